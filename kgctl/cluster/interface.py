@@ -1,0 +1,44 @@
+"""What a source of cluster state hands over, wherever the state comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class NodeObject(NamedTuple):
+    """The four things of a Kubernetes Node object that a Kilo network is made of.
+
+    They are as the cluster holds them: nothing is parsed, nothing is trusted yet.
+    """
+
+    name: str
+    pod_cidr: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class Objects(NamedTuple):
+    """Everything that was read at once: Node objects, and Peer objects as decoded JSON.
+
+    ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; a live cluster
+    is asked for nodes and peers only, so it stays empty there.
+    """
+
+    nodes: Sequence[NodeObject]
+    peers: Sequence[Mapping[str, Any]]
+    passed_over: Mapping[str, int]
+
+
+class Source(Protocol):
+    """Somewhere that cluster state can be read from."""
+
+    def read(self) -> Objects:
+        """Read the nodes and peers, once.
+
+        Raises:
+            kgctl.ClusterError: the state cannot be read; the message says what to do.
+        """
+        ...
