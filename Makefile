@@ -1,0 +1,96 @@
+# kgctl: what can be made. `make` alone lists it. See CONTRIBUTING.md for the layers of tests.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+# the first Python that kgctl runs on; say PYTHON=... for another one
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11, \
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
+# more options for pytest: make unit ARGS='-k leader -x'
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+TEST_TOOLS := dot ip ping wg wg-quick wireguard-go
+
+.PHONY: help
+help: ## list what can be made
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf '%-14s %s\n' "$$name" "$$what"; done
+
+# --- to use it ---
+
+.PHONY: demo
+demo: .venv/.kgctl ## draw the bundled example cluster, and print the configuration of one of its peers
+	@.ci/install-tools required dot
+	@mkdir -p demo
+	@set -o pipefail; $(BIN)/kgctl --example graph | dot -Tsvg >demo/kilo.svg
+	@echo '$$ kgctl --example showconf peer laptop -o wg-quick'
+	@$(BIN)/kgctl --example showconf peer laptop -o wg-quick
+	@echo
+	@echo 'Above: the wg-quick file of the peer "laptop". Its network is drawn in demo/kilo.svg.'
+	@echo 'Try next: $(BIN)/kgctl --example get nodes'
+
+# --- to work on it ---
+
+.PHONY: dev
+dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
+
+.PHONY: test
+test: lint tools apiserver ## everything that CI checks: lint and all tests
+	$(PYTEST) $(ARGS)
+
+.PHONY: lint
+lint: .venv/.dev ## format, style, docstrings, types, import rules
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo >.venv/imports.log || { cat .venv/imports.log; exit 1; }
+
+.PHONY: unit
+unit: .venv/.dev ## tests that need nothing but Python (and Graphviz)
+	@.ci/install-tools wanted dot
+	$(PYTEST) -m 'not api and not network' $(ARGS)
+
+.PHONY: api
+api: apiserver ## tests against a real kube-apiserver
+	$(PYTEST) -m api $(ARGS)
+
+.PHONY: network
+network: apiserver tools ## tests with real packets, in network namespaces
+	$(PYTEST) -m network $(ARGS)
+
+.PHONY: format
+format: .venv/.dev ## format the code, and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: clean
+clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)
+	rm -rf .venv demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find kgctl tests -name __pycache__ -type d -prune -exec rm -r {} +
+
+# --- what the above stand on ---
+
+.PHONY: tools
+tools: .venv/.dev
+	@.ci/install-tools wanted $(TEST_TOOLS)
+
+# built once a machine, about 6 minutes; nothing where KUBEBUILDER_ASSETS names a kube-apiserver and an etcd
+.PHONY: apiserver
+apiserver: tools
+	@tests/apiserver/build.sh
+
+# The stamps: .pip (an environment whose pip knows dependency groups), .kgctl (to use it), .dev (to work on it)
+.venv/.pip:
+	@PYTHON=$(PYTHON) .ci/install-tools required venv
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.kgctl: pyproject.toml .venv/.pip
+	@echo 'Installing kgctl into .venv'
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml .venv/.kgctl
+	@echo 'Installing the tools to work on it into .venv'
+	@$(BIN)/pip install --quiet --group dev
+	@touch $@
