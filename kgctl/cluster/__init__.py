@@ -1,0 +1,1 @@
+"""Where the state of a cluster comes from: an API server or manifest files."""

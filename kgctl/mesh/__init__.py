@@ -1,0 +1,1 @@
+"""The network itself: pure rules over nodes and peers, no input or output."""

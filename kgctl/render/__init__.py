@@ -1,0 +1,1 @@
+"""How a network is shown: one module a format."""

@@ -1,0 +1,1 @@
+"""WireGuard: keys, and the formats of its configuration."""

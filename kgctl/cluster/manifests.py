@@ -1,0 +1,159 @@
+"""Cluster state from manifest files, as ``kubectl get nodes,peers -o yaml`` writes them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgctl.cluster.documents import read_documents
+from kgctl.cluster.errors import ManifestError
+from kgctl.cluster.interface import NodeObject, Objects
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+STDIN = "-"
+_SUFFIXES = (".json", ".yaml", ".yml")
+_NODE = ("v1", "Node")
+_PEER = ("kilo.squat.ai/v1alpha1", "Peer")
+_LISTS = {("v1", "List"): None, ("v1", "NodeList"): _NODE, (_PEER[0], "PeerList"): _PEER}
+
+
+class Manifests:
+    """A source that reads manifest files: YAML or JSON, one object, a List or many documents."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Take the names of files and directories; ``-`` is standard input."""
+        self._names = names
+
+    def read(self) -> Objects:
+        """Read every file, in the order given; a directory's in order of their names.
+
+        Raises:
+            ManifestError: a file cannot be read, is no YAML or JSON, or holds something that
+                is no Kubernetes object.
+        """
+        collected = _Collected()
+        for name in self._names:
+            for label, content in _contents(name):
+                for document in read_documents(label, content):
+                    collected.take(label, document)
+        return Objects(collected.nodes, collected.peers, collected.passed_over)
+
+
+class _Collected:
+    """The nodes and peers found so far."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeObject] = []
+        self.peers: list[Mapping[str, Any]] = []
+        self.passed_over: Counter[str] = Counter()
+
+    def take(self, label: str, document: object, within: tuple[str, str] | None = None) -> None:
+        """Sort one document in; the items of a List one by one, of a NodeList as Nodes."""
+        if document is None:
+            return
+        if not isinstance(document, dict):
+            raise ManifestError(
+                f"{label}: a document is no Kubernetes object but {_kind_of(document)}"
+            )
+        kind = _type_of(label, document, within)
+        if kind in _LISTS:
+            for item in _items(label, document):
+                self.take(label, item, _LISTS[kind])
+        elif kind == _NODE:
+            self.nodes.append(_node(label, document))
+        elif kind == _PEER:
+            self.peers.append(document)
+        else:
+            self.passed_over["/".join(map(printable, kind))] += 1
+
+
+def _contents(name: str) -> Iterator[tuple[str, bytes]]:
+    if name == STDIN:
+        yield "standard input", sys.stdin.buffer.read()
+        return
+    path = Path(name)
+    try:
+        files = _manifests_in(path) if path.is_dir() else [path]
+        for file in files:
+            yield printable(str(file)), file.read_bytes()
+    except OSError as error:
+        raise ManifestError(
+            f"cannot read {printable(str(error.filename or name))}: {error.strerror}"
+        ) from None
+
+
+def _manifests_in(directory: Path) -> list[Path]:
+    found = sorted(
+        path for path in directory.iterdir() if path.suffix in _SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise ManifestError(
+            f"{printable(str(directory))} holds no manifest: no file ends in {', '.join(_SUFFIXES)}"
+        )
+    return found
+
+
+def _type_of(
+    label: str, document: Mapping[str, Any], within: tuple[str, str] | None
+) -> tuple[str, str]:
+    version, kind = document.get("apiVersion"), document.get("kind")
+    if version is None and kind is None and within is not None:
+        return within
+    if not isinstance(version, str) or not isinstance(kind, str):
+        raise ManifestError(
+            f"{label}: an object lacks apiVersion or kind; "
+            f"give it what this prints: kubectl get nodes,peers.kilo.squat.ai -o yaml"
+        )
+    return version, kind
+
+
+def _items(label: str, document: Mapping[str, Any]) -> Iterable[object]:
+    items = document.get("items") or []
+    if not isinstance(items, list):
+        raise ManifestError(f"{label}: the items of a List are no list but {_kind_of(items)}")
+    return items
+
+
+def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
+    metadata = _mapping(label, document, "metadata")
+    name = metadata.get("name")
+    if not isinstance(name, str) or not name:
+        raise ManifestError(f"{label}: a Node has no metadata.name")
+    where = f'{label}: Node "{printable(name)}"'
+    pod_cidr = _mapping(where, document, "spec").get("podCIDR") or ""
+    if not isinstance(pod_cidr, str):
+        raise ManifestError(f"{where}: spec.podCIDR is no text but {_kind_of(pod_cidr)}")
+    return NodeObject(
+        name, pod_cidr, _texts(where, metadata, "labels"), _texts(where, metadata, "annotations")
+    )
+
+
+def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = document.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ManifestError(f"{where}: {field} is no mapping but {_kind_of(value)}")
+    return value
+
+
+def _texts(where: str, metadata: Mapping[str, Any], field: str) -> Mapping[str, str]:
+    values = _mapping(where, metadata, field)
+    for key, value in values.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ManifestError(
+                f"{where}: {field[:-1]} {printable(str(key))} is no text but "
+                f"{_kind_of(value)}; put it in quotes"
+            )
+    return values
+
+
+def _kind_of(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false"}
+    names |= {int: "a number", float: "a number", type(None): "nothing"}
+    return names.get(type(value), f"a {type(value).__name__}")

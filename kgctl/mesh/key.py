@@ -1,0 +1,67 @@
+"""WireGuard keys as values: 32 bytes, written in base64.
+
+Keys that are secret have no text of their own: neither ``str`` nor ``repr`` shows one, so none
+gets into a log or an error by accident. ``reveal`` is the only way to the text.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass, field
+
+KEY_BYTES = 32
+NO_KEY = bytes(KEY_BYTES)
+"""What an interface or a peer without a key has in its place."""
+
+
+def decode_key(text: str) -> bytes | None:
+    """Decode the base64 of 32 bytes, or return None.
+
+    As in Go's decoder, line breaks within the text do not count, and nothing else is
+    forgiven. A key of 32 zero bytes is decoded too, though to Kilo and WireGuard it is no key.
+    """
+    if len(text) > 2 * KEY_BYTES or not text.isascii():
+        return None
+    try:
+        raw = binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+    except binascii.Error:
+        return None
+    return raw if len(raw) == KEY_BYTES else None
+
+
+def encode_key(raw: bytes) -> str:
+    """Return the base64 of a key."""
+    return binascii.b2a_base64(raw, newline=False).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublicKey:
+    """A WireGuard public key; ``str`` gives its base64."""
+
+    raw: bytes
+
+    def __str__(self) -> str:
+        return encode_key(self.raw)
+
+    @classmethod
+    def parse(cls, text: str) -> PublicKey | None:
+        """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
+        raw = decode_key(text)
+        return None if raw is None or raw == NO_KEY else cls(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class PresharedKey:
+    """A WireGuard preshared key. Secret: it shows itself only through ``reveal``."""
+
+    raw: bytes = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the base64 of the secret, to be written into a configuration."""
+        return encode_key(self.raw)
+
+    @classmethod
+    def parse(cls, text: str) -> PresharedKey | None:
+        """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
+        raw = decode_key(text)
+        return None if raw is None or raw == NO_KEY else cls(raw)

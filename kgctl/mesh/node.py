@@ -1,0 +1,55 @@
+"""A machine of the cluster, as its Node object describes it to Kilo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+
+READY_SECONDS = 60
+"""A node whose last heartbeat is this many seconds old, or older, takes no part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What Kilo knows of one machine; None and the empty string stand for what is not known.
+
+    ``unreadable`` maps the annotations (without their prefix; ``podCIDR`` for the spec's
+    field) that do not parse and so count as absent, to their text: untrusted, to be shown only
+    through :func:`kgctl.mesh.text.printable`.
+    """
+
+    name: str
+    subnet: Cidr | None = None
+    endpoint: Endpoint | None = None
+    internal_ip: Cidr | None = None
+    key: PublicKey | None = None
+    last_seen: int = 0
+    leader: bool = False
+    location: str = ""
+    persistent_keepalive: int = 0
+    wireguard_ip: Cidr | None = None
+    discovered_endpoints: Mapping[PublicKey, Endpoint] = field(default_factory=dict)
+    allowed_location_ips: tuple[Cidr, ...] = ()
+    granularity: str = ""
+    cni_compatibility_ip: Cidr | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    def is_ready(self, now: float) -> bool:
+        """Tell whether the node takes part in the network at ``now``, in Unix seconds.
+
+        It does when it has an endpoint, a key and a subnet, and a heartbeat less than 60
+        seconds old.
+        """
+        return (
+            self.endpoint is not None
+            and self.key is not None
+            and self.subnet is not None
+            and now - self.last_seen < READY_SECONDS
+        )

@@ -1,0 +1,39 @@
+"""A machine outside the cluster, as its Peer object describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PresharedKey, PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
+
+    ``public_key`` is None for the all-zero key, which Kilo takes for no key at all.
+    """
+
+    name: str
+    allowed_ips: tuple[Cidr, ...]
+    public_key: PublicKey | None
+    preshared_key: PresharedKey | None = None
+    persistent_keepalive: int = 0
+    endpoint: Endpoint | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the peer takes part: it has a key and at least one allowed IP."""
+        return bool(self.allowed_ips) and self.public_key is not None
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidPeer:
+    """A Peer object that Kilo leaves out whole, and the fields at fault, in words."""
+
+    name: str
+    problems: tuple[str, ...]

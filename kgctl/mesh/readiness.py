@@ -1,0 +1,66 @@
+"""Why a node or a peer takes no part in the network, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.node import READY_SECONDS, Node
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.mesh.peer import Peer
+
+_SHOWN = 60  # characters of a value that does not parse
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def age(seconds: float) -> str:
+    """Return a span as kubectl writes it: ``42s``, ``5m``, ``3h``, ``12d``; ``0s`` if negative."""
+    whole = max(0, int(seconds))
+    if whole < 2 * _MINUTE:
+        return f"{whole}s"
+    if whole < 2 * _HOUR:
+        return f"{whole // _MINUTE}m"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR}h"
+    return f"{whole // _DAY}d"
+
+
+def why_not_ready(node: Node, now: float) -> tuple[str, ...]:
+    """Return every reason for which the node is not ready at ``now``; none when it is."""
+    reasons = []
+    if node.endpoint is None:
+        reasons.append(_missing(node, "endpoint", "force-endpoint", "endpoint"))
+    if node.key is None:
+        reasons.append(_missing(node, "key", "key"))
+    if node.subnet is None:
+        reasons.append(_missing(node, "pod CIDR", "podCIDR"))
+    if now - node.last_seen >= READY_SECONDS:
+        reasons.append(_heartbeat(node, now))
+    return tuple(reasons)
+
+
+def why_peer_not_ready(peer: Peer) -> tuple[str, ...]:
+    """Return every reason for which a valid peer is not ready; none when it is."""
+    reasons = []
+    if not peer.allowed_ips:
+        reasons.append("no allowed IPs")
+    if peer.public_key is None:
+        reasons.append("public key is all zero")
+    return tuple(reasons)
+
+
+def _missing(node: Node, what: str, *fields: str) -> str:
+    for name in fields:
+        text = node.unreadable.get(name)
+        if text is not None:
+            return f'bad {what} "{printable(text, _SHOWN)}"'
+    return f"no {what}"
+
+
+def _heartbeat(node: Node, now: float) -> str:
+    if "last-seen" in node.unreadable:
+        return f'bad heartbeat "{printable(node.unreadable["last-seen"], _SHOWN)}"'
+    if node.last_seen == 0:
+        return "no heartbeat"
+    return f"heartbeat {age(now - node.last_seen)} old"

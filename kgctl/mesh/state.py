@@ -1,0 +1,114 @@
+"""All that was read of a cluster, and the network that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.cidr import Cidr, parse_cidr
+from kgctl.mesh.errors import MeshError
+from kgctl.mesh.readiness import why_not_ready
+from kgctl.mesh.text import printable
+from kgctl.mesh.topology import FULL, LOCATION, Topology, build_topology
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import InvalidPeer, Peer
+
+AUTO = "auto"
+GRANULARITIES = (LOCATION, FULL, AUTO)
+DEFAULT_SUBNET = "10.4.0.0/16"
+_REASONS_SHOWN = 10
+
+
+class NoReadyNodesError(MeshError):
+    """No node is ready, so there is no network; the message says of each node why."""
+
+
+class GranularityError(MeshError):
+    """The granularity can not be told from the node that has to tell it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The nodes and peers of a cluster, each sorted by name."""
+
+    nodes: tuple[Node, ...]
+    peers: tuple[Peer, ...]
+    invalid_peers: tuple[InvalidPeer, ...] = ()
+
+    def ready_nodes(self, now: float) -> list[Node]:
+        """Return the nodes that take part at ``now``, in Unix seconds."""
+        return [node for node in self.nodes if node.is_ready(now)]
+
+    def node(self, name: str) -> Node | None:
+        """Return the node of that name, ready or not, or None."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def peer(self, name: str) -> Peer | None:
+        """Return the valid peer of that name, or None."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+
+def network_of(
+    state: State, *, now: float, granularity: str = AUTO, hostname: str | None = None
+) -> Topology:
+    """Build the network as it is at ``now``, in Unix seconds.
+
+    ``hostname`` is the node from whose side it is seen: what that node discovered comes first.
+    By default it is the first ready node by name (the reference takes any).
+
+    Raises:
+        NoReadyNodesError: no node is ready.
+        GranularityError: ``auto``, and the deciding node names no granularity.
+        MeshError: the Kilo subnet has too few addresses.
+    """
+    ready = state.ready_nodes(now)
+    if not ready:
+        raise NoReadyNodesError(_no_ready_nodes(state.nodes, now))
+    return build_topology(
+        ready,
+        [peer for peer in state.peers if peer.is_ready],
+        granularity=granularity if granularity != AUTO else _granularity(ready[0]),
+        subnet=kilo_subnet(state.nodes),
+        hostname=ready[0].name if hostname is None else hostname,
+    )
+
+
+def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
+    """Return the network of the first node's WireGuard IP that there is, else 10.4.0.0/16."""
+    for node in nodes:
+        if node.wireguard_ip is not None:
+            return node.wireguard_ip.masked()
+    default = parse_cidr(DEFAULT_SUBNET)
+    assert default is not None
+    return default
+
+
+def _granularity(node: Node) -> str:
+    """Return the granularity that ``auto`` stands for: that of the first ready node by name.
+
+    The reference asks the node that the API happens to list first, ready or not.
+    """
+    if node.granularity not in (LOCATION, FULL):
+        name = printable(node.name)
+        found = printable(node.unreadable.get("granularity", ""))
+        raise GranularityError(
+            f'mesh granularity "{found}" of node "{name}" is not supported; '
+            f"give --mesh-granularity {LOCATION} or {FULL}, or annotate the node with "
+            f"kilo.squat.ai/granularity"
+        )
+    return node.granularity
+
+
+def _no_ready_nodes(nodes: Sequence[Node], now: float) -> str:
+    lines = ["did not find any valid Kilo nodes in the cluster"]
+    for node in nodes[:_REASONS_SHOWN]:
+        lines.append(f"  {printable(node.name)}: {', '.join(why_not_ready(node, now))}")
+    if not nodes:
+        lines.append("  it has no nodes at all")
+    if len(nodes) > _REASONS_SHOWN:
+        lines.append(f"  and {len(nodes) - _REASONS_SHOWN} more; see: kgctl get nodes")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""Showing text from the cluster to a person without letting it act on the terminal."""
+
+from __future__ import annotations
+
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    short = _SHORT_ESCAPES.get(character)
+    if short:
+        return short
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """Return ``text`` on one line, with every character that does not print made visible.
+
+    Line breaks, control characters, escape sequences, bidi marks and lone surrogates become
+    ``\\n``, ``\\x1b``, ``\\u202e``; what is longer than ``limit`` characters is cut and ends
+    in ``…``. Node annotations are written by nodes: they reach a terminal only through here.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))

@@ -1,0 +1,253 @@
+"""From nodes and peers to the network that they make.
+
+The rules are those of Kilo 0.7, as docs/internals.md lists them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.cidr import Address, Cidr, single
+from kgctl.mesh.errors import MeshError
+from kgctl.mesh.overlap import OverlapIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+
+LOCATION = "location"
+FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Nodes that share one WireGuard endpoint: their leader's.
+
+    ``endpoint`` is the leader's, or what another node discovered of it. ``allowed_ips`` are, in
+    Kilo's order, each node's subnet and internal IP, and last the segment's WireGuard IP.
+    ``filtered_location_ips`` are the allowed location IPs that a clash took out.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    leader: Node
+    endpoint: Endpoint | None
+    wireguard_ip: Address
+    allowed_ips: tuple[Cidr, ...]
+    allowed_location_ips: tuple[Cidr, ...]
+    filtered_location_ips: tuple[Cidr, ...]
+
+    @property
+    def key(self) -> PublicKey:
+        """The public key of the leader, which is ready and so has one."""
+        assert self.leader.key is not None
+        return self.leader.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """The network: ``subnet`` is Kilo's WireGuard network, ``segments`` and ``peers`` are sorted."""
+
+    granularity: str
+    subnet: Cidr
+    segments: tuple[Segment, ...]
+    peers: tuple[Peer, ...]
+
+    def segment_of(self, node_name: str) -> Segment | None:
+        """Return the segment that holds the node, or None."""
+        for segment in self.segments:
+            if any(node.name == node_name for node in segment.nodes):
+                return segment
+        return None
+
+
+def build_topology(
+    nodes: Iterable[Node], peers: Iterable[Peer], *, granularity: str, subnet: Cidr, hostname: str
+) -> Topology:
+    """Build the network that ready ``nodes`` and ready ``peers`` make.
+
+    ``hostname`` names the node whose discovered endpoints come before those of the others; no
+    node need have that name. The order of the input does not matter.
+
+    Raises:
+        MeshError: the subnet has fewer addresses than there are segments.
+    """
+    groups = sorted(_group(nodes, granularity).items(), key=lambda group: _bytewise(group[0]))
+    own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: _bytewise(peer.name)))
+    segments = [
+        _segment(name, members, address)
+        for (name, members), address in zip(groups, _addresses(subnet, len(groups)), strict=True)
+    ]
+    segments = _filter_location_ips(segments, own_peers)
+    discovered = _discovered_endpoints(segments, hostname)
+    return Topology(
+        granularity=granularity,
+        subnet=subnet,
+        segments=tuple(_with_discovered_endpoint(segment, discovered) for segment in segments),
+        peers=tuple(_peer_with_discovered_endpoint(peer, discovered) for peer in own_peers),
+    )
+
+
+def _bytewise(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _group(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
+    groups: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=lambda node: _bytewise(node.name)):
+        alone = granularity == FULL or node.internal_ip is None
+        name = f"node:{node.name}" if alone else f"{LOCATION}:{node.location}"
+        groups.setdefault(name, []).append(node)
+    return groups
+
+
+def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
+    if count >= 1 << subnet.host_bits:
+        raise MeshError(
+            f"ran out of IP addresses: {count} segments need a WireGuard IP each, "
+            f"and the Kilo subnet {subnet} has too few; give Kilo a larger --subnet"
+        )
+    first = subnet.network_value + 1
+    kind = type(subnet.address)
+    return (kind(first + number) for number in range(count))
+
+
+def _leader(nodes: Sequence[Node]) -> Node:
+    """Return the leader among the nodes of a segment, which are sorted by name."""
+    flagged = [node for node in nodes if node.leader]
+    for candidates in (flagged, nodes):
+        for node in candidates:
+            if node.endpoint is not None and node.endpoint.is_public:
+                return node
+        if candidates:
+            return candidates[0]
+    raise AssertionError("a segment has at least one node")
+
+
+def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address) -> Segment:
+    allowed_ips: list[Cidr] = []
+    location_ips: dict[str, Cidr] = {}
+    for node in nodes:
+        if node.subnet is not None:
+            allowed_ips.append(node.subnet)
+        if node.internal_ip is not None:
+            allowed_ips.append(single(node.internal_ip.address))
+        for cidr in node.allowed_location_ips:
+            location_ips.setdefault(str(cidr), cidr)
+    allowed_ips.append(single(wireguard_ip))
+    leader = _leader(nodes)
+    return Segment(
+        name=name,
+        nodes=tuple(nodes),
+        leader=leader,
+        endpoint=leader.endpoint,
+        wireguard_ip=wireguard_ip,
+        allowed_ips=tuple(allowed_ips),
+        allowed_location_ips=tuple(location_ips[text] for text in sorted(location_ips)),
+        filtered_location_ips=(),
+    )
+
+
+def _filter_location_ips(segments: list[Segment], peers: Sequence[Peer]) -> list[Segment]:
+    """Take out the allowed location IPs that clash, segment by segment in order."""
+    if not any(segment.allowed_location_ips for segment in segments):
+        return segments
+    clashes = _Clashes(segments, peers)
+    return [_filtered(segment, clashes) for segment in segments]
+
+
+def _filtered(segment: Segment, clashes: _Clashes) -> Segment:
+    clashes.enter(segment)
+    dropped = tuple(filter(clashes.has, segment.allowed_location_ips))
+    kept = tuple(cidr for cidr in segment.allowed_location_ips if cidr not in dropped)
+    clashes.leave(kept)
+    if not dropped:
+        return segment
+    return replace(segment, allowed_location_ips=kept, filtered_location_ips=dropped)
+
+
+class _Clashes:
+    """What an allowed location IP must keep clear of, while segments are filtered in order.
+
+    Segments before the one at hand are already filtered, those after it are not yet, and their
+    WireGuard IPs are not handed out yet: this is Kilo's order of work, and it shows.
+    """
+
+    def __init__(self, segments: Sequence[Segment], peers: Sequence[Peer]) -> None:
+        asked = [cidr for segment in segments for cidr in segment.allowed_location_ips]
+        self._location_ips = OverlapIndex(asked)
+        self._allowed_ips = OverlapIndex(asked)
+        self._peer_ips = OverlapIndex(asked)
+        for cidr in asked:
+            self._location_ips.add(cidr)
+        for segment in segments:
+            for cidr in segment.allowed_ips[:-1]:  # the last one is the WireGuard IP
+                self._allowed_ips.add(cidr)
+        for peer in peers:
+            for cidr in peer.allowed_ips:
+                self._peer_ips.add(cidr)
+
+    def enter(self, segment: Segment) -> None:
+        """Turn to ``segment``: its WireGuard IP is handed out, its own networks do not clash."""
+        self._allowed_ips.add(segment.allowed_ips[-1])
+        for cidr in segment.allowed_location_ips:
+            self._location_ips.remove(cidr)
+
+    def has(self, cidr: Cidr) -> bool:
+        """Tell whether an allowed location IP of the segment at hand clashes."""
+        return (
+            self._location_ips.intersects(cidr)
+            or self._allowed_ips.covers(cidr)
+            or self._peer_ips.intersects(cidr)
+        )
+
+    def leave(self, kept: Iterable[Cidr]) -> None:
+        """Leave the segment at hand with the networks that were ``kept``."""
+        for cidr in kept:
+            self._location_ips.add(cidr)
+
+
+def _claim_allowed_ips(peers: Iterable[Peer]) -> list[Peer]:
+    """Leave each allowed IP to the first peer by name that claims it, and to it only once."""
+    claimed: set[str] = set()
+    result = []
+    for peer in peers:
+        own = {str(cidr): cidr for cidr in peer.allowed_ips if str(cidr) not in claimed}
+        claimed.update(own)
+        kept = tuple(own.values())
+        result.append(peer if kept == peer.allowed_ips else replace(peer, allowed_ips=kept))
+    return result
+
+
+def _discovered_endpoints(
+    segments: Iterable[Segment], hostname: str
+) -> Mapping[PublicKey, Endpoint]:
+    known: dict[PublicKey, Endpoint] = {}
+    for segment in segments:
+        for node in segment.nodes:
+            if node.name == hostname:
+                known.update(node.discovered_endpoints)
+    for segment in segments:
+        for node in segment.nodes:
+            for key, endpoint in node.discovered_endpoints.items():
+                known.setdefault(key, endpoint)
+    return known
+
+
+def _with_discovered_endpoint(
+    segment: Segment, discovered: Mapping[PublicKey, Endpoint]
+) -> Segment:
+    endpoint = discovered.get(segment.key) if segment.leader.persistent_keepalive > 0 else None
+    return segment if endpoint is None else replace(segment, endpoint=endpoint)
+
+
+def _peer_with_discovered_endpoint(peer: Peer, discovered: Mapping[PublicKey, Endpoint]) -> Peer:
+    if peer.persistent_keepalive <= 0 or peer.public_key is None:
+        return peer
+    endpoint = discovered.get(peer.public_key)
+    return peer if endpoint is None else replace(peer, endpoint=endpoint)

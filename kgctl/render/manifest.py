@@ -1,0 +1,30 @@
+"""A ``[Peer]`` section as the Peer object that Kubernetes holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgctl.wireguard.conf import PeerSection
+
+API_VERSION = "kilo.squat.ai/v1alpha1"
+
+
+def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
+    """Return the Peer object; what is absent is left out, the keepalive is in seconds."""
+    spec: dict[str, Any] = {"allowedIPs": [str(cidr) for cidr in peer.allowed_ips]}
+    if peer.endpoint is not None:
+        address = peer.endpoint.address
+        target = {"dns": peer.endpoint.host} if address is None else {"ip": str(address)}
+        spec["endpoint"] = {"dnsOrIP": target, "port": peer.endpoint.port}
+    if peer.persistent_keepalive:
+        spec["persistentKeepalive"] = peer.persistent_keepalive
+    if peer.preshared_key is not None:
+        spec["presharedKey"] = peer.preshared_key.reveal()
+    spec["publicKey"] = str(peer.public_key)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Peer",
+        "metadata": {"name": name},
+        "spec": spec,
+    }

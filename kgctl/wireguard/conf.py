@@ -1,0 +1,96 @@
+"""The configuration file format of ``wg setconf`` and ``wg-quick``: a model, and its text.
+
+The text is made from parsed values only (addresses, keys, numbers, checked DNS names), so
+nothing that a node or a peer wrote about itself can add a line to it.
+Format: wg(8), "CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.mesh.cidr import Address, Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.wireguard.keys import PrivateKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """The ``[Interface]`` section. ``listen_port`` is a UDP port, ``mtu`` is in bytes.
+
+    ``addresses``, ``dns`` and ``mtu`` are wg-quick's own, which ``wg setconf`` refuses.
+    """
+
+    addresses: tuple[Cidr, ...] = ()
+    private_key: PrivateKey | None = None
+    listen_port: int | None = None
+    dns: tuple[Address | str, ...] = ()
+    mtu: int | None = None
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSection:
+    """A ``[Peer]`` section. ``persistent_keepalive`` is in seconds; 0 switches it off."""
+
+    public_key: PublicKey
+    allowed_ips: tuple[Cidr, ...] = ()
+    endpoint: Endpoint | None = None
+    persistent_keepalive: int = 0
+    preshared_key: PresharedKey | None = None
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A whole file: at most one ``[Interface]``, and any number of ``[Peer]`` sections."""
+
+    interface: Interface | None = None
+    peers: tuple[PeerSection, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the text; it holds the private key and preshared keys, where there are any."""
+        sections = [] if self.interface is None else ["\n".join(_interface(self.interface))]
+        sections += ["\n".join(_peer(peer)) for peer in self.peers]
+        return "\n\n".join(sections) + "\n" if sections else ""
+
+
+def _comments(lines: tuple[str, ...]) -> Iterator[str]:
+    for line in lines:
+        yield f"# {printable(line, 400)}"
+
+
+def _interface(interface: Interface) -> Iterator[str]:
+    yield "[Interface]"
+    yield from _comments(interface.comments)
+    if interface.addresses:
+        yield f"Address = {', '.join(map(str, interface.addresses))}"
+    if interface.private_key is not None:
+        yield f"PrivateKey = {interface.private_key.reveal()}"
+    if interface.listen_port is not None:
+        yield f"ListenPort = {interface.listen_port}"
+    if interface.dns:
+        yield f"DNS = {', '.join(map(str, interface.dns))}"
+    if interface.mtu is not None:
+        yield f"MTU = {interface.mtu}"
+
+
+def _peer(peer: PeerSection) -> Iterator[str]:
+    """Yield the lines in the reference's order of keys."""
+    yield "[Peer]"
+    yield from _comments(peer.comments)
+    if peer.allowed_ips:
+        yield f"AllowedIPs = {', '.join(map(str, peer.allowed_ips))}"
+    if peer.endpoint is not None:
+        yield f"Endpoint = {peer.endpoint}"
+    yield f"PersistentKeepalive = {peer.persistent_keepalive}"
+    if peer.preshared_key is not None:
+        yield f"PresharedKey = {peer.preshared_key.reveal()}"
+    yield f"PublicKey = {peer.public_key}"
