@@ -99,7 +99,8 @@ packages=$(grep -rl --include='*.go' '+k8s:openapi-gen=true' pkg staging/src cmd
   -p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi -r "$work/violations" >>"$log" 2>&1
 
 begin "compiling"
-stamp=k8s.io/component-base/version
+# the source package carries no version; the libraries that the server is made of stand under vendor/
+stamp=k8s.io/kubernetes/vendor/k8s.io/component-base/version
 mkdir "$work/done"
 go build -trimpath -o "$work/done/kube-apiserver" \
   -ldflags "-s -w -X $stamp.gitVersion=v$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=20" \

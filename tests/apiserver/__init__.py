@@ -1,0 +1,1 @@
+"""A real Kubernetes API server for the tests: etcd and kube-apiserver on the loopback."""
