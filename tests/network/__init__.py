@@ -1,0 +1,1 @@
+"""Real packets: Kilo networks built out of network namespaces, joined with kgctl's files."""

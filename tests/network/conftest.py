@@ -1,0 +1,45 @@
+"""Fixtures of the tests with real packets, and when those run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.network.commands import TOOLS
+from tests.network.layout import SmallCluster
+from tests.network.namespace import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this directory; under xdist, keep them in one process.
+
+    Those that need the API server as well run where it is started.
+    """
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        item.add_marker(pytest.mark.network)
+        item.add_marker(pytest.mark.needs("root", *TOOLS))
+        if "api_server" not in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("network"))
+
+
+@pytest.fixture(scope="module")
+def cabled() -> Iterator[SmallCluster]:
+    """The small cluster, one a module, since its cables outlive a test's tunnels."""
+    with Lab() as lab:
+        yield SmallCluster(lab)
+
+
+@pytest.fixture
+def cluster(cabled: SmallCluster) -> Iterator[SmallCluster]:
+    """The small cluster without a tunnel; what a test sets up is gone after it."""
+    yield cabled
+    cabled.reset()
