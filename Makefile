@@ -8,6 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 # more options for pytest: make unit ARGS='-k leader -x'
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+# what the tests run besides Python; each test names its own with @pytest.mark.needs
 TEST_TOOLS := dot ip iperf3 iptables nft ping resolvconf sysctl wg wg-quick wireguard-go
 
 .PHONY: help

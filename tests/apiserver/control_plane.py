@@ -137,6 +137,7 @@ class ControlPlane:
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
             "--service-cluster-ip-range=10.43.0.0/16",
+            "--delete-collection-workers=8",
             # the server cannot offer a loopback address in its own Service
             "--endpoint-reconciler-type=none",
         ]
