@@ -81,7 +81,7 @@ def peer_object(
     }
 
 
-def discovered_endpoints(endpoints: Mapping[str, str]) -> dict[str, str]:
+def discovered_endpoints(endpoints: Mapping[str, str | None]) -> dict[str, str]:
     """Return the annotation by which a node tells where it sees others (by public key).
 
     ``endpoints`` are ``host:port`` as ``wg show`` has them: a node or peer behind NAT is seen
@@ -89,6 +89,8 @@ def discovered_endpoints(endpoints: Mapping[str, str]) -> dict[str, str]:
     """
     found = {}
     for key, endpoint in endpoints.items():
+        if endpoint is None:
+            continue
         host, _, port = endpoint.rpartition(":")
         found[key] = {"IP": host.strip("[]"), "Port": int(port), "Zone": ""}
     return {"kilo.squat.ai/discovered-endpoints": json.dumps(found)}

@@ -31,6 +31,12 @@ class Addresses:
     wireguard: IPv4Interface | IPv6Interface | None
     """A leader's address on the Kilo network, with that network's prefix; a follower has none."""
 
+    @property
+    def to_ping(self) -> tuple[str, ...]:
+        """Every address by which the node has to be reached from all over the network."""
+        own = [self.pod, str(self.internal.ip)]
+        return (*own, str(self.wireguard.ip)) if self.wireguard else tuple(own)
+
 
 @dataclass(frozen=True)
 class NodePlan:

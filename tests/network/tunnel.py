@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KILO = "kilo0"
 """The device of a Kilo node."""
 MTU = 1420
-KILO_ROUTES = ("proto", "99")
+KILO_ROUTES = ("proto", "static")
 """Marks the routes that stand for Kilo's own, so that they can be replaced as a whole."""
 
 
