@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
 # more options for pytest: make unit ARGS='-k leader -x'
 ARGS ?=
+# only errors: a machine's own configuration of pip may warn of every package
+PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
 TEST_TOOLS := dot ip iperf3 iptables nft ping resolvconf sysctl wg wg-quick wireguard-go
@@ -83,15 +85,15 @@ apiserver: tools
 .venv/.pip:
 	@PYTHON=$(PYTHON) .ci/install-tools required venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@$(PIP) --upgrade 'pip>=25.1'
 	@touch $@
 
 .venv/.kgctl: pyproject.toml .venv/.pip
 	@echo 'Installing kgctl into .venv'
-	@$(BIN)/pip install --quiet --editable .
+	@$(PIP) --editable .
 	@touch $@
 
 .venv/.dev: pyproject.toml .venv/.kgctl
 	@echo 'Installing the tools to work on it into .venv'
-	@$(BIN)/pip install --quiet --group dev
+	@$(PIP) --group dev
 	@touch $@

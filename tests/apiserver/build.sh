@@ -99,12 +99,14 @@ packages=$(grep -rl --include='*.go' '+k8s:openapi-gen=true' pkg staging/src cmd
   -p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi -r "$work/violations" >>"$log" 2>&1
 
 begin "compiling"
-# the source package carries no version; the libraries that the server is made of stand under vendor/
-stamp=k8s.io/kubernetes/vendor/k8s.io/component-base/version
+# the source package does not say which version it is, and two libraries want to know
+flags="-s -w"
+for library in component-base/version client-go/pkg/version; do
+  library=k8s.io/kubernetes/vendor/k8s.io/$library
+  flags+=" -X $library.gitVersion=v$version -X $library.gitMajor=1 -X $library.gitMinor=20"
+done
 mkdir "$work/done"
-go build -trimpath -o "$work/done/kube-apiserver" \
-  -ldflags "-s -w -X $stamp.gitVersion=v$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=20" \
-  k8s.io/kubernetes/cmd/kube-apiserver >>"$log" 2>&1
+go build -trimpath -ldflags "$flags" -o "$work/done/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver >>"$log" 2>&1
 cp /usr/bin/etcd "$work/done/etcd"
 
 # whole or not at all: the name appears when everything is in it
