@@ -12,7 +12,7 @@ from tests.network.layout import SmallCluster
 from tests.network.namespace import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 HERE = Path(__file__).parent
 
@@ -29,6 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.needs("root", *TOOLS))
         if "api_server" not in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("network"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the state of the network under a test that failed in it."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.when == "call" and report.failed and cluster is not None:
+        report.sections.append(("the network", cluster.describe()))
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,16 @@ class SmallCluster:
                 self._take_down(namespace, device)
             tunnel.clear_routes(namespace)
 
+    def describe(self) -> str:
+        """Return what every tunnel does and where every packet goes, for who looks into it."""
+        return "\n".join(
+            f"--- {label} ---\n"
+            + namespace.run("wg", "show").stdout
+            + namespace.ip("-4", "route")
+            + namespace.ip("-6", "route")
+            for label, namespace in self.lab.namespaces.items()
+        )
+
     def _take_down(self, namespace: Namespace, device: str) -> None:
         if (namespace.directory / f"{device}.conf").exists():
             tunnel.leave(namespace, device)
