@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds that one request may take."""
 
-CONNECTIONS = 8
+CONNECTIONS = 4
 """How many requests are under way at once when many objects are written."""
 
 RESOURCES = {
