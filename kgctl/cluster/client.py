@@ -1,0 +1,291 @@
+"""One request to an API server and its answer: retries, credentials that expire, compression."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from kgctl.cluster.errors import (
+    AnswerError,
+    ClusterError,
+    ConnectionLostError,
+    OverloadedError,
+)
+from kgctl.cluster.failures import place
+from kgctl.cluster.status import RETRIED, Refusal
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kgctl.cluster.kubeconfig import Access
+    from kgctl.cluster.transport import Response, Transport
+
+T = TypeVar("T")
+
+MAX_JSON = 1 << 30
+"""Bytes of JSON that an answer may have: far more than any cluster holds in one list."""
+
+FAR = 0.002
+"""Seconds of round trip from which on the network is the slower side: a link out of the house."""
+
+_REFUSAL = 1 << 16  # bytes read of an answer that is no success
+_CHUNK = 1 << 18
+
+
+class Backoff(NamedTuple):
+    """How often a request that may succeed later is made again, and how long is waited.
+
+    ``first`` seconds before the second attempt, doubled each time and blurred by a half, or what
+    the server asks for; never more than ``total`` seconds together.
+    """
+
+    attempts: int = 5
+    first: float = 0.25
+    total: float = 15.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Api:
+    """Requests to one API server with one user's credentials, by any transport.
+
+    ``trace`` gets one line for each request: never a header's value, never a body.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        transport: Transport,
+        *,
+        timeout: float | None = None,
+        backoff: Backoff | None = None,
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        self.access = access
+        self._transport = transport
+        self._timeout = timeout
+        self._backoff = backoff or Backoff()
+        self._trace = trace or (lambda _line: None)
+
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        decode: Callable[[Body], T],
+    ) -> T:
+        """Read ``path`` and return what ``decode`` makes of the answer.
+
+        A server that is overloaded, or hangs up, is asked again; ``decode`` then starts anew.
+
+        Raises:
+            kgctl.ClusterError: it cannot be read; the message says what to do.
+        """
+        waited = 0.0
+        for attempt in range(1, self._backoff.attempts + 1):
+            try:
+                headers = {"Accept": accept, "Accept-Encoding": self._encoding()}
+                with self.open("GET", path, query, headers) as body:
+                    return decode(body)
+            except (OverloadedError, ConnectionLostError) as error:
+                pause = self._pause(error, attempt, waited)
+                if pause is None:
+                    raise
+            self._trace(f"waiting {pause:.2f} s before attempt {attempt + 1}")
+            self._backoff.sleep(pause)
+            waited += pause
+        raise AssertionError("the last attempt returns or raises")
+
+    def _pause(
+        self, error: OverloadedError | ConnectionLostError, attempt: int, waited: float
+    ) -> float | None:
+        """Return the seconds to wait before another attempt, or None to give up."""
+        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: clients must not march in step
+        pause = self._backoff.first * float(2 ** (attempt - 1)) * spread
+        if isinstance(error, OverloadedError):
+            if error.status not in RETRIED:
+                return None
+            if error.retry_after is not None:
+                pause = max(float(error.retry_after), pause)
+        if attempt >= self._backoff.attempts or waited + pause > self._backoff.total:
+            return None
+        return pause
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        content: object,
+        content_type: str = "application/json",
+    ) -> Any:
+        """Make a request that changes something, once, and return the JSON of the answer.
+
+        Raises:
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        import json
+
+        body = json.dumps(content).encode()
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        with self.open(method, path, query, headers, body) as answer:
+            return answer.json()
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Body:
+        """Make a request once and return the body of the answer, which is a success.
+
+        Credentials that the server no longer takes are renewed once, where there are others.
+        """
+        sent = {"User-Agent": "kgctl", **headers}
+        response = self._request(method, path, query, sent, body)
+        if response.status == 401 and self._transport.refresh():
+            response.close()
+            response = self._request(method, path, query, sent, body)
+        if 200 <= response.status < 300:
+            return Body(response, self.access)
+        try:
+            said = Body(response, self.access).start(_REFUSAL)
+        finally:
+            response.close()
+        raise Refusal(self.access, (method, path), response.status, response.headers, said).error()
+
+    def close(self) -> None:
+        """End the connections that are kept for the next request."""
+        self._transport.close()
+
+    def far(self) -> bool:
+        """Tell whether the server is so far away that waiting for it costs more than working.
+
+        Raises:
+            kgctl.ClusterError: it cannot be reached.
+        """
+        seconds = self._transport.round_trip(self._timeout)
+        return seconds is None or seconds > FAR
+
+    def _encoding(self) -> str:
+        """Ask for compression where the network is slower than compressing: not on a near one."""
+        return "gzip" if self.far() else "identity"
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Response:
+        asked = f"{method} {path}" + "".join(
+            f"{'&' if number else '?'}{name}={value}"
+            for number, (name, value) in enumerate(query.items())
+        )
+        start = time.perf_counter()
+        try:
+            response = self._transport.request(method, path, query, headers, body, self._timeout)
+        except ClusterError as error:
+            self._trace(f"{printable(asked)}: {error}")
+            raise
+        took = time.perf_counter() - start
+        kind = response.headers.get("content-type", "no content type")
+        packed = response.headers.get("content-encoding", "not compressed")
+        self._trace(
+            f"{printable(asked)}: {response.status} after {took:.3f} s, "
+            f"{printable(kind, 60)}, {printable(packed, 20)}"
+        )
+        return response
+
+
+class Body:
+    """The body of an answer, uncompressed as it is read."""
+
+    def __init__(self, response: Response, access: Access) -> None:
+        self._response = response
+        self._access = access
+        self.content_type = response.headers.get("content-type", "").lower()
+        packed = response.headers.get("content-encoding", "identity").lower()
+        self._gunzip = _Gunzip(response.read) if packed == "gzip" else None
+        self.read: Callable[[int], bytes] = self._gunzip.read if self._gunzip else response.read
+        """Returns the next 1 to so many bytes, ``b""`` at the end."""
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+    def whole(self, limit: int = MAX_JSON) -> bytes:
+        """Return all of it.
+
+        Raises:
+            AnswerError: it has more than ``limit`` bytes.
+        """
+        data = self.start(limit + 1)
+        if len(data) > limit:
+            raise AnswerError(f"the answer of {place(self._access)} has more than {limit:,} bytes")
+        return data
+
+    def start(self, size: int) -> bytes:
+        """Return its first ``size`` bytes, or all of it where it has fewer."""
+        pieces = []
+        while size > 0:
+            piece = self.read(min(size, _CHUNK))
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def json(self) -> Any:
+        """Decode it as JSON.
+
+        Raises:
+            AnswerError: it is none.
+        """
+        import json
+
+        data = self.whole()
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise self.unreadable(data) from error
+
+    def unreadable(self, data: bytes) -> AnswerError:
+        """Return the error for an answer that is not of the format that was asked for."""
+        begins = printable(data[:40].decode("utf-8", "replace"))
+        return AnswerError(
+            f"what answers at {place(self._access)} sent no valid JSON of Kubernetes "
+            f'({len(data):,} bytes that begin with "{begins}"): check the server\'s URL and any '
+            "proxy before it"
+        )
+
+
+class _Gunzip:
+    """Uncompresses as it reads; a small input cannot swell into a large memory."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        import zlib
+
+        self._read = read
+        self._stream = zlib.decompressobj(wbits=31)
+        self._broken = zlib.error
+
+    def read(self, size: int) -> bytes:
+        while not self._stream.eof:
+            packed = self._stream.unconsumed_tail or self._read(_CHUNK)
+            if not packed:
+                raise AnswerError("the API server's compressed answer is cut short")
+            try:
+                data = self._stream.decompress(packed, size)
+            except self._broken as error:
+                raise AnswerError("the API server's compressed answer is damaged") from error
+            if data:
+                return data
+        self._read(1)  # so that the connection is known to be at the end of the answer
+        return b""

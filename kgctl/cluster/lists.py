@@ -1,0 +1,147 @@
+"""Lists of nodes and peers: page by page, and of one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar
+
+from kgctl.cluster.errors import AnswerError, GoneError
+from kgctl.cluster.failures import place
+from kgctl.cluster.protobuf import CONTENT_TYPE, NodePage, read_node_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.interface import NodeObject
+
+NODES = "/api/v1/nodes"
+PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
+
+PAGE = 500
+"""Objects asked for at once, as in kubectl."""
+
+JSON = "application/json"
+PROTOBUF = f"{CONTENT_TYPE}, {JSON};q=0.5"
+_NAMES = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+ONLY_NAMES = f"{CONTENT_TYPE}{_NAMES}, {JSON}{_NAMES};q=0.5, {JSON};q=0.1"
+
+_MAX_PAGES = 10_000
+_STARTS = 3  # how often a list is begun when its pages cannot be of one moment
+
+
+class _Page(Protocol):
+    @property
+    def resource_version(self) -> str: ...
+
+    @property
+    def next_page(self) -> str: ...
+
+
+P = TypeVar("P", bound=_Page)
+
+
+class PeerPage(NamedTuple):
+    """One page of a list of Peer objects; ``next_page`` is empty in the last one."""
+
+    peers: Sequence[Mapping[str, Any]]
+    resource_version: str
+    next_page: str
+
+
+def list_nodes(api: Api, *, cached: bool = True, accept: str = PROTOBUF) -> list[NodeObject]:
+    """Return every node.
+
+    With ``cached`` the API server answers from its watch cache, which is as fresh as what Kilo's
+    agents see and costs half the time; then it sends one large page, whatever was asked for.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, NODES, accept, _node_page, cached)
+    return [node for page in pages for node in page.nodes]
+
+
+def list_peers(api: Api) -> list[Mapping[str, Any]]:
+    """Return every Peer object as it is stored now: people list what they have just created.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    return [peer for page in _pages(api, PEERS, JSON, _peer_page, False) for peer in page.peers]
+
+
+def list_names(api: Api, path: str) -> list[str]:
+    """Return the sorted names of what ``path`` lists, having transferred little else.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, path, ONLY_NAMES, _node_page, True)
+    return sorted(item.name for page in pages for item in page.nodes)
+
+
+def _pages(
+    api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool
+) -> list[P]:
+    """Return all pages of one moment: of one resource version.
+
+    A token for a next page expires after some minutes (410); then the list begins anew, and the
+    last time without pages, as client-go does.
+    """
+    for start in range(_STARTS):
+        whole = start == _STARTS - 1
+        try:
+            return _of_one_moment(api, path, accept, decode, cached, 0 if whole else PAGE)
+        except GoneError:
+            if whole:
+                raise
+    raise AssertionError("the last start returns or raises")
+
+
+def _of_one_moment(
+    api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool, size: int
+) -> list[P]:
+    query = {"limit": str(size)} if size else {}
+    if cached:
+        query["resourceVersion"] = "0"
+    pages = [api.get(path, query, accept, decode)]
+    while pages[-1].next_page:
+        if len(pages) == _MAX_PAGES:
+            raise AnswerError(f"the list {path} of {place(api.access)} has no end")
+        query = {"limit": str(size or PAGE), "continue": pages[-1].next_page}
+        pages.append(api.get(path, query, accept, decode))
+        if pages[-1].resource_version != pages[0].resource_version:
+            raise GoneError(
+                f"the pages of {path} at {place(api.access)} are of different moments: try again",
+                410,
+            )
+    return pages
+
+
+def _node_page(body: Body) -> NodePage:
+    if body.content_type.startswith(CONTENT_TYPE):
+        return read_node_list(body.read)
+    from kgctl.cluster.nodejson import read_node_json
+
+    data = body.whole()
+    page = read_node_json(data)
+    if page is None:
+        raise body.unreadable(data)
+    return page
+
+
+def _peer_page(body: Body) -> PeerPage:
+    content = body.json()
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    items = content.get("items") if isinstance(content, dict) else None
+    if not isinstance(metadata, dict) or not _objects(items):
+        raise body.unreadable(b"")
+    for item in items:
+        if isinstance(item.get("metadata"), dict):
+            item["metadata"].pop("managedFields", None)  # half of an object, and never needed
+    version, next_page = metadata.get("resourceVersion"), metadata.get("continue")
+    return PeerPage(items, str(version), str(next_page or ""))
+
+
+def _objects(items: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(items, list) and all(isinstance(item, dict) for item in items)

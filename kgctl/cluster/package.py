@@ -1,0 +1,256 @@
+"""Requests to an API server through the ``kubernetes`` package, for every other kubeconfig.
+
+It brings proxies, OIDC and other auth providers, and basic authentication. Its generated models
+are not used: it supplies the connections and the credentials, and what goes over them is ours.
+"""
+
+from __future__ import annotations
+
+import time
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlencode
+
+from kgctl.cluster.credentials import Credentials, renewable, resolve_credentials
+from kgctl.cluster.errors import ClusterError, CredentialsError, UnreachableError
+from kgctl.cluster.failures import CONNECT_LIMIT, lost, place, request_failure
+from kgctl.cluster.proxy import proxy_for
+from kgctl.cluster.tls import skips_verification, tls_context
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.cluster.kubeconfig import Access
+
+
+class PackageTransport:
+    """A transport on the connection pool and the credentials of the package's ``ApiClient``."""
+
+    def __init__(self, access: Access, interactive: bool = True) -> None:
+        self._access = access
+        self._interactive = interactive
+        self._proxy = proxy_for(access)
+        self._client: Any = _client(access, interactive, self._proxy)
+
+    def round_trip(self, timeout: float | None) -> float | None:
+        """Return None: the package does not tell how long connecting took."""
+        return None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: float | None,
+    ) -> PackageResponse:
+        """Send a request; see ``Transport.request``."""
+        import urllib3
+        from urllib3.exceptions import HTTPError
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        limit = CONNECT_LIMIT if timeout is None else min(timeout, CONNECT_LIMIT)
+        url = self._access.server + path
+        try:
+            answer = self._client.rest_client.pool_manager.request(
+                method,
+                f"{url}?{urlencode(query)}" if query else url,
+                headers=self._headers(headers),
+                body=body,
+                timeout=urllib3.Timeout(connect=limit, read=timeout),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError, HTTPException, ValueError) as error:
+            raise _failure(error, self._access, self._proxy) from error
+        return PackageResponse(self._access, answer, deadline)
+
+    def _headers(self, headers: Mapping[str, str]) -> Any:
+        from urllib3 import HTTPHeaderDict
+
+        sent = HTTPHeaderDict(headers)
+        # asking for the settings lets the package renew a token that is about to expire
+        for setting in self._client.configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                sent[setting["key"]] = setting["value"]
+        for name, value in _impersonation(self._access.user):
+            sent.add(name, value)
+        return sent
+
+    def refresh(self) -> bool:
+        """Get new credentials; see ``Transport.refresh``."""
+        if not renewable(self._access):
+            return False
+        self.close()
+        self._client = _client(self._access, self._interactive, self._proxy)
+        return True
+
+    def close(self) -> None:
+        """End every idle connection."""
+        self._client.rest_client.pool_manager.clear()
+
+
+class PackageResponse:
+    """An answer on its way; see ``Response``."""
+
+    def __init__(self, access: Access, answer: Any, deadline: float | None) -> None:
+        self._access = access
+        self._answer = answer
+        self._deadline = deadline
+        self._complete = False
+        self.status: int = answer.status
+        self.headers = {name.lower(): str(value) for name, value in answer.headers.items()}
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of the body; see ``Response.read``."""
+        from urllib3.exceptions import HTTPError
+
+        if self._complete:
+            return b""
+        try:
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                raise TimeoutError
+            data: bytes = self._answer.read1(size, decode_content=False)
+        except (HTTPError, OSError, HTTPException) as error:
+            raise _failure(error, self._access, None) from error
+        self._complete = not data
+        return data
+
+    def close(self) -> None:
+        """Give the connection back, or end it; see ``Response.close``."""
+        if self._complete:
+            self._answer.release_conn()
+        else:
+            self._answer.close()
+
+
+def _client(access: Access, interactive: bool, proxy: str | None) -> Any:
+    """Return an ``ApiClient`` with the credentials, the proxy and the TLS settings of ``access``.
+
+    The package's own TLS set-up is not used: it leaves keys in temporary files, and asks since
+    Python 3.13 for extensions that the certificate authorities of many clusters lack.
+    """
+    from kubernetes.client import ApiClient, Configuration
+
+    provided = access.user.get("auth-provider")
+    credentials = Credentials() if provided else resolve_credentials(access, interactive)
+    configuration = Configuration()
+    _log_in(configuration, access, credentials)
+    configuration.proxy, configuration.no_proxy = proxy, None
+    if proxy and "@" in proxy:
+        configuration.proxy_headers = _proxy_login(proxy)
+    try:
+        client = ApiClient(configuration)
+    except (ImportError, ValueError) as error:
+        raise ClusterError(
+            f"the proxy {_shown(proxy)} of {access.origin} cannot be used: {printable(str(error))}"
+        ) from error
+    if access.server.startswith("https"):
+        context = tls_context(access, credentials)
+        client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
+    return client
+
+
+def _log_in(configuration: Any, access: Access, credentials: Credentials) -> None:
+    """Have the package set server, user and TLS name, and get tokens that have to be asked for."""
+    from kubernetes import config
+
+    package: Any = config  # it has no types
+    provider = access.user.get("auth-provider")
+    try:
+        if provider and len(access.files) == 1:
+            # from the file itself: a provider may replace the refresh token, which must be kept
+            package.load_kube_config(
+                access.files[0], access.context, configuration, persist_config=True
+            )
+        else:
+            package.load_kube_config_from_dict(
+                _one_context(access, credentials), client_configuration=configuration
+            )
+    except Exception as error:
+        # whatever OAuth, requests or the package raise; their texts may hold a token
+        raise CredentialsError(
+            f"cannot log in with the user of {access.origin}: {type(error).__name__}; log in again"
+        ) from error
+    if provider and not configuration.auth_settings():
+        name = printable(str(provider.get("name")))
+        raise CredentialsError(
+            f"the auth-provider {name} of {access.origin} gave no token: log in again, or use an "
+            "exec plugin in its place"
+        )
+    configuration.host = access.server
+
+
+def _one_context(access: Access, credentials: Credentials) -> dict[str, Any]:
+    cluster: dict[str, Any] = {"server": access.server}
+    if skips_verification(access):
+        cluster["insecure-skip-tls-verify"] = True
+    if access.cluster.get("tls-server-name"):
+        cluster["tls-server-name"] = str(access.cluster["tls-server-name"])
+    kept = ("auth-provider", "username", "password")
+    user = {key: access.user[key] for key in kept if access.user.get(key)}
+    if credentials.token:
+        user["token"] = credentials.token
+    return {
+        "current-context": "only",
+        "contexts": [{"name": "only", "context": {"cluster": "only", "user": "only"}}],
+        "clusters": [{"name": "only", "cluster": cluster}],
+        "users": [{"name": "only", "user": user}],
+    }
+
+
+def _impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers by which a user acts as another; the package knows none of them."""
+    headers = [("Impersonate-User", str(user["as"]))] if user.get("as") else []
+    if user.get("as-uid"):
+        headers.append(("Impersonate-Uid", str(user["as-uid"])))
+    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
+    for name, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{name}", str(value)) for value in values]
+    return headers
+
+
+def _proxy_login(proxy: str) -> Any:
+    from urllib3 import make_headers
+
+    login = proxy.partition("://")[2].rpartition("@")[0]
+    return make_headers(proxy_basic_auth=unquote(login))
+
+
+def _shown(proxy: str | None) -> str:
+    """Return a proxy's URL without the password that it may hold."""
+    scheme, _, rest = (proxy or "").partition("://")
+    return printable(f"{scheme}://{rest.rpartition('@')[2]}")
+
+
+def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterError:
+    """Find what the system or OpenSSL said under the package's own errors; that is what counts."""
+    from urllib3.exceptions import ProxyError
+    from urllib3.exceptions import TimeoutError as PoolTimeoutError
+
+    cause = _cause(error)
+    if isinstance(error, ProxyError) and proxy:
+        why = printable(str(cause or error))
+        return UnreachableError(
+            f"cannot reach {place(access)} through the proxy {_shown(proxy)}: {why}; check "
+            "proxy-url, HTTPS_PROXY and NO_PROXY"
+        )
+    if cause is None and isinstance(error, PoolTimeoutError):
+        cause = TimeoutError()
+    return lost(access) if cause is None else request_failure(cause, access)
+
+
+def _cause(error: BaseException | None) -> OSError | HTTPException | None:
+    seen = 0
+    while error is not None and seen < 10:
+        inner = [error, *error.args, getattr(error, "original_error", None)]
+        for each in inner:
+            if isinstance(each, (OSError, HTTPException)):
+                return each
+        error = error.__cause__ or error.__context__
+        seen += 1
+    return None
