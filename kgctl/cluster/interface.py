@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+Kind = Literal["nodes", "peers"]
 
 
 class NodeObject(NamedTuple):
@@ -40,5 +43,13 @@ class Source(Protocol):
 
         Raises:
             kgctl.ClusterError: the state cannot be read; the message says what to do.
+        """
+        ...
+
+    def names(self, kind: Kind) -> Sequence[str]:
+        """Return the names of all objects of one kind, as cheaply as the source can.
+
+        Raises:
+            kgctl.ClusterError: the state cannot be read.
         """
         ...

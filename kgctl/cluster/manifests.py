@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from kgctl.cluster.documents import read_documents
 from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.interface import NodeObject, Objects
+from kgctl.cluster.objects import peer_name
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.cluster.interface import Kind
 
 STDIN = "-"
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -42,6 +45,13 @@ class Manifests:
                 for document in read_documents(label, content):
                     collected.take(label, document)
         return Objects(collected.nodes, collected.peers, collected.passed_over)
+
+    def names(self, kind: Kind) -> Sequence[str]:
+        """Return the names of all nodes or peers; reading them is reading the files."""
+        objects = self.read()
+        if kind == "nodes":
+            return [node.name for node in objects.nodes]
+        return [peer_name(peer) for peer in objects.peers]
 
 
 class _Collected:

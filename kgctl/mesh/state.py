@@ -105,8 +105,10 @@ def _granularity(node: Node) -> str:
 
 def _no_ready_nodes(nodes: Sequence[Node], now: float) -> str:
     lines = ["did not find any valid Kilo nodes in the cluster"]
-    for node in nodes[:_REASONS_SHOWN]:
-        lines.append(f"  {printable(node.name)}: {', '.join(why_not_ready(node, now))}")
+    lines += [
+        f"  {printable(node.name)}: {', '.join(why_not_ready(node, now))}"
+        for node in nodes[:_REASONS_SHOWN]
+    ]
     if not nodes:
         lines.append("  it has no nodes at all")
     if len(nodes) > _REASONS_SHOWN:

@@ -18,10 +18,10 @@ def _visible(character: str) -> str:
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Return ``text`` on one line, with every character that does not print made visible.
+    r"""Return ``text`` on one line, with every character that does not print made visible.
 
     Line breaks, control characters, escape sequences, bidi marks and lone surrogates become
-    ``\\n``, ``\\x1b``, ``\\u202e``; what is longer than ``limit`` characters is cut and ends
+    ``\n``, ``\x1b``, ``\u202e``; what is longer than ``limit`` characters is cut and ends
     in ``…``. Node annotations are written by nodes: they reach a terminal only through here.
     """
     if len(text) > limit:

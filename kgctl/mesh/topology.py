@@ -51,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """The network: ``subnet`` is Kilo's WireGuard network, ``segments`` and ``peers`` are sorted."""
+    """The network: Kilo's WireGuard ``subnet``, and the segments and ready peers, sorted."""
 
     granularity: str
     subnet: Cidr

@@ -27,14 +27,12 @@ def to_dot(topology: Topology) -> str:
     """Return the network as DOT text."""
     import graphviz
 
-    graph = graphviz.Digraph(
-        "kilo",
-        graph_attr={
-            "label": _label(str(topology.subnet)),
-            "labelloc": "t",
-            "outputorder": "nodesfirst",
-            "overlap": "false",
-        },
+    graph = graphviz.Digraph("kilo")
+    graph.attr(
+        label=_label(str(topology.subnet)),
+        labelloc="t",
+        outputorder="nodesfirst",
+        overlap="false",
     )
     graph.body.extend(_edges(topology))
     for segment in topology.segments:
@@ -83,11 +81,10 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
     yield node.name
     yield str(node.subnet)
     if node.internal_ip is not None:
-        yield str(node.internal_ip)
+        yield str(node.internal_ip.address)
     if node is segment.leader:
         yield str(segment.wireguard_ip)
-        if segment.endpoint is not None:
-            yield str(segment.endpoint)
+        yield str(node.endpoint)  # as annotated: the reference draws no discovered one
 
 
 def _id(text: str) -> str:

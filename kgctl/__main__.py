@@ -1,0 +1,23 @@
+"""``python -m kgctl``, and the ``kgctl`` and ``kubectl-kilo`` programs."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line on ``sys.argv`` and return the exit code."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-v"]):
+        # asked by scripts, in loops: it pays for no import
+        from kgctl import __version__
+
+        print(f"kgctl version {__version__}")  # noqa: T201
+        return 0
+    from kgctl.cli.app import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The program: its commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli import completion, get, graph, showconf
+from kgctl.cli.arguments import normalised
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.mesh.errors import KgctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "kgctl"
+_INTERRUPTED = 130
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Manage a Kilo network: draw its topology, write the configurations that join it.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings=_SETTINGS,
+)
+app.command("graph", context_settings=_SETTINGS)(graph.graph)
+app.add_typer(showconf.app, name="showconf", context_settings=_SETTINGS)
+app.command("get", context_settings=_SETTINGS)(get.get)
+app.command("completion", context_settings=_SETTINGS)(completion.completion)
+
+
+@app.callback()
+@with_shared
+def root(shared: Shared) -> None:
+    """Manage a Kilo network: draw its topology, write the configurations that join it."""
+
+
+@app.command("help", hidden=True, context_settings={"ignore_unknown_options": True})
+def help_(command: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Print the help of a command, as ``kgctl COMMAND --help`` does."""
+    raise typer.Exit(run([*(command or []), "--help"]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0, or 1 for any error, 130 if interrupted."""
+    try:
+        if "_KGCTL_COMPLETE" in os.environ:
+            completion.prepare()
+        code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except KgctlError as error:
+        return _fail(str(error), error, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", None, _INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _fail(_in_one_line(error), error, 1)
+    return code if isinstance(code, int) else 0
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what to tell of an error that is not ours: of usage, or a fault of kgctl."""
+    if hasattr(error, "format_message"):  # a usage error of Typer's; its class has no public name
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else PROGRAM
+        message = " ".join(str(error.format_message()).split())
+        return f"{message} See: {command} --help" if message else f"See: {command} --help"
+    return (
+        f"kgctl has a fault: {type(error).__name__}; run it again with --debug, "
+        f"and report what it prints"
+    )
+
+
+def _fail(message: str, error: BaseException | None, code: int) -> int:
+    if error is not None and {"--debug", "--debug=true"} & set(sys.argv):
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    print(message, file=sys.stderr)  # noqa: T201
+    return code

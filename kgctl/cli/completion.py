@@ -1,0 +1,47 @@
+"""``kgctl completion SHELL``: the script with which a shell completes kgctl."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from kgctl.cli.output import answer
+from kgctl.cli.shared import Shared, with_shared
+
+_VARIABLE = "_KGCTL_COMPLETE"
+
+
+class Shell(StrEnum):
+    """The shells that can complete kgctl."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+@with_shared
+def completion(
+    shared: Shared, shell: Annotated[Shell, typer.Argument(help="The shell to complete in.")]
+) -> None:
+    """Print the completion script for a shell.
+
+    bash: source <(kgctl completion bash). zsh: the same, after compinit. fish: kgctl completion
+    fish | source. PowerShell: kgctl completion powershell | Out-String | Invoke-Expression.
+    """
+    from typer._completion_shared import get_completion_script
+
+    script = get_completion_script(prog_name="kgctl", complete_var=_VARIABLE, shell=shell.value)
+    answer(script.rstrip("\n") + "\n")
+
+
+def prepare() -> None:
+    """Make Typer answer what its completion scripts ask.
+
+    It does so by itself only for programs that keep Typer's own ``--install-completion``.
+    """
+    from typer._completion_classes import completion_init
+
+    completion_init()

@@ -1,0 +1,103 @@
+"""``kgctl get nodes|peers|segments [NAME...]``: lists."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.names import UnknownNameError, complete_listed, nearest
+from kgctl.cli.output import answer, note
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.cli.reading import Reading
+    from kgctl.render.listing import Listing
+
+
+class Kind(StrEnum):
+    """What can be listed, in the plural and in the singular."""
+
+    NODES = "nodes"
+    PEERS = "peers"
+    SEGMENTS = "segments"
+    NODE = "node"
+    PEER = "peer"
+    SEGMENT = "segment"
+
+
+class Format(StrEnum):
+    """How a list is printed; without one it is a table."""
+
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+@with_shared
+def get(
+    shared: Shared,
+    kind: Annotated[Kind, typer.Argument(help="What to list.", metavar="nodes|peers|segments")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", autocompletion=complete_listed)
+    ] = None,
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="Print more, or something else.")
+    ] = None,
+) -> None:
+    """List nodes, peers or segments, and say of those that are not ready why."""
+    from kgctl.cli.reading import read
+
+    listing = _listing(read(shared), kind)
+    if names:
+        listing = replace(listing, items=tuple(_chosen(listing, names)))
+    _show(listing, output, single=len(names or ()) == 1)
+
+
+def _listing(reading: Reading, kind: Kind) -> Listing:
+    from kgctl.mesh.errors import MeshError
+    from kgctl.render.listing import list_nodes, list_peers, list_segments
+
+    if kind in (Kind.PEERS, Kind.PEER):
+        return list_peers(reading.state)
+    if kind in (Kind.SEGMENTS, Kind.SEGMENT):
+        return list_segments(reading.topology())
+    try:
+        topology = reading.topology()
+    except MeshError as error:  # the list is what people look at to find out why
+        note(f"there is no network, so no segments: {str(error).splitlines()[0]}")
+        topology = None
+    return list_nodes(reading.state, topology, reading.now)
+
+
+def _chosen(listing: Listing, names: list[str]) -> list[dict[str, object]]:
+    items = {str(item["name"]): item for item in listing.items}
+    missing = [name for name in names if name not in items]
+    if missing:
+        name = missing[0]
+        found = nearest(name, items)
+        hint = f'; did you mean "{printable(found)}"?' if found else ""
+        raise UnknownNameError(f'there is no {listing.kind} named "{printable(name)}"{hint}')
+    return [items[name] for name in names]
+
+
+def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
+    from kgctl.render.structured import to_json, to_yaml
+    from kgctl.render.table import print_table, to_columns
+
+    if output in (Format.JSON, Format.YAML):
+        value = listing.items[0] if single else {"items": list(listing.items)}
+        answer((to_json if output is Format.JSON else to_yaml)(value))
+    elif output is Format.NAME:
+        answer("".join(f"{name}\n" for name in listing.names()))
+    elif not listing.items:
+        note(f"no {listing.kind} found")
+    elif sys.stdout.isatty():
+        print_table(listing, wide=output is Format.WIDE)
+    else:
+        answer(to_columns(listing, wide=output is Format.WIDE))

@@ -1,0 +1,100 @@
+"""Names of nodes and peers: finding the one that was meant, completing one that was begun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from kgctl.cli.output import note
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.cli.reading import Reading
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+
+
+class UnknownNameError(KgctlError):
+    """There is no ready node, or no ready peer, by that name."""
+
+
+def ready_node(reading: Reading, name: str) -> Node:
+    """Return the ready node of that name.
+
+    Raises:
+        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+    """
+    node = reading.state.node(name)
+    if node is not None and node.is_ready(reading.now):
+        return node
+    if node is not None:
+        reasons = ", ".join(why_not_ready(node, reading.now))
+        note(f'node "{printable(name)}" takes no part in the network: {reasons}')
+    else:
+        _suggest(name, (node.name for node in reading.state.nodes))
+    raise UnknownNameError(f'did not find any node named "{printable(name)}" in the cluster')
+
+
+def ready_peer(reading: Reading, name: str) -> Peer:
+    """Return the ready peer of that name.
+
+    Raises:
+        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+    """
+    peer = reading.state.peer(name)
+    if peer is not None and peer.is_ready:
+        return peer
+    problems = {one.name: one.problems for one in reading.state.invalid_peers}
+    if peer is not None:
+        problems[name] = why_peer_not_ready(peer)
+    if name in problems:
+        note(f'peer "{printable(name)}" takes no part in the network: {", ".join(problems[name])}')
+    else:
+        _suggest(name, (peer.name for peer in reading.state.peers))
+    raise UnknownNameError(f'did not find any peer named "{printable(name)}" in the cluster')
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like ``name``, or None when none is like it."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(names), n=1)), None)
+
+
+def _suggest(name: str, names: Iterable[str]) -> None:
+    found = nearest(name, names)
+    if found is not None:
+        note(f'did you mean "{printable(found)}"?')
+
+
+def complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a node; nothing when the cluster cannot be read."""
+    return _complete(ctx, incomplete, "nodes")
+
+
+def complete_peer(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a peer; nothing when the cluster cannot be read."""
+    return _complete(ctx, incomplete, "peers")
+
+
+def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of what ``kgctl get`` is to list; segments are not completed."""
+    kind = str(ctx.params.get("kind") or "")
+    known = {"nodes": "nodes", "node": "nodes", "peers": "peers", "peer": "peers"}
+    return _complete(ctx, incomplete, known[kind]) if kind in known else []
+
+
+def _complete(ctx: typer.Context, incomplete: str, kind: str) -> list[str]:
+    from kgctl.cli.reading import source_of
+    from kgctl.cli.shared import shared_of
+
+    try:
+        names = source_of(shared_of(ctx)).names(kind)
+    except Exception:  # a completion that fails says nothing: it would garble the command line
+        return []
+    return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())

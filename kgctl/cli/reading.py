@@ -1,0 +1,145 @@
+"""Reading the state that the shared options name, and building the network from it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kgctl.cli.output import note
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.state import AUTO, GRANULARITIES, State, network_of
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.cli.shared import Shared
+    from kgctl.cluster.interface import Source
+    from kgctl.mesh.topology import Topology
+
+DEFAULT_PORT = 51820
+_BACKEND = "kubernetes"
+NEWEST = "newest"
+
+
+class UsageError(KgctlError):
+    """An option has a value that it cannot have, or does not go with another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, the time at which it is judged (Unix seconds), and how to look at it."""
+
+    state: State
+    now: float
+    granularity: str
+
+    def topology(self, hostname: str | None = None) -> Topology:
+        """Build the network, as seen from the side of the node ``hostname``.
+
+        Raises:
+            MeshError: there is no network; the message says why.
+        """
+        return network_of(self.state, now=self.now, granularity=self.granularity, hostname=hostname)
+
+    def require_ready_nodes(self) -> None:
+        """Make sure that there is a network to look for a name in.
+
+        Raises:
+            NoReadyNodesError: no node is ready; it says of each node why.
+        """
+        if not self.state.ready_nodes(self.now):
+            self.topology()
+
+
+def read(shared: Shared) -> Reading:
+    """Read the cluster once, from where the options say.
+
+    Raises:
+        UsageError: an option is wrong.
+        ClusterError: the state cannot be read.
+    """
+    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
+
+    granularity = _granularity(shared)
+    listen_port(shared)
+    objects = source_of(shared).read()
+    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    if shared.debug:
+        for kind, count in sorted(objects.passed_over.items()):
+            note(f"passed over {count} {kind}")
+        note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
+    return Reading(state, _time(shared, state), granularity)
+
+
+def source_of(shared: Shared) -> Source:
+    """Return the source of state that the options name: the example, files or a live cluster.
+
+    Raises:
+        UsageError: the options name more than one.
+    """
+    if shared.backend not in (None, _BACKEND):
+        raise UsageError(f'--backend "{printable(shared.backend)}" is unknown; it is {_BACKEND}')
+    if shared.example and shared.filename:
+        raise UsageError("--example and --filename name two sources of state; give one of them")
+    if shared.example:
+        from kgctl.cluster.example import Example
+
+        return Example()
+    if shared.filename:
+        from kgctl.cluster.manifests import Manifests
+
+        return Manifests(shared.filename)
+    from kgctl.cluster.live import ApiServer
+
+    return ApiServer(
+        kubeconfig=shared.kubeconfig,
+        context=shared.context,
+        request_timeout=shared.request_timeout,
+        debug=note if shared.debug else None,
+    )
+
+
+def listen_port(shared: Shared) -> int:
+    """Return the nodes' WireGuard port."""
+    if shared.port is None:
+        return DEFAULT_PORT
+    if not 1 <= shared.port <= 65535:
+        raise UsageError(f"--port {shared.port} is no port; give one from 1 to 65535")
+    return shared.port
+
+
+def _granularity(shared: Shared) -> str:
+    granularity = shared.mesh_granularity or AUTO
+    if granularity not in GRANULARITIES:
+        raise UsageError(
+            f'--mesh-granularity "{printable(granularity)}" is unknown; '
+            f"give {', '.join(GRANULARITIES[:-1])} or {GRANULARITIES[-1]}"
+        )
+    return granularity
+
+
+def _time(shared: Shared, state: State) -> float:
+    if shared.at == NEWEST:
+        return max((node.last_seen for node in state.nodes), default=0)
+    if shared.at is not None:
+        return _parsed_time(shared.at)
+    if shared.example:
+        from kgctl.cluster.example import TAKEN_AT
+
+        return TAKEN_AT
+    return time.time()
+
+
+def _parsed_time(text: str) -> float:
+    if text.isascii() and text.isdigit() and len(text) <= 12:
+        return float(text)
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f'--at "{printable(text)}" is no time; give RFC 3339 (2026-01-31T12:00:00Z), '
+            f"Unix seconds, or {NEWEST}"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

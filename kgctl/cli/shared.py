@@ -1,0 +1,167 @@
+"""The options that every command has, accepted before and after its name."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What was given of the options that every command has; None where nothing was."""
+
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The kubeconfig file. Default: as kubectl finds it."),
+    ] = None
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The kubeconfig context to use.")
+    ] = None
+    request_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long one request may take: 5s, 1m30s; 0 for ever. Default: 30s.",
+        ),
+    ] = None
+    filename: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filename",
+            "-f",
+            metavar="FILE",
+            help="Read manifests, not a cluster: a file, a directory, - for stdin. Repeatable.",
+        ),
+    ] = None
+    example: Annotated[
+        bool | None,
+        typer.Option(
+            "--example/--no-example",
+            help="Read the bundled example cluster instead of a live one.",
+            show_default=False,
+        ),
+    ] = None
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Judge heartbeats as of this time: RFC 3339, Unix seconds, or newest "
+            "(the newest heartbeat, for snapshots in files). Default: now.",
+        ),
+    ] = None
+    mesh_granularity: Annotated[
+        str | None,
+        typer.Option(metavar="location|full|auto", help="The granularity. Default: auto."),
+    ] = None
+    topology_label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The node label that tells the location. Default: topology.kubernetes.io/region.",
+        ),
+    ] = None
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="The nodes' WireGuard UDP port. Default: 51820."),
+    ] = None
+    backend: Annotated[
+        str | None,
+        typer.Option(metavar="kubernetes", help="The backend; there is one. Default: kubernetes."),
+    ] = None
+    debug: Annotated[
+        bool | None,
+        typer.Option(
+            "--debug/--no-debug",
+            help="Say more on stderr: requests, tracebacks.",
+            show_default=False,
+        ),
+    ] = None
+
+    def over(self, outer: Shared | None) -> Shared:
+        """Return these options over those that stood before the command's name."""
+        if outer is None:
+            return self
+        values = {}
+        for field in fields(self):
+            inner, before = getattr(self, field.name), getattr(outer, field.name)
+            values[field.name] = before if inner is None else inner
+        values["filename"] = [*(outer.filename or ()), *(self.filename or ())] or None
+        return Shared(**values)
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end, where it was asked for."""
+    if asked:
+        from kgctl import __version__
+
+        typer.echo(f"kgctl version {__version__}")
+        raise typer.Exit
+
+
+_VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", "-v", help="Print the version.", is_eager=True, callback=print_version
+    ),
+]
+
+
+def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command, or a group of commands, the shared options.
+
+    The function gets them as its argument ``shared``, merged with those that stood before the
+    command's name; its other arguments stay Typer's.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
+
+    @wraps(function)
+    def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
+        options = Shared(**{field.name: given.pop(field.name) for field in fields(Shared)})
+        ctx.obj = options.over(ctx.obj)
+        return function(shared=ctx.obj, **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("ctx", keyword, annotation=typer.Context),
+        *(parameter.replace(kind=keyword) for parameter in own),
+        *_SHARED_PARAMETERS,
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    del command.__wrapped__  # else Typer would read the signature of what is wrapped
+    return command
+
+
+def shared_of(context: typer.Context) -> Shared:
+    """Return the shared options as far as they are parsed, for completing a command line."""
+    names = {field.name for field in fields(Shared)}
+    options = Shared()
+    chain = [context]
+    while chain[-1].parent is not None:
+        chain.append(chain[-1].parent)  # type: ignore[arg-type]
+    for one in reversed(chain):
+        given = {name: value for name, value in one.params.items() if name in names}
+        options = Shared(**given).over(options)
+    return options
+
+
+def _shared_parameters() -> list[inspect.Parameter]:
+    hints = get_type_hints(Shared, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter(field.name, keyword, default=None, annotation=hints[field.name])
+        for field in fields(Shared)
+    ]
+    version = inspect.Parameter("version", keyword, default=False, annotation=_VersionOption)
+    return [*shared, version]
+
+
+_SHARED_PARAMETERS = _shared_parameters()

@@ -1,0 +1,208 @@
+"""Nodes, peers and segments as rows of a table and as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import InvalidPeer, Peer
+    from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Segment, Topology
+
+NOTHING = "-"
+"""What stands in a table where there is nothing."""
+
+_CELL_LIMIT = 1000
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its title, and the key of an item or what to make of the item.
+
+    ``wide`` columns are shown with ``-o wide`` alone.
+    """
+
+    title: str
+    value: str | Callable[[Item], object]
+    wide: bool = False
+
+    def cell(self, item: Item) -> str:
+        """Return what stands in the column for ``item``: one printable line."""
+        value = item.get(self.value) if isinstance(self.value, str) else self.value(item)
+        if value is None or value in ("", []):
+            return NOTHING
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        return printable(text, _CELL_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of one kind: what a table shows of them, and ``items`` with all that is known."""
+
+    kind: str
+    columns: tuple[Column, ...]
+    items: tuple[Item, ...]
+
+    def titles(self, *, wide: bool) -> list[str]:
+        """Return the titles of the columns."""
+        return [column.title for column in self._shown(wide)]
+
+    def rows(self, *, wide: bool) -> list[list[str]]:
+        """Return the cells of each object."""
+        columns = self._shown(wide)
+        return [[column.cell(item) for column in columns] for item in self.items]
+
+    def names(self) -> list[str]:
+        """Return the objects as kubectl's ``-o name`` does."""
+        return [f"{self.kind}/{printable(item['name'])}" for item in self.items]
+
+    def _shown(self, wide: bool) -> list[Column]:
+        return [column for column in self.columns if wide or not column.wide]
+
+
+def list_nodes(state: State, topology: Topology | None, now: float) -> Listing:
+    """List every node, ready or not; without a network no node has a segment."""
+    places = {
+        node.name: segment
+        for segment in (() if topology is None else topology.segments)
+        for node in segment.nodes
+    }
+    items = tuple(_node_item(node, places.get(node.name), now) for node in state.nodes)
+    return Listing("node", _NODE_COLUMNS, items)
+
+
+def list_peers(state: State) -> Listing:
+    """List every peer, valid or not, with the allowed IPs and endpoint of its object."""
+    valid = [_peer_item(peer) for peer in state.peers]
+    invalid = [_invalid_peer_item(peer) for peer in state.invalid_peers]
+    items = sorted(valid + invalid, key=lambda item: str(item["name"]))
+    return Listing("peer.kilo.squat.ai", _PEER_COLUMNS, tuple(items))
+
+
+def list_segments(topology: Topology) -> Listing:
+    """List the segments of the network, in its order."""
+    return Listing("segment", _SEGMENT_COLUMNS, tuple(map(_segment_item, topology.segments)))
+
+
+def _node_item(node: Node, segment: Segment | None, now: float) -> Item:
+    reasons = why_not_ready(node, now)
+    leads = segment is not None and segment.leader.name == node.name
+    return {
+        "name": node.name,
+        "location": node.location,
+        "segment": _text(segment and segment.name),
+        "leader": leads,
+        "endpoint": _text(node.endpoint),
+        "wireguardIP": _text(segment.wireguard_ip if segment and leads else None),
+        "podSubnet": _text(node.subnet),
+        "internalIP": _text(node.internal_ip),
+        "key": _text(node.key),
+        "persistentKeepalive": node.persistent_keepalive,
+        "granularity": node.granularity or None,
+        "allowedLocationIPs": [str(cidr) for cidr in node.allowed_location_ips],
+        "lastSeen": node.last_seen or None,
+        "heartbeatAge": int(now - node.last_seen) if node.last_seen else None,
+        "ready": not reasons,
+        "reasons": list(reasons),
+    }
+
+
+def _peer_item(peer: Peer) -> Item:
+    reasons = why_peer_not_ready(peer)
+    return {
+        "name": peer.name,
+        "allowedIPs": [str(cidr) for cidr in peer.allowed_ips],
+        "endpoint": _text(peer.endpoint),
+        "persistentKeepalive": peer.persistent_keepalive,
+        "publicKey": _text(peer.public_key),
+        "hasPresharedKey": peer.preshared_key is not None,
+        "valid": True,
+        "ready": not reasons,
+        "reasons": list(reasons),
+    }
+
+
+def _invalid_peer_item(peer: InvalidPeer) -> Item:
+    return {
+        "name": peer.name,
+        "valid": False,
+        "ready": False,
+        "reasons": [f"invalid: {problem}" for problem in peer.problems],
+    }
+
+
+def _segment_item(segment: Segment) -> Item:
+    return {
+        "name": segment.name,
+        "leader": segment.leader.name,
+        "nodes": [node.name for node in segment.nodes],
+        "endpoint": _text(segment.endpoint),
+        "wireguardIP": str(segment.wireguard_ip),
+        "key": str(segment.key),
+        "allowedIPs": [str(cidr) for cidr in segment.allowed_ips],
+        "allowedLocationIPs": [str(cidr) for cidr in segment.allowed_location_ips],
+    }
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _readiness(item: Item) -> str:
+    return "yes" if item["ready"] else f"no: {', '.join(item['reasons'])}"
+
+
+def _heartbeat_age(item: Item) -> str | None:
+    return None if item["heartbeatAge"] is None else age(item["heartbeatAge"])
+
+
+def _keepalive(item: Item) -> str | None:
+    seconds = item.get("persistentKeepalive")
+    return f"{seconds}s" if seconds else None
+
+
+_NODE_COLUMNS = (
+    Column("NAME", "name"),
+    Column("LOCATION", "location"),
+    Column("SEGMENT", "segment"),
+    Column("LEADER", "leader"),
+    Column("ENDPOINT", "endpoint"),
+    Column("WIREGUARD-IP", "wireguardIP"),
+    Column("POD-SUBNET", "podSubnet"),
+    Column("INTERNAL-IP", "internalIP", wide=True),
+    Column("KEEPALIVE", _keepalive, wide=True),
+    Column("GRANULARITY", "granularity", wide=True),
+    Column("KEY", "key", wide=True),
+    Column("HEARTBEAT", _heartbeat_age),
+    Column("READY", _readiness),
+)
+_PEER_COLUMNS = (
+    Column("NAME", "name"),
+    Column("ALLOWED-IPS", "allowedIPs"),
+    Column("ENDPOINT", "endpoint"),
+    Column("KEEPALIVE", _keepalive),
+    Column("PRESHARED-KEY", "hasPresharedKey", wide=True),
+    Column("PUBLIC-KEY", "publicKey", wide=True),
+    Column("READY", _readiness),
+)
+_SEGMENT_COLUMNS = (
+    Column("NAME", "name"),
+    Column("LEADER", "leader"),
+    Column("NODES", lambda item: len(item["nodes"])),
+    Column("ENDPOINT", "endpoint"),
+    Column("WIREGUARD-IP", "wireguardIP"),
+    Column("ALLOWED-IPS", "allowedIPs", wide=True),
+    Column("ALLOWED-LOCATION-IPS", "allowedLocationIPs"),
+    Column("KEY", "key", wide=True),
+)
