@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.cluster.kubeconfig import Access
+    from kgctl.cluster.peers import PeerObjects
     from kgctl.cluster.transport import Transport
 
 
@@ -96,6 +97,16 @@ class ApiServer:
         peers = _Aside(lambda: list_peers(api))
         nodes = list_nodes(api, cached=self._cached)
         return Objects(nodes=nodes, peers=peers.result(), passed_over={})
+
+    def peers(self) -> PeerObjects:
+        """Return the Peer objects, to be read and changed one by one.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        from kgctl.cluster.peers import PeerObjects
+
+        return PeerObjects(self.api())
 
     def node_names(self) -> list[str]:
         """Return the sorted names of all nodes, at the least cost.

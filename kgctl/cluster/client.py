@@ -139,16 +139,23 @@ class Api:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Body:
         """Make a request once and return the body of the answer, which is a success.
 
-        Credentials that the server no longer takes are renewed once, where there are others.
+        ``timeout`` stands in place of the usual one. Credentials that the server no longer takes
+        are renewed once, where there are others.
+
+        Raises:
+            kgctl.ClusterError: there is no answer, or it is no success.
         """
         sent = {"User-Agent": "kgctl", **headers}
-        response = self._request(method, path, query, sent, body)
+        limit = timeout or self._timeout
+        response = self._request(method, path, query, sent, body, limit)
         if response.status == 401 and self._transport.refresh():
             response.close()
-            response = self._request(method, path, query, sent, body)
+            response = self._request(method, path, query, sent, body, limit)
         if 200 <= response.status < 300:
             return Body(response, self.access)
         try:
@@ -181,6 +188,7 @@ class Api:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes | None,
+        timeout: float | None,
     ) -> Response:
         asked = f"{method} {path}" + "".join(
             f"{'&' if number else '?'}{name}={value}"
@@ -188,7 +196,7 @@ class Api:
         )
         start = time.perf_counter()
         try:
-            response = self._transport.request(method, path, query, headers, body, self._timeout)
+            response = self._transport.request(method, path, query, headers, body, timeout)
         except ClusterError as error:
             self._trace(f"{printable(asked)}: {error}")
             raise

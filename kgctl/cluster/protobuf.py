@@ -26,7 +26,17 @@ MAX_OBJECTS = 1_000_000
 
 _CHUNK = 1 << 18
 _TAIL = 1 << 16  # what may follow the list in its envelope: two short strings
+_ENTRIES_KEPT = 4096
 _KILO = b"kilo.squat.ai/"
+
+# tags: the number of a field, times eight, plus two for strings, bytes and messages
+_METADATA, _SPEC = 0x0A, 0x12
+_NAME, _LABEL, _ANNOTATION = 0x0A, 0x5A, 0x62
+_KEY, _VALUE = 0x0A, 0x12
+_POD_CIDR = 0x0A
+
+_CUT = "a number is cut short"
+_TOO_LONG = "a field is longer than what holds it"
 
 
 class MalformedError(AnswerError):
@@ -61,10 +71,10 @@ def read_node_list(read: Callable[[int], bytes]) -> NodePage:
     stream = _Stream(read)
     nodes: list[NodeObject] = []
     meta: dict[int, bytes | int] = {}
-    texts: dict[bytes, str] = {}
+    entries = Entries()
     for number, content in stream.members(stream.envelope()):
         if number == 2:
-            nodes.append(parse_node(content, texts))
+            nodes.append(parse_node(content, entries))
             if len(nodes) > MAX_OBJECTS:
                 raise MalformedError(f"it lists more than {MAX_OBJECTS:,} objects")
         elif number == 1:
@@ -89,10 +99,10 @@ def read_status(body: bytes) -> StatusMessage:
     )
 
 
-def parse_node(data: bytes, texts: dict[bytes, str]) -> NodeObject:
+def parse_node(data: bytes, entries: Entries) -> NodeObject:
     """Parse one Node; of its annotations only Kilo's are kept.
 
-    ``texts`` keeps what labels and annotations are called, so that each name is held once.
+    ``entries`` is shared by the nodes of a list, so that what they have alike is held once.
 
     Raises:
         MalformedError: it is no protobuf message.
@@ -100,81 +110,114 @@ def parse_node(data: bytes, texts: dict[bytes, str]) -> NodeObject:
     name = pod_cidr = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    pos, stop = 0, len(data)
     try:
-        for number, start, stop in _spans(data, 0, len(data)):
-            if number == 1:
-                name = _metadata(data, start, stop, labels, annotations, texts) or name
-            elif number == 2:
-                for inner, begin, end in _spans(data, start, stop):
-                    if inner == 1:
-                        pod_cidr = data[begin:end].decode("utf-8", "replace")
+        while pos < stop:
+            tag, begin, size = _span(data, pos)
+            pos = begin + size
+            if tag == _METADATA:
+                name = _metadata(data, begin, pos, labels, annotations, entries) or name
+            elif tag == _SPEC:
+                pod_cidr = _pod_cidr(data, begin, pos) or pod_cidr
     except IndexError as error:
-        raise MalformedError("a number is cut short") from error
+        raise MalformedError(_CUT) from error
+    if pos != stop:
+        raise MalformedError(_TOO_LONG)
     return NodeObject(name, pod_cidr, labels, annotations)
+
+
+def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
+    cidr = ""
+    while pos < stop:
+        tag, begin, size = _span(data, pos)
+        pos = begin + size
+        if tag == _POD_CIDR:
+            cidr = data[begin:pos].decode("utf-8", "replace")
+    if pos != stop:
+        raise MalformedError(_TOO_LONG)
+    return cidr
 
 
 def _metadata(
     data: bytes,
-    start: int,
+    pos: int,
     stop: int,
     labels: dict[str, str],
     annotations: dict[str, str],
-    texts: dict[bytes, str],
+    entries: Entries,
 ) -> str:
-    """Fill in what ObjectMeta says, and return its name."""
+    """Fill in what ObjectMeta says, and return its name.
+
+    This is where reading a cluster spends its time. Nearly every field here has a tag of one
+    byte and a length of one or two, so those are read in line; the rest is left to ``_span``.
+    """
     name = ""
-    for number, begin, end in _spans(data, start, stop):
-        if number == 12:
-            # an entry whose key stands first, as it does always, can be told by its first bytes
-            if data.startswith(_KILO, begin + 2) or data[begin] != 0x0A:
-                _entry(data, begin, end, annotations, texts)
-        elif number == 11:
-            _entry(data, begin, end, labels, texts)
-        elif number == 1:
-            name = data[begin:end].decode("utf-8", "replace")
+    while pos < stop:
+        tag = data[pos]
+        size = data[pos + 1]
+        begin = pos + 2
+        if tag > 0x7F or tag & 7 != 2 or size > 0x7F:
+            tag, begin, size = _span(data, pos)
+        pos = begin + size
+        if pos > stop:
+            raise MalformedError(_TOO_LONG)
+        if tag == _ANNOTATION:
+            # the key stands first, as Kubernetes writes it; any other entry is looked into
+            if data.startswith(_KILO, begin + 2) or size == 0 or data[begin] != _KEY:
+                entries.add(data[begin:pos], annotations)
+        elif tag == _LABEL:
+            entries.add(data[begin:pos], labels)
+        elif tag == _NAME:
+            name = data[begin:pos].decode("utf-8", "replace")
     return name
 
 
-def _entry(
-    data: bytes, start: int, stop: int, into: dict[str, str], texts: dict[bytes, str]
-) -> None:
-    key = value = b""
-    for number, begin, end in _spans(data, start, stop):
-        if number == 1:
-            key = data[begin:end]
-        elif number == 2:
-            value = data[begin:end]
-    text = texts.get(key)
-    if text is None:
-        text = texts[key] = key.decode("utf-8", "replace")
-    into[text] = value.decode("utf-8", "replace")
+class Entries:
+    """The entries of maps of strings: those that many nodes have are decoded and held once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, tuple[str, str]] = {}
+        self._keys: dict[bytes, str] = {}
+
+    def add(self, entry: bytes, into: dict[str, str]) -> None:
+        """Decode one entry into ``into``."""
+        pair = self._seen.get(entry)
+        if pair is None:
+            pair = self._pair(entry)
+            if len(self._seen) < _ENTRIES_KEPT:
+                self._seen[entry] = pair
+        into[pair[0]] = pair[1]
+
+    def _pair(self, entry: bytes) -> tuple[str, str]:
+        key = value = b""
+        pos, stop = 0, len(entry)
+        while pos < stop:
+            tag = entry[pos]
+            size = entry[pos + 1]
+            begin = pos + 2
+            if tag & 7 != 2 or size > 0x7F:
+                tag, begin, size = _span(entry, pos)
+            pos = begin + size
+            if tag == _KEY:
+                key = entry[begin:pos]
+            elif tag == _VALUE:
+                value = entry[begin:pos]
+        if pos != stop:
+            raise MalformedError(_TOO_LONG)
+        text = self._keys.get(key)
+        if text is None:
+            text = self._keys[key] = key.decode("utf-8", "replace")
+        return text, value.decode("utf-8", "replace")
 
 
-def _spans(data: bytes, pos: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the number of each string, bytes or message field, and where its content lies.
-
-    Fields of other wire types are stepped over. This is the loop that reading a cluster spends
-    its time in: one-byte tags and lengths, nearly all there are, are read in line.
-    """
-    while pos < stop:
-        tag = data[pos]
-        pos += 1
-        if tag > 0x7F:
-            tag, pos = _varint(data, pos - 1)
-        if tag & 7 == 2:
-            size = data[pos]
-            pos += 1
-            if size > 0x7F:
-                size, pos = _varint(data, pos - 1)
-            end = pos + size
-            if end > stop:
-                raise MalformedError("a field is longer than what holds it")
-            yield tag >> 3, pos, end
-            pos = end
-        else:
-            _, pos = _scalar(data, pos, tag & 7)
-    if pos != stop:
-        raise MalformedError("a field is longer than what holds it")
+def _span(data: bytes, pos: int) -> tuple[int, int, int]:
+    """Return the tag of any field, and the start and size of its content."""
+    tag, pos = _varint(data, pos)
+    if tag & 7 == 2:
+        size, pos = _varint(data, pos)
+        return tag, pos, size
+    _, end = _scalar(data, pos, tag & 7)
+    return tag, pos, end - pos
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
@@ -190,16 +233,16 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
             if tag & 7 == 2:
                 size, pos = _varint(data, pos)
                 if pos + size > stop:
-                    raise MalformedError("a field is longer than what holds it")
+                    raise MalformedError(_TOO_LONG)
                 yield tag >> 3, data[pos : pos + size]
                 pos += size
             else:
                 value, pos = _scalar(data, pos, tag & 7)
                 if pos > stop:
-                    raise MalformedError("a number is cut short")
+                    raise MalformedError(_CUT)
                 yield tag >> 3, value
     except IndexError as error:
-        raise MalformedError("a number is cut short") from error
+        raise MalformedError(_CUT) from error
 
 
 def _varint(data: bytes, pos: int) -> tuple[int, int]:

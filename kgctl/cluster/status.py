@@ -31,6 +31,7 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 
 PEERS_GROUP = "/apis/kilo.squat.ai/"
 
+_VERBS = {"GET": "read", "POST": "create", "PUT": "update"}
 _SHOWN = 300  # characters of what the server said
 
 
@@ -69,7 +70,7 @@ class Refusal:
         if self._status in kinds:
             return kinds[self._status]()
         reason = self._said.reason if self._said else ""
-        message = f"the API server refused to {self._asked()}: {self._words()}"
+        message = f"cannot {self._asked()}: {self._words()}"
         if self._status == 409:
             kind = AlreadyExistsError if reason == "AlreadyExists" else ConflictError
             return kind(message, 409, reason)
@@ -140,8 +141,12 @@ class Refusal:
         )
 
     def _asked(self) -> str:
-        verb = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "patch"}
-        return f"{verb.get(self._method, self._method.lower())} {printable(self._path)}"
+        verb = _VERBS.get(self._method, self._method.lower())
+        collection, _, name = self._path.partition("/peers/")
+        if name:
+            return f'{verb} the peer "{printable(name, 60)}"'
+        kind = collection.rpartition("/")[2]
+        return f"{'list' if self._method == 'GET' else verb} {printable(kind, 60)}"
 
     def _words(self) -> str:
         if self._said is not None and self._said.message:

@@ -1,0 +1,124 @@
+"""Peer objects one by one: read, created, changed and deleted, without losing others' changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from kgctl.cluster.errors import AnswerError, NotFoundError
+from kgctl.cluster.lists import JSON, PEERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.cluster.client import Api, Body
+
+MERGE_PATCH = "application/merge-patch+json"
+"""RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+
+
+class PeerObjects:
+    """The Peer objects of a cluster, as decoded JSON.
+
+    With ``dry_run`` the API server checks everything, answers as if, and stores nothing.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Return the peer ``name`` as it is stored now.
+
+        Raises:
+            kgctl.cluster.errors.NotFoundError: there is none.
+            kgctl.ClusterError: it cannot be read.
+        """
+        return self._api.get(_path(name), {}, JSON, _one)
+
+    def create(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Create ``peer`` and return it as it is stored.
+
+        Raises:
+            kgctl.cluster.errors.AlreadyExistsError: there is one of that name.
+            kgctl.ClusterError: it was refused, or it is not known whether it was created.
+        """
+        return self._send("POST", PEERS, dry_run, peer)
+
+    def replace(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Replace the peer that was read as ``peer`` was, and return it as it is stored.
+
+        ``metadata.resourceVersion`` says which state is replaced, so that no change of someone
+        else is overwritten.
+
+        Raises:
+            kgctl.cluster.errors.ConflictError: it was changed since; read it again.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        return self._send("PUT", _path(str(peer["metadata"]["name"])), dry_run, peer)
+
+    def patch(
+        self, name: str, patch: Mapping[str, Any], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Apply a JSON merge patch to the peer ``name``, and return it as it is stored.
+
+        A ``metadata.resourceVersion`` in the patch makes it hold for that state only.
+
+        Raises:
+            kgctl.cluster.errors.NotFoundError: there is none.
+            kgctl.cluster.errors.ConflictError: it is not in that state any more.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        return self._send("PATCH", _path(name), dry_run, patch, MERGE_PATCH)
+
+    def delete(
+        self,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Delete the peer ``name``, if it still is the one of ``uid`` and ``resource_version``.
+
+        Raises:
+            kgctl.cluster.errors.NotFoundError: there is none.
+            kgctl.cluster.errors.ConflictError: it is another, or was changed since.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        wanted = {"uid": uid, "resourceVersion": resource_version}
+        options = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {key: value for key, value in wanted.items() if value is not None},
+        }
+        self._api.send("DELETE", _path(name), _query(dry_run), options)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        dry_run: bool,
+        content: Mapping[str, Any],
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        stored = self._api.send(method, path, _query(dry_run), content, content_type)
+        if not isinstance(stored, dict):
+            raise AnswerError(f"the API server answered {method} {path} with no object")
+        return stored
+
+
+def _query(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _path(name: str) -> str:
+    if not name.strip("."):  # in a path, "" and dots would lead elsewhere; no object is called so
+        raise NotFoundError(f'there is no peer named "{name}"', 404, "NotFound")
+    return f"{PEERS}/{quote(name, safe='')}"
+
+
+def _one(body: Body) -> dict[str, Any]:
+    found = body.json()
+    if not isinstance(found, dict):
+        raise body.unreadable(b"")
+    return found

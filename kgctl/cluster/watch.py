@@ -1,0 +1,129 @@
+"""Changes of nodes and peers as they happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from kgctl.cluster.errors import AnswerError, ClusterError, GoneError, StatusError
+from kgctl.cluster.failures import place
+from kgctl.cluster.lists import JSON, NODES, PEERS
+from kgctl.cluster.nodejson import NodeJson
+from kgctl.cluster.protobuf import MAX_OBJECT
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.interface import NodeObject
+
+T = TypeVar("T")
+
+LASTS = 290
+"""Seconds after which the API server ends a watch, so that a dead connection shows."""
+
+_GRACE = 30.0  # seconds more until silence counts as a dead connection
+
+
+class Event(NamedTuple, Generic[T]):
+    """One change: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``BOOKMARK`` without an object.
+
+    ``resource_version`` is where a later watch goes on without missing anything.
+    """
+
+    kind: str
+    object: T | None
+    resource_version: str
+
+
+class _Line(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _Version
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_VERSIONED = msgspec.json.Decoder(_Versioned)
+_NODE = msgspec.json.Decoder(NodeJson)
+
+
+def watch_nodes(api: Api, resource_version: str) -> Iterator[Event[NodeObject]]:
+    """Yield the changes of nodes after ``resource_version``; see ``watch_peers``."""
+    return _watch(api, NODES, resource_version, lambda raw: _NODE.decode(raw).node())
+
+
+def watch_peers(api: Api, resource_version: str) -> Iterator[Event[Mapping[str, Any]]]:
+    """Yield the changes of peers after ``resource_version``.
+
+    It ends by itself after some minutes; watch again from the last event's resource version.
+
+    Raises:
+        kgctl.cluster.errors.GoneError: that version is too old; list again.
+        kgctl.cluster.errors.ConnectionLostError: the connection ended; watch again.
+        kgctl.ClusterError: they cannot be watched.
+    """
+    return _watch(api, PEERS, resource_version, msgspec.json.decode)
+
+
+def _watch(
+    api: Api, path: str, resource_version: str, decode: Callable[[msgspec.Raw], T]
+) -> Iterator[Event[T]]:
+    query = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(LASTS),
+    }
+    with api.open("GET", path, query, {"Accept": JSON}, timeout=LASTS + _GRACE) as body:
+        for line in _lines(body, api):
+            try:
+                event = _event(line, decode, api)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                raise AnswerError(
+                    f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
+                    "a watch event"
+                ) from error
+            yield event
+
+
+def _event(line: bytes, decode: Callable[[msgspec.Raw], T], api: Api) -> Event[T]:
+    event = _LINE.decode(line)
+    if event.type == "ERROR":
+        raise _failure(msgspec.json.decode(event.object), api)
+    version = _VERSIONED.decode(event.object).metadata.resource_version
+    kept = None if event.type == "BOOKMARK" else decode(event.object)
+    return Event(event.type, kept, version)
+
+
+def _failure(status: object, api: Api) -> ClusterError:
+    said = status if isinstance(status, dict) else {}
+    code = said.get("code")
+    message = printable(str(said.get("message") or "no reason given"), 300)
+    text = f"the API server {place(api.access)} ended a watch: {message}"
+    if code == 410:
+        return GoneError(text, 410, "Expired")
+    return StatusError(text, code if isinstance(code, int) else 500, str(said.get("reason")))
+
+
+def _lines(body: Body, api: Api) -> Iterator[bytes]:
+    pieces: list[bytes] = []
+    size = 0
+    while data := body.read(1 << 16):
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            pieces.append(line)
+            yield b"".join(pieces)
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        if size > MAX_OBJECT:
+            raise AnswerError(f"{place(api.access)} sent an object above {MAX_OBJECT:,} bytes")
