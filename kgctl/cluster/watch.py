@@ -10,7 +10,7 @@ from kgctl.cluster.errors import AnswerError, ClusterError, GoneError, StatusErr
 from kgctl.cluster.failures import place
 from kgctl.cluster.lists import JSON, NODES, PEERS
 from kgctl.cluster.nodejson import NodeJson
-from kgctl.cluster.protobuf import MAX_OBJECT
+from kgctl.cluster.wire import MAX_OBJECT
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -1,0 +1,175 @@
+"""Protobuf's wire format, read with care: whatever the bytes, the work is bounded by their number.
+
+The encoding is that of https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cluster.errors import AnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_OBJECT = 16 << 20
+"""Bytes that one object may have; etcd takes objects of a tenth of this."""
+
+CUT = "a number is cut short"
+TOO_LONG = "a field is longer than what holds it"
+
+_CHUNK = 1 << 18
+_TAIL = 1 << 16  # what may follow a list in its envelope: two short strings
+
+
+class MalformedError(AnswerError):
+    """The bytes are no protobuf of the kind asked for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"cannot read the API server's protobuf answer: {what}")
+
+
+def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Yield the number and value of each field of a message.
+
+    Raises:
+        MalformedError: ``data`` is no message.
+    """
+    pos, stop = 0, len(data)
+    try:
+        while pos < stop:
+            tag, pos = _varint(data, pos)
+            if tag & 7 == 2:
+                size, pos = _varint(data, pos)
+                if pos + size > stop:
+                    raise MalformedError(TOO_LONG)
+                yield tag >> 3, data[pos : pos + size]
+                pos += size
+            else:
+                value, pos = _scalar(data, pos, tag & 7)
+                if pos > stop:
+                    raise MalformedError(CUT)
+                yield tag >> 3, value
+    except IndexError as error:
+        raise MalformedError(CUT) from error
+
+
+def span(data: bytes, pos: int) -> tuple[int, int, int]:
+    """Return the tag of any field, and the start and size of its content."""
+    tag, pos = _varint(data, pos)
+    if tag & 7 == 2:
+        size, pos = _varint(data, pos)
+        return tag, pos, size
+    _, end = _scalar(data, pos, tag & 7)
+    return tag, pos, end - pos
+
+
+def _varint(data: bytes, pos: int) -> tuple[int, int]:
+    """Return the number at ``pos`` and the position after it; IndexError where it is cut short."""
+    value = shift = 0
+    while True:
+        byte = data[pos]
+        pos += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, pos
+        shift += 7
+        if shift > 63:
+            raise MalformedError("a number has more than 64 bits")
+
+
+def _scalar(data: bytes, pos: int, wire_type: int) -> tuple[int, int]:
+    """Return the number of that wire type at ``pos`` and the position after it."""
+    if wire_type == 0:
+        return _varint(data, pos)
+    width = {1: 8, 5: 4}.get(wire_type)
+    if width is None:
+        raise MalformedError(f"there is no wire type {wire_type}")
+    return int.from_bytes(data[pos : pos + width], "little"), pos + width
+
+
+class Stream:
+    """A message that is still arriving: never more of it is held than one object and one read."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._data = b""
+        self._at = 0
+        self._total = 0
+
+    def members(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the number and content of each string or message field of ``size`` bytes."""
+        while size > 0:
+            before = self._consumed()
+            tag = self.varint()
+            if tag & 7 == 2:
+                content = self.take(self.varint())
+                yield tag >> 3, content
+            elif tag & 7 == 0:
+                self.varint()
+            else:
+                raise MalformedError(f"a list has no field of wire type {tag & 7}")
+            size -= self._consumed() - before
+        if size:
+            raise MalformedError("an object is longer than the list")
+
+    def finish(self) -> None:
+        """Read what is left to the end, so that the connection can be used again."""
+        left = len(self._data) - self._at
+        while left <= _TAIL:
+            data = self._read(_CHUNK)
+            if not data:
+                return
+            left += len(data)
+        raise MalformedError("too much follows the list")
+
+    def _consumed(self) -> int:
+        return self._total - len(self._data) + self._at
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes.
+
+        Raises:
+            MalformedError: there are fewer, or it is more than any object has.
+        """
+        if size > MAX_OBJECT:
+            raise MalformedError(f"an object has {size:,} bytes")
+        start = self._at
+        stop = start + size
+        if stop > len(self._data):
+            self._fill(size)
+            start, stop = 0, size
+        self._at = stop
+        return self._data[start:stop]
+
+    def _fill(self, size: int) -> None:
+        pieces = [self._data[self._at :]]
+        have = len(pieces[0])
+        while have < size:
+            piece = self._read(_CHUNK)
+            if not piece:
+                raise MalformedError("it is cut short")
+            pieces.append(piece)
+            have += len(piece)
+            self._total += len(piece)
+        self._data = b"".join(pieces)
+        self._at = 0
+
+    def varint(self) -> int:
+        """Return the number that comes next.
+
+        Raises:
+            MalformedError: there is none.
+        """
+        value = shift = 0
+        while True:
+            if self._at == len(self._data):
+                self._fill(1)
+            byte = self._data[self._at]
+            self._at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 63:
+                raise MalformedError("a number has more than 64 bits")
