@@ -96,7 +96,7 @@ def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
     elif output is Format.NAME:
         answer("".join(f"{name}\n" for name in listing.names()))
     elif not listing.items:
-        note(f"no {listing.kind} found")
+        note(f"no {listing.plural} found")
     elif sys.stdout.isatty():
         print_table(listing, wide=output is Format.WIDE)
     else:

@@ -13,10 +13,12 @@ from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
+    from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import Source
     from kgctl.mesh.topology import Topology
 
 DEFAULT_PORT = 51820
+DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
 
@@ -89,13 +91,20 @@ def source_of(shared: Shared) -> Source:
         from kgctl.cluster.manifests import Manifests
 
         return Manifests(shared.filename)
-    from kgctl.cluster.live import ApiServer
+    return live_cluster(shared)
 
+
+def live_cluster(shared: Shared) -> ApiServer:
+    """Return the live cluster that the options name; nothing is connected yet."""
+    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.cluster.timeout import parse_timeout
+
+    timeout = DEFAULT_TIMEOUT if shared.request_timeout is None else shared.request_timeout
     return ApiServer(
         kubeconfig=shared.kubeconfig,
         context=shared.context,
-        request_timeout=shared.request_timeout,
-        debug=note if shared.debug else None,
+        request_timeout=parse_timeout(timeout),
+        trace=note if shared.debug else None,
     )
 
 

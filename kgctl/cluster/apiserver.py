@@ -14,6 +14,7 @@ from kgctl.cluster.transport import open_transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kgctl.cluster.interface import Kind
     from kgctl.cluster.kubeconfig import Access
     from kgctl.cluster.peers import PeerObjects
     from kgctl.cluster.transport import Transport
@@ -108,21 +109,13 @@ class ApiServer:
 
         return PeerObjects(self.api())
 
-    def node_names(self) -> list[str]:
-        """Return the sorted names of all nodes, at the least cost.
+    def names(self, kind: Kind) -> list[str]:
+        """Return the sorted names of all nodes or of all peers, at the least cost.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
         """
-        return list_names(self.api(), NODES)
-
-    def peer_names(self) -> list[str]:
-        """Return the sorted names of all peers, at the least cost.
-
-        Raises:
-            kgctl.ClusterError: they cannot be read.
-        """
-        return list_names(self.api(), PEERS)
+        return list_names(self.api(), NODES if kind == "nodes" else PEERS)
 
     def close(self) -> None:
         """End the connections that are kept for the next request."""

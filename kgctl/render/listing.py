@@ -48,8 +48,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Objects of one kind: what a table shows of them, and ``items`` with all that is known."""
+    """Objects of one kind: what a table shows of them, and ``items`` with all that is known.
 
+    ``kind`` is what stands before the name with ``-o name``.
+    """
+
+    plural: str
     kind: str
     columns: tuple[Column, ...]
     items: tuple[Item, ...]
@@ -79,7 +83,7 @@ def list_nodes(state: State, topology: Topology | None, now: float) -> Listing:
         for node in segment.nodes
     }
     items = tuple(_node_item(node, places.get(node.name), now) for node in state.nodes)
-    return Listing("node", _NODE_COLUMNS, items)
+    return Listing("nodes", "node", _NODE_COLUMNS, items)
 
 
 def list_peers(state: State) -> Listing:
@@ -87,12 +91,14 @@ def list_peers(state: State) -> Listing:
     valid = [_peer_item(peer) for peer in state.peers]
     invalid = [_invalid_peer_item(peer) for peer in state.invalid_peers]
     items = sorted(valid + invalid, key=lambda item: str(item["name"]))
-    return Listing("peer.kilo.squat.ai", _PEER_COLUMNS, tuple(items))
+    return Listing("peers", "peer.kilo.squat.ai", _PEER_COLUMNS, tuple(items))
 
 
 def list_segments(topology: Topology) -> Listing:
     """List the segments of the network, in its order."""
-    return Listing("segment", _SEGMENT_COLUMNS, tuple(map(_segment_item, topology.segments)))
+    return Listing(
+        "segments", "segment", _SEGMENT_COLUMNS, tuple(map(_segment_item, topology.segments))
+    )
 
 
 def _node_item(node: Node, segment: Segment | None, now: float) -> Item:
