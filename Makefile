@@ -24,7 +24,8 @@ help: ## list what can be made
 demo: .venv/.kgctl ## draw the bundled example cluster, and print the configuration of one of its peers
 	@.ci/install-tools required dot
 	@mkdir -p demo
-	@set -o pipefail; $(BIN)/kgctl --example graph | dot -Tsvg >demo/kilo.svg
+	@$(BIN)/kgctl --example graph >demo/kilo.dot
+	@dot -Tsvg -o demo/kilo.svg demo/kilo.dot
 	@echo '$$ kgctl --example showconf peer laptop -o wg-quick'
 	@$(BIN)/kgctl --example showconf peer laptop -o wg-quick
 	@echo
