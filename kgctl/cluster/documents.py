@@ -58,9 +58,10 @@ def _json_stream(content: bytes) -> list[Any] | None:
 def _yaml(label: str, content: bytes) -> Iterator[Any]:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from kgctl.cluster.yamlloader import BoundedLoader
+
     try:
-        yield from yaml.load_all(content, Loader=loader)
+        yield from yaml.load_all(content, Loader=BoundedLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
