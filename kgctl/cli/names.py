@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kgctl.cli.reading import Reading
+    from kgctl.cluster.interface import Kind
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 
@@ -85,11 +86,11 @@ def complete_peer(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of what ``kgctl get`` is to list; segments are not completed."""
     kind = str(ctx.params.get("kind") or "")
-    known = {"nodes": "nodes", "node": "nodes", "peers": "peers", "peer": "peers"}
+    known: dict[str, Kind] = {"nodes": "nodes", "node": "nodes", "peers": "peers", "peer": "peers"}
     return _complete(ctx, incomplete, known[kind]) if kind in known else []
 
 
-def _complete(ctx: typer.Context, incomplete: str, kind: str) -> list[str]:
+def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
     from kgctl.cli.reading import source_of
     from kgctl.cli.shared import shared_of
 
