@@ -80,9 +80,7 @@ def list_names(api: Api, path: str) -> list[str]:
     return sorted(item.name for page in pages for item in page.nodes)
 
 
-def _pages(
-    api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool
-) -> list[P]:
+def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool) -> list[P]:
     """Return all pages of one moment: of one resource version.
 
     A token for a next page expires after some minutes (410); then the list begins anew, and the

@@ -72,6 +72,9 @@ def envelope(kind: str, content: bytes) -> bytes:
 def status(message: str, reason: str, code: int) -> bytes:
     return envelope(
         "Status",
-        member(1, b"") + member(2, "Failure") + member(3, message) + member(4, reason)
+        member(1, b"")
+        + member(2, "Failure")
+        + member(3, message)
+        + member(4, reason)
         + scalar(6, code),
     )

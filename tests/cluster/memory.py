@@ -35,15 +35,14 @@ class Answer:
         kind: str = "application/json",
         piece: int = 1 << 20,
         breaks: bool = False,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         data = json.dumps(body) if isinstance(body, dict) else body
         self._left = data.encode() if isinstance(data, str) else data
         self._piece = piece
         self._breaks = breaks
         self.status = status
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.headers.setdefault("content-type", kind)
+        self.headers = {"content-type": kind, **(headers or {})}
         self.closed = False
 
     def read(self, size: int) -> bytes:
