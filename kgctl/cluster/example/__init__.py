@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.interface import Kind, Objects
 
 TAKEN_AT: float = 1769860800.0
-"""When the snapshot was taken, in Unix seconds: 2026-01-31T12:00:00Z. Heartbeats are judged by it."""
+"""When the snapshot was taken, in Unix seconds (2026-01-31T12:00:00Z): heartbeats count from it."""
 
 _FILE = Path(__file__).with_name("cluster.json")
 
