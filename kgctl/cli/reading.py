@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.state import AUTO, GRANULARITIES, State, network_of
+from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ DEFAULT_PORT = 51820
 DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
+_SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
 
 
 class UsageError(KgctlError):
@@ -34,6 +35,7 @@ class Reading:
     state: State
     now: float
     granularity: str
+    from_files: bool = False
 
     def topology(self, hostname: str | None = None) -> Topology:
         """Build the network, as seen from the side of the node ``hostname``.
@@ -41,7 +43,14 @@ class Reading:
         Raises:
             MeshError: there is no network; the message says why.
         """
-        return network_of(self.state, now=self.now, granularity=self.granularity, hostname=hostname)
+        try:
+            return network_of(
+                self.state, now=self.now, granularity=self.granularity, hostname=hostname
+            )
+        except NoReadyNodesError as error:
+            if not self.from_files or not self.state.nodes:
+                raise
+            raise NoReadyNodesError(f"{error}\n  {_SNAPSHOT}") from None
 
     def require_ready_nodes(self) -> None:
         """Make sure that there is a network to look for a name in.
@@ -70,7 +79,7 @@ def read(shared: Shared) -> Reading:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
-    return Reading(state, _time(shared, state), granularity)
+    return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
 
 
 def source_of(shared: Shared) -> Source:
