@@ -117,6 +117,12 @@ class ApiServer:
         """
         return list_names(self.api(), NODES if kind == "nodes" else PEERS)
 
+    def __enter__(self) -> ApiServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End the connections that are kept for the next request."""
         if self._api is not None:

@@ -25,6 +25,7 @@ class LeanTransport:
     """A transport on ``http.client``: one connection a request, kept for the next one."""
 
     def __init__(self, access: Access, interactive: bool = True) -> None:
+        self._idle: list[http.client.HTTPConnection] = []
         self._access = access
         self._interactive = interactive
         self._credentials = resolve_credentials(access, interactive)
@@ -35,7 +36,6 @@ class LeanTransport:
         except ValueError as error:
             raise KubeconfigError(f"the server of {access.origin} has no valid port") from error
         self._tls: ssl.SSLContext | None = None
-        self._idle: list[http.client.HTTPConnection] = []
         self._round_trip: float | None = None
 
     def round_trip(self, timeout: float | None) -> float | None:
@@ -152,6 +152,10 @@ class LeanTransport:
         """End every idle connection."""
         while self._idle:
             self._idle.pop().close()
+
+    def __del__(self) -> None:
+        # whoever reads once and goes need not say so
+        self.close()
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         self._idle.append(connection)

@@ -7,6 +7,7 @@ are not used: it supplies the connections and the credentials, and what goes ove
 from __future__ import annotations
 
 import time
+import warnings
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
@@ -144,11 +145,18 @@ def _client(access: Access, interactive: bool, proxy: str | None) -> Any:
     if proxy and "@" in proxy:
         configuration.proxy_headers = _proxy_login(proxy)
     try:
-        client = ApiClient(configuration)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a missing SOCKS package: the error says it again
+            client = ApiClient(configuration)
     except (ImportError, ValueError) as error:
         raise ClusterError(
             f"the proxy {_shown(proxy)} of {access.origin} cannot be used: {printable(str(error))}"
         ) from error
+    if skips_verification(access):
+        import urllib3
+
+        # it would say on stderr, once a request, what the kubeconfig asks for
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if access.server.startswith("https"):
         context = tls_context(access, credentials)
         client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context

@@ -86,11 +86,13 @@ class PeerObjects:
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         wanted = {"uid": uid, "resourceVersion": resource_version}
-        options = {
+        options: dict[str, Any] = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
             "preconditions": {key: value for key, value in wanted.items() if value is not None},
         }
+        if dry_run:  # beside a body the query would not count
+            options["dryRun"] = ["All"]
         self._api.send("DELETE", _path(name), _query(dry_run), options)
 
     def _send(

@@ -14,7 +14,7 @@ from kgctl.cluster.wire import MAX_OBJECT
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from kgctl.cluster.client import Api, Body
     from kgctl.cluster.interface import NodeObject
@@ -56,15 +56,16 @@ _VERSIONED = msgspec.json.Decoder(_Versioned)
 _NODE = msgspec.json.Decoder(NodeJson)
 
 
-def watch_nodes(api: Api, resource_version: str) -> Iterator[Event[NodeObject]]:
+def watch_nodes(api: Api, resource_version: str) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_peers``."""
     return _watch(api, NODES, resource_version, lambda raw: _NODE.decode(raw).node())
 
 
-def watch_peers(api: Api, resource_version: str) -> Iterator[Event[Mapping[str, Any]]]:
+def watch_peers(api: Api, resource_version: str) -> Generator[Event[Mapping[str, Any]], None, None]:
     """Yield the changes of peers after ``resource_version``.
 
     It ends by itself after some minutes; watch again from the last event's resource version.
+    Closing it ends the connection.
 
     Raises:
         kgctl.cluster.errors.GoneError: that version is too old; list again.
@@ -76,7 +77,7 @@ def watch_peers(api: Api, resource_version: str) -> Iterator[Event[Mapping[str, 
 
 def _watch(
     api: Api, path: str, resource_version: str, decode: Callable[[msgspec.Raw], T]
-) -> Iterator[Event[T]]:
+) -> Generator[Event[T], None, None]:
     query = {
         "watch": "true",
         "allowWatchBookmarks": "true",
