@@ -1,0 +1,166 @@
+"""A proxy before the API server that misbehaves as it is told to: the network on a bad day."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class FaultyProxy:
+    """Passes requests on to an API server, but for those that a fault is in line for.
+
+    ``faults`` are used up one a request, whatever it asks for. With ``certificate`` it speaks TLS
+    as whoever that certificate (PEM, with its key) names.
+    """
+
+    def __init__(self, url: str, ca: Path, certificate: Path | None = None) -> None:
+        self.faults: list[Fault] = []
+        self.asked: list[str] = []
+        self.connections = 0
+        self._server = _Server(self, url, ca)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http", "https", 1)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> FaultyProxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, proxy: FaultyProxy, url: str, ca: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.proxy = proxy
+        self.upstream = urlsplit(url).netloc
+        self.tls = ssl.create_default_context(cafile=str(ca))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.proxy.connections += 1
+        super().process_request(request, client_address)
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet: that clients hang up on a server that misbehaves is what is tested."""
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request, and the ways in which a proxy may answer it."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def answer(self) -> None:
+        """Do what stands in line."""
+        proxy = self.server.proxy
+        proxy.asked.append(self.path)
+        fault = proxy.faults.pop(0) if proxy.faults else Request.pass_on
+        fault(self)
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def pass_on(self, *, keep: float = 1.0, slowly: float = 0.0) -> None:
+        """Answer as the API server does, or with the first part of it only, or byte by byte."""
+        upstream = http.client.HTTPSConnection(
+            self.server.upstream, context=self.server.tls, timeout=30
+        )
+        length = self.headers.get("Content-Length")
+        sent = self.rfile.read(int(length)) if length else None
+        headers = {name: value for name, value in self.headers.items() if name != "Host"}
+        upstream.request(self.command, self.path, sent, headers)
+        answer = upstream.getresponse()
+        body = answer.read()
+        upstream.close()
+        names = ("Content-Type", "Content-Encoding")
+        self._head(answer.status, len(body), {n: answer.headers[n] for n in names})
+        part = body[: int(len(body) * keep)]
+        if slowly:
+            for at in range(len(part)):
+                self.wfile.write(part[at : at + 1])
+                time.sleep(slowly)
+        self.wfile.write(part)
+        self.close_connection = keep < 1
+
+    def say(self, status: int, body: str, kind: str = "text/html", **headers: str) -> None:
+        """Answer in the API server's place."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._head(status, len(body.encode()), {"Content-Type": kind, **named})
+        self.wfile.write(body.encode())
+
+    def hang_up(self) -> None:
+        """Close the connection without a word."""
+        self.close_connection = True
+
+    def reset(self) -> None:
+        """Have the system answer with a RST."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def babble(self) -> None:
+        """Answer with what is no HTTP."""
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        self.close_connection = True
+
+    def _head(self, status: int, length: int, headers: dict[str, Any]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+
+
+Fault = Callable[[Request], None]
+
+
+def saying(status: int, body: str = "", kind: str = "text/html", **headers: str) -> Fault:
+    """Return the fault of answering with that."""
+    return lambda request: request.say(status, body, kind, **headers)
+
+
+def cut_short(request: Request) -> None:
+    """Send half of the answer."""
+    request.pass_on(keep=0.5)
+
+
+def dripping(request: Request) -> None:
+    """Send the answer a byte at a time: each comes soon, the last one never."""
+    request.pass_on(slowly=0.05)
+
+
+def silent(request: Request) -> None:
+    """Take the request and say nothing for longer than any test waits."""
+    time.sleep(20)
+    request.hang_up()

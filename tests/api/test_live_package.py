@@ -1,0 +1,159 @@
+"""What only the kubernetes package can do is done by it, on a real API server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kgctl.cluster.apiserver import ApiServer as Source
+from kgctl.cluster.errors import ClusterError, CredentialsError
+from kgctl.cluster.kubeconfig import Access, load_access
+from kgctl.cluster.lean import LeanTransport
+from kgctl.cluster.package import PackageTransport
+from kgctl.cluster.proxy import proxy_for
+from kgctl.cluster.transport import open_transport
+from tests.api.faults import FaultyProxy, Request, saying
+from tests.api.tunnel import TunnelProxy
+from tests.api.ways import WAYS
+from tests.apiserver.process import free_ports
+
+if TYPE_CHECKING:
+    from tests.apiserver.server import ApiServer
+
+
+def reader(server: ApiServer, **user: Any) -> Access:
+    named = user or server.users.with_token("reader")
+    return load_access(str(server.write_kubeconfig("package", named)))
+
+
+@pytest.mark.parametrize("login", ["", "me:p%40ss@"])
+def test_a_proxy_of_the_kubeconfig_is_gone_through(api_server: ApiServer, login: str) -> None:
+    access = reader(api_server)
+    with TunnelProxy() as proxy:
+        url = f"http://{login}{proxy.address}"
+        source = Source(access=access._replace(cluster={**access.cluster, "proxy-url": url}))
+        objects = source.read()
+        source.close()
+    assert set(proxy.asked) == {access.server.removeprefix("https://")}
+    shown = base64.b64encode(b"me:p@ss").decode() if login else None
+    assert set(proxy.logins) == {f"Basic {shown}" if shown else None}
+    with Source(access=access) as direct:
+        assert direct.read() == objects
+
+
+def test_a_proxy_of_the_environment_never_leads_to_this_machine(api_server: ApiServer) -> None:
+    access = reader(api_server)
+    assert proxy_for(access, {"HTTPS_PROXY": "http://proxy:3128"}) is None
+    assert isinstance(open_transport(access), LeanTransport)
+
+
+def test_a_socks_proxy_without_its_package_says_so(api_server: ApiServer) -> None:
+    access = reader(api_server)
+    access = access._replace(cluster={**access.cluster, "proxy-url": "socks5://127.0.0.1:1"})
+    with pytest.raises(ClusterError, match=r"the proxy socks5://127\.0\.0\.1:1 .* cannot be used"):
+        Source(access=access).read()
+
+
+def test_a_proxy_of_no_kind_says_so(api_server: ApiServer) -> None:
+    access = reader(api_server)
+    access = access._replace(cluster={**access.cluster, "proxy-url": "gopher://127.0.0.1:1"})
+    with pytest.raises(ClusterError, match=r"gopher://127\.0\.0\.1:1"):
+        Source(access=access).read()
+
+
+def test_acting_as_another_is_allowed_to_who_may(api_server: ApiServer) -> None:
+    admin = api_server.users.with_token("admin")
+    acting = {"as": "someone", "as-groups": ["kgctl-readers", "others"]}
+    with Source(access=reader(api_server, **admin, **acting)) as source:
+        assert isinstance(source.api(), object)
+        source.names("nodes")
+    with (
+        Source(access=reader(api_server, **admin, **{"as": "someone"})) as source,
+        pytest.raises(ClusterError, match='User "someone" cannot list resource "nodes"'),
+    ):
+        source.names("nodes")
+
+
+def test_both_transports_say_the_same_word_for_word(api_server: ApiServer) -> None:
+    good = reader(api_server)
+    for access in (
+        reader(api_server, token="wrong"),
+        load_access(str(api_server.token_user("nodes-only"))),
+        good._replace(server=f"https://127.0.0.1:{free_ports(1)[0]}"),
+        good._replace(server="https://cluster.invalid"),
+        good._replace(server=api_server.url.replace("https", "http", 1)),
+        good._replace(cluster={}),
+        good._replace(cluster={"certificate-authority-data": "bm8gUEVN"}),
+    ):
+        said = set()
+        for way in WAYS:
+            with pytest.raises(ClusterError) as caught:
+                Source(access=access, transport=way(access)).read()
+            said.add((type(caught.value), str(caught.value)))
+        assert len(said) == 1, said
+
+
+def sent(server: ApiServer, **user: Any) -> list[str | None]:
+    """The Authorization header of each request that such a user makes."""
+    headers: list[str | None] = []
+
+    def note(request: Request) -> None:
+        headers.append(request.headers["Authorization"])
+        saying(401)(request)
+
+    with FaultyProxy(server.url, server.ca) as proxy:
+        proxy.faults += [note] * 3
+        access = load_access(str(server.write_kubeconfig("noted", user, url=proxy.url)))
+        transport = open_transport(access)
+        assert isinstance(transport, PackageTransport)
+        with Source(access=access, transport=transport) as source, pytest.raises(ClusterError):
+            source.names("nodes")
+    return headers
+
+
+def test_a_password_is_sent(api_server: ApiServer) -> None:
+    basic = base64.b64encode(b"me:secret").decode()
+    assert sent(api_server, username="me", password="secret") == [f"Basic {basic}"]
+
+
+def id_token(expires: float) -> str:
+    parts = ({"alg": "none"}, {"exp": int(expires)})
+    encoded = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
+    return ".".join([*encoded, "c2ln"])
+
+
+def oidc(token: str) -> dict[str, Any]:
+    config = {
+        "id-token": token,
+        "refresh-token": "refresh-secret",
+        "client-id": "kubernetes",
+        "client-secret": "client-secret",
+        "idp-issuer-url": "http://127.0.0.1:1",
+    }
+    return {"auth-provider": {"name": "oidc", "config": config}}
+
+
+def test_a_token_of_oidc_is_sent(api_server: ApiServer) -> None:
+    token = id_token(time.time() + 3600)
+    assert sent(api_server, **oidc(token)) == [f"Bearer {token}"]
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        (oidc(id_token(0)), "cannot log in with the user of context"),
+        (oidc("no token"), "the auth-provider oidc of context"),
+        ({"auth-provider": {"name": "azure", "config": {}}}, "the auth-provider azure of context"),
+    ],
+)
+def test_a_provider_that_gives_no_token_says_so(
+    api_server: ApiServer, user: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        Source(access=reader(api_server, **user)).read()
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
