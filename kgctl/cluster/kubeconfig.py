@@ -9,10 +9,12 @@ Without any of these, a Pod's service account is used.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cluster.errors import KubeconfigError
+from kgctl.cluster.plainyaml import NotPlainError, read_plain
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -115,14 +117,14 @@ def _parse(path: str) -> dict[str, Any]:
 
 
 def _decode(text: str, shown: str) -> object:
-    """Decode YAML; JSON, which is YAML too, is tried first because its parser is cheaper."""
-    if text.lstrip().startswith("{"):
+    """Decode YAML, by the shortest way that leads to what PyYAML would say."""
+    if text.startswith("{"):
         import json
 
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(text)
-        except (ValueError, RecursionError):
-            pass
+    with suppress(NotPlainError):
+        return read_plain(text)
     import yaml
 
     from kgctl.cluster.yamlloader import BoundedLoader

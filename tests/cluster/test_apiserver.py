@@ -108,15 +108,27 @@ def test_a_name_never_leads_elsewhere() -> None:
     assert len(transport.requests) == 1
 
 
-KUBECONFIG = """{
+AS_YAML = """
+clusters:
+- cluster:
+    server: http://127.0.0.1:1
+  name: c
+contexts:
+- context:
+    cluster: c
+  name: c
+current-context: c
+"""
+AS_JSON = """{
   "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
   "contexts": [{"name": "c", "context": {"cluster": "c"}}],
   "current-context": "c"
 }"""
 
 
-def test_the_plain_way_imports_none_of_the_heavy_packages(tmp_path: Path) -> None:
-    (tmp_path / "k").write_text(KUBECONFIG)
+@pytest.mark.parametrize("kubeconfig", [AS_YAML, AS_JSON])
+def test_the_plain_way_imports_none_of_the_heavy_packages(tmp_path: Path, kubeconfig: str) -> None:
+    (tmp_path / "k").write_text(kubeconfig)
     program = f"""
 import sys
 from kgctl.cluster.apiserver import ApiServer
