@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kgctl.cli import completion, get, graph, showconf
 from kgctl.cli.arguments import normalised
+from kgctl.cli.commands import Commands
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.errors import KgctlError
 
@@ -18,21 +18,17 @@ if TYPE_CHECKING:
 
 PROGRAM = "kgctl"
 _INTERRUPTED = 130
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Manage a Kilo network: draw its topology, write the configurations that join it.",
+    cls=Commands,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings=_SETTINGS,
 )
-app.command("graph", context_settings=_SETTINGS)(graph.graph)
-app.add_typer(showconf.app, name="showconf", context_settings=_SETTINGS)
-app.command("get", context_settings=_SETTINGS)(get.get)
-app.command("completion", context_settings=_SETTINGS)(completion.completion)
 
 
 @app.callback()
@@ -41,17 +37,13 @@ def root(shared: Shared) -> None:
     """Manage a Kilo network: draw its topology, write the configurations that join it."""
 
 
-@app.command("help", hidden=True, context_settings={"ignore_unknown_options": True})
-def help_(command: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Print the help of a command, as ``kgctl COMMAND --help`` does."""
-    raise typer.Exit(run([*(command or []), "--help"]))
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0, or 1 for any error, 130 if interrupted."""
     try:
         if "_KGCTL_COMPLETE" in os.environ:
-            completion.prepare()
+            from kgctl.cli.completion import prepare
+
+            prepare()
         code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except KgctlError as error:

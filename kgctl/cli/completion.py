@@ -22,6 +22,10 @@ class Shell(StrEnum):
     POWERSHELL = "powershell"
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
 @with_shared
 def completion(
     shared: Shared, shell: Annotated[Shell, typer.Argument(help="The shell to complete in.")]

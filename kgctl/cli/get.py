@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +38,10 @@ class Format(StrEnum):
     NAME = "name"
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
 @with_shared
 def get(
     shared: Shared,
@@ -55,7 +58,7 @@ def get(
 
     listing = _listing(read(shared), kind)
     if names:
-        listing = replace(listing, items=tuple(_chosen(listing, names)))
+        listing = listing._replace(items=tuple(_chosen(listing, names)))
     _show(listing, output, single=len(names or ()) == 1)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import typer
+
 from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, with_shared
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+
+@app.command()
 @with_shared
 def graph(shared: Shared) -> None:
     """Print the network as a graph in Graphviz's DOT language.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.output import note
 from kgctl.mesh.errors import KgctlError
@@ -28,8 +27,7 @@ class UsageError(KgctlError):
     """An option has a value that it cannot have, or does not go with another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What was read, the time at which it is judged (Unix seconds), and how to look at it."""
 
     state: State

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class Shared(NamedTuple):
     """What was given of the options that every command has; None where nothing was."""
 
     kubeconfig: Annotated[
@@ -88,10 +86,9 @@ class Shared:
         """Return these options over those that stood before the command's name."""
         if outer is None:
             return self
-        values = {}
-        for field in fields(self):
-            inner, before = getattr(self, field.name), getattr(outer, field.name)
-            values[field.name] = before if inner is None else inner
+        values: dict[str, Any] = {}
+        for name, inner, before in zip(self._fields, self, outer, strict=True):
+            values[name] = before if inner is None else inner
         values["filename"] = [*(outer.filename or ()), *(self.filename or ())] or None
         return Shared(**values)
 
@@ -124,7 +121,7 @@ def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
-        options = Shared(**{field.name: given.pop(field.name) for field in fields(Shared)})
+        options = Shared(**{name: given.pop(name) for name in Shared._fields})
         ctx.obj = options.over(ctx.obj)
         return function(shared=ctx.obj, **given)
 
@@ -142,7 +139,7 @@ def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def shared_of(context: typer.Context) -> Shared:
     """Return the shared options as far as they are parsed, for completing a command line."""
-    names = {field.name for field in fields(Shared)}
+    names = set(Shared._fields)
     options = Shared()
     chain = [context]
     while chain[-1].parent is not None:
@@ -157,8 +154,8 @@ def _shared_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(Shared, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
-        inspect.Parameter(field.name, keyword, default=None, annotation=hints[field.name])
-        for field in fields(Shared)
+        inspect.Parameter(name, keyword, default=None, annotation=hints[name])
+        for name in Shared._fields
     ]
     version = inspect.Parameter("version", keyword, default=False, annotation=_VersionOption)
     return [*shared, version]

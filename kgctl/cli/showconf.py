@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kgctl.wireguard.conf import PeerSection
     from kgctl.wireguard.quick import QuickSettings
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 _MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
 

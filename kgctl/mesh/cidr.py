@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -11,8 +11,7 @@ Network = IPv4Network | IPv6Network
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
 
-@dataclass(frozen=True, slots=True)
-class Cidr:
+class Cidr(NamedTuple):
     """An address and a prefix length; bits right of the prefix are kept.
 
     Kilo keeps host bits everywhere but in a pod subnet: ``10.1.0.7/24`` is printed as

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from kgctl.mesh.cidr import Address, parse_address
 
@@ -31,8 +31,7 @@ def is_public(address: Address) -> bool:
     return address not in _PRIVATE6
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A host, an IP address or a DNS name that stays one, and a port from 1 to 65535."""
 
     host: Address | str

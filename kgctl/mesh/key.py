@@ -7,7 +7,7 @@ gets into a log or an error by accident. ``reveal`` is the only way to the text.
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 KEY_BYTES = 32
 NO_KEY = bytes(KEY_BYTES)
@@ -34,8 +34,7 @@ def encode_key(raw: bytes) -> str:
     return binascii.b2a_base64(raw, newline=False).decode("ascii")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A WireGuard public key; ``str`` gives its base64."""
 
     raw: bytes
@@ -50,18 +49,43 @@ class PublicKey:
         return None if raw is None or raw == NO_KEY else cls(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class PresharedKey:
-    """A WireGuard preshared key. Secret: it shows itself only through ``reveal``."""
+class SecretKey:
+    """A key that must not be seen: it shows itself only through ``reveal``.
 
-    raw: bytes = field(repr=False)
+    It is no tuple and no dataclass on purpose: both would show their content.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.raw == self._raw
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._raw))
+
+    @property
+    def raw(self) -> bytes:
+        """The 32 bytes."""
+        return self._raw
 
     def reveal(self) -> str:
         """Return the base64 of the secret, to be written into a configuration."""
-        return encode_key(self.raw)
+        return encode_key(self._raw)
 
     @classmethod
-    def parse(cls, text: str) -> PresharedKey | None:
+    def parse(cls, text: str) -> Self | None:
         """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
         raw = decode_key(text)
         return None if raw is None or raw == NO_KEY else cls(raw)
+
+
+class PresharedKey(SecretKey):
+    """A WireGuard preshared key."""
+
+    __slots__ = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
 
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
 READY_SECONDS = 60
 """A node whose last heartbeat is this many seconds old, or older, takes no part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(NamedTuple):
     """What Kilo knows of one machine; None and the empty string stand for what is not known.
 
     ``unreadable`` maps the annotations (without their prefix; ``podCIDR`` for the spec's
@@ -35,11 +36,11 @@ class Node:
     location: str = ""
     persistent_keepalive: int = 0
     wireguard_ip: Cidr | None = None
-    discovered_endpoints: Mapping[PublicKey, Endpoint] = field(default_factory=dict)
+    discovered_endpoints: Mapping[PublicKey, Endpoint] = _NOTHING
     allowed_location_ips: tuple[Cidr, ...] = ()
     granularity: str = ""
     cni_compatibility_ip: Cidr | None = None
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = _NOTHING
 
     def is_ready(self, now: float) -> bool:
         """Tell whether the node takes part in the network at ``now``, in Unix seconds.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PresharedKey, PublicKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class Peer(NamedTuple):
     """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
 
     ``public_key`` is None for the all-zero key, which Kilo takes for no key at all.
@@ -31,8 +29,7 @@ class Peer:
         return bool(self.allowed_ips) and self.public_key is not None
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidPeer:
+class InvalidPeer(NamedTuple):
     """A Peer object that Kilo leaves out whole, and the fields at fault, in words."""
 
     name: str

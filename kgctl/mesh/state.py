@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import MeshError
@@ -31,8 +30,7 @@ class GranularityError(MeshError):
     """The granularity can not be told from the node that has to tell it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """The nodes and peers of a cluster, each sorted by name."""
 
     nodes: tuple[Node, ...]

@@ -5,8 +5,7 @@ The rules are those of Kilo 0.7, as docs/internals.md lists them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Address, Cidr, single
 from kgctl.mesh.errors import MeshError
@@ -24,8 +23,7 @@ LOCATION = "location"
 FULL = "full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(NamedTuple):
     """Nodes that share one WireGuard endpoint: their leader's.
 
     ``endpoint`` is the leader's, or what another node discovered of it. ``allowed_ips`` are, in
@@ -49,8 +47,7 @@ class Segment:
         return self.leader.key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+class Topology(NamedTuple):
     """The network: Kilo's WireGuard ``subnet``, and the segments and ready peers, sorted."""
 
     granularity: str
@@ -168,7 +165,7 @@ def _filtered(segment: Segment, clashes: _Clashes) -> Segment:
     clashes.leave(kept)
     if not dropped:
         return segment
-    return replace(segment, allowed_location_ips=kept, filtered_location_ips=dropped)
+    return segment._replace(allowed_location_ips=kept, filtered_location_ips=dropped)
 
 
 class _Clashes:
@@ -220,7 +217,7 @@ def _claim_allowed_ips(peers: Iterable[Peer]) -> list[Peer]:
         own = {str(cidr): cidr for cidr in peer.allowed_ips if str(cidr) not in claimed}
         claimed.update(own)
         kept = tuple(own.values())
-        result.append(peer if kept == peer.allowed_ips else replace(peer, allowed_ips=kept))
+        result.append(peer if kept == peer.allowed_ips else peer._replace(allowed_ips=kept))
     return result
 
 
@@ -243,11 +240,11 @@ def _with_discovered_endpoint(
     segment: Segment, discovered: Mapping[PublicKey, Endpoint]
 ) -> Segment:
     endpoint = discovered.get(segment.key) if segment.leader.persistent_keepalive > 0 else None
-    return segment if endpoint is None else replace(segment, endpoint=endpoint)
+    return segment if endpoint is None else segment._replace(endpoint=endpoint)
 
 
 def _peer_with_discovered_endpoint(peer: Peer, discovered: Mapping[PublicKey, Endpoint]) -> Peer:
     if peer.persistent_keepalive <= 0 or peer.public_key is None:
         return peer
     endpoint = discovered.get(peer.public_key)
-    return peer if endpoint is None else replace(peer, endpoint=endpoint)
+    return peer if endpoint is None else peer._replace(endpoint=endpoint)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import printable
@@ -24,8 +23,7 @@ _CELL_LIMIT = 1000
 Item = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table: its title, and the key of an item or what to make of the item.
 
     ``wide`` columns are shown with ``-o wide`` alone.
@@ -46,8 +44,7 @@ class Column:
         return printable(text, _CELL_LIMIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """Objects of one kind: what a table shows of them, and ``items`` with all that is known.
 
     ``kind`` is what stands before the name with ``-o name``.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.key import NO_KEY, PublicKey, decode_key, encode_key
+from kgctl.mesh.key import PublicKey, SecretKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,27 +17,16 @@ class KeyFileError(KgctlError):
     """A key file cannot be read, or holds no key. The message never shows what it holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateKey:
-    """A WireGuard private key. Secret: it shows itself only through ``reveal``."""
+class PrivateKey(SecretKey):
+    """A WireGuard private key."""
 
-    raw: bytes = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the base64 of the secret, to be written into a configuration."""
-        return encode_key(self.raw)
+    __slots__ = ()
 
     def public_key(self) -> PublicKey:
         """Return the public key that belongs to it: X25519 with the base point (RFC 7748)."""
         from nacl.bindings import crypto_scalarmult_base
 
         return PublicKey(crypto_scalarmult_base(self.raw))
-
-    @classmethod
-    def parse(cls, text: str) -> PrivateKey | None:
-        """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
-        raw = decode_key(text.strip())
-        return None if raw is None or raw == NO_KEY else cls(raw)
 
 
 def read_private_key(path: Path) -> PrivateKey:
@@ -52,7 +40,7 @@ def read_private_key(path: Path) -> PrivateKey:
             content = file.read(_MAX_FILE)
     except OSError as error:
         raise KeyFileError(f"cannot read the private key {path}: {error.strerror}") from None
-    key = PrivateKey.parse(content.decode("ascii", "replace"))
+    key = PrivateKey.parse(content.decode("ascii", "replace").strip())
     if key is None:
         raise KeyFileError(
             f"{path} holds no WireGuard private key (base64 of 32 bytes); make one: "

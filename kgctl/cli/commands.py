@@ -1,0 +1,64 @@
+"""The commands of kgctl, each imported only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer.main
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "graph": "Print the network as a graph in Graphviz's DOT language.",
+    "showconf": "Print the WireGuard configuration of a node or a peer.",
+    "get": "List nodes, peers or segments, and say why one is not ready.",
+    "completion": "Print the completion script for a shell.",
+    "help": "Print the help of a command.",
+}
+"""Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands: calling one imports it alone, listing them imports none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            module = import_module(f"kgctl.cli.{cmd_name}")
+            command = typer.main.get_command(module.app)
+            command.name = cmd_name
+            command.context_settings.update(ctx.command.context_settings)
+            self.commands[cmd_name] = command
+        return self.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called; an unknown one gets the nearest suggested."""
+        if args[0] not in COMMANDS:
+            from kgctl.cli.names import nearest
+
+            found = nearest(args[0], COMMANDS)
+            hint = f' Did you mean "{found}"?' if found else ""
+            ctx.fail(f'There is no command "{args[0]}".{hint}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the name of a command, or an option of kgctl itself."""
+        from typer._click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=summary)
+            for name, summary in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
