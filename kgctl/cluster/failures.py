@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.errors import (
@@ -29,14 +28,13 @@ _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
 _OTHER_NAME = frozenset({62, 64})
 
 
-def request_failure(error: OSError | HTTPException, access: Access) -> ClusterError:
-    """Turn what the system, OpenSSL or the HTTP parser said into one line with a next step."""
-    if isinstance(error, (RemoteDisconnected, IncompleteRead)):
-        return lost(access)
-    if isinstance(error, HTTPException):
-        return AnswerError(
-            f"what answers at {place(access)} speaks no HTTP: check the server's URL"
-        )
+def no_http(access: Access) -> AnswerError:
+    """Return the error for an answer in another protocol."""
+    return AnswerError(f"what answers at {place(access)} speaks no HTTP: check the server's URL")
+
+
+def connection_failure(error: OSError, access: Access) -> ClusterError:
+    """Turn what the system or OpenSSL said into one line with a next step."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
         return _tls_failure(error, access)
     at = f"the API server {place(access)}"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
 from kgctl.cluster.credentials import Credentials, renewable, resolve_credentials
 from kgctl.cluster.errors import ClusterError, CredentialsError, UnreachableError
-from kgctl.cluster.failures import CONNECT_LIMIT, lost, place, request_failure
+from kgctl.cluster.failures import CONNECT_LIMIT, connection_failure, lost, no_http, place
 from kgctl.cluster.proxy import proxy_for
 from kgctl.cluster.tls import skips_verification, tls_context
 from kgctl.mesh.text import printable
@@ -249,7 +249,9 @@ def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterErro
         )
     if cause is None and isinstance(error, PoolTimeoutError):
         cause = TimeoutError()
-    return lost(access) if cause is None else request_failure(cause, access)
+    if isinstance(cause, OSError):
+        return connection_failure(cause, access)
+    return lost(access) if cause is None or isinstance(cause, IncompleteRead) else no_http(access)
 
 
 def _cause(error: BaseException | None) -> OSError | HTTPException | None:
