@@ -8,7 +8,6 @@ upgrades. Rules: RFC 9112.
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,8 @@ MAX_HEAD = 1 << 16
 _MAX_CHUNK_LINE = 1 << 10
 _MAX_INTERIM = 10
 _RECEIVE = 1 << 16
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_HEX = b"0123456789ABCDEFabcdef"
 
 
 class NoHttpError(Exception):
@@ -125,24 +122,27 @@ class Answer:
         self._chunked = coding is not None
         self._left = 0 if self._chunked else length
         self.complete = self._left == 0 and not self._chunked
-        ends = self.headers.get("connection", "").lower() == "close" or version == b"0"
+        ends = self.headers.get("connection", "").lower() == "close" or version == b"HTTP/1.0"
         self.reusable = not ends and (self._chunked or length is not None)
 
     def _status_line(self) -> tuple[bytes, int]:
-        line = _STATUS_LINE.fullmatch(self._wire.line(MAX_HEAD))
-        if line is None:
+        version, _, rest = self._wire.line(MAX_HEAD).partition(b" ")
+        status = rest[:3]
+        known = version in (b"HTTP/1.1", b"HTTP/1.0") and status.isdigit() and rest[3:4] in b" "
+        if not known or not b"100" <= status <= b"599":
             raise NoHttpError
-        return line[1], int(line[2])
+        return version, int(status)
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         left = MAX_HEAD
         while line := self._wire.line(left):
-            header = _HEADER.fullmatch(line)
-            if header is None:
+            raw_name, colon, raw_value = line.partition(b":")
+            odd = b"\n" in raw_value or b"\r" in raw_value or b"\0" in raw_value
+            if not colon or not raw_name or raw_name.translate(None, _TOKEN) or odd:
                 raise NoHttpError
             left -= len(line) + 2
-            name, value = header[1].decode().lower(), header[2].decode("latin-1")
+            name, value = raw_name.decode().lower(), raw_value.decode("latin-1").strip(" \t")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
             if left <= 0:
                 raise NoHttpError
@@ -155,7 +155,7 @@ class Answer:
             return None, 0
         if coding is not None and (length is not None or coding.lower() != "chunked"):
             raise NoHttpError
-        if length is not None and not _LENGTH.fullmatch(length):
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 19):
             raise NoHttpError
         return coding, None if length is None else int(length)
 
@@ -182,10 +182,10 @@ class Answer:
         return data
 
     def _next_chunk(self) -> bool:
-        line = _CHUNK_LINE.fullmatch(self._wire.line(_MAX_CHUNK_LINE))
-        if line is None:
+        size = self._wire.line(_MAX_CHUNK_LINE).partition(b";")[0].rstrip(b" \t")
+        if not 0 < len(size) < 16 or size.translate(None, _HEX):
             raise NoHttpError
-        self._left = int(line[1], 16)
+        self._left = int(size, 16)
         if self._left == 0:
             self._headers()  # the trailers, which say nothing here
         return self._left > 0

@@ -42,11 +42,14 @@ class Access(NamedTuple):
     files: Sequence[str]
 
 
-class _Merged(NamedTuple):
-    clusters: dict[str, dict[str, Any]]
-    users: dict[str, dict[str, Any]]
-    contexts: dict[str, dict[str, Any]]
-    current: str
+class _Merged:
+    """What several files say together; the first of them to name something wins."""
+
+    def __init__(self) -> None:
+        self.clusters: dict[str, dict[str, Any]] = {}
+        self.users: dict[str, dict[str, Any]] = {}
+        self.contexts: dict[str, dict[str, Any]] = {}
+        self.current = ""
 
 
 def load_access(
@@ -89,15 +92,14 @@ def _files(kubeconfig: str | None, environment: Mapping[str, str]) -> list[str]:
 
 
 def _merge(files: Sequence[str]) -> _Merged:
-    merged = _Merged({}, {}, {}, "")
+    merged = _Merged()
     for path in files:
         content = _parse(path)
         for kind, member in _LISTS.items():
             into: dict[str, dict[str, Any]] = getattr(merged, kind)
             for name, entry in _named(content, kind, member, path):
                 into.setdefault(name, _absolute(entry, Path(path).absolute().parent))
-        if not merged.current:
-            merged = merged._replace(current=_text(content.get("current-context")))
+        merged.current = merged.current or _text(content.get("current-context"))
     return merged
 
 

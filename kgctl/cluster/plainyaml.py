@@ -7,14 +7,15 @@ quoted words on lines of their own. On anything else it gives up, and PyYAML rea
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 _MAX_DEPTH = 20
-_ENTRY = re.compile(r"([A-Za-z][A-Za-z0-9_./-]*):(?: +(\S.*))?")
-_QUOTED = re.compile(r'"([^"\\]*)"|' r"'([^']*)'")
-_WORD = re.compile(r"-{0,2}[A-Za-z/][A-Za-z0-9_./:@=+-]*")
-_DIGITS_FIRST = re.compile(r"(?!0[xXbBoO])[0-9]+[A-Za-z][A-Za-z0-9]*")  # no number, no date
+# no regular expressions: compiling four of them takes longer than all that is read with them
+_DIGITS = "0123456789"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY = frozenset(_LETTERS + _DIGITS + "_./-")
+_WORD = _KEY | frozenset(":@=+")
+_NUMBERS = ("0x", "0b", "0o")
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
 _EMPTY: dict[str, type[dict[str, Any]] | type[list[Any]]] = {"{}": dict, "[]": list}
 _NO_STRINGS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
@@ -64,18 +65,18 @@ class _Reader:
             return self._sequence(indent, depth)
         found: dict[str, object] = {}
         while self._goes_on(indent) and not self._lines[self._at][1].startswith("- "):
-            entry = _ENTRY.fullmatch(self._lines[self._at][1])
-            if entry is None or entry[1].lower() in _NO_STRINGS:
+            entry = _entry(self._lines[self._at][1])
+            if entry is None or entry[0].lower() in _NO_STRINGS:
                 raise NotPlainError
             self._at += 1
-            found[entry[1]] = self._value(entry[2], indent, depth)
+            found[entry[0]] = self._value(entry[1], indent, depth)
         return found
 
     def _sequence(self, indent: int, depth: int) -> list[object]:
         found: list[object] = []
         while self._goes_on(indent) and self._lines[self._at][1].startswith("- "):
             content = self._lines[self._at][1][2:].lstrip(" ")
-            if _ENTRY.fullmatch(content):
+            if _entry(content):
                 inner = indent + len(self._lines[self._at][1]) - len(content)
                 self._lines[self._at] = (inner, content)
                 found.append(self.block(inner, depth + 1))
@@ -84,8 +85,8 @@ class _Reader:
                 found.append(_scalar(content))
         return found
 
-    def _value(self, text: str | None, indent: int, depth: int) -> object:
-        if text is not None:
+    def _value(self, text: str, indent: int, depth: int) -> object:
+        if text:
             return _scalar(text)
         if not self.rest():
             return None
@@ -104,16 +105,44 @@ class _Reader:
         return next_indent == indent
 
 
+def _entry(content: str) -> tuple[str, str] | None:
+    """Return the key and the value, which may be on the next lines, of an entry of a mapping."""
+    key, colon, value = content.partition(":")
+    if not colon or (value and value[0] != " "):
+        return None
+    if not key or key[0] not in _LETTERS or not _KEY.issuperset(key):
+        return None
+    return key, value.strip(" ")
+
+
 def _scalar(text: str) -> object:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if text in _EMPTY:
         return _EMPTY[text]()
-    quoted = _QUOTED.fullmatch(text)
-    if quoted:
-        return quoted[2] if quoted[1] is None else quoted[1]
-    if _DIGITS_FIRST.fullmatch(text):
-        return text
-    if not _WORD.fullmatch(text) or text.endswith(":") or text.lower() in _NO_STRINGS:
+    if text[0] in "\"'":
+        return _quoted(text)
+    if not _is_word(text) and not _is_hexadecimal(text):
         raise NotPlainError
     return text
+
+
+def _quoted(text: str) -> str:
+    inner = text[1:-1]
+    if len(text) < 2 or text[-1] != text[0] or text[0] in inner or "\\" in inner:
+        raise NotPlainError
+    return inner
+
+
+def _is_word(text: str) -> bool:
+    """Tell whether it can be nothing but a string: a name, a URL, base64, an option."""
+    word = text.removeprefix("-").removeprefix("-")
+    if not word or word[0] not in _LETTERS + "/" or not _WORD.issuperset(word):
+        return False
+    return not text.endswith(":") and text.lower() not in _NO_STRINGS
+
+
+def _is_hexadecimal(text: str) -> bool:
+    """Tell whether it begins with digits, as tokens do, and is neither a number nor a date."""
+    letters = text.lstrip(_DIGITS)
+    return letters not in ("", text) and text.isalnum() and not text.lower().startswith(_NUMBERS)

@@ -191,6 +191,11 @@ words = st.sampled_from(
         "a: --",
         "- -",
         "a: -0b",
+        "a: Off",
+        "- Yes",
+        "a: NULL",
+        "a: True",
+        "- y",
     ]
 )
 lines = st.builds(lambda indent, word: " " * indent + word, st.integers(0, 6), words)
