@@ -61,6 +61,10 @@ api: apiserver ## tests against a real kube-apiserver
 network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
 
+.PHONY: bench
+bench: apiserver ## measure, and write docs/performance.md: 12 minutes; ARGS=--quick is shorter
+	$(BIN)/python -m bench.run $(ARGS)
+
 .PHONY: format
 format: .venv/.dev ## format the code, and mend what ruff can mend
 	$(BIN)/ruff format

@@ -1,0 +1,129 @@
+"""The real API server, filled with as many nodes as asked, and the commands that read it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.apiserver.binaries import find_binaries
+from tests.apiserver.fleet import fleet
+from tests.apiserver.server import ApiServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NODES = "/api/v1/nodes?limit=500&resourceVersion=0"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+PEERS = 5
+PEER = "peer-0"
+KGCTL = str(Path(sys.executable).with_name("kgctl"))
+"""The program as it is installed beside this Python."""
+
+
+class Cluster:
+    """An API server whose number of nodes only grows."""
+
+    def __init__(self, server: ApiServer, state: Path) -> None:
+        self._server = server
+        self._state = state
+        self._count = 0
+        self.kubeconfig = str(server.token_user("reader"))
+        """Of a user who may list nodes and peers, with a token."""
+        self.certificate_kubeconfig = str(server.user("bench", _READING))
+        """Of such a user with a client certificate."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return int(self._server.url.rpartition(":")[2])
+
+    def grow(self, count: int) -> None:
+        """Fill it up to ``count`` nodes, and wait until lists from memory have them all."""
+        self._server.apply(list(fleet(count))[self._count :])
+        if not self._count:
+            self._server.apply(map(peer_object, range(PEERS)))
+        self._count = count
+        while len(self._server.request("GET", NODES)["items"]) < count:
+            time.sleep(0.1)
+
+    def node_bytes(self) -> tuple[int, int]:
+        """Return the size of an average node as protobuf and as JSON."""
+        sizes = []
+        for accept in (PROTOBUF, "application/json"):
+            target = self._state / "list"
+            subprocess.run(self.curl(accept, output=str(target)), check=True, timeout=60)
+            sizes.append(target.stat().st_size // self._count)
+        return sizes[0], sizes[1]
+
+    def curl(
+        self, accept: str = PROTOBUF, encoding: str = "identity", output: str = "/dev/null"
+    ) -> list[str]:
+        """Return the command that fetches the list of nodes as it is, and does nothing with it."""
+        return [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--output",
+            output,
+            "--cacert",
+            str(self._server.ca),
+            "--header",
+            f"Authorization: Bearer {self._server.users.with_token('reader')['token']}",
+            "--header",
+            f"Accept: {accept}",
+            "--header",
+            f"Accept-Encoding: {encoding}",
+            f"{self._server.url}{NODES}",
+        ]
+
+    def kgctl(self, *arguments: str, program: str = KGCTL) -> list[str]:
+        """Return a command of kgctl's on this cluster."""
+        return [program, "--kubeconfig", self.kubeconfig, *arguments]
+
+    def kubectl(self) -> list[str]:
+        """Return the command with which people list nodes."""
+        return ["kubectl", "--kubeconfig", self.kubeconfig, "get", "nodes"]
+
+
+@contextlib.contextmanager
+def started_cluster() -> Iterator[Cluster]:
+    """A cluster without nodes, gone with the context."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise SystemExit("needs kube-apiserver and etcd: make apiserver")
+    with tempfile.TemporaryDirectory(prefix="kgctl-bench-") as state:
+        server = ApiServer(binaries, Path(state))
+        try:
+            server.launch()
+            yield Cluster(server, Path(state))
+        finally:
+            server.close()
+
+
+def peer_object(number: int) -> dict[str, Any]:
+    """Return one of the peers: a laptop, and its networks."""
+    key = hashlib.sha256(f"peer {number}".encode()).digest()
+    return {
+        "apiVersion": "kilo.squat.ai/v1alpha1",
+        "kind": "Peer",
+        "metadata": {"name": f"peer-{number}"},
+        "spec": {
+            "allowedIPs": [f"10.5.{number // 256}.{number % 256}/32"],
+            "publicKey": base64.b64encode(key).decode(),
+            "persistentKeepalive": 10,
+        },
+    }
+
+
+_READING: Sequence[dict[str, list[str]]] = (
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+    {"apiGroups": ["kilo.squat.ai"], "resources": ["peers"], "verbs": ["list"]},
+)

@@ -1,0 +1,49 @@
+"""Read the nodes of a cluster in one given format, whatever kgctl would have chosen.
+
+python -m bench.fetch KUBECONFIG protobuf|json gzip|identity
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kgctl.cluster.client import Api
+from kgctl.cluster.kubeconfig import load_access
+from kgctl.cluster.lean import LeanTransport
+from kgctl.cluster.lists import JSON, PROTOBUF, list_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.cluster.lean import LeanResponse
+
+
+class _Fixed(LeanTransport):
+    """A transport that asks for the compression that it was told."""
+
+    encoding = "identity"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: float | None,
+    ) -> LeanResponse:
+        sent = {**headers, "Accept-Encoding": self.encoding}
+        return super().request(method, path, query, sent, body, timeout)
+
+
+def main(kubeconfig: str, kind: str, encoding: str) -> None:
+    access = load_access(kubeconfig)
+    transport = _Fixed(access)
+    transport.encoding = encoding
+    nodes = list_nodes(Api(access, transport), accept=JSON if kind == "json" else PROTOBUF)
+    print(len(nodes))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,96 @@
+"""Measuring commands side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LAUNCH = Path(__file__).with_name("launch.py")
+TIMEOUT = 120.0
+"""Seconds that one run of a command may take."""
+
+
+class FailedError(Exception):
+    """A command that was to be measured ended with an error; its last words say why."""
+
+
+@dataclass
+class Figures:
+    """What the runs of one command took; seconds and bytes."""
+
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    peaks: list[int] = field(default_factory=list)
+
+    @property
+    def wall(self) -> float:
+        """The median of the seconds by the clock."""
+        return statistics.median(self.walls)
+
+    @property
+    def cpu(self) -> float:
+        """The median of the seconds of processor time."""
+        return statistics.median(self.cpus)
+
+    @property
+    def peak(self) -> int:
+        """The largest peak of memory, in bytes."""
+        return max(self.peaks)
+
+
+def beyond(one: Figures, other: Figures) -> float:
+    """Return the seconds that ``one`` took more than ``other``: the median, round by round.
+
+    Both ran in turn, so a machine that is slow for a while is slow for both.
+    """
+    return statistics.median(a - b for a, b in zip(one.walls, other.walls, strict=True))
+
+
+def measure(
+    commands: Mapping[str, Sequence[str]],
+    *,
+    rounds: int,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Figures]:
+    """Run the commands in turn, ``rounds`` times after one that is not counted.
+
+    Raises:
+        FailedError: a command failed.
+    """
+    figures = {name: Figures() for name in commands}
+    env = {**os.environ, **(environment or {})}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            taken = _run(command, env)
+            if number:
+                figures[name].walls.append(taken["wall"])
+                figures[name].cpus.append(taken["cpu"])
+                figures[name].peaks.append(int(taken["peak"]))
+    return figures
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+    with tempfile.NamedTemporaryFile() as output:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(LAUNCH), output.name, *command],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=dict(environment),
+            timeout=TIMEOUT,
+        )
+        taken: dict[str, float] = json.loads(done.stdout)
+        if taken["code"] != 0:
+            said = Path(output.name).read_bytes()[-500:].decode(errors="replace")
+            raise FailedError(f"{' '.join(command)}: exit code {taken['code']}: {said}")
+    return taken

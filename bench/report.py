@@ -1,0 +1,173 @@
+"""docs/performance.md: what was measured, beside what is to be reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bench.edges import edges_table
+from bench.files import files_table
+from bench.growth import slope
+from bench.link import RATE, ROUND_TRIP, link_table
+from bench.live import live_table, targets_table
+from bench.machine import describe
+from bench.plot import draw
+from bench.starting import starting_table
+from bench.table import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.growth import Point
+    from bench.link import LinkFigures
+    from bench.live import LiveFigures
+    from bench.process import Figures
+
+PLOTS = ("performance.svg", "performance-output.svg")
+
+
+@dataclass
+class Results:
+    """All that was measured; what was not is empty."""
+
+    growth: dict[str, list[Point]]
+    quick: bool
+    starting: dict[str, Figures] = field(default_factory=dict)
+    live: list[LiveFigures] = field(default_factory=list)
+    edges: dict[int, dict[str, Figures]] = field(default_factory=dict)
+    files: dict[str, Figures] = field(default_factory=dict)
+    link: LinkFigures | None = None
+    node_bytes: tuple[int, int] = (0, 0)
+    took: float = 0.0
+
+
+def write_report(results: Results, path: Path) -> str:
+    """Write the page, and the plots beside it in ``images``; return the page."""
+    text = "\n".join(part for part in _sections(results) if part)
+    images = path.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    for name, plot in zip(PLOTS, _plots(results.growth), strict=True):
+        (images / name).write_text(plot)
+    return text
+
+
+def _sections(results: Results) -> list[str]:
+    protobuf, json = results.node_bytes
+    return [
+        _HEAD.format(
+            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+            machine=describe(),
+            minutes=results.took / 60,
+            short=" (the short form: `make bench ARGS=--quick`)" if results.quick else "",
+            protobuf=protobuf,
+            json=json,
+        ),
+        _LIVE,
+        targets_table(results.live),
+        "All commands of the same runs:\n",
+        live_table(results.live),
+        _EDGES,
+        edges_table(results.edges),
+        _STARTING,
+        starting_table(results.starting),
+        f"{_FILES}\n{files_table(results.files)}" if results.files else "",
+        f"{_LINK.format(how=results.link.how)}\n{link_table(results.link)}" if results.link else "",
+        _GROWTH,
+        _growth_table(results.growth),
+    ]
+
+
+def _growth_table(growth: dict[str, list[Point]]) -> str:
+    rows = [
+        (
+            name,
+            f"{points[-1].nodes:,}",
+            f"{points[-1].lines:,}",
+            f"{points[-1].seconds * 1000:.0f} ms",
+            f"{slope(points):.2f}",
+        )
+        for name, points in growth.items()
+    ]
+    return table(("", "nodes", "lines of output", "time", "grows with the power"), rows)
+
+
+def _plots(growth: dict[str, list[Point]]) -> tuple[str, str]:
+    by_nodes = {
+        name: [(point.nodes, point.seconds) for point in points]
+        for name, points in growth.items()
+        if "full" not in name
+    }
+    by_size = {
+        name: [(point.nodes + point.lines, point.seconds) for point in points]
+        for name, points in growth.items()
+    }
+    return (
+        draw("Work beyond reading, by nodes", ("nodes", "time"), by_nodes),
+        draw(
+            "Work beyond reading, by nodes and output",
+            ("nodes + lines of output", "time"),
+            by_size,
+        ),
+    )
+
+
+_HEAD = """\
+# Performance
+
+Written by `make bench`{short} on {date}, which took {minutes:.0f} minutes. Each figure is that of a
+whole process, from its start to its end: the median of several runs, taken in turn with what it is
+compared with, so that a machine that is slow for a while is slow for both. Memory is the largest
+peak of any run, as the operating system counts it.
+
+{machine}
+* nodes as large as kubelets make them: {protobuf:,} bytes each as protobuf, {json:,} as JSON
+"""
+
+_LIVE = """\
+## A live cluster
+
+`curl` fetches the list of nodes as protobuf from the API server's watch cache and throws it away:
+the limit. kgctl reads that list, and the peers, and prints its answer.
+"""
+
+_EDGES = """\
+## The graph of a full mesh
+
+`kgctl graph --mesh-granularity full`: every node is its own segment, and 1,000 nodes have half a
+million edges.
+"""
+
+_STARTING = """\
+## Starting
+"""
+
+_FILES = """\
+## Files
+
+`-f` with what `kubectl get nodes,peers.kilo.squat.ai -o json` (or `yaml`) prints of 5,000 nodes.
+The lower rows are what libyaml alone takes for that YAML, without and with making anything of it.
+"""
+
+_LINK = f"""\
+## A slow link
+
+1,000 nodes over {RATE} Mbit/s with {ROUND_TRIP} ms there and back, between two network
+namespaces, laid with {{how}}. kgctl measures how long connecting takes, and asks for compression
+where the way is far: on a near one, compressing costs the API server more time than it saves.
+"""
+
+_GROWTH = """\
+## Growth
+
+The work beyond reading, timed within one process: parsing the objects, building the network and
+printing it. It grows no faster than nodes plus output: in a plot with logarithms on both axes, the
+lines are no steeper than the dotted one.
+
+![time by nodes](images/performance.svg)
+
+![time by nodes and output](images/performance-output.svg)
+
+The power is that of nodes plus lines of output, over the last decade: 1 is in proportion.
+"""
