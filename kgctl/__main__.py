@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> int:
@@ -14,6 +17,9 @@ def main() -> int:
 
         print(f"kgctl version {__version__}")  # noqa: T201
         return 0
+    # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
+    # objects: by default a tenth of the time would go into looking through them
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     from kgctl.cli.app import run
 
     return run(arguments)

@@ -7,6 +7,7 @@ for Kilo, and its text is kept aside to be shown to a person.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
@@ -19,15 +20,16 @@ from kgctl.mesh.text import printable
 from kgctl.mesh.topology import FULL, LOCATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import TypeVar
+    from collections.abc import Callable, Mapping, Sequence
 
     from kgctl.cluster.interface import NodeObject, Objects
 
-    T = TypeVar("T")
-
 PREFIX = "kilo.squat.ai/"
 TOPOLOGY_LABEL = "topology.kubernetes.io/region"
+
+_PREFIX_LENGTH = len(PREFIX)
+_NO_INTERNAL_IP = object()
+_NO_ENDPOINTS: Mapping[PublicKey, Endpoint] = MappingProxyType({})
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INT64 = range(-(2**63), 2**63)
@@ -48,76 +50,69 @@ def state_of(objects: Objects, *, topology_label: str = TOPOLOGY_LABEL) -> State
 
 def node_of(source: NodeObject, *, topology_label: str = TOPOLOGY_LABEL) -> Node:
     """Parse a Node object. What does not parse is absent, and stands in ``unreadable``."""
-    fields = _Fields(source)
-    location = fields.text("location")
+    unreadable: dict[str, str] = {}
+    parsed: dict[str, Any] = {}
+    for annotation, text in source.annotations.items():
+        parse = _PARSERS.get(annotation)
+        if parse is not None:
+            name = annotation[_PREFIX_LENGTH:]
+            value = parse(text)
+            if value is None:
+                unreadable[name] = text
+            else:
+                parsed[name] = value
+    found = parsed.get
+    subnet = parse_cidr(source.pod_cidr) if source.pod_cidr else None
+    if source.pod_cidr and subnet is None:
+        unreadable["podCIDR"] = source.pod_cidr
+    location = found("location")
     return Node(
         name=source.name,
-        subnet=fields.subnet(),
-        endpoint=fields.parsed("force-endpoint", parse_endpoint)
-        or fields.parsed("endpoint", parse_endpoint),
-        internal_ip=fields.internal_ip(),
-        key=fields.parsed("key", PublicKey.parse),
-        last_seen=fields.integer("last-seen"),
-        leader=fields.text("leader") is not None,
+        subnet=subnet and subnet.masked(),
+        endpoint=found("force-endpoint") or found("endpoint"),
+        internal_ip=_internal_ip(parsed),
+        key=found("key"),
+        last_seen=found("last-seen", 0),
+        leader="leader" in parsed,
         location=source.labels.get(topology_label, "") if location is None else location,
-        persistent_keepalive=fields.integer("persistent-keepalive"),
-        wireguard_ip=fields.parsed("wireguard-ip", parse_cidr),
-        discovered_endpoints=fields.parsed("discovered-endpoints", _discovered_endpoints) or {},
-        allowed_location_ips=fields.location_ips(),
-        granularity=fields.parsed("granularity", _granularity) or "",
-        cni_compatibility_ip=fields.parsed("cni-compatibility-ip", parse_cidr),
-        unreadable=fields.unreadable,
+        persistent_keepalive=found("persistent-keepalive", 0),
+        wireguard_ip=found("wireguard-ip"),
+        discovered_endpoints=found("discovered-endpoints", _NO_ENDPOINTS),
+        allowed_location_ips=_location_ips(found("allowed-location-ips"), unreadable),
+        granularity=found("granularity", ""),
+        cni_compatibility_ip=found("cni-compatibility-ip"),
+        unreadable=unreadable,
     )
 
 
-class _Fields:
-    """The annotations of one node, read one by one; what does not parse is put aside."""
+def _internal_ip(parsed: Mapping[str, Any]) -> Cidr | None:
+    forced = parsed.get("force-internal-ip")
+    if forced is _NO_INTERNAL_IP:
+        return None
+    internal_ip: Cidr | None = forced or parsed.get("internal-ip")
+    return internal_ip
 
-    def __init__(self, source: NodeObject) -> None:
-        self._annotations = source.annotations
-        self._pod_cidr = source.pod_cidr
-        self.unreadable: dict[str, str] = {}
 
-    def text(self, name: str) -> str | None:
-        return self._annotations.get(PREFIX + name)
+def _location_ips(
+    entries: Sequence[tuple[str, Cidr | None]] | None, unreadable: dict[str, str]
+) -> tuple[Cidr, ...]:
+    """Return the entries that parse, and put the others aside."""
+    if not entries:
+        return ()
+    bad = [text for text, cidr in entries if cidr is None]
+    if bad:
+        unreadable["allowed-location-ips"] = ",".join(bad)
+    return tuple(cidr for _, cidr in entries if cidr is not None)
 
-    def parsed(self, name: str, parse: Callable[[str], T | None]) -> T | None:
-        text = self.text(name)
-        if text is None:
-            return None
-        value = parse(text)
-        if value is None:
-            self.unreadable[name] = text
-        return value
 
-    def integer(self, name: str) -> int:
-        return self.parsed(name, _integer) or 0
+def _forced_internal_ip(text: str) -> Cidr | object | None:
+    """Parse as a CIDR; an empty text or a dash says that there is to be none at all."""
+    return _NO_INTERNAL_IP if text in ("", "-") else parse_cidr(text)
 
-    def subnet(self) -> Cidr | None:
-        if not self._pod_cidr:
-            return None
-        cidr = parse_cidr(self._pod_cidr)
-        if cidr is None:
-            self.unreadable["podCIDR"] = self._pod_cidr
-            return None
-        return cidr.masked()
 
-    def internal_ip(self) -> Cidr | None:
-        if self.text("force-internal-ip") in ("", "-"):
-            return None
-        forced = self.parsed("force-internal-ip", parse_cidr)
-        return forced or self.parsed("internal-ip", parse_cidr)
-
-    def location_ips(self) -> tuple[Cidr, ...]:
-        """Split at commas alone, as Kilo does: a blank after a comma makes an entry unreadable."""
-        text = self.text("allowed-location-ips")
-        if text is None:
-            return ()
-        entries = [(entry, parse_cidr(entry)) for entry in text.split(",")]
-        bad = [entry for entry, cidr in entries if cidr is None]
-        if bad:
-            self.unreadable["allowed-location-ips"] = ",".join(bad)
-        return tuple(cidr for _, cidr in entries if cidr is not None)
+def _split_location_ips(text: str) -> list[tuple[str, Cidr | None]]:
+    """Split at commas alone, as Kilo does: a blank after a comma makes an entry unreadable."""
+    return [(entry, parse_cidr(entry)) for entry in text.split(",")]
 
 
 def _integer(text: str) -> int | None:
@@ -169,6 +164,26 @@ def _is_udp_address(value: object) -> bool:
         and not isinstance(port, bool)
         and isinstance(zone, str)
     )
+
+
+_FIELDS: dict[str, Callable[[str], Any]] = {
+    "force-endpoint": parse_endpoint,
+    "endpoint": parse_endpoint,
+    "force-internal-ip": _forced_internal_ip,
+    "internal-ip": parse_cidr,
+    "key": PublicKey.parse,
+    "last-seen": _integer,
+    "leader": str,
+    "location": str,
+    "persistent-keepalive": _integer,
+    "wireguard-ip": parse_cidr,
+    "discovered-endpoints": _discovered_endpoints,
+    "allowed-location-ips": _split_location_ips,
+    "granularity": _granularity,
+    "cni-compatibility-ip": parse_cidr,
+}
+_PARSERS = {PREFIX + name: parse for name, parse in _FIELDS.items()}
+"""How each annotation is parsed; None is for what does not parse."""
 
 
 def peer_name(source: Mapping[str, Any]) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import graphviz
+from graphviz.quoting import quote
+
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import graphviz
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
@@ -25,8 +26,6 @@ _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
 
 def to_dot(topology: Topology) -> str:
     """Return the network as DOT text."""
-    import graphviz
-
     graph = graphviz.Digraph("kilo")
     graph.attr(
         label=_text(str(topology.subnet)),
@@ -57,8 +56,6 @@ def _edges(topology: Topology) -> Iterator[str]:
 
 
 def _segment(segment: Segment) -> graphviz.Digraph:
-    import graphviz
-
     cluster = graphviz.Digraph(f"cluster_location_{_text(segment.name)}")
     cluster.attr(label=_text(segment.name), style="dashed,rounded")
     for node in segment.nodes:
@@ -69,8 +66,6 @@ def _segment(segment: Segment) -> graphviz.Digraph:
 
 
 def _peers(peers: tuple[Peer, ...]) -> graphviz.Digraph:
-    import graphviz
-
     cluster = graphviz.Digraph("cluster_peers")
     cluster.attr(label="peers", style="dashed,rounded")
     for peer in peers:
@@ -92,15 +87,14 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
 
 def _quoted(*lines: str) -> str:
     """Return lines as one identifier or label of DOT, quoted where it has to be."""
-    from graphviz.quoting import quote
-
     return str(quote(_text(*lines)))
 
 
 def _text(*lines: str) -> str:
     """Return lines as one text in which neither a backslash nor an HTML-like ``<`` acts."""
-    from graphviz import nohtml
-
-    escaped = (printable(line, _TEXT_LIMIT).replace("\\", "\\\\") for line in lines)
-    text: str = nohtml("\\n".join(escaped))
+    text: str = graphviz.nohtml("\\n".join(map(_line, lines)))
     return text
+
+
+def _line(text: str) -> str:
+    return printable(text, _TEXT_LIMIT).replace("\\", "\\\\")
