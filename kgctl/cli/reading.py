@@ -80,8 +80,10 @@ def read(shared: Shared) -> Reading:
     return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
 
 
-def source_of(shared: Shared) -> Source:
+def source_of(shared: Shared, *, interactive: bool = True) -> Source:
     """Return the source of state that the options name: the example, files or a live cluster.
+
+    Unless ``interactive``, an exec plugin of the kubeconfig may not ask anything.
 
     Raises:
         UsageError: the options name more than one.
@@ -98,10 +100,10 @@ def source_of(shared: Shared) -> Source:
         from kgctl.cluster.manifests import Manifests
 
         return Manifests(shared.filename)
-    return live_cluster(shared)
+    return live_cluster(shared, interactive=interactive)
 
 
-def live_cluster(shared: Shared) -> ApiServer:
+def live_cluster(shared: Shared, *, interactive: bool = True) -> ApiServer:
     """Return the live cluster that the options name; nothing is connected yet."""
     from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.timeout import parse_timeout
@@ -111,6 +113,7 @@ def live_cluster(shared: Shared) -> ApiServer:
         kubeconfig=shared.kubeconfig,
         context=shared.context,
         request_timeout=parse_timeout(timeout),
+        interactive=interactive,
         trace=note if shared.debug else None,
     )
 
