@@ -27,12 +27,12 @@ def parsed_graph(text: str) -> Graph:
     (graph,) = graphs
     nodes, clusters = {}, {}
     for cluster in graph.get_subgraphs():
-        name = _plain(cluster.get_name())
+        name = _plain(str(cluster.get_name()))
         clusters[name] = _attributes(cluster)
         for node in cluster.get_nodes():
             attributes: dict[str, Any] = _attributes(node)
             attributes["label"] = _lines(attributes["label"])
-            nodes[_plain(node.get_name())] = (name, attributes)
+            nodes[_plain(str(node.get_name()))] = (name, attributes)
     edges = Counter(
         (
             _plain(str(edge.get_source())),
