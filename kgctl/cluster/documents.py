@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kgctl.cluster.errors import ManifestError
 from kgctl.mesh.text import printable
 
+if TYPE_CHECKING:
+    from kgctl.cluster.interface import Advance
+
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_documents(label: str, content: bytes) -> list[Any]:
+def read_documents(label: str, content: bytes, advance: Advance | None = None) -> list[Any]:
     """Return the documents of a file that errors call ``label``; an empty document is None.
 
     Of the objects in a document only what kgctl needs is sure to be there: type, name, labels,
     annotations and spec. JSON is YAML too, but is decoded a hundred times as fast, so it is
-    tried first.
+    tried first. ``advance`` is told how far YAML has been read.
 
     Raises:
         ManifestError: the content is neither.
@@ -25,7 +28,7 @@ def read_documents(label: str, content: bytes) -> list[Any]:
         documents = _json(content)
         if documents is not None:
             return documents
-    return _yaml(label, content)
+    return _yaml(label, content, advance)
 
 
 def _json(content: bytes) -> list[Any] | None:
@@ -59,7 +62,7 @@ def _json_stream(content: bytes) -> list[Any] | None:
     return documents
 
 
-def _yaml(label: str, content: bytes) -> list[Any]:
+def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
     import yaml
 
     from kgctl.cluster.yamlloader import BoundedLoader
@@ -67,7 +70,7 @@ def _yaml(label: str, content: bytes) -> list[Any]:
 
     try:
         try:
-            return ObjectReader(content).documents()
+            return ObjectReader(content, advance).documents()
         except UnusualError:
             return list(yaml.load_all(content, Loader=BoundedLoader))
     except yaml.MarkedYAMLError as error:

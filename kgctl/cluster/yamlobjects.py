@@ -28,6 +28,8 @@ from kgctl.cluster.yamlloader import DEEPEST, BoundedLoader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kgctl.cluster.interface import Advance
+
 _TEXT: Final = "tag:yaml.org,2002:str"
 _SPECIAL: Final = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 _SCALARS_KEPT: Final = 4096
@@ -61,10 +63,15 @@ class UnusualError(Exception):
 
 
 class ObjectReader:
-    """Reads the documents of a YAML stream, whose objects come without status."""
+    """Reads the documents of a YAML stream, whose objects come without status.
 
-    def __init__(self, content: bytes) -> None:
+    ``advance`` is told how far it has come, object by object.
+    """
+
+    def __init__(self, content: bytes, advance: Advance | None = None) -> None:
         self._loader: Any = BoundedLoader(content)
+        self._advance = advance
+        self._size = len(content)
         self._next: Callable[[], Any] = self._loader.get_event
         self._scalars: dict[str, Any] = {}
         self._depth = 0
@@ -113,6 +120,8 @@ class ObjectReader:
         found = []
         while type(event := self._next()) is not SequenceEndEvent:
             found.append(self._value(event, place))
+            if self._advance and place == _OBJECT:
+                self._advance(event.start_mark.index, self._size)
         return found
 
     def _pass_over(self) -> None:
