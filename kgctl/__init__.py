@@ -110,16 +110,17 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
-    for module, names in _PLACES.items():
-        if name in names.split():
-            from importlib import import_module
+if not TYPE_CHECKING:  # else every name would be one, to type checkers
 
-            value: object = getattr(import_module(module), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (PEP 562)."""
+        for module, names in _PLACES.items():
+            if name in names.split():
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
 from kgctl.mesh.state import AUTO, State, network_of
@@ -19,8 +18,7 @@ REQUEST_TIMEOUT = 30.0
 """Seconds that one request to an API server may take, unless the caller says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(NamedTuple):
     """The nodes and peers of a cluster, and the time that heartbeats are judged by.
 
     ``now`` is in Unix seconds: when a live cluster was read, or when a snapshot was taken.
