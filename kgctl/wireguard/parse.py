@@ -135,12 +135,18 @@ def _dns(text: str) -> Address | str | None:
     return address or (text if is_dns_name(text) else None)
 
 
+def _table(text: str) -> str | None:
+    known = text in ("off", "auto") or _number(text, 2**32 - 1) is not None
+    return text if known else None
+
+
 _INTERFACE = {
     "address": _Field("addresses", _network, repeatable=True),
     "privatekey": _Field("private_key", PrivateKey.parse),
     "listenport": _Field("listen_port", lambda text: _number(text, 65535)),
     "dns": _Field("dns", _dns, repeatable=True),
     "mtu": _Field("mtu", lambda text: _number(text, 65535)),
+    "table": _Field("table", _table),
 }
 _PEER = {
     "publickey": _Field("public_key", PublicKey.parse),
