@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
 from kgctl.mesh.text import printable
 
@@ -22,10 +22,6 @@ DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
-
-
-class UsageError(KgctlError):
-    """An option has a value that it cannot have, or does not go with another one."""
 
 
 class Reading(NamedTuple):
