@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.network import plan, tunnel
 from tests.network.command_line import Kgctl
-from tests.network.objects import discovered_endpoints, node_objects
+from tests.network.objects import discovered_endpoints, node_objects, peer_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,12 @@ class LiveNetwork:
     @property
     def admin(self) -> Kgctl:
         """Kgctl for who may add and remove peers, too."""
-        return self._kgctl(self.server.user("peer-admin", PEER_ADMIN))
+        return self._kgctl(self.admin_kubeconfig)
+
+    @cached_property
+    def admin_kubeconfig(self) -> Path:
+        """The kubeconfig of who may add and remove peers."""
+        return self.server.user("peer-admin", PEER_ADMIN)
 
     def _kgctl(self, kubeconfig: Path) -> Kgctl:
         return Kgctl(("--kubeconfig", str(kubeconfig)), self.directory)
@@ -90,12 +96,20 @@ class LiveNetwork:
         self.annotate(node, {"discovered-endpoints": annotation})
         return seen
 
-    def add(self, machine: Machine, *options: str) -> Path:
-        """``kgctl peer add`` with the machine's addresses; return the file of its private key."""
-        addresses = f"{machine.ipv4}/32,{machine.ipv6}/128"
-        keepalive = ("--persistent-keepalive", str(plan.KEEPALIVE))
-        self.admin("peer", "add", machine.name, "--allowed-ips", addresses, *keepalive, *options)
-        return self.directory / f"{machine.name}.key"
+    def add(
+        self, machine: Machine, *, endpoint: str | None = None, preshared: bool = False
+    ) -> None:
+        """Apply a Peer with the machine's addresses; its private key comes into a file."""
+        keys = tunnel.KeyPair.generate()
+        key = self.directory / f"{machine.name}.key"
+        key.touch(mode=0o600)
+        key.write_text(f"{keys.private}\n")
+        psk = tunnel.preshared_key() if preshared else None
+        peer = peer_object(machine, keys.public, inside=("ipv4", "ipv6"), preshared=psk)
+        if endpoint is not None:
+            host, _, port = endpoint.rpartition(":")
+            peer["spec"]["endpoint"] = {"dnsOrIP": {"ip": host.strip("[]")}, "port": int(port)}
+        self.server.apply([peer])
 
     def peer(self, machine: Machine) -> Any:
         """Return the spec of the machine's Peer, as the API server holds it."""
