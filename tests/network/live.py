@@ -127,11 +127,18 @@ class LiveNetwork:
         tunnel.join(self[machine.name], config)
         return config
 
+    def remove(self, *machines: Machine) -> None:
+        """Delete the machines' Peers."""
+        for machine in machines:
+            self.server.request("DELETE", f"{PEERS}/{machine.name}")
+
     def rotate(self, machine: Machine) -> None:
-        """``kgctl peer rotate``, with the new private key in the place of the old one."""
-        key = self.directory / f"{machine.name}.key"
-        key.rename(key.with_suffix(".key.old"))
-        self.admin("peer", "rotate", machine.name)
+        """Give the machine's Peer a new key, its private one in the place of the old one."""
+        keys = tunnel.KeyPair.generate()
+        (self.directory / f"{machine.name}.key").write_text(f"{keys.private}\n")
+        peer = self.server.request("GET", f"{PEERS}/{machine.name}")
+        peer["spec"]["publicKey"] = keys.public
+        self.server.request("PUT", f"{PEERS}/{machine.name}", peer)
 
     @contextmanager
     def watched_file(self, machine: Machine) -> Iterator[Path]:
