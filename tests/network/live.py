@@ -132,7 +132,7 @@ class LiveNetwork:
         """The machine's file while ``showconf peer --watch`` keeps it up to date."""
         path, key = (self.directory / f"{machine.name}.{kind}" for kind in ("conf", "key"))
         wanted = ("showconf", "peer", machine.name, "-o", "wg-quick", "--private-key", str(key))
-        argv = self.admin.argv(*wanted, "--watch", str(path))
+        argv = self.read.argv(*wanted, "--watch", str(path), "--interval", "1")
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as watch:
             try:
                 yield path
