@@ -29,15 +29,16 @@ def follow(live: LiveNetwork, page: str, machines: Mapping[str, str] | None = No
     agents do their part after every change of a peer: the leaders are configured anew, and a
     leader tells where it sees the others.
     """
+    told: dict[str, str | None] = {}
     for step in pages.steps(page):
         if step.machine:
             namespace = live[(machines or {}).get(step.machine, step.machine)]
             argv = namespace.entered("bash", "-euo", "pipefail", "-c", step.command)
         else:
             argv = ["bash", "-euo", "pipefail", "-c", step.command]
-        if "showconf" in step.command:
-            live.tell_endpoints()
+        if "showconf" in step.command and (seen := live.tell_endpoints()) != told:
             live.lead()
+            told = seen
         done = run(argv, cwd=live.directory, env=_environment(live), check=False, timeout=40)
         where = f"{page}: {step.machine or '$'} {step.command}"
         assert done.returncode == 0, f"{where}\n{describe(done)}"
@@ -70,6 +71,12 @@ def test_join_a_laptop(led: LiveNetwork) -> None:
     assert "spare" not in peers
 
 
+def test_join_a_phone(led: LiveNetwork) -> None:
+    follow(led, "join-a-phone.md")
+    assert (led.directory / "phone.svg").read_text().rstrip().endswith("</svg>")
+    assert "phone" not in led.read("get", "peers")
+
+
 def test_a_vpn_for_a_small_office(led: LiveNetwork) -> None:
     office = led["server"]
     wiring.bridge(office, LAN, "192.168.50.1/24", f"{PRINTER}/24")
@@ -79,6 +86,8 @@ def test_a_vpn_for_a_small_office(led: LiveNetwork) -> None:
         networks = [one.allowed_ips for one in tunnel.dump(office, "office").values()]
         assert (IPv4Network("10.5.0.2/32"),) in networks
         assert (IPv4Network("10.5.0.3/32"),) not in networks, "Bob is out"
+        files = sorted(led.directory.glob("files/*.conf"))
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     finally:
         office.ip("link", "delete", LAN)
 
