@@ -45,8 +45,9 @@ def _fuzz(name: str, seconds: int) -> bool:
     words = KEPT / "dictionary"
     words.write_text("".join(f'"{_quoted(word)}"\n' for word in DICTIONARY))
     regressions = Path(__file__).parent / "regressions" / name
-    command = [sys.executable, "-m", "tests.fuzz.engine", name, str(corpus), str(beginning)]
-    command += [str(regressions), f"-max_total_time={seconds}", f"-max_len={_LONGEST_INPUT}"]
+    directories = [corpus, beginning, *([regressions] if regressions.is_dir() else [])]
+    command = [sys.executable, "-m", "tests.fuzz.engine", name, *map(str, directories)]
+    command += [f"-max_total_time={seconds}", f"-max_len={_LONGEST_INPUT}"]
     command += [f"-timeout={_LONGEST_RUN}", f"-rss_limit_mb={_MEMORY}", f"-dict={words}"]
     command += [f"-artifact_prefix={KEPT}/{name}-", "-print_final_stats=1"]
     run = subprocess.run(command, capture_output=True, check=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _END = b"\xff"
-_MOST = 12  # nodes, and peers: more of them say nothing new, and take their time
+_MOST = 5  # nodes, and peers: more of them say nothing new, and take their time
 
 _ANNOTATIONS = {
     "a": "allowed-location-ips",

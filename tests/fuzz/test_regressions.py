@@ -27,7 +27,8 @@ def test_the_fuzzers_begin_with_what_means_something(target: str, tmp_path: Path
 
 
 def test_a_cluster_can_be_said_in_the_language() -> None:
-    items = load(CLUSTERS[5])[0]["items"][:8]
+    cluster = load(CLUSTERS[5])[0]["items"]
+    items = cluster[:4] + cluster[-3:]
     found = cluster_of(bytes_of(items))
     nodes = [item for item in items if item["kind"] == "Node"]
     peers = [item for item in items if item["kind"] == "Peer"]
