@@ -68,7 +68,7 @@ fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZ
 	$(FUZZ)
 
 .PHONY: bench
-bench: apiserver ## measure, and write docs/performance.md: 12 minutes; ARGS=--quick is shorter
+bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: format
