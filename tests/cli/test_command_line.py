@@ -95,7 +95,7 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
         (["showconf", "node", "aws-1", "-o", "wg-quick"], "-o wg-quick is for outside machines"),
         (["showconf", "peer", "laptop", "--mtu", "9"], "--mtu"),
         (["showconf", "peer", "laptop", "--allowed-ips", "10.0.0.1"], "is no CIDR"),
-        (["peer", "set"], " NAME"),
+        (["peer", "set"], "Missing argument 'NAME'"),
         (["get", "pods"], "'pods' is not one of"),
         (["get", "nodes", "aws1"], 'there is no node named "aws1"; did you mean "aws-1"?'),
     ],
