@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from socket import AF_INET, inet_ntoa, inet_pton
 from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_OCTETS = {str(number): number for number in range(256)}
 _PREFIXES = {str(number): number for number in range(129)}
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
@@ -25,7 +25,7 @@ class Cidr(NamedTuple):
     prefix: int
 
     def __str__(self) -> str:
-        return f"{self.address}/{self.prefix}"
+        return f"{address_text(self.address)}/{self.prefix}"
 
     @property
     def version(self) -> int:
@@ -53,7 +53,10 @@ class Cidr(NamedTuple):
 
     def masked(self) -> Cidr:
         """Return the same network, without host bits."""
-        return Cidr(type(self.address)(self.network_value), self.prefix)
+        first = self.network_value
+        if first == int(self.address):
+            return self
+        return Cidr(type(self.address)(first), self.prefix)
 
     def contains(self, address: Address) -> bool:
         """Tell whether the network contains ``address``; another IP version never is."""
@@ -89,12 +92,21 @@ def parse_address(text: str) -> Address | None:
 
 
 def _parse_ipv4(text: str) -> IPv4Address | None:
-    """Parse a dotted quad, by looking up each octet: a third of the standard library's time."""
+    """Parse a dotted quad as the system does it: a third of the ipaddress module's time.
+
+    POSIX has ``inet_pton`` take four decimal numbers of up to three digits, and C libraries
+    refuse a leading zero, as Go does; where one takes it, it does not come back as it was written.
+    """
     try:
-        a, b, c, d = map(_OCTETS.__getitem__, text.split("."))
-    except (KeyError, ValueError):
+        packed = inet_pton(AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a null character, or a surrogate
         return None
-    return IPv4Address(a << 24 | b << 16 | c << 8 | d)
+    return IPv4Address(int.from_bytes(packed, "big")) if inet_ntoa(packed) == text else None
+
+
+def address_text(address: Address) -> str:
+    """Return the text of an address, as ``str`` does, in less time where it is IPv4."""
+    return inet_ntoa(address.packed) if address.version == 4 else str(address)
 
 
 def parse_cidr(text: str) -> Cidr | None:
