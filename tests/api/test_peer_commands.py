@@ -84,7 +84,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
     assert "never overwritten" in again.stderr
     elsewhere = run("peer", "add", "laptop", "--private-key-file", "new.key")
     assert elsewhere.returncode == 1
-    assert 'there is a peer named "laptop" already; change it with' in elsewhere.stderr
+    assert 'the peer "laptop" already exists; change it with' in elsewhere.stderr
     assert not (tmp_path / "new.key").exists()
     assert (tmp_path / "laptop.key").read_text() == content
 

@@ -305,7 +305,7 @@ def test_a_refusal_leaves_no_file(server: LivingTransport) -> None:
 
 
 def test_a_name_that_is_there_already_says_what_to_do(server: LivingTransport) -> None:
-    with pytest.raises(PeerExistsError, match='a peer named "old" already; change it with kgctl'):
+    with pytest.raises(PeerExistsError, match='peer "old" already exists; change it with kgctl'):
         _add(server, "old")
     assert _files() == []
 

@@ -164,8 +164,8 @@ def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
         return enrolment.run(plan.checked(target.state()))
     except AlreadyExistsError:
         raise PeerExistsError(
-            f'there is a peer named "{plan.name}" already; change it with kgctl peer set, give it '
-            "new keys with kgctl peer rotate, or delete it with kgctl peer rm"
+            f'the peer "{plan.name}" already exists; change it with kgctl peer set, give it new '
+            "keys with kgctl peer rotate, or delete it with kgctl peer rm"
         ) from None
 
 
