@@ -75,7 +75,8 @@ def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
     except (NotFoundError, ConflictError):
         return
     except ClusterError:
+        cause = str(error) or "interrupted"
         raise UnfinishedError(
-            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed again: "
+            f"{cause}; the peer {printable(name)} could not be removed again: "
             f"kgctl peer rm {printable(name)}"
         ) from error
