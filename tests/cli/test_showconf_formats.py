@@ -70,26 +70,6 @@ def test_networkd_keeps_the_tunnels_own_packets_out_of_it(key: str) -> None:
     assert "FirewallMark=51820\nInvertRule=true\nTable=51820" in text
 
 
-@pytest.mark.needs("systemd-analyze")
-def test_systemd_knows_every_key_that_we_write(key: str, tmp_path: Path) -> None:
-    out = tmp_path / "units"
-    out.mkdir()
-    kgctl(*EXAMPLE, "laptop", "-d", str(out), "-o", "networkd", "--private-key", key,
-          "--gateway", "aws-1", "--dns", "1.1.1.1", "--listen-port", "5")  # fmt: skip
-    manual = subprocess.run(
-        ["sh", "-c", "strings /lib/systemd/systemd-networkd /lib/systemd/libsystemd-shared*.so"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    files = sorted(path.name for path in out.iterdir())
-    assert files == ["laptop-kilo0.netdev", "laptop-kilo0.network"]
-    if not manual:
-        pytest.skip("systemd-networkd is not here to be asked")
-    for path in out.iterdir():
-        for line in path.read_text().split("\n"):
-            if "=" in line and not line.startswith("#"):
-                assert line.partition("=")[0] in manual
-
-
 def _keyfile(text: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]

@@ -18,6 +18,7 @@ PAGES = (
     "docs/completion.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/keys.md",
     "docs/peer.md",
     "docs/showconf.md",
     "docs/wg-quick.md",
