@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from socket import AF_INET, inet_ntoa, inet_pton
 from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_OCTETS = {str(number): number for number in range(256)}
 _PREFIXES = {str(number): number for number in range(129)}
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
@@ -25,7 +25,7 @@ class Cidr(NamedTuple):
     prefix: int
 
     def __str__(self) -> str:
-        return f"{address_text(self.address)}/{self.prefix}"
+        return f"{self.address!s}/{self.prefix}"
 
     @property
     def version(self) -> int:
@@ -92,21 +92,12 @@ def parse_address(text: str) -> Address | None:
 
 
 def _parse_ipv4(text: str) -> IPv4Address | None:
-    """Parse a dotted quad as the system does it: a third of the ipaddress module's time.
-
-    POSIX has ``inet_pton`` take four decimal numbers of up to three digits, and C libraries
-    refuse a leading zero, as Go does; where one takes it, it does not come back as it was written.
-    """
+    """Parse a dotted quad, by looking up each octet: a third of the standard library's time."""
     try:
-        packed = inet_pton(AF_INET, text)
-    except (OSError, ValueError):  # ValueError: a null character, or a surrogate
+        a, b, c, d = map(_OCTETS.__getitem__, text.split("."))
+    except (KeyError, ValueError):
         return None
-    return IPv4Address(int.from_bytes(packed, "big")) if inet_ntoa(packed) == text else None
-
-
-def address_text(address: Address) -> str:
-    """Return the text of an address, as ``str`` does, in less time where it is IPv4."""
-    return inet_ntoa(address.packed) if address.version == 4 else str(address)
+    return IPv4Address(a << 24 | b << 16 | c << 8 | d)
 
 
 def parse_cidr(text: str) -> Cidr | None:
