@@ -12,7 +12,10 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _SHORT_WITH_EQUALS = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)
 
-SWITCHES = {"--as-peer": "--no-as-peer", "--debug": "--no-debug", "--example": "--no-example"}
+SWITCHES = {
+    name: name.replace("--", "--no-", 1)
+    for name in ("--as-peer", "--clean-up", "--debug", "--dry-run", "--example", "--once")
+}
 """The flags that may be given a truth value, and what switches them off."""
 
 

@@ -12,6 +12,8 @@ COMMANDS = {
     "graph": "Print the network as a graph in Graphviz's DOT language.",
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
+    "connect": "Join the network with this host, and stay on it.",
+    "status": "Show how this host's tunnels do, and why a peer is not connected.",
     "completion": "Print the completion script for a shell.",
     "help": "Print the help of a command.",
 }

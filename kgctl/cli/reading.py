@@ -69,7 +69,7 @@ def read(shared: Shared) -> Reading:
     """
     from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
 
-    granularity = _granularity(shared)
+    granularity = mesh_granularity(shared)
     listen_port(shared)
     objects = source_of(shared).read()
     state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
@@ -124,7 +124,12 @@ def listen_port(shared: Shared) -> int:
     return shared.port
 
 
-def _granularity(shared: Shared) -> str:
+def mesh_granularity(shared: Shared) -> str:
+    """Return the granularity to draw the network in; ``auto`` asks a node.
+
+    Raises:
+        UsageError: there is no such granularity.
+    """
     granularity = shared.mesh_granularity or AUTO
     if granularity not in GRANULARITIES:
         raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.key import PublicKey, SecretKey
+from kgctl.mesh.key import KEY_BYTES, PublicKey, SecretKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,16 @@ class PrivateKey(SecretKey):
         from nacl.bindings import crypto_scalarmult_base
 
         return PublicKey(crypto_scalarmult_base(self.raw))
+
+
+def generate_private_key() -> PrivateKey:
+    """Return a new private key from the system's randomness, clamped as ``wg genkey`` does it."""
+    import os
+
+    raw = bytearray(os.urandom(KEY_BYTES))
+    raw[0] &= 248
+    raw[31] = (raw[31] & 127) | 64
+    return PrivateKey(bytes(raw))
 
 
 def read_private_key(path: Path) -> PrivateKey:

@@ -1,0 +1,128 @@
+"""What ``kgctl connect`` would do, without doing it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kgctl.cluster.objects import state_of
+from kgctl.connect.commands import device_commands, link_commands, route_commands
+from kgctl.connect.identity import establish
+from kgctl.connect.network import wanted_of
+from kgctl.connect.synchroniser import Synchroniser
+from kgctl.host import resolver
+from kgctl.host.errors import HostError
+from kgctl.host.links import Links
+from kgctl.host.names import Names
+from kgctl.host.record import RecordFile
+from kgctl.host.routes import LinkRoutes, route_change
+from kgctl.host.tunnel import Tunnel, open_device
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.peer import Peer
+from kgctl.wireguard.device import DeviceState, device_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.connect.identity import Identity
+    from kgctl.connect.interface import Cluster, Options
+    from kgctl.connect.network import Wanted
+    from kgctl.host.interface import RouteChange
+    from kgctl.mesh.routes import Route
+    from kgctl.mesh.state import State
+
+_NAMES_SECONDS = 5.0
+
+
+def commands(options: Options, cluster: Cluster) -> Iterator[str]:
+    """Yield the commands, and as comments what is no command, in order.
+
+    Raises:
+        KgctlError: the cluster cannot be read, or connecting would fail for what is in it.
+    """
+    identity = _identity(options, cluster)
+    state = state_of(cluster.read(), topology_label=options.topology_label)
+    wanted = wanted_of(
+        _joined(state, identity),
+        name=options.name,
+        now=time.time(),
+        granularity=options.granularity,
+        extra=options.extra,
+    )
+    yield from _membership(identity)
+    exists, present, routes = _present(options.interface)
+    yield from link_commands(
+        options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
+    )
+    target = _target(options, identity, wanted)
+    change = device_change(present, target, given={}, now=time.time())
+    yield from device_commands(
+        options.interface, change, private_key=options.private_key, peer=options.name
+    )
+    yield from route_commands(options.interface, _route_change(routes, wanted))
+    for argv in resolver.commands(options.interface, options.dns, options.search_domains):
+        yield shlex.join(argv)
+
+
+def _identity(options: Options, cluster: Cluster) -> Identity:
+    try:
+        file = RecordFile(options.interface)
+        record, leftover = file.read(), Tunnel(options.interface, file).leftover()
+    except HostError:  # without privileges what another kgctl has left cannot be seen
+        record, leftover = None, None
+    return establish(options, cluster.peers(), record, leftover)
+
+
+def _joined(state: State, identity: Identity) -> State:
+    """Return the state with our Peer in it."""
+    if identity.found is not None:
+        identity.membership.check(identity.found, identity.application)
+        return state
+    application = identity.application
+    own = Peer(
+        name=application.name,
+        allowed_ips=application.allowed_ips,
+        public_key=application.public_key,
+        persistent_keepalive=application.keepalive,
+    )
+    peers = sorted((*state.peers, own), key=lambda peer: peer.name)
+    return state._replace(peers=tuple(peers))
+
+
+def _membership(identity: Identity) -> Iterator[str]:
+    if identity.found is None:
+        import json
+
+        yield "kubectl create -f - <<'END'"
+        yield json.dumps(identity.application.manifest())
+        yield "END"
+
+
+def _present(interface: str) -> tuple[bool, DeviceState, set[Route]]:
+    """Return whether the interface is there, its device and its routes, as far as they show."""
+    links = Links()
+    try:
+        link = links.find(interface)
+    finally:
+        links.close()
+    if link is None:
+        return False, DeviceState(), set()
+    device = DeviceState()
+    with suppress(KgctlError):
+        found = open_device(link)
+        device = found.read() if found is not None else device
+    return True, device, LinkRoutes(link).read()
+
+
+def _target(options: Options, identity: Identity, wanted: Wanted) -> DeviceState:
+    names = Names(lambda: None)
+    synchroniser = Synchroniser(identity.private_key, options.listen_port, names)
+    synchroniser.target(wanted)
+    names.settle(_NAMES_SECONDS)
+    return synchroniser.target(wanted)
+
+
+def _route_change(present: set[Route], wanted: Wanted) -> RouteChange:
+    return route_change(present, wanted.routes)

@@ -1,0 +1,128 @@
+"""The routes of one link that are kgctl's, known by their protocol number.
+
+So they are recognised after a kgctl that was killed, and no other route is ever touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from kgctl.host.errors import GoneError
+from kgctl.host.interface import Refused, RouteChange
+from kgctl.host.netlink import errno_of, open_netlink, told
+from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
+from kgctl.mesh.routes import Route, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.host.links import Link
+
+PROTOCOL = 75
+"""kgctl's number as the origin of a route (rtnetlink(7), rtm_protocol): no other program's."""
+
+_MAIN = 254  # the routing table that everybody looks into
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_EVERYTHING = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
+
+
+def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChange:
+    """Return the least that makes ``present`` into ``wanted``."""
+    before = {route.destination: route for route in present}
+    after = {route.destination: route for route in wanted}
+    changed = [route for route in after.values() if before.get(route.destination, route) != route]
+    return RouteChange(
+        add=[route for route in after.values() if route.destination not in before],
+        replace=changed,
+        remove=sorted(
+            (route for route in before.values() if route.destination not in after),
+            key=lambda route: order(route.destination),
+        ),
+    )
+
+
+class LinkRoutes:
+    """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._netlink = open_netlink()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._netlink.close()
+
+    def read(self) -> set[Route]:
+        """Return the routes; see ``Routes``."""
+        found: set[Route] = set()
+        for family in _FAMILIES.values():
+            with told(f"read the routes of {self._link.name}"):
+                messages = list(
+                    self._netlink.route(
+                        "dump", family=family, oif=self._link.index, proto=PROTOCOL, table=_MAIN
+                    )
+                )
+            found.update(_routes(messages, self._link.index))
+        return found
+
+    def apply(self, change: RouteChange) -> list[Refused]:
+        """Carry out a change; see ``Routes``."""
+        refused = []
+        steps = (("add", change.add), ("replace", change.replace), ("del", change.remove))
+        for verb, routes in steps:
+            for route in routes:
+                reason = self._change(verb, route)
+                if reason is not None:
+                    refused.append(Refused(route, reason))
+        return refused
+
+    def _change(self, verb: str, route: Route) -> str | None:
+        """Return why the kernel refuses, or None."""
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            self._netlink.route(verb, **_message(route, self._link.index))
+        except NetlinkError as error:
+            code = errno_of(error)
+            if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
+                return None
+            if code == errno.ENODEV:
+                raise GoneError(f"the interface {self._link.name} is gone") from error
+            if code == errno.EEXIST:
+                return "this machine has another route there already"
+            return os.strerror(code)
+        return None
+
+
+def _message(route: Route, index: int) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "family": _FAMILIES[route.destination.version],
+        "dst": str(route.destination),
+        "oif": index,
+        "proto": PROTOCOL,
+        "table": _MAIN,
+    }
+    if route.gateway is not None:
+        message |= {"gateway": str(route.gateway), "flags": ["onlink"]}
+    elif route.destination.version == 4:
+        message["scope"] = "link"
+    return message
+
+
+def _routes(messages: Iterable[Any], index: int) -> Iterable[Route]:
+    """Yield what the kernel listed; it filters only where it knows strict checking (4.20)."""
+    for message in messages:
+        if message.get_attr("RTA_OIF") != index or message["proto"] != PROTOCOL:
+            continue
+        address = message.get_attr("RTA_DST")
+        text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
+        destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
+        if destination is not None:
+            yield Route(Cidr(destination.address, destination.prefix), _gateway(gateway))
+
+
+def _gateway(text: str | None) -> Any:
+    return parse_address(text) if text else None
