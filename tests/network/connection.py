@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.network.commands import environment, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
 
@@ -27,16 +28,18 @@ PATIENCE = 15.0
 class Connection:
     """A running ``kgctl connect``. A context manager: on leaving it is ended, by force if need be.
 
-    ``lines`` are the log lines so far, decoded; ``errors`` is stderr.
+    ``within`` is a program that runs it, such as setpriv. ``lines`` are the log lines so far, decoded; ``errors`` is stderr.
     """
 
-    def __init__(self, namespace: Namespace, kubeconfig: Path, *options: str) -> None:
+    def __init__(
+        self, namespace: Namespace, kubeconfig: Path, *options: str, within: Sequence[str] = ()
+    ) -> None:
         self.namespace = namespace
         argv = [sys.executable, "-m", "kgctl", "--kubeconfig", str(kubeconfig), "connect", *options]
         self.lines: list[dict[str, Any]] = []
         self.errors = ""
         self._process = subprocess.Popen(
-            namespace.entered(*argv),
+            namespace.entered(*within, *argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,8 +95,12 @@ class Connection:
     def wait(self, within: float = PATIENCE) -> int:
         """Wait for the end and return the exit code."""
         code = self._process.wait(within)
-        for reader in self._readers:
+        for reader, stream in zip(
+            self._readers, (self._process.stdout, self._process.stderr), strict=True
+        ):
             reader.join(within)
+            assert stream is not None
+            stream.close()
         return code
 
     def kill(self) -> None:
