@@ -274,7 +274,7 @@ class Session:
             )
         for refused in change.refused:
             self._journal.warn("route refused", route=refused.route, reason=refused.reason)
-        if change:
+        if change or self._wanted is None:
             device, routes = change.device, change.routes
             self._journal.info(
                 "synchronised",

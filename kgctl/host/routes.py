@@ -45,10 +45,16 @@ def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChan
 
 
 class LinkRoutes:
-    """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``."""
+    """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``.
 
-    def __init__(self, link: Link) -> None:
+    ``addresses`` are those that this host sends from, where the link has others as well.
+    """
+
+    def __init__(self, link: Link, addresses: Iterable[Cidr] = ()) -> None:
         self._link = link
+        self._sources: dict[int, str] = {}
+        for cidr in addresses:
+            self._sources.setdefault(cidr.version, str(cidr.address))
         self._netlink = open_netlink()
 
     def close(self) -> None:
@@ -84,7 +90,7 @@ class LinkRoutes:
         from pyroute2.netlink.exceptions import NetlinkError
 
         try:
-            self._netlink.route(verb, **_message(route, self._link.index))
+            self._netlink.route(verb, **self._message(route))
         except NetlinkError as error:
             code = errno_of(error)
             if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
@@ -96,20 +102,22 @@ class LinkRoutes:
             return os.strerror(code)
         return None
 
-
-def _message(route: Route, index: int) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "family": _FAMILIES[route.destination.version],
-        "dst": str(route.destination),
-        "oif": index,
-        "proto": PROTOCOL,
-        "table": _MAIN,
-    }
-    if route.gateway is not None:
-        message |= {"gateway": str(route.gateway), "flags": ["onlink"]}
-    elif route.destination.version == 4:
-        message["scope"] = "link"
-    return message
+    def _message(self, route: Route) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "family": _FAMILIES[route.destination.version],
+            "dst": str(route.destination),
+            "oif": self._link.index,
+            "proto": PROTOCOL,
+            "table": _MAIN,
+        }
+        source = self._sources.get(route.destination.version)
+        if source is not None:
+            message["prefsrc"] = source
+        if route.gateway is not None:
+            message |= {"gateway": str(route.gateway), "flags": ["onlink"]}
+        elif route.destination.version == 4:
+            message["scope"] = "link"
+        return message
 
 
 def _routes(messages: Iterable[Any], index: int) -> Iterable[Route]:

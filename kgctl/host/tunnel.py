@@ -122,7 +122,7 @@ class Tunnel:
         link = self._links.find(self.name)
         if link is None:
             raise GoneError(f"the interface {self.name} went away while it was set up")
-        self._attach(link)
+        self._attach(link, addresses)
         if origin is Origin.FOUND:
             self._remember(link)
         self._note(made_link=origin is not Origin.FOUND, link_index=link.index)
@@ -161,7 +161,7 @@ class Tunnel:
         userspace.start(self.name)
         return Origin.STARTED
 
-    def _attach(self, link: Link) -> None:
+    def _attach(self, link: Link, addresses: tuple[Cidr, ...]) -> None:
         self.release()
         device = open_device(link)
         if device is None:
@@ -169,7 +169,8 @@ class Tunnel:
                 f"there is an interface {self.name} already, and it is no WireGuard: give "
                 "another name with --interface"
             )
-        self._link, self._device, self._routes = link, device, LinkRoutes(link)
+        self._link, self._device = link, device
+        self._routes = LinkRoutes(link, addresses)
 
     def _remember(self, link: Link) -> None:
         if self._before is None:

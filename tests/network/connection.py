@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.network.commands import environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Self
 
     from tests.network.namespace import Namespace
@@ -28,7 +27,8 @@ PATIENCE = 15.0
 class Connection:
     """A running ``kgctl connect``. A context manager: on leaving it is ended, by force if need be.
 
-    ``within`` is a program that runs it, such as setpriv. ``lines`` are the log lines so far, decoded; ``errors`` is stderr.
+    ``within`` is a program that runs it, such as setpriv. ``lines`` are the log lines so far,
+    decoded; ``errors`` is stderr.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Connection:
 
     def threads(self) -> int:
         """Return how many threads it has."""
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     def __enter__(self) -> Self:
         return self

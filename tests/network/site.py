@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.network import plan
+from tests.network import plan, probe
 from tests.network.command_line import Kgctl
 from tests.network.connection import Connection
-from tests.network.objects import node_objects
+from tests.network.objects import node_objects, peer_object, write_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from tests.apiserver.server import ApiServer
     from tests.network.layout import SmallCluster
@@ -40,7 +41,6 @@ class Site:
         server.user("host", rules)
         user = server.users.with_certificate("host")
         self.kubeconfig = server.write_kubeconfig("host", user, url=uplink.url)
-        self.reader = Kgctl(("--kubeconfig", str(server.token_user("reader"))))
         server.clear()
         self.nodes = {one["metadata"]["name"]: one for one in node_objects(cluster.keys)}
 
@@ -64,18 +64,38 @@ class Site:
         return Connection(self.laptop, self.kubeconfig, *wanted)
 
     def joined(self, *options: str) -> Connection:
-        """Start it, and wait until both sides know each other."""
-        connection = self.connect(*options)
-        connection.until("synchronised")
-        self.lead()
+        """Start it with the laptop's key, which the nodes know already, and wait for the tunnel.
+
+        They would know it from the Peer that is created; but a first call that comes before
+        they do is repeated after 5 s only.
+        """
+        keys = self.cluster.keys["laptop"]
+        file = self.laptop.write("laptop.key", f"{keys.private}\n")
+        self.lead(peer_object(plan.LAPTOP, keys.public))
+        connection = self.connect("--private-key", str(file), *options)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.enter_context(connection)
+            connection.until("synchronised")
+            assert probe.reaches(self.laptop, plan.AMS_1.ipv4.pod), connection.describe()
+            on_failure.pop_all()
         return connection
 
-    def lead(self) -> None:
-        """Configure every leader that is in the cluster now, as Kilo's agents do."""
-        present = {item["metadata"]["name"] for item in self.items(NODES)}
+    def lead(self, *more: Object, only: Collection[str] = ()) -> None:
+        """Configure every leader that is in the cluster now, or ``only`` some.
+
+        ``more`` are objects that they know of besides. Unlike Kilo's agents this ends the
+        sessions that a leader has.
+        """
+        listed = [{**one, "kind": "Node", "apiVersion": "v1"} for one in self.items(NODES)]
+        api = "kilo.squat.ai/v1alpha1"
+        listed += [{**one, "kind": "Peer", "apiVersion": api} for one in self.items(PEERS)]
+        known = names_of(listed)
+        listed += [one for one in more if one["metadata"]["name"] not in known]
+        path = write_manifest(self.laptop.directory / "cluster.json", listed)
         for node in plan.LEADERS:
-            if node.name in present:
-                self.cluster.lead(node, self.reader("showconf", "node", node.name))
+            if node.name in (only or known):
+                config = Kgctl(("-f", str(path)))("showconf", "node", node.name)
+                self.cluster.lead(node, config)
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """Return the objects that the API server lists."""
@@ -90,12 +110,12 @@ class Site:
         """Return all of the laptop that a connection could have left something in."""
         run = self.laptop.run
         links = [line.split(": ")[1] for line in self.laptop.ip("-o", "link").splitlines()]
-        records = [path.name for path in self.laptop.directory.glob("*.json")]
+        records = [path.name for path in self.laptop.directory.glob("kilo0.*.json")]
         programs = run("sh", "-c", "ps -o comm= --pid $(ip netns pids $(ip netns identify $$))")
         left = [name for name in programs.stdout.split() if name.startswith("wireguard")]
         parts = [*links, self.laptop.ip("route"), self.laptop.ip("-6", "route")]
         parts += [self.laptop.ip("address"), run("ls", "/run/wireguard").stdout, *records, *left]
-        return "\n".join(parts)
+        return "\n".join(parts).replace(" tentative", "")
 
 
 def stranger(number: int, location: str) -> Object:

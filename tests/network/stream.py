@@ -42,6 +42,12 @@ class Pinging:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it now, and count."""
+        if self._process.poll() is not None:
+            return
         self._process.send_signal(signal.SIGINT)
         output, _rest = self._process.communicate(timeout=15)
         counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
@@ -52,7 +58,7 @@ class Pinging:
 
 
 class Datagrams:
-    """UDP at a constant rate by iperf3 for some seconds; a context manager that waits for its end."""
+    """UDP at a constant rate by iperf3 for some seconds; leaving the context waits for its end."""
 
     def __init__(
         self, lab: Lab, client: Namespace, server: Namespace, address: str, seconds: int

@@ -1,4 +1,4 @@
-"""``kgctl connect`` between real namespaces, with a real API server behind a line that can be cut."""
+"""``kgctl connect`` between real namespaces, the real API server behind a line that is cut."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.network import plan, probe, tunnel
 from tests.network.connection import Connection, kgctl
+from tests.network.objects import peer_object
 from tests.network.site import Site, stranger, within
 from tests.network.stream import Datagrams, Pinging
 from tests.network.uplink import Uplink
@@ -42,7 +43,9 @@ def wireguard_key(site: Site) -> str:
 def test_it_joins_and_leaves_the_host_as_it_was(site: Site) -> None:
     site.publish(*AMS, "fra-1", "home-1")
     before = site.traces()
-    with site.joined() as connection:
+    with site.connect() as connection:  # with a key that it makes itself
+        connection.until("synchronised")
+        site.lead()
         for node in (plan.AMS_1, plan.AMS_2, plan.FRA_1):
             for address in node.ipv4.to_ping:
                 assert probe.reaches(site.laptop, address), f"{node.name} at {address}"
@@ -95,7 +98,7 @@ def test_a_node_comes_moves_and_goes(site: Site) -> None:
     with site.joined(), Pinging(laptop, POD) as pings:
         site.publish("fra-1")
         within(1.0, lambda: key in tunnel.dump(laptop))
-        site.lead()
+        site.lead(only=("fra-1",))
         assert probe.reaches(laptop, FAR_POD)
 
         far.ip("address", "add", "203.0.113.21/24", "dev", "uplink")
@@ -152,14 +155,15 @@ def test_what_a_killed_one_left_is_taken_over(site: Site) -> None:
         with Pinging(site.laptop, POD) as pings:
             first.kill()
             site.publish("fra-1")
-            with site.connect() as second:
+            second = site.connect()  # it is given no key: it finds it
+            with second:
                 second.until("took over the WireGuard interface")
                 second.until("synchronised")
                 assert wireguard_key(site) == key
                 assert len(tunnel.dump(site.laptop)) == 2
-                time.sleep(0.5)
-                losses = pings
-        assert losses.losses.lost == 0, losses.losses
+                assert site.peers() == ["laptop"]
+                pings.end()
+        assert pings.losses.lost == 0, pings.losses
     assert site.traces() == before
     assert site.peers() == []
 
@@ -232,10 +236,8 @@ def test_with_a_key_of_its_own_and_a_peer_that_is_there(site: Site, tmp_path: Pa
     file = tmp_path / "key"
     file.touch(mode=0o600)
     file.write_text(f"{keys.private}\n")
-    spec = {"allowedIPs": [f"{plan.LAPTOP.ipv4}/32"], "publicKey": keys.public}
-    spec |= {"persistentKeepalive": 2, "presharedKey": tunnel.preshared_key()}
-    peer = {"apiVersion": "kilo.squat.ai/v1alpha1", "kind": "Peer", "metadata": {"name": "laptop"}}
-    site.server.apply([{**peer, "spec": spec}])
+    preshared = tunnel.preshared_key()
+    site.server.apply([peer_object(plan.LAPTOP, keys.public, preshared=preshared)])
     with site.connect() as other:  # with a key that it made itself
         assert other.wait() == 1
     assert "its public key" in other.errors
@@ -246,7 +248,7 @@ def test_with_a_key_of_its_own_and_a_peer_that_is_there(site: Site, tmp_path: Pa
         assert "10.43.0.0/16 via 10.4.0.1" in site.laptop.ip("route")
         command = site.laptop.run("ps", "-o", "args=", "--pid", str(connection.pid)).stdout
         everything = command + connection.describe()
-    for secret in (keys.private, spec["presharedKey"]):
+    for secret in (keys.private, preshared):
         assert secret not in everything
     assert site.peers() == ["laptop"]  # it was there before
 
@@ -257,8 +259,8 @@ def test_clean_up_may_be_left_out(site: Site) -> None:
         assert connection.end(signal.SIGINT) == 0
     assert probe.reaches(site.laptop, POD)
     assert site.peers() == ["laptop"]
-    with site.connect():
-        pass  # takes it over, and cleans up
+    with site.connect() as again:
+        again.until("synchronised")  # takes it over, and cleans up
     assert site.peers() == []
 
 

@@ -44,6 +44,8 @@ class Uplink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # closing alone would leave the thread in accept()
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._flowing.set()
         self.cut()
