@@ -11,7 +11,7 @@ ARGS ?=
 PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := dot ip iperf3 iptables nft ping resolvconf sysctl wg wg-quick wireguard-go
+TEST_TOOLS := dot ip iperf3 iptables jq nft ping resolvconf sysctl wg wg-quick wireguard-go
 
 .PHONY: help
 help: ## list what can be made
@@ -69,6 +69,11 @@ bench: apiserver ## measure, and write docs/performance.md: 12 minutes; ARGS=--q
 format: .venv/.dev ## format the code, and mend what ruff can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+.PHONY: pictures
+pictures: .venv/.kgctl ## draw the pictures of the documentation anew
+	@.ci/install-tools required dot
+	$(BIN)/kgctl --example graph | dot -Tsvg -Gfontname=Helvetica -Nfontname=Helvetica -o docs/images/example.svg
 
 .PHONY: clean
 clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)

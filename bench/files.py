@@ -44,8 +44,8 @@ def measure_files(cluster: Cluster, folder: Path, rounds: int) -> dict[str, Figu
     }
     figures = measure({name: c for name, c in commands.items() if "json" in name}, rounds=rounds)
     libyaml = {
-        "yaml: libyaml alone, as a stream of events": [sys.executable, "-c", _PARSE],
-        "yaml: PyYAML with libyaml, loading all of it": [sys.executable, "-c", _LOAD],
+        "yaml: PyYAML, events alone": [sys.executable, "-c", _PARSE],
+        "yaml: PyYAML, loading all of it": [sys.executable, "-c", _LOAD],
     }
     slow = {name: c for name, c in commands.items() if "yaml" in name}
     slow |= {name: [*c, str(texts["yaml"])] for name, c in libyaml.items()}

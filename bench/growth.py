@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 FULL_SIZES = (10, 30, 100, 300, 1000, 2000)
-_REPEATS = 3
+COLLECT_EVERY = 100_000
+"""New objects between two looks for garbage, as in ``kgctl.__main__``."""
+
+_REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def measure_growth(*, quick: bool) -> dict[str, list[Point]]:
         "showconf peer": (SIZES, _showconf),
         "get nodes": (SIZES, _get_nodes),
     }
+    gc.set_threshold(COLLECT_EVERY)
     return {
         name: [_point(nodes, work) for nodes in sizes if not quick or nodes <= 1000]
         for name, (sizes, work) in lines.items()

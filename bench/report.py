@@ -119,7 +119,8 @@ _HEAD = """\
 Written by `make bench`{short} on {date}, which took {minutes:.0f} minutes. Each figure is that of a
 whole process, from its start to its end: the median of several runs, taken in turn with what it is
 compared with, so that a machine that is slow for a while is slow for both. Memory is the largest
-peak of any run, as the operating system counts it.
+peak of any run, as the operating system counts it. The seconds beyond curl are the median of the
+differences, round by round.
 
 {machine}
 * nodes as large as kubelets make them: {protobuf:,} bytes each as protobuf, {json:,} as JSON
@@ -147,15 +148,17 @@ _FILES = """\
 ## Files
 
 `-f` with what `kubectl get nodes,peers.kilo.squat.ai -o json` (or `yaml`) prints of 5,000 nodes.
-The lower rows are what libyaml alone takes for that YAML, without and with making anything of it.
+The last rows are what PyYAML takes for that YAML with its C library: to read it as events, of which
+nothing is made, and to load all of it, as a program does that has no use for most of it either.
 """
 
 _LINK = f"""\
 ## A slow link
 
 1,000 nodes over {RATE} Mbit/s with {ROUND_TRIP} ms there and back, between two network
-namespaces, laid with {{how}}. kgctl measures how long connecting takes, and asks for compression
-where the way is far: on a near one, compressing costs the API server more time than it saves.
+namespaces, laid with {{how}}.
+kgctl measures how long connecting takes, and asks for compression where the way is far: on a near
+one, compressing costs the API server more time than it saves.
 """
 
 _GROWTH = """\

@@ -1,3 +1,128 @@
-"""kgctl: the command line for Kilo networks."""
+"""kgctl: the command line for Kilo networks, and its Python API.
+
+Load a cluster, build its topology, render it::
+
+    import kgctl
+
+    topology = kgctl.load_cluster().topology()
+    print(kgctl.to_dot(topology))
+
+Every public name stands on this page; docs/api.md tells more. A name is imported when it is first
+used, so ``import kgctl`` costs next to nothing.
+"""
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing would be most of the start
+if TYPE_CHECKING:
+    from kgctl.cluster.errors import (
+        AnswerError,
+        ClusterError,
+        ConnectionLostError,
+        CredentialsError,
+        ForbiddenError,
+        KubeconfigError,
+        ManifestError,
+        NotFoundError,
+        OverloadedError,
+        PeersNotServedError,
+        RequestTimeoutError,
+        StatusError,
+        TlsError,
+        UnauthorizedError,
+        UnreachableError,
+    )
+    from kgctl.cluster.load import Cluster, load_cluster, load_example, load_files
+    from kgctl.mesh.errors import KgctlError, MeshError
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import InvalidPeer, Peer
+    from kgctl.mesh.readiness import why_not_ready
+    from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
+    from kgctl.mesh.topology import Segment, Topology
+    from kgctl.render.dot import to_dot
+    from kgctl.wireguard.conf import Configuration
+    from kgctl.wireguard.configure import node_configuration, peer_configuration
+    from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_private_key
+    from kgctl.wireguard.quick import QuickSettings, quick_configuration
+
+__all__ = [
+    "AnswerError",
+    "Cluster",
+    "ClusterError",
+    "Configuration",
+    "ConnectionLostError",
+    "CredentialsError",
+    "ForbiddenError",
+    "GranularityError",
+    "InvalidPeer",
+    "KeyFileError",
+    "KgctlError",
+    "KubeconfigError",
+    "ManifestError",
+    "MeshError",
+    "NoReadyNodesError",
+    "Node",
+    "NotFoundError",
+    "OverloadedError",
+    "Peer",
+    "PeersNotServedError",
+    "PrivateKey",
+    "QuickSettings",
+    "RequestTimeoutError",
+    "Segment",
+    "State",
+    "StatusError",
+    "TlsError",
+    "Topology",
+    "UnauthorizedError",
+    "UnreachableError",
+    "__version__",
+    "load_cluster",
+    "load_example",
+    "load_files",
+    "network_of",
+    "node_configuration",
+    "peer_configuration",
+    "quick_configuration",
+    "read_private_key",
+    "to_dot",
+    "why_not_ready",
+]
+
+_PLACES = {
+    "kgctl.cluster.errors": (
+        "AnswerError ClusterError ConnectionLostError CredentialsError ForbiddenError "
+        "KubeconfigError ManifestError NotFoundError OverloadedError PeersNotServedError "
+        "RequestTimeoutError StatusError TlsError UnauthorizedError UnreachableError"
+    ),
+    "kgctl.cluster.load": "Cluster load_cluster load_example load_files",
+    "kgctl.mesh.errors": "KgctlError MeshError",
+    "kgctl.mesh.node": "Node",
+    "kgctl.mesh.peer": "InvalidPeer Peer",
+    "kgctl.mesh.readiness": "why_not_ready",
+    "kgctl.mesh.state": "GranularityError NoReadyNodesError State network_of",
+    "kgctl.mesh.topology": "Segment Topology",
+    "kgctl.render.dot": "to_dot",
+    "kgctl.wireguard.conf": "Configuration",
+    "kgctl.wireguard.configure": "node_configuration peer_configuration",
+    "kgctl.wireguard.keys": "KeyFileError PrivateKey read_private_key",
+    "kgctl.wireguard.quick": "QuickSettings quick_configuration",
+}
+
+
+if not TYPE_CHECKING:  # else every name would be one, to type checkers
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (PEP 562)."""
+        for module, names in _PLACES.items():
+            if name in names.split():
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return [*__all__, *(name for name in globals() if name not in __all__)]

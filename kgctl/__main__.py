@@ -22,7 +22,10 @@ def main() -> int:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     from kgctl.cli.app import run
 
-    return run(arguments)
+    code = run(arguments)
+    # nor is there anything to look for at the end: Python would, several times (30 ms)
+    gc.freeze()
+    return code
 
 
 if __name__ == "__main__":

@@ -7,11 +7,17 @@ import shutil
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.apiserver.server import ApiServer
+
+# time is not what these tests are about, and on CI the same examples are tried at each run
+settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 SBIN = "/usr/sbin:/sbin"
 """Where Debian keeps tools that only root has on the PATH."""

@@ -10,6 +10,7 @@ import typer
 
 from kgctl.cli.arguments import normalised
 from kgctl.cli.commands import Commands
+from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.errors import KgctlError
 
@@ -54,6 +55,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's; it has no public name
+            answer(f"{error}\n")
+            return 0
         return _fail(_in_one_line(error), error, 1)
     return code if isinstance(code, int) else 0
 

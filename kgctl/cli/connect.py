@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import split_values
+from kgctl.cli.arguments import cidrs, split_values
 from kgctl.cli.names import complete_peer
 from kgctl.cli.output import answer, note
 from kgctl.cli.reading import UsageError, listen_port, live_cluster, mesh_granularity
@@ -154,7 +154,7 @@ def connect(
         name=_peer_name(name),
         interface=_interface(interface),
         address=_cidr("--allowed-ip", allowed_ip) if allowed_ip is not None else None,
-        extra=(*_cidrs("--allowed-ips", allowed_ips), *_cidrs("--service-cidr", service_cidr)),
+        extra=(*cidrs("--allowed-ips", allowed_ips), *cidrs("--service-cidr", service_cidr)),
         private_key=private_key,
         listen_port=listen_port(shared),
         keepalive=_within("--persistent-keepalive", persistent_keepalive, _KEEPALIVE),
@@ -317,10 +317,6 @@ def _cidr(option: str, text: str) -> Cidr:
     if cidr is None:
         raise UsageError(f'{option} "{printable(text)}" is no CIDR, as 10.10.10.10/32 is')
     return cidr
-
-
-def _cidrs(option: str, values: list[str] | None) -> list[Cidr]:
-    return [_cidr(option, text) for text in split_values(values)]
 
 
 def _address(option: str, text: str) -> Address:

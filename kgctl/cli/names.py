@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.peer import Peer
 
 
+_PATIENCE = "3s"  # who waits for a completion has gone on typing by then
+
+
 class UnknownNameError(KgctlError):
     """There is no ready node, or no ready peer, by that name."""
 
@@ -94,8 +97,11 @@ def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
     from kgctl.cli.reading import source_of
     from kgctl.cli.shared import shared_of
 
+    shared = shared_of(ctx)
+    if shared.request_timeout is None:
+        shared = shared._replace(request_timeout=_PATIENCE)
     try:
-        names = source_of(shared_of(ctx)).names(kind)
+        names = source_of(shared, interactive=False).names(kind)
     except Exception:  # a completion that fails says nothing: it would garble the command line
         return []
     return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())

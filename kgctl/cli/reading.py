@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
-from kgctl.mesh.errors import KgctlError
+from kgctl.cli.waiting import Waiting
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Source
+    from kgctl.cluster.interface import Advance, Source
     from kgctl.mesh.topology import Topology
 
 DEFAULT_PORT = 51820
@@ -21,10 +22,6 @@ DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
-
-
-class UsageError(KgctlError):
-    """An option has a value that it cannot have, or does not go with another one."""
 
 
 class Reading(NamedTuple):
@@ -71,7 +68,10 @@ def read(shared: Shared) -> Reading:
 
     granularity = mesh_granularity(shared)
     listen_port(shared)
-    objects = source_of(shared).read()
+    waiting = Waiting("reading files" if shared.filename else "reading the cluster")
+    source = source_of(shared, advance=waiting.advance)
+    with waiting:
+        objects = source.read()
     state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):
@@ -80,8 +80,13 @@ def read(shared: Shared) -> Reading:
     return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
 
 
-def source_of(shared: Shared) -> Source:
+def source_of(
+    shared: Shared, *, interactive: bool = True, advance: Advance | None = None
+) -> Source:
     """Return the source of state that the options name: the example, files or a live cluster.
+
+    Unless ``interactive``, an exec plugin of the kubeconfig may not ask anything. ``advance`` is
+    told how far reading has come, where that is known.
 
     Raises:
         UsageError: the options name more than one.
@@ -97,11 +102,13 @@ def source_of(shared: Shared) -> Source:
     if shared.filename:
         from kgctl.cluster.manifests import Manifests
 
-        return Manifests(shared.filename)
-    return live_cluster(shared)
+        return Manifests(shared.filename, advance)
+    cluster = live_cluster(shared, interactive=interactive)
+    cluster.api()  # an exec plugin may ask for a password here, before progress is shown
+    return cluster
 
 
-def live_cluster(shared: Shared) -> ApiServer:
+def live_cluster(shared: Shared, *, interactive: bool = True) -> ApiServer:
     """Return the live cluster that the options name; nothing is connected yet."""
     from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.timeout import parse_timeout
@@ -111,6 +118,7 @@ def live_cluster(shared: Shared) -> ApiServer:
         kubeconfig=shared.kubeconfig,
         context=shared.context,
         request_timeout=parse_timeout(timeout),
+        interactive=interactive,
         trace=note if shared.debug else None,
     )
 

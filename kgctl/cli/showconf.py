@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import split_values
+from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.names import complete_node, complete_peer, ready_node, ready_peer
 from kgctl.cli.output import answer, note
-from kgctl.cli.reading import UsageError, listen_port, read
+from kgctl.cli.reading import listen_port as node_port
+from kgctl.cli.reading import read
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.mesh.cidr import Address, Cidr
-    from kgctl.mesh.peer import Peer
     from kgctl.wireguard.conf import PeerSection
-    from kgctl.wireguard.quick import QuickSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
-
-_MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
 
 
 class Format(StrEnum):
@@ -81,7 +77,7 @@ def node(
         raise UsageError(
             "-o wg-quick is for outside machines: kgctl showconf peer NAME -o wg-quick"
         )
-    extra = _cidrs("--allowed-ips", allowed_ips)
+    extra = cidrs("--allowed-ips", allowed_ips)
     reading = read(shared)
     reading.require_ready_nodes()
     found = ready_node(reading, name)
@@ -94,7 +90,7 @@ def node(
         answer(_as_peer(name, segment_as_peer(segment, extra), output))
     else:
         _note_unused_format(output)
-        answer(str(node_configuration(topology, found, listen_port=listen_port(shared))))
+        answer(str(node_configuration(topology, found, listen_port=node_port(shared))))
 
 
 @app.command("peer")
@@ -107,92 +103,89 @@ def peer(
     allowed_ips: AllowedIPs = None,
     private_key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The peer's private key, for -o wg-quick."),
+        typer.Option(metavar="FILE", help="wg-quick: the file that holds the peer's private key."),
     ] = None,
     dns: Annotated[
         list[str] | None,
-        typer.Option(metavar="IP,...", help="DNS servers, for -o wg-quick. Repeatable."),
+        typer.Option(metavar="IP,...", help="wg-quick: DNS servers. Repeatable."),
+    ] = None,
+    search_domain: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN,...", help="wg-quick: DNS search domains. Repeatable."),
     ] = None,
     mtu: Annotated[
-        int | None, typer.Option(metavar="BYTES", help="The interface's MTU, for -o wg-quick.")
+        int | None, typer.Option(metavar="BYTES", help="wg-quick: the interface's MTU.")
+    ] = None,
+    listen_port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="wg-quick: the UDP port to listen on; else any."),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="off|auto|NUMBER", help="wg-quick: the routing table for routes."),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...", help="wg-quick: reach this service network as well. Repeatable."
+        ),
+    ] = None,
+    via: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NODE",
+            help="wg-quick: reach services through this node's segment. "
+            "Default: the gateway, else the first segment with a public endpoint.",
+            autocompletion=complete_node,
+        ),
+    ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NODE",
+            help="wg-quick: send all traffic, IPv4 and IPv6, through this node's segment.",
+            autocompletion=complete_node,
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="wg-quick: limit the file to these nodes' segments, locations or peers.",
+        ),
     ] = None,
 ) -> None:
     """Print the configuration with which the peer NAME joins the network.
 
     With -o wg-quick it is a complete file for "wg-quick up".
     """
+    from kgctl.cli.quick import QuickOptions
     from kgctl.wireguard.configure import peer_as_peer, peer_configuration
 
-    extra = _cidrs("--allowed-ips", allowed_ips)
+    extra = cidrs("--allowed-ips", allowed_ips)
+    options = QuickOptions(
+        private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only
+    )
     quick = output is Format.WG_QUICK
-    if not quick and (private_key or dns or mtu):
-        raise UsageError("--private-key, --dns and --mtu go with -o wg-quick only")
+    if not quick:
+        options.refuse_any("-o wg-quick")
     if quick and as_peer:
         raise UsageError("-o wg-quick is a whole file and does not go with --as-peer")
-    settings = _quick_settings(private_key, dns, mtu) if quick else None
+    settings = options.settings() if quick else None
     reading = read(shared)
     reading.require_ready_nodes()
     own = ready_peer(reading, name)
     topology = reading.topology()
     found = next(one for one in topology.peers if one.name == name)
     if settings is not None:
-        from kgctl.wireguard.quick import quick_configuration
+        from kgctl.cli.quick import quick_text
 
-        _warn_of_foreign_key(found, settings)
-        answer(str(quick_configuration(topology, found, settings)))
+        answer(quick_text(topology, found, settings))
     elif as_peer:
         answer(_as_peer(name, peer_as_peer(own, extra), output))
     else:
         _note_unused_format(output)
         answer(str(peer_configuration(topology, found)))
-
-
-def _quick_settings(
-    private_key: Path | None, dns: list[str] | None, mtu: int | None
-) -> QuickSettings:
-    from kgctl.wireguard.keys import read_private_key
-    from kgctl.wireguard.quick import QuickSettings
-
-    if mtu is not None and mtu not in _MTU:
-        raise UsageError(f"--mtu {mtu} is no MTU; give one from {_MTU.start} to {_MTU.stop - 1}")
-    return QuickSettings(
-        private_key=None if private_key is None else read_private_key(private_key),
-        dns=tuple(_dns_server(text) for text in split_values(dns)),
-        mtu=mtu,
-    )
-
-
-def _warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
-    """Say that the nodes will not answer; it is no error, as the Peer may be changed next."""
-    if settings.private_key is None:
-        return
-    own = settings.private_key.public_key()
-    if own != peer.public_key:
-        note(
-            f"the private key is not that of the peer: its public key is {own}, "
-            f"the Peer object has {peer.public_key}; the nodes will not answer it"
-        )
-
-
-def _dns_server(text: str) -> Address:
-    from kgctl.mesh.cidr import parse_address
-
-    address = parse_address(text)
-    if address is None:
-        raise UsageError(f'--dns "{printable(text)}" is no IP address')
-    return address
-
-
-def _cidrs(option: str, values: list[str] | None) -> list[Cidr]:
-    from kgctl.mesh.cidr import parse_cidr
-
-    found = []
-    for text in split_values(values):
-        cidr = parse_cidr(text)
-        if cidr is None:
-            raise UsageError(f'{option} "{printable(text)}" is no CIDR, as 10.43.0.0/16 is')
-        found.append(cidr)
-    return found
 
 
 def _as_peer(name: str, section: PeerSection, output: Format) -> str:

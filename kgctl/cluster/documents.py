@@ -8,15 +8,17 @@ from kgctl.cluster.errors import ManifestError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from kgctl.cluster.interface import Advance
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_documents(label: str, content: bytes) -> Iterator[Any]:
-    """Yield the documents of a file that errors call ``label``; an empty document is None.
+def read_documents(label: str, content: bytes, advance: Advance | None = None) -> list[Any]:
+    """Return the documents of a file that errors call ``label``; an empty document is None.
 
-    JSON is YAML too, but is decoded thirty times as fast, so it is tried first.
+    Of the objects in a document only what kgctl needs is sure to be there: type, name, labels,
+    annotations and spec. JSON is YAML too, but is decoded a hundred times as fast, so it is
+    tried first. ``advance`` is told how far YAML has been read.
 
     Raises:
         ManifestError: the content is neither.
@@ -25,14 +27,19 @@ def read_documents(label: str, content: bytes) -> Iterator[Any]:
     if content.lstrip()[:1] in (b"{", b"["):
         documents = _json(content)
         if documents is not None:
-            return iter(documents)
-    return _yaml(label, content)
+            return documents
+    return _yaml(label, content, advance)
 
 
 def _json(content: bytes) -> list[Any] | None:
     """Decode one JSON document, or several one after the other; None where it is no JSON."""
     import msgspec
 
+    from kgctl.cluster.jsonlist import read_list
+
+    slim = read_list(content)
+    if slim is not None:
+        return [slim]
     try:
         return [msgspec.json.decode(content)]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -55,13 +62,17 @@ def _json_stream(content: bytes) -> list[Any] | None:
     return documents
 
 
-def _yaml(label: str, content: bytes) -> Iterator[Any]:
+def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
     import yaml
 
     from kgctl.cluster.yamlloader import BoundedLoader
+    from kgctl.cluster.yamlobjects import ObjectReader, UnusualError
 
     try:
-        yield from yaml.load_all(content, Loader=BoundedLoader)
+        try:
+            return ObjectReader(content, advance).documents()
+        except UnusualError:
+            return list(yaml.load_all(content, Loader=BoundedLoader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["nodes", "peers"]
+
+Advance = Callable[[int, int], None]
+"""Is told now and then how much is done, and of how much, in any unit."""
 
 
 class NodeObject(NamedTuple):

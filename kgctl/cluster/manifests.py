@@ -16,7 +16,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kgctl.cluster.interface import Kind
+    from kgctl.cluster.interface import Advance, Kind
 
 STDIN = "-"
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -28,9 +28,13 @@ _LISTS = {("v1", "List"): None, ("v1", "NodeList"): _NODE, (_PEER[0], "PeerList"
 class Manifests:
     """A source that reads manifest files: YAML or JSON, one object, a List or many documents."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Take the names of files and directories; ``-`` is standard input."""
+    def __init__(self, names: Sequence[str], advance: Advance | None = None) -> None:
+        """Take the names of files and directories; ``-`` is standard input.
+
+        ``advance`` is told how far the file at hand has been read, in characters.
+        """
         self._names = names
+        self._advance = advance
 
     def read(self) -> Objects:
         """Read every file, in the order given; a directory's in order of their names.
@@ -42,7 +46,7 @@ class Manifests:
         collected = _Collected()
         for name in self._names:
             for label, content in _contents(name):
-                for document in read_documents(label, content):
+                for document in read_documents(label, content, self._advance):
                     collected.take(label, document)
         return Objects(collected.nodes, collected.peers, collected.passed_over)
 

@@ -23,7 +23,8 @@ MAX_OBJECTS = 1_000_000
 """Objects in one answer; Kubernetes is made for clusters of 5,000 nodes."""
 
 _ENTRIES_KEPT = 4096
-_KILO = b"kilo.squat.ai/"
+_PREFIX = "kilo.squat.ai/"
+_KILO = _PREFIX.encode()
 
 # tags: the number of a field, times eight, plus two for strings, bytes and messages
 _METADATA, _SPEC = 0x0A, 0x12
@@ -152,62 +153,75 @@ def _metadata(
     byte and a length of one or two, so those are read in line; the rest is left to ``span``.
     """
     name = ""
+    seen = entries.seen
     while pos < stop:
         tag = data[pos]
         size = data[pos + 1]
         begin = pos + 2
-        if tag > 0x7F or tag & 7 != 2 or size > 0x7F:
+        if size > 0x7F or tag & 0x87 != 2:
             tag, begin, size = span(data, pos)
         pos = begin + size
         if pos > stop:
             raise MalformedError(TOO_LONG)
         if tag == _ANNOTATION:
-            # the key stands first, as Kubernetes writes it; any other entry is looked into
-            if data.startswith(_KILO, begin + 2) or size == 0 or data[begin] != _KEY:
-                entries.add(data[begin:pos], annotations)
+            # the key stands first and is short, as in Kubernetes; any other entry is looked into
+            usual = size > 1 and data[begin] == _KEY and data[begin + 1] <= 0x7F
+            if not usual or data.startswith(_KILO, begin + 2):
+                entry = data[begin:pos]
+                pair = seen.get(entry) or entries.decode(entry)
+                if usual or pair[0].startswith(_PREFIX):
+                    annotations[pair[0]] = pair[1]
         elif tag == _LABEL:
-            entries.add(data[begin:pos], labels)
+            entry = data[begin:pos]
+            pair = seen.get(entry) or entries.decode(entry)
+            labels[pair[0]] = pair[1]
         elif tag == _NAME:
             name = data[begin:pos].decode("utf-8", "replace")
     return name
 
 
 class Entries:
-    """The entries of maps of strings: those that many nodes have are decoded and held once."""
+    """The entries of maps of strings: those that many nodes have are decoded and held once.
+
+    ``seen`` holds them by their bytes.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, tuple[str, str]] = {}
+        self.seen: dict[bytes, tuple[str, str]] = {}
         self._keys: dict[bytes, str] = {}
 
-    def add(self, entry: bytes, into: dict[str, str]) -> None:
-        """Decode one entry into ``into``."""
-        pair = self._seen.get(entry)
-        if pair is None:
-            pair = self._pair(entry)
-            if len(self._seen) < _ENTRIES_KEPT:
-                self._seen[entry] = pair
-        into[pair[0]] = pair[1]
+    def decode(self, entry: bytes) -> tuple[str, str]:
+        """Decode an entry that was not ``seen``."""
+        pair = self._pair(entry)
+        if len(self.seen) < _ENTRIES_KEPT:
+            self.seen[entry] = pair
+        return pair
 
     def _pair(self, entry: bytes) -> tuple[str, str]:
-        key = value = b""
-        pos, stop = 0, len(entry)
-        while pos < stop:
-            tag = entry[pos]
-            size = entry[pos + 1]
-            begin = pos + 2
-            if tag & 7 != 2 or size > 0x7F:
-                tag, begin, size = span(entry, pos)
-            pos = begin + size
-            if tag == _KEY:
-                key = entry[begin:pos]
-            elif tag == _VALUE:
-                value = entry[begin:pos]
-        if pos != stop:
-            raise MalformedError(TOO_LONG)
+        key, value = _usual_entry(entry) or _any_entry(entry)
         text = self._keys.get(key)
         if text is None:
             text = self._keys[key] = key.decode("utf-8", "replace")
         return text, value.decode("utf-8", "replace")
+
+
+def _usual_entry(entry: bytes) -> tuple[bytes, bytes] | None:
+    """Return key and value, if they stand in this order and are short; None otherwise."""
+    size = len(entry)
+    if size < 4 or entry[0] != _KEY or entry[1] > 0x7F:
+        return None
+    at = entry[1] + 2  # the value's tag
+    if at + 2 > size or entry[at] != _VALUE or entry[at + 1] > 0x7F:
+        return None
+    return (entry[2:at], entry[at + 2 :]) if entry[at + 1] == size - at - 2 else None
+
+
+def _any_entry(entry: bytes) -> tuple[bytes, bytes]:
+    found = dict(fields(entry))
+    key, value = found.get(1, b""), found.get(2, b"")
+    if isinstance(key, bytes) and isinstance(value, bytes):
+        return key, value
+    raise MalformedError("an entry of a map is none of strings")
 
 
 def _text(value: bytes | int | None) -> str:

@@ -55,7 +55,19 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
 
 
 def span(data: bytes, pos: int) -> tuple[int, int, int]:
-    """Return the tag of any field, and the start and size of its content."""
+    """Return the tag of any field, and the start and size of its content.
+
+    Nearly every field is a string or message with a tag of one byte and a size of one or two:
+    those are read at once, for this is called a dozen times a node.
+    """
+    tag = data[pos]
+    if tag <= 0x7F and tag & 7 == 2:
+        low = data[pos + 1]
+        if low <= 0x7F:
+            return tag, pos + 2, low
+        high = data[pos + 2]
+        if high <= 0x7F:
+            return tag, pos + 3, low & 0x7F | high << 7
     tag, pos = _varint(data, pos)
     if tag & 7 == 2:
         size, pos = _varint(data, pos)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kgctl.connect.membership import Application, Membership
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.key import PublicKey
-from kgctl.wireguard.keys import PrivateKey, generate_private_key, read_private_key
+from kgctl.wireguard.keys import PrivateKey, read_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey:
         return read_private_key(options.private_key)
     if leftover is not None and leftover.private_key is not None:
         return leftover.private_key
-    return generate_private_key()
+    return PrivateKey.generate()
 
 
 def _addresses(options: Options, found: Peer | None) -> tuple[Cidr, ...]:

@@ -62,6 +62,10 @@ class Topology(NamedTuple):
                 return segment
         return None
 
+    def peer(self, name: str) -> Peer | None:
+        """Return the peer of that name as it takes part in the network, or None."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
 
 def build_topology(
     nodes: Iterable[Node], peers: Iterable[Peer], *, granularity: str, subnet: Cidr, hostname: str

@@ -7,6 +7,7 @@ a million, are written as lines into its body, as its own methods would, but in 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import graphviz
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
 _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
+_NAMES_KEPT = 1 << 14
 
 
 def to_dot(topology: Topology) -> str:
@@ -41,15 +43,15 @@ def to_dot(topology: Topology) -> str:
 
 
 def _edges(topology: Topology) -> Iterator[str]:
-    leaders = [_quoted(segment.leader.name) for segment in topology.segments]
+    leaders = [_name(segment.leader.name) for segment in topology.segments]
     for segment, leader in zip(topology.segments, leaders, strict=True):
         for node in segment.nodes:
             if node is not segment.leader:
-                yield f"\t{leader} -> {_quoted(node.name)} [dir=both]\n"
+                yield f"\t{leader} -> {_name(node.name)} [dir=both]\n"
     for position, leader in enumerate(leaders):
         for other in leaders[position + 1 :]:
             yield f"\t{leader} -> {other} [dir=both]\n"
-    peers = [_quoted(peer.name) for peer in topology.peers]
+    peers = [_name(peer.name) for peer in topology.peers]
     for leader in leaders:
         for peer in peers:
             yield f"\t{leader} -> {peer} [dir=both style=dashed]\n"
@@ -60,8 +62,8 @@ def _segment(segment: Segment) -> graphviz.Digraph:
     cluster.attr(label=_text(segment.name), style="dashed,rounded")
     for node in segment.nodes:
         rank = " rank=1" if node is segment.leader else ""
-        label = _quoted(*_node_lines(segment, node))
-        cluster.body.append(f"\t{_quoted(node.name)} [label={label}{rank} shape=ellipse]\n")
+        label = _label(*_node_lines(segment, node))
+        cluster.body.append(f"\t{_name(node.name)} [label={label}{rank} shape=ellipse]\n")
     return cluster
 
 
@@ -69,8 +71,8 @@ def _peers(peers: tuple[Peer, ...]) -> graphviz.Digraph:
     cluster = graphviz.Digraph("cluster_peers")
     cluster.attr(label="peers", style="dashed,rounded")
     for peer in peers:
-        label = _quoted(peer.name, "" if peer.endpoint is None else str(peer.endpoint))
-        cluster.body.append(f"\t{_quoted(peer.name)} [label={label} shape=ellipse]\n")
+        label = _label(peer.name, "" if peer.endpoint is None else str(peer.endpoint))
+        cluster.body.append(f"\t{_name(peer.name)} [label={label} shape=ellipse]\n")
     return cluster
 
 
@@ -85,8 +87,18 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
         yield str(node.endpoint)  # as annotated: the reference draws no discovered one
 
 
-def _quoted(*lines: str) -> str:
-    """Return lines as one identifier or label of DOT, quoted where it has to be."""
+@lru_cache(_NAMES_KEPT)
+def _name(text: str) -> str:
+    """Return a name as an identifier of DOT, quoted where it has to be."""
+    return str(quote(_text(text)))
+
+
+def _label(*lines: str) -> str:
+    """Return lines as a label of DOT."""
+    whole = "".join(lines)
+    harmless = whole.isprintable() and '"' not in whole and "\\" not in whole
+    if harmless and len(whole) <= _TEXT_LIMIT:
+        return '"' + "\\n".join(lines) + '"'  # as graphviz quotes it, at once
     return str(quote(_text(*lines)))
 
 

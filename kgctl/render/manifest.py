@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kgctl.mesh.endpoint import Endpoint
     from kgctl.wireguard.conf import PeerSection
 
 API_VERSION = "kilo.squat.ai/v1alpha1"
@@ -14,9 +15,7 @@ def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
     """Return the Peer object; what is absent is left out, the keepalive is in seconds."""
     spec: dict[str, Any] = {"allowedIPs": [str(cidr) for cidr in peer.allowed_ips]}
     if peer.endpoint is not None:
-        address = peer.endpoint.address
-        target = {"dns": peer.endpoint.host} if address is None else {"ip": str(address)}
-        spec["endpoint"] = {"dnsOrIP": target, "port": peer.endpoint.port}
+        spec["endpoint"] = endpoint_object(peer.endpoint)
     if peer.persistent_keepalive:
         spec["persistentKeepalive"] = peer.persistent_keepalive
     if peer.preshared_key is not None:
@@ -28,3 +27,10 @@ def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def endpoint_object(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as a Peer object holds it: a DNS name keeps being one."""
+    address = endpoint.address
+    target = {"dns": endpoint.host} if address is None else {"ip": str(address)}
+    return {"dnsOrIP": target, "port": endpoint.port}

@@ -7,8 +7,7 @@ Format: wg(8), "CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.text import printable
 
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from kgctl.wireguard.keys import PrivateKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(NamedTuple):
     """The ``[Interface]`` section. ``listen_port`` is a UDP port, ``mtu`` is in bytes.
 
-    ``addresses``, ``dns`` and ``mtu`` are wg-quick's own, which ``wg setconf`` refuses.
+    ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are wg-quick's own,
+    which ``wg setconf`` refuses. ``comments`` are single lines, printed as such.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -33,11 +32,11 @@ class Interface:
     listen_port: int | None = None
     dns: tuple[Address | str, ...] = ()
     mtu: int | None = None
+    table: str | None = None
     comments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerSection:
+class PeerSection(NamedTuple):
     """A ``[Peer]`` section. ``persistent_keepalive`` is in seconds; 0 switches it off."""
 
     public_key: PublicKey
@@ -48,8 +47,7 @@ class PeerSection:
     comments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(NamedTuple):
     """A whole file: at most one ``[Interface]``, and any number of ``[Peer]`` sections."""
 
     interface: Interface | None = None
@@ -74,12 +72,12 @@ def _interface(interface: Interface) -> Iterator[str]:
         yield f"Address = {', '.join(map(str, interface.addresses))}"
     if interface.private_key is not None:
         yield f"PrivateKey = {interface.private_key.reveal()}"
-    if interface.listen_port is not None:
-        yield f"ListenPort = {interface.listen_port}"
+    numbers = (("ListenPort", interface.listen_port), ("MTU", interface.mtu))
     if interface.dns:
         yield f"DNS = {', '.join(map(str, interface.dns))}"
-    if interface.mtu is not None:
-        yield f"MTU = {interface.mtu}"
+    for key, value in (*numbers, ("Table", interface.table)):
+        if value is not None:
+            yield f"{key} = {value}"
 
 
 def _peer(peer: PeerSection) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
@@ -59,7 +58,7 @@ def segment_as_peer(segment: Segment, extra: Iterable[Cidr]) -> PeerSection:
 def peer_as_peer(peer: Peer, extra: Iterable[Cidr]) -> PeerSection:
     """Return a peer as another machine's ``[Peer]``, with ``extra`` allowed IPs."""
     section = _peer_section(peer, peer.persistent_keepalive, peer.preshared_key)
-    return replace(section, allowed_ips=_unique((*section.allowed_ips, *extra)))
+    return section._replace(allowed_ips=_unique((*section.allowed_ips, *extra)))
 
 
 def _segment_section(

@@ -1,11 +1,12 @@
-"""WireGuard's private keys, and reading one from a file."""
+"""WireGuard's private keys: made, read from a file, written to one, and never shown."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.key import KEY_BYTES, PublicKey, SecretKey
+from kgctl.mesh.key import KEY_BYTES, PresharedKey, PublicKey, SecretKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ _MAX_FILE = 4096  # bytes; a key has 44
 
 
 class KeyFileError(KgctlError):
-    """A key file cannot be read, or holds no key. The message never shows what it holds."""
+    """A key file cannot be read or written, or holds no key. No message shows what it holds."""
 
 
 class PrivateKey(SecretKey):
@@ -28,15 +29,22 @@ class PrivateKey(SecretKey):
 
         return PublicKey(crypto_scalarmult_base(self.raw))
 
+    @classmethod
+    def generate(cls) -> PrivateKey:
+        """Make a new private key, clamped as ``wg genkey`` does it (RFC 7748, section 5)."""
+        from nacl.utils import random
 
-def generate_private_key() -> PrivateKey:
-    """Return a new private key from the system's randomness, clamped as ``wg genkey`` does it."""
-    import os
+        raw = bytearray(random(KEY_BYTES))
+        raw[0] &= 248
+        raw[31] = raw[31] & 127 | 64
+        return cls(bytes(raw))
 
-    raw = bytearray(os.urandom(KEY_BYTES))
-    raw[0] &= 248
-    raw[31] = (raw[31] & 127) | 64
-    return PrivateKey(bytes(raw))
+
+def generate_preshared_key() -> PresharedKey:
+    """Make a new preshared key: 32 random bytes, as ``wg genpsk`` does it."""
+    from nacl.utils import random
+
+    return PresharedKey(random(KEY_BYTES))
 
 
 def read_private_key(path: Path) -> PrivateKey:
@@ -54,6 +62,25 @@ def read_private_key(path: Path) -> PrivateKey:
     if key is None:
         raise KeyFileError(
             f"{path} holds no WireGuard private key (base64 of 32 bytes); make one: "
-            f"(umask 077; wg genkey > {path})"
+            f"(umask 077; kgctl genkey > {path})"
         )
     return key
+
+
+def write_key(path: Path, key: SecretKey) -> None:
+    """Write a secret key into a new file that its owner alone can read (mode 0600).
+
+    Raises:
+        KeyFileError: there is such a file already, which is never overwritten, or it cannot be
+            written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeyFileError(
+            f"{path} exists, and a key is never overwritten; move it away, or name another file"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{key.reveal()}\n")

@@ -1,49 +1,228 @@
-"""A complete file for ``wg-quick up``, with which an outside machine joins the network."""
+"""A complete file for ``wg-quick up``, with which an outside machine joins the network.
+
+What Kilo's rules give a peer is not yet a file that works everywhere: the kernel lets the last
+of two sections win that claim one network, and a route to a node's own endpoint into the tunnel
+ends the tunnel. Both are mended here, and a comment in the file says where.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.wireguard.conf import Configuration, Interface
+from kgctl.mesh.cidr import Cidr, parse_cidr
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from kgctl.mesh.cidr import Address, Cidr
+    from kgctl.mesh.cidr import Address
     from kgctl.mesh.peer import Peer
-    from kgctl.mesh.topology import Topology
+    from kgctl.mesh.topology import Segment, Topology
     from kgctl.wireguard.keys import PrivateKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuickSettings:
-    """What the network does not say about the machine that joins it. ``mtu`` is in bytes."""
+class UnknownPlaceError(KgctlError):
+    """No segment or peer goes by the name that was given; ``name`` and ``known`` say which."""
+
+    def __init__(self, option: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(f'{option} "{printable(name)}" is in no segment of the network')
+        self.name = name
+        self.known = known
+
+
+class QuickSettings(NamedTuple):
+    """What the network does not say about the machine that joins it.
+
+    ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``service_cidrs`` go to the segment of
+    the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
+    locations and peers that the file is limited to.
+    """
 
     private_key: PrivateKey | None = None
-    dns: tuple[Address, ...] = ()
+    dns: tuple[Address | str, ...] = ()
     mtu: int | None = None
+    listen_port: int | None = None
+    table: str | None = None
+    service_cidrs: tuple[Cidr, ...] = ()
+    via: str | None = None
+    gateway: str | None = None
+    only: tuple[str, ...] = ()
+
+
+class _Section:
+    """A ``[Peer]`` section in the making."""
+
+    def __init__(self, base: PeerSection, title: str) -> None:
+        self.base = base
+        self.networks = [cidr.masked() for cidr in base.allowed_ips]
+        self.comments = [title]
+
+    def done(self) -> PeerSection:
+        return self.base._replace(allowed_ips=tuple(self.networks), comments=tuple(self.comments))
 
 
 def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings) -> Configuration:
-    """Return the file of ``peer``: its own addresses, every segment, and every other peer.
+    """Return the file of ``peer``: its own addresses, the segments, and the other peers.
 
     Of the allowed IPs those are its addresses that can be one: a single address, or one with
     host bits; the rest are networks behind it.
+
+    Raises:
+        UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
     """
+    sections = _sections(topology, peer)
+    _send_through(topology, sections, settings)
+    kept = _limited(topology, peer, sections, settings)
+    _claim_once(peer, kept)
+    _keep_endpoints_out(kept)
     interface = Interface(
-        addresses=tuple(cidr for cidr in peer.allowed_ips if _is_address(cidr)),
+        addresses=tuple(filter(is_own_address, peer.allowed_ips)),
         private_key=settings.private_key,
+        listen_port=settings.listen_port,
         dns=settings.dns,
         mtu=settings.mtu,
+        table=settings.table,
         comments=tuple(_comments(peer, settings)),
     )
-    return replace(peer_configuration(topology, peer), interface=interface)
+    return Configuration(interface=interface, peers=tuple(section.done() for section in kept))
 
 
-def _is_address(cidr: Cidr) -> bool:
+def is_own_address(cidr: Cidr) -> bool:
+    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
     return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value
+
+
+def _sections(topology: Topology, peer: Peer) -> list[_Section]:
+    """Return a section for each segment, then for each other peer, in the network's order."""
+    titles = [f"{segment.name}, led by {segment.leader.name}" for segment in topology.segments]
+    titles += [f"peer {other.name}" for other in topology.peers if other.name != peer.name]
+    bases = peer_configuration(topology, peer).peers
+    return [_Section(base, title) for base, title in zip(bases, titles, strict=True)]
+
+
+def _send_through(
+    topology: Topology, sections: Sequence[_Section], settings: QuickSettings
+) -> None:
+    """Give the service networks, or all traffic, to the segment that is to carry them."""
+    if settings.service_cidrs:
+        number = _way_to_services(topology, settings)
+        networks = [cidr.masked() for cidr in settings.service_cidrs]
+        sections[number].networks += networks
+        shown = ", ".join(map(str, networks))
+        sections[number].comments.append(f"services ({shown}) are reached this way")
+    if settings.gateway is not None:
+        number = _segment_number(topology, "--gateway", settings.gateway)
+        sections[number].networks += _EVERYTHING
+        sections[number].comments.append("all other traffic, IPv4 and IPv6, goes this way")
+
+
+def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
+    """Return the segment of ``via``, else of ``gateway``, else the first with a public endpoint."""
+    for option, name in (("--via", settings.via), ("--gateway", settings.gateway)):
+        if name is not None:
+            return _segment_number(topology, option, name)
+    for number, segment in enumerate(topology.segments):
+        chosen = not settings.only or _is_named(segment, settings.only)
+        if chosen and segment.endpoint is not None and segment.endpoint.is_public:
+            return number
+    return 0
+
+
+def _segment_number(topology: Topology, option: str, name: str) -> int:
+    for number, segment in enumerate(topology.segments):
+        if any(node.name == name for node in segment.nodes):
+            return number
+    nodes = [node.name for segment in topology.segments for node in segment.nodes]
+    raise UnknownPlaceError(option, name, nodes)
+
+
+def _limited(
+    topology: Topology, peer: Peer, sections: list[_Section], settings: QuickSettings
+) -> list[_Section]:
+    """Return the sections that ``--only`` leaves, and those that carry what was sent through."""
+    if not settings.only:
+        return sections
+    others = [other.name for other in topology.peers if other.name != peer.name]
+    known = [name for segment in topology.segments for name in _names(segment)] + others
+    for name in settings.only:
+        if name not in known:
+            raise UnknownPlaceError("--only", name, known)
+    wanted = [_is_named(segment, settings.only) for segment in topology.segments]
+    wanted += [name in settings.only for name in others]
+    for option, node in (("--via", settings.via), ("--gateway", settings.gateway)):
+        if node is not None:
+            wanted[_segment_number(topology, option, node)] = True
+    return [section for section, keep in zip(sections, wanted, strict=True) if keep]
+
+
+def _names(segment: Segment) -> list[str]:
+    return [name for node in segment.nodes for name in (node.name, node.location)]
+
+
+def _is_named(segment: Segment, names: Sequence[str]) -> bool:
+    return any(name in names for name in _names(segment))
+
+
+def _claim_once(peer: Peer, sections: Iterable[_Section]) -> None:
+    """Leave each network to the first section that claims it, and the peer its own addresses."""
+    claimed = {cidr.masked(): "the machine itself" for cidr in peer.allowed_ips}
+    for section in sections:
+        kept: list[Cidr] = []
+        for network in section.networks:
+            if network not in claimed:
+                kept.append(network)
+            elif claimed[network] != section.comments[0]:
+                section.comments.append(f"without {network}: {claimed[network]} has it")
+            claimed.setdefault(network, section.comments[0])
+        section.networks = kept
+
+
+def _keep_endpoints_out(sections: Sequence[_Section]) -> None:
+    """Take each endpoint's address out of what is routed into the tunnel.
+
+    Packets to an endpoint carry the tunnel; were they routed into it, nothing would leave this
+    machine. A default route is no danger: wg-quick exempts the tunnel's own packets from it.
+    """
+    routes = {network: section for section in sections for network in section.networks}
+    for section in sections:
+        address = section.base.endpoint.address if section.base.endpoint else None
+        if address is not None:
+            _keep_out(routes, address, section.comments[0])
+    for section in sections:
+        section.networks = []
+    for network, section in routes.items():
+        section.networks.append(network)
+
+
+def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:
+    """Replace each route that contains ``address``, the most specific first, by what is around it.
+
+    A part that is a route already stays with whom it belongs to, so that of two networks one
+    within the other the smaller still wins.
+    """
+    size, value = address.max_prefixlen, int(address)
+    for prefix in range(size, 0, -1):
+        network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
+        section = routes.pop(network, None)
+        if section is not None:
+            for part in _without(network, address):
+                routes.setdefault(part, section)
+            section.comments.append(
+                f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
+                "route to it through the tunnel would cut the tunnel off"
+            )
+
+
+def _without(network: Cidr, address: Address) -> Iterator[Cidr]:
+    """Yield the networks that cover all of ``network`` but ``address``: one a bit of the host."""
+    size, value = address.max_prefixlen, int(address)
+    for prefix in range(network.prefix + 1, size + 1):
+        bits = size - prefix
+        sibling = (value >> bits ^ 1) << bits
+        yield Cidr(type(address)(sibling), prefix)
 
 
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
@@ -52,5 +231,13 @@ def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
         yield "missing: the private key that belongs to the public key below; have it filled in"
         yield "with --private-key FILE, or put it here: PrivateKey = ..."
         yield f"its public key: {peer.public_key}"
-    if not any(map(_is_address, peer.allowed_ips)):
+    if not any(map(is_own_address, peer.allowed_ips)):
         yield "missing: the peer has no allowed IP that is an address of its own"
+
+
+def _everything() -> list[Cidr]:
+    networks = (parse_cidr(text) for text in ("0.0.0.0/0", "::/0"))
+    return [network for network in networks if network is not None]
+
+
+_EVERYTHING = _everything()

@@ -9,6 +9,7 @@ import pytest
 from kgctl.cluster.interface import NodeObject
 from kgctl.cluster.lean import LeanTransport
 from kgctl.cluster.lists import NODES, list_nodes
+from tests.api.distance import Distance
 from tests.api.faults import FaultyProxy, Request
 from tests.api.ways import WAYS, Way, by_name, source
 from tests.apiserver.fleet import fleet
@@ -73,6 +74,19 @@ def test_every_node_and_peer_is_read(full_server: ApiServer, way: Way, cached: b
 def test_json_gives_the_same_nodes_as_protobuf(full_server: ApiServer) -> None:
     api = source(LeanTransport, full_server.token_user("reader")).api()
     assert by_name(list_nodes(api, accept="application/json")) == by_name(list_nodes(api))
+
+
+def test_over_a_long_way_nodes_come_compressed_and_are_the_same(full_server: ApiServer) -> None:
+    near = source(LeanTransport, full_server.token_user("reader"))
+    with Distance(full_server.url.removeprefix("https://"), 0.1) as distance:
+        user = full_server.users.with_token("reader")
+        kubeconfig = full_server.write_kubeconfig("far", user, url=f"https://{distance.address}")
+        lines: list[str] = []
+        with source(LeanTransport, kubeconfig, trace=lines.append) as far:
+            objects = far.read()
+    (nodes_line,) = (line for line in lines if NODES in line)
+    assert nodes_line.endswith("gzip")
+    assert by_name(objects.nodes) == by_name(near.read().nodes)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -23,6 +23,8 @@ class Kgctl:
 
     source: tuple[str, ...]
     """Such as ``("--kubeconfig", PATH)`` or ``("-f", PATH)``."""
+    directory: Path | None = None
+    """Where it is run; None = where the tests are."""
 
     def __call__(self, *argv: str) -> str:
         """Run ``kgctl ARGV`` and return what it prints on stdout.
@@ -30,7 +32,11 @@ class Kgctl:
         Raises:
             CommandError: it failed; both of its outputs are in the message.
         """
-        return run([sys.executable, "-m", "kgctl", *self.source, *argv], timeout=60).stdout
+        return run(self.argv(*argv), timeout=60, cwd=self.directory).stdout
+
+    def argv(self, *argv: str) -> list[str]:
+        """Return the command line of ``kgctl ARGV``."""
+        return [sys.executable, "-m", "kgctl", *self.source, *argv]
 
     def lead(self, cluster: SmallCluster, inside: Inside = "ipv4") -> None:
         """Configure every leader of the cluster from what ``showconf node`` prints for it."""

@@ -8,7 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 TIMEOUT = 20.0
 """Seconds that a command gets unless it says otherwise."""
@@ -33,9 +34,17 @@ class CommandError(Exception):
 
 
 def run(
-    argv: Sequence[str], *, stdin: str = "", timeout: float = TIMEOUT, check: bool = True
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout: float = TIMEOUT,
+    check: bool = True,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return how it ended, with its output as text.
+
+    ``env`` is added to our environment.
 
     Raises:
         CommandError: it took longer than ``timeout`` seconds, or (with ``check``) failed.
@@ -48,7 +57,8 @@ def run(
             text=True,
             timeout=timeout,
             check=False,
-            env=environment(),
+            cwd=cwd,
+            env={**environment(), **(env or {})},
         )
     except subprocess.TimeoutExpired as expired:
         msg = f"{shlex.join(argv)}: still running after {timeout:g} s"

@@ -9,10 +9,16 @@ import pytest
 
 from tests.network.commands import TOOLS
 from tests.network.layout import SmallCluster
+from tests.network.live import LiveNetwork
 from tests.network.namespace import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+    from tests.apiserver.server import ApiServer
+    from tests.network.plan import Inside, Outside
+
+    GoLive = Callable[[Inside, Outside], LiveNetwork]
 
 HERE = Path(__file__).parent
 
@@ -55,3 +61,15 @@ def cluster(cabled: SmallCluster) -> Iterator[SmallCluster]:
     """The small cluster without a tunnel; what a test sets up is gone after it."""
     yield cabled
     cabled.reset()
+
+
+@pytest.fixture
+def go_live(cluster: SmallCluster, api_server: ApiServer, tmp_path: Path) -> GoLive:
+    """Publish the nodes of the small cluster, with addresses of these families."""
+    return lambda inside, outside: LiveNetwork(cluster, api_server, tmp_path, inside, outside)
+
+
+@pytest.fixture
+def live(go_live: GoLive) -> LiveNetwork:
+    """The small cluster in the API server, IPv4 inside and outside, without a peer."""
+    return go_live("ipv4", "ipv4")

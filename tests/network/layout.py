@@ -1,17 +1,18 @@
-"""A small cluster, cabled up: three segments, an Internet between them, two machines outside.
+"""A small cluster, cabled up: three segments, an Internet between them, three machines outside.
 
     ams-1 (leader) ─── internet ─── fra-1 (leader)
-      │                 │ │ │
-    ams-2      home router │ office router (IPv4 only)
-                    │      │        │
-                 home-1  phone    laptop
-                        (IPv6 only)
+      │                │ │ │ └───── server
+    ams-2     home router │ office router (IPv4 only)
+                   │      │        │
+                home-1  phone    laptop
+                       (IPv6 only)
 
 ``home router`` masquerades with nftables, ``office router`` with iptables.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.network import plan, tunnel, wiring
@@ -20,6 +21,8 @@ from tests.network.probe import serve_web
 from tests.network.tunnel import KeyPair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.network.namespace import Lab, Namespace
     from tests.network.plan import Inside, NodePlan
 
@@ -44,6 +47,7 @@ class SmallCluster:
         self._wire_home()
         self._wire_office()
         self._attach("phone", "2001:db8:50::50/64")
+        self._attach("server", "198.19.60.60/24", "2001:db8:60::60/64")
         for node in plan.NODES:
             self._make_node(node)
 
@@ -66,6 +70,16 @@ class SmallCluster:
         for follower in plan.NODES:
             if follower.location == node.location and not follower.leader:
                 tunnel.follow(self[follower.name], namespace, _gateways(node))
+
+    @contextmanager
+    def service(self, node: NodePlan, address: str) -> Iterator[None]:
+        """A while in which a node answers at an address of the service network."""
+        namespace = self[node.name]
+        wiring.assign(namespace, "lo", f"{address}/32")
+        try:
+            yield
+        finally:
+            namespace.ip("address", "delete", f"{address}/32", "dev", "lo")
 
     def reset(self) -> None:
         """Take down every tunnel; cables, addresses and keys stay."""

@@ -6,7 +6,7 @@ addresses hold as they do on the real Internet, and nothing in here can be mista
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Literal
 
@@ -63,6 +63,12 @@ class Machine:
     name: str
     ipv4: str
     ipv6: str
+    endpoints: dict[Outside, str] = field(default_factory=dict)
+    """Where anybody can call it; none of a family that it has not, or behind NAT."""
+
+    def inside(self, family: Inside) -> str:
+        """Return its address of one family."""
+        return self.ipv4 if family == "ipv4" else self.ipv6
 
 
 def _addresses(number: int, internal: str, *, host: int, wireguard: int | None) -> Addresses:
@@ -140,9 +146,19 @@ LEADERS = tuple(node for node in NODES if node.leader)
 
 LAPTOP = Machine("laptop", "10.5.0.1", "fd10:5::1")
 """In an office behind NAT, IPv4 only outside."""
-PHONE = Machine("phone", "10.5.0.2", "fd10:5::2")
+PHONE = Machine("phone", "10.5.0.2", "fd10:5::2", {"ipv6": f"[2001:db8:50::50]:{PORT}"})
 """IPv6 only outside."""
-MACHINES = (LAPTOP, PHONE)
+SERVER = Machine(
+    "server",
+    "10.5.0.3",
+    "fd10:5::3",
+    {"ipv4": f"198.19.60.60:{PORT}", "ipv6": f"[2001:db8:60::60]:{PORT}"},
+)
+"""Anybody can call it."""
+MACHINES = (LAPTOP, PHONE, SERVER)
+
+OFFICE_IPV4 = "198.18.40.40"
+"""What the laptop is seen as: its router."""
 
 HOSTS = {
     "198.51.100.10": "ams-1.kilo.example",

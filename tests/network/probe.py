@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from tests.network.commands import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.network.namespace import Lab, Namespace
 
 PATIENCE = 10.0
@@ -56,6 +58,11 @@ def ping(source: Namespace, target: str, count: int = 3, timeout: float = PATIEN
 def reaches(source: Namespace, target: str, within: float = PATIENCE) -> bool:
     """Tell whether a ping to ``target`` is answered within so many (whole) seconds."""
     return ping(source, target, count=1, timeout=within).received > 0
+
+
+def unreached(source: Namespace, targets: Iterable[str], within: float = PATIENCE) -> list[str]:
+    """Return those of ``targets`` that answer no ping within so many seconds each."""
+    return [target for target in targets if not reaches(source, target, within)]
 
 
 def throughput(

@@ -102,16 +102,19 @@ def configure(
     """Make a node a leader, as Kilo's agent does: device, configuration, address, routes.
 
     ``config`` is what ``kgctl showconf node`` prints; no private key is in it, so it goes in
-    here. A device that is there is reconfigured. ``address`` is the node's WireGuard IP with
-    the prefix of the Kilo subnet.
+    here. Of a device that is there, only what changes is touched, as the agent does it: the
+    sessions of everybody else go on. ``address`` is the node's WireGuard IP with the prefix of
+    the Kilo subnet.
     """
+    how = "syncconf"
     if not exists(namespace):
         _create(namespace)
+        how = "setconf"
     keyed = config.replace("[Interface]\n", f"[Interface]\nPrivateKey = {private_key}\n", 1)
     if keyed == config:
         msg = f"no [Interface] section to put {namespace.label}'s key into:\n{config}"
         raise CommandError(msg)
-    namespace.run("wg", "setconf", KILO, "/dev/stdin", stdin=keyed)
+    namespace.run("wg", how, KILO, "/dev/stdin", stdin=keyed)
     namespace.ip("address", "flush", "dev", KILO)
     namespace.ip("link", "set", KILO, "mtu", str(MTU), "up")
     nodad = ["nodad"] if address.version == 6 else []

@@ -1,0 +1,130 @@
+"""The options of ``kgctl showconf peer -o wg-quick``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.names import nearest
+from kgctl.cli.output import note
+from kgctl.mesh.cidr import parse_address
+from kgctl.mesh.endpoint import is_dns_name
+from kgctl.mesh.text import printable
+from kgctl.wireguard.keys import read_private_key
+from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Topology
+
+_MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
+_PORT = range(1, 65536)
+_TABLE = range(1, 2**32)
+
+
+class QuickOptions(NamedTuple):
+    """The options as they were given."""
+
+    private_key: Path | None
+    dns: list[str] | None
+    search_domain: list[str] | None
+    mtu: int | None
+    listen_port: int | None
+    table: str | None
+    service_cidr: list[str] | None
+    via: str | None
+    gateway: str | None
+    only: list[str] | None
+
+    def refuse_any(self, format_: str) -> None:
+        """Make sure that none was given without the format that they belong to.
+
+        Raises:
+            UsageError: one was.
+        """
+        for name, value in zip(self._fields, self, strict=True):
+            if value:
+                raise UsageError(f"--{name.replace('_', '-')} goes with {format_} only")
+
+    def settings(self) -> QuickSettings:
+        """Return them checked, the private key read from its file.
+
+        Raises:
+            UsageError: a value is none that the option can have.
+            KeyFileError: the private key cannot be read.
+        """
+        if self.via is not None and not self.service_cidr:
+            raise UsageError(
+                "--via says where the services of --service-cidr are reached; give both"
+            )
+        return QuickSettings(
+            private_key=None if self.private_key is None else read_private_key(self.private_key),
+            dns=(
+                *map(_server, split_values(self.dns)),
+                *map(_domain, split_values(self.search_domain)),
+            ),
+            mtu=_in_range("--mtu", self.mtu, _MTU),
+            listen_port=_in_range("--listen-port", self.listen_port, _PORT),
+            table=_table(self.table),
+            service_cidrs=tuple(cidrs("--service-cidr", self.service_cidr)),
+            via=self.via,
+            gateway=self.gateway,
+            only=tuple(split_values(self.only)),
+        )
+
+
+def quick_text(topology: Topology, peer: Peer, settings: QuickSettings) -> str:
+    """Return the wg-quick file of a peer.
+
+    Raises:
+        UsageError: a node, location or peer that the settings name is not there.
+    """
+    _warn_of_foreign_key(peer, settings)
+    try:
+        return str(quick_configuration(topology, peer, settings))
+    except UnknownPlaceError as error:
+        found = nearest(error.name, error.known)
+        hint = f'; did you mean "{printable(found)}"?' if found else ""
+        raise UsageError(f"{error}{hint}") from None
+
+
+def _warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
+    """Say that the nodes will not answer; it is no error, as the Peer may be changed next."""
+    if settings.private_key is None:
+        return
+    own = settings.private_key.public_key()
+    if own != peer.public_key:
+        note(
+            f"the private key is not that of the peer: its public key is {own}, "
+            f"the Peer object has {peer.public_key}; the nodes will not answer it"
+        )
+
+
+def _server(text: str) -> Address:
+    address = parse_address(text)
+    if address is None:
+        raise UsageError(f'--dns "{printable(text)}" is no IP address')
+    return address
+
+
+def _domain(text: str) -> str:
+    if not is_dns_name(text):
+        raise UsageError(f'--search-domain "{printable(text)}" is no domain name')
+    return text
+
+
+def _in_range(option: str, value: int | None, allowed: range) -> int | None:
+    if value is not None and value not in allowed:
+        raise UsageError(f"{option} {value} is not from {allowed.start} to {allowed.stop - 1}")
+    return value
+
+
+def _table(text: str | None) -> str | None:
+    if text is None or text in ("off", "auto"):
+        return text
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) in _TABLE:
+        return text
+    raise UsageError(f'--table "{printable(text)}" is neither off, auto nor a table\'s number')
