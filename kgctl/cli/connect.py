@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import cidrs, split_values
+from kgctl.cli.arguments import UsageError, cidrs, split_values
 from kgctl.cli.names import complete_peer
 from kgctl.cli.output import answer, note
-from kgctl.cli.reading import UsageError, listen_port, live_cluster, mesh_granularity
+from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 

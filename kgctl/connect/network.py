@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import single
@@ -82,10 +82,9 @@ def _with_extra(
     assert segment is not None  # every ready node is in a segment
     networks = {cidr.masked() for cidr in extra}
     return tuple(
-        replace(section, allowed_ips=(*section.allowed_ips, *extra))
+        section._replace(allowed_ips=(*section.allowed_ips, *extra))
         if section.public_key == segment.key
-        else replace(
-            section,
+        else section._replace(
             allowed_ips=tuple(
                 cidr for cidr in section.allowed_ips if cidr.masked() not in networks
             ),

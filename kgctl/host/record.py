@@ -112,7 +112,7 @@ class RecordFile:
         try:
             found = json.loads(self._path.read_text())
             return _record(found)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, record: Record) -> None:
