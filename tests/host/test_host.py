@@ -32,9 +32,7 @@ ROUTES = st.dictionaries(st.sampled_from(NETWORKS), st.sampled_from(GATEWAYS)).m
 
 
 @given(ROUTES, ROUTES)
-def test_routes_differ_by_no_more_than_they_differ(
-    present: set[Route], wanted: set[Route]
-) -> None:
+def test_routes_differ_by_no_more_than_they_differ(present: set[Route], wanted: set[Route]) -> None:
     change = route_change(present, wanted)
     replaced = {route.destination for route in change.replace}
     kept = {route for route in present if route.destination not in replaced}

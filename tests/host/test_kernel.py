@@ -115,4 +115,4 @@ def test_many_allowed_ips_come_in_portions() -> None:
     change = DeviceChange(peers=(PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=many),))
     found = [one["peer"]["allowed_ips"] for one in requests(change)]
     assert [len(portion) for portion in found] == [500, 500, 200]
-    assert sum(found, []) == list(map(str, many))
+    assert [text for portion in found for text in portion] == list(map(str, many))

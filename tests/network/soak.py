@@ -7,6 +7,7 @@ Prints JSON: memory (KiB), threads and open files after a tenth of the rounds, a
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import threading
@@ -88,11 +89,13 @@ def _node(number: int, later: int = 0) -> NodeObject:
 
 
 def measured() -> dict[str, int]:
-    """Return what must not grow."""
+    """Return what must not grow; ``objects`` are those that Python can reach."""
+    gc.collect()
     status = Path("/proc/self/status").read_text()
     resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return {
         "memory": int(resident.split()[1]),
+        "objects": len(gc.get_objects()),
         "threads": threading.active_count(),
         "files": len(list(Path("/proc/self/fd").iterdir())),
     }

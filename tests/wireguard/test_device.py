@@ -86,9 +86,7 @@ def test_a_change_leads_there_and_a_second_one_is_empty(
 
 
 @given(devices(), devices())
-def test_a_peer_that_is_as_wanted_is_not_touched(
-    present: DeviceState, wanted: DeviceState
-) -> None:
+def test_a_peer_that_is_as_wanted_is_not_touched(present: DeviceState, wanted: DeviceState) -> None:
     change = device_change(present, wanted, given={}, now=NOW)
     touched = {one.public_key for one in change.peers} | set(change.remove)
     for one, peer in wanted.peers.items():
