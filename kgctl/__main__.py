@@ -15,8 +15,12 @@ def main() -> int:
         # asked by scripts, in loops: it pays for no import
         from kgctl import __version__
 
-        print(f"kgctl version {__version__}")  # noqa: T201
-        return 0
+        try:
+            print(f"kgctl version {__version__}", flush=True)  # noqa: T201
+        except OSError:
+            pass  # the command line tells it better
+        else:
+            return 0
     # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
     # objects: by default a tenth of the time would go into looking through them
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

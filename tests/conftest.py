@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # time is not what these tests are about, and on CI the same examples are tried at each run
 settings.register_profile("dev", max_examples=25, deadline=None)
-settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 SBIN = "/usr/sbin:/sbin"

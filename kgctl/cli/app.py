@@ -10,15 +10,17 @@ import typer
 
 from kgctl.cli.arguments import normalised
 from kgctl.cli.commands import Commands
-from kgctl.cli.output import answer
+from kgctl.cli.output import answer, discard_rest
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "kgctl"
 _INTERRUPTED = 130
+_LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 app = typer.Typer(
@@ -41,24 +43,35 @@ def root(shared: Shared) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0, or 1 for any error, 130 if interrupted."""
     try:
-        if "_KGCTL_COMPLETE" in os.environ:
-            from kgctl.cli.completion import prepare
-
-            prepare()
-        code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
+        return _run(arguments)
     except KgctlError as error:
         return _fail(str(error), error, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", None, _INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_rest()
         return 1
+    except OSError as error:
+        discard_rest()
+        return _fail(f"the system refuses: {error}; --debug tells where", error, 1)
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's; it has no public name
-            answer(f"{error}\n")
-            return 0
         return _fail(_in_one_line(error), error, 1)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if "_KGCTL_COMPLETE" in os.environ:
+        from kgctl.cli.completion import prepare
+
+        prepare()
+    try:
+        code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except Exception as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # Typer's; it has no public name
+            raise
+        answer(f"{error}\n")
+        code = 0
+    if sys.stdout is not None:
+        sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
 
@@ -67,7 +80,7 @@ def _in_one_line(error: Exception) -> str:
     if hasattr(error, "format_message"):  # a usage error of Typer's; its class has no public name
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else PROGRAM
-        message = " ".join(str(error.format_message()).split())
+        message = printable(" ".join(str(error.format_message()).split()), _LONGEST_MESSAGE)
         return f"{message} See: {command} --help" if message else f"See: {command} --help"
     return (
         f"kgctl has a fault: {type(error).__name__}; run it again with --debug, "

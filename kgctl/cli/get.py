@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kgctl.cli.names import UnknownNameError, complete_listed, nearest
-from kgctl.cli.output import answer, note
+from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 
@@ -100,7 +99,7 @@ def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
         answer("".join(f"{name}\n" for name in listing.names()))
     elif not listing.items:
         note(f"no {listing.plural} found")
-    elif sys.stdout.isatty():
+    elif on_terminal():
         print_table(listing, wide=output is Format.WIDE)
     else:
         answer(to_columns(listing, wide=output is Format.WIDE))

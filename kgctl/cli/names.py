@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from kgctl.cli.output import note
+from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import printable
@@ -104,4 +105,5 @@ def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
         names = source_of(shared, interactive=False).names(kind)
     except Exception:  # a completion that fails says nothing: it would garble the command line
         return []
-    return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
+    # whatever is no name in Kubernetes could be something that the shell acts on
+    return sorted(name for name in names if name.startswith(incomplete) and is_dns_name(name))

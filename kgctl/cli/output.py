@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+from kgctl.mesh.errors import KgctlError
+
+
+class OutputError(KgctlError):
+    """The answer cannot be written: the disk is full, say."""
 
 
 def answer(text: str) -> None:
-    """Write the answer to stdout as UTF-8, in one go."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.buffer.flush()
+    """Write the answer to stdout as UTF-8, in one go.
+
+    Raises:
+        BrokenPipeError: whoever was to read it is gone.
+        OutputError: it cannot be written for another reason.
+    """
+    if sys.stdout is None:  # it was closed before kgctl began
+        raise OutputError("cannot write the answer: standard output is closed")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_rest()
+        raise OutputError(f"cannot write the answer: {error.strerror}") from error
+
+
+def on_terminal() -> bool:
+    """Tell whether a person sees the answer right away."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def discard_rest() -> None:
+    """Let what is still to be written to stdout go nowhere: Python would try again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

@@ -107,7 +107,7 @@ def _changed(peer: Object, fields: Object) -> Object:
     Raises:
         UsageError: it would not be valid.
     """
-    from kgctl.cluster.objects import peer_of
+    from kgctl.cluster.peerobjects import peer_of
     from kgctl.mesh.peer import InvalidPeer
 
     spec = {**peer["spec"], **fields}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import Configuration
 
 _MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
 _PORT = range(1, 65536)
@@ -76,7 +77,7 @@ class QuickOptions(NamedTuple):
         )
 
 
-def quick_text(topology: Topology, peer: Peer, settings: QuickSettings) -> str:
+def quick_file(topology: Topology, peer: Peer, settings: QuickSettings) -> Configuration:
     """Return the wg-quick file of a peer.
 
     Raises:
@@ -84,7 +85,7 @@ def quick_text(topology: Topology, peer: Peer, settings: QuickSettings) -> str:
     """
     _warn_of_foreign_key(peer, settings)
     try:
-        return str(quick_configuration(topology, peer, settings))
+        return quick_configuration(topology, peer, settings)
     except UnknownPlaceError as error:
         found = nearest(error.name, error.known)
         hint = f'; did you mean "{printable(found)}"?' if found else ""

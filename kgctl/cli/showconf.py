@@ -23,13 +23,18 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 
 class Format(StrEnum):
-    """How a configuration is printed."""
+    """How a configuration is printed; the middle four are for outside machines."""
 
     WIREGUARD = "wireguard"
     WG_QUICK = "wg-quick"
+    QR = "qr"
+    NETWORKD = "networkd"
+    NMCONNECTION = "nmconnection"
     YAML = "yaml"
     JSON = "json"
 
+
+OUTSIDE = (Format.WG_QUICK, Format.QR, Format.NETWORKD, Format.NMCONNECTION)
 
 AsPeer = Annotated[
     bool,
@@ -43,6 +48,16 @@ Output = Annotated[
     Format,
     typer.Option(
         "--output", "-o", help="The format. yaml and json, a Peer manifest, go with --as-peer."
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="Write a file for each of them into --directory.")]
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        "-d",
+        metavar="DIR",
+        help="Where files go, each of mode 0600 and replaced whole.",
     ),
 ]
 AllowedIPs = Annotated[
@@ -65,18 +80,31 @@ def showconf(shared: Shared) -> None:
 @with_shared
 def node(
     shared: Shared,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_node)],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", autocompletion=complete_node)
+    ] = None,
     as_peer: AsPeer = False,
     output: Output = Format.WIREGUARD,
     allowed_ips: AllowedIPs = None,
+    every: All = False,
+    directory: Directory = None,
 ) -> None:
     """Print the configuration that the leader NAME sets on its WireGuard interface."""
     from kgctl.wireguard.configure import node_configuration, segment_as_peer
 
-    if output is Format.WG_QUICK:
+    if output in OUTSIDE:
         raise UsageError(
-            "-o wg-quick is for outside machines: kgctl showconf peer NAME -o wg-quick"
+            f"-o {output} is for outside machines: kgctl showconf peer NAME -o {output}"
         )
+    name = one_or_all(name, every, directory)
+    if name is None:
+        from kgctl.cli.showconf_files import write_leaders
+
+        if as_peer or allowed_ips or output is not Format.WIREGUARD:
+            raise UsageError("--all writes each leader's configuration in the WireGuard format")
+        assert directory is not None
+        write_leaders(read(shared), directory, node_port(shared))
+        return
     extra = cidrs("--allowed-ips", allowed_ips)
     reading = read(shared)
     reading.require_ready_nodes()
@@ -97,10 +125,28 @@ def node(
 @with_shared
 def peer(
     shared: Shared,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_peer)],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", autocompletion=complete_peer)
+    ] = None,
     as_peer: AsPeer = False,
     output: Output = Format.WIREGUARD,
     allowed_ips: AllowedIPs = None,
+    every: All = False,
+    directory: Directory = None,
+    output_file: Annotated[
+        Path | None,
+        typer.Option("--output-file", "-O", metavar="FILE", help="qr: write a .png or .svg file."),
+    ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep FILE up to date as the cluster changes."),
+    ] = None,
+    interval: Annotated[
+        int, typer.Option(metavar="SECONDS", help="How often --watch looks at the cluster.")
+    ] = 10,
+    interface: Annotated[
+        str, typer.Option(metavar="NAME", help="networkd, nmconnection: the interface's name.")
+    ] = "kilo0",
     private_key: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="wg-quick: the file that holds the peer's private key."),
@@ -166,26 +212,46 @@ def peer(
     options = QuickOptions(
         private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only
     )
-    quick = output is Format.WG_QUICK
-    if not quick:
-        options.refuse_any("-o wg-quick")
-    if quick and as_peer:
-        raise UsageError("-o wg-quick is a whole file and does not go with --as-peer")
-    settings = options.settings() if quick else None
+    if output not in OUTSIDE:
+        options.refuse_any("-o wg-quick, qr, networkd or nmconnection")
+    elif as_peer or allowed_ips:
+        raise UsageError(
+            f"-o {output} is a whole file: --as-peer and --allowed-ips do not go with it"
+        )
+    name = one_or_all(name, every, directory)
+    settings = options.settings()
+    if name is None or watch is not None or output in OUTSIDE:
+        from kgctl.cli.showconf_files import Outside
+
+        outside = Outside(output.value, settings, interface, output_file)
+        outside.run(shared, name, directory, watch, interval)
+        return
     reading = read(shared)
     reading.require_ready_nodes()
     own = ready_peer(reading, name)
     topology = reading.topology()
-    found = next(one for one in topology.peers if one.name == name)
-    if settings is not None:
-        from kgctl.cli.quick import quick_text
-
-        answer(quick_text(topology, found, settings))
-    elif as_peer:
+    if as_peer:
         answer(_as_peer(name, peer_as_peer(own, extra), output))
     else:
         _note_unused_format(output)
+        found = topology.peer(name)
+        assert found is not None  # a ready peer is in the topology
         answer(str(peer_configuration(topology, found)))
+
+
+def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | None:
+    """Return the name that was given, or None for all of them.
+
+    Raises:
+        UsageError: neither or both are asked for, or the directory is missing.
+    """
+    if every and name is None and directory is not None:
+        return None
+    if name is None and not every:
+        raise UsageError("give a NAME, or --all with --directory DIR; see --help")
+    if every:
+        raise UsageError("--all takes no NAME, and writes into --directory DIR; give that")
+    return name
 
 
 def _as_peer(name: str, section: PeerSection, output: Format) -> str:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from kgctl.cluster.interface import Advance
 
 _BOM = b"\xef\xbb\xbf"
+_CONSTRUCTING = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What PyYAML raises, besides its own errors, where a value is not what its tag says."""
 
 
 def read_documents(label: str, content: bytes, advance: Advance | None = None) -> list[Any]:
@@ -49,15 +53,19 @@ def _json(content: bytes) -> list[Any] | None:
 def _json_stream(content: bytes) -> list[Any] | None:
     import json
 
+    import msgspec
+
     decoder, documents, position = json.JSONDecoder(), [], 0
     try:
         text = content.decode().rstrip()
         while position < len(text):
             while text[position].isspace():
                 position += 1
-            document, position = decoder.raw_decode(text, position)
-            documents.append(document)
-    except (ValueError, RecursionError):
+            start = position
+            _, position = decoder.raw_decode(text, start)
+            # the standard library finds the end, but would let halves of characters pass
+            documents.append(msgspec.json.decode(text[start:position]))
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
     return documents
 
@@ -82,5 +90,6 @@ def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
         raise ManifestError(
             f"{label}: neither YAML nor JSON: {printable(' '.join(str(error).split()))}"
         ) from None
-    except (RecursionError, ValueError) as error:
-        raise ManifestError(f"{label}: cannot be decoded: {printable(str(error))}") from None
+    except _CONSTRUCTING as error:
+        problem = printable(" ".join(str(error).split())) or type(error).__name__
+        raise ManifestError(f"{label}: cannot be decoded: {problem}") from None

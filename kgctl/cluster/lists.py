@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from kgctl.cluster.errors import AnswerError, GoneError
@@ -50,7 +51,7 @@ class PeerPage(NamedTuple):
 
 
 def list_nodes(api: Api, *, cached: bool = True, accept: str = PROTOBUF) -> list[NodeObject]:
-    """Return every node.
+    """Return every node, sorted by name.
 
     With ``cached`` the API server answers from its watch cache, which is as fresh as what Kilo's
     agents see and costs half the time; then it sends one large page, whatever was asked for.
@@ -59,7 +60,8 @@ def list_nodes(api: Api, *, cached: bool = True, accept: str = PROTOBUF) -> list
         kgctl.ClusterError: they cannot be listed.
     """
     pages = _pages(api, NODES, accept, _node_page, cached)
-    return [node for page in pages for node in page.nodes]
+    found = [node for page in pages for node in page.nodes]
+    return sorted(found, key=itemgetter(0))  # by name: the cache lists in no order of its own
 
 
 def list_peers(api: Api) -> list[Mapping[str, Any]]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from kgctl.cluster.documents import read_documents
 from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import peer_name
+from kgctl.cluster.peerobjects import peer_name
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kgctl.cluster.interface import Advance, Kind
 
@@ -22,6 +22,7 @@ STDIN = "-"
 _SUFFIXES = (".json", ".yaml", ".yml")
 _NODE = ("v1", "Node")
 _PEER = ("kilo.squat.ai/v1alpha1", "Peer")
+_Kind = tuple[str, str]  # apiVersion and kind
 _LISTS = {("v1", "List"): None, ("v1", "NodeList"): _NODE, (_PEER[0], "PeerList"): _PEER}
 
 
@@ -66,19 +67,27 @@ class _Collected:
         self.peers: list[Mapping[str, Any]] = []
         self.passed_over: Counter[str] = Counter()
 
-    def take(self, label: str, document: object, within: tuple[str, str] | None = None) -> None:
+    def take(self, label: str, document: object) -> None:
         """Sort one document in; the items of a List one by one, of a NodeList as Nodes."""
-        if document is None:
-            return
-        if not isinstance(document, dict):
-            raise ManifestError(
-                f"{label}: a document is no Kubernetes object but {_kind_of(document)}"
-            )
-        kind = _type_of(label, document, within)
-        if kind in _LISTS:
-            for item in _items(label, document):
-                self.take(label, item, _LISTS[kind])
-        elif kind == _NODE:
+        waiting: list[tuple[object, _Kind | None]] = [(document, None)]
+        lists: set[int] = set()
+        while waiting:
+            one, within = waiting.pop()
+            if one is None:
+                continue
+            if not isinstance(one, dict):
+                raise ManifestError(
+                    f"{label}: a document is no Kubernetes object but {_kind_of(one)}"
+                )
+            kind = _type_of(label, one, within)
+            if kind not in _LISTS:
+                self._take_object(label, kind, one)
+            elif id(one) not in lists:  # by YAML's aliases a List may even be its own item
+                lists.add(id(one))
+                waiting += [(item, _LISTS[kind]) for item in reversed(_items(label, one))]
+
+    def _take_object(self, label: str, kind: _Kind, document: Mapping[str, Any]) -> None:
+        if kind == _NODE:
             self.nodes.append(_node(label, document))
         elif kind == _PEER:
             self.peers.append(document)
@@ -112,9 +121,7 @@ def _manifests_in(directory: Path) -> list[Path]:
     return found
 
 
-def _type_of(
-    label: str, document: Mapping[str, Any], within: tuple[str, str] | None
-) -> tuple[str, str]:
+def _type_of(label: str, document: Mapping[str, Any], within: _Kind | None) -> _Kind:
     version, kind = document.get("apiVersion"), document.get("kind")
     if version is None and kind is None and within is not None:
         return within
@@ -126,7 +133,7 @@ def _type_of(
     return version, kind
 
 
-def _items(label: str, document: Mapping[str, Any]) -> Iterable[object]:
+def _items(label: str, document: Mapping[str, Any]) -> list[object]:
     items = document.get("items") or []
     if not isinstance(items, list):
         raise ManifestError(f"{label}: the items of a List are no list but {_kind_of(items)}")
@@ -159,9 +166,14 @@ def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str
 def _texts(where: str, metadata: Mapping[str, Any], field: str) -> Mapping[str, str]:
     values = _mapping(where, metadata, field)
     for key, value in values.items():
-        if not isinstance(key, str) or not isinstance(value, str):
+        if not isinstance(key, str):
             raise ManifestError(
-                f"{where}: {field[:-1]} {printable(str(key))} is no text but "
+                f"{where}: the name of {'an' if field[0] == 'a' else 'a'} {field[:-1]} is no text "
+                f"but {_kind_of(key)}; put it in quotes"
+            )
+        if not isinstance(value, str):
+            raise ManifestError(
+                f"{where}: {field[:-1]} {printable(key)} is no text but "
                 f"{_kind_of(value)}; put it in quotes"
             )
     return values

@@ -16,5 +16,10 @@ def to_yaml(value: Any) -> str:
     """Return ``value`` as a YAML document; keys keep their order."""
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=False))
+    def dumped(dumper: Any) -> str:
+        return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=False))
+
+    try:
+        return dumped(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+    except UnicodeEncodeError:  # half a character, which libyaml does not take
+        return dumped(yaml.SafeDumper)

@@ -77,7 +77,7 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
     _send_through(topology, sections, settings)
     kept = _limited(topology, peer, sections, settings)
     _claim_once(peer, kept)
-    _keep_endpoints_out(kept)
+    _keep_endpoints_out(peer, kept)
     interface = Interface(
         addresses=tuple(filter(is_own_address, peer.allowed_ips)),
         private_key=settings.private_key,
@@ -180,7 +180,7 @@ def _claim_once(peer: Peer, sections: Iterable[_Section]) -> None:
         section.networks = kept
 
 
-def _keep_endpoints_out(sections: Sequence[_Section]) -> None:
+def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
     """Take each endpoint's address out of what is routed into the tunnel.
 
     Packets to an endpoint carry the tunnel; were they routed into it, nothing would leave this
@@ -191,10 +191,12 @@ def _keep_endpoints_out(sections: Sequence[_Section]) -> None:
         address = section.base.endpoint.address if section.base.endpoint else None
         if address is not None:
             _keep_out(routes, address, section.comments[0])
+    own = {cidr.masked() for cidr in peer.allowed_ips}
     for section in sections:
         section.networks = []
     for network, section in routes.items():
-        section.networks.append(network)
+        if network not in own:  # a part may be what is behind the machine itself
+            section.networks.append(network)
 
 
 def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:

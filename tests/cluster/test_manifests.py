@@ -84,6 +84,10 @@ def test_a_directory_is_read_in_order_and_other_files_are_left_alone(tmp_path: P
             yaml.safe_dump({**NODE, "metadata": {"name": "n", "annotations": {"x": True}}}),
             'Node "n": annotation x is no text but true or false; put it in quotes',
         ),
+        (
+            yaml.safe_dump({**NODE, "metadata": {"name": "n", "labels": {5: "x"}}}),
+            'Node "n": the name of a label is no text but a number; put it in quotes',
+        ),
         (yaml.safe_dump({**NODE, "spec": {"podCIDR": 5}}), "spec.podCIDR is no text"),
         ("&a [*a, *a]", ""),
         ("[" * 100_000, ""),
@@ -115,3 +119,25 @@ def test_aliases_do_not_swell(tmp_path: Path) -> None:
     path = tmp_path / "bomb.yaml"
     path.write_text("apiVersion: v1\nkind: Bomb\n" + "\n".join(levels))
     assert Manifests([str(path)]).read().passed_over == {"v1/Bomb": 1}
+
+
+def test_a_list_may_hold_itself(tmp_path: Path) -> None:
+    """YAML's aliases can say so, or that it holds another List a thousand times."""
+    path = tmp_path / "itself.yaml"
+    path.write_text(
+        "&a {apiVersion: v1, kind: List, items: [*a, {apiVersion: v1, kind: Pod}, *a]}\n---\n"
+        + "&b {apiVersion: v1, kind: List, items: "
+        + "[" + "&c {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod}]}, "
+        + "*c, " * 1000 + "]}"
+    )  # fmt: skip
+    assert Manifests([str(path)]).read().passed_over == {"v1/Pod": 2}
+
+
+def test_lists_in_lists_keep_their_order(tmp_path: Path) -> None:
+    def node(name: str) -> dict[str, Any]:
+        return {**NODE, "metadata": {"name": name}}
+
+    items = [node("1"), {**LIST, "items": [node("2"), node("3")]}, node("4")]
+    path = tmp_path / "lists.json"
+    path.write_text(json.dumps({**LIST, "items": items}))
+    assert Manifests([str(path)]).names("nodes") == ["1", "2", "3", "4"]

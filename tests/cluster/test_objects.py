@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import node_of, peer_of, state_of
+from kgctl.cluster.objects import node_of, state_of
+from kgctl.cluster.peerobjects import peer_of
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 KEY = "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo="
 ZERO_KEY = "A" * 43 + "="
+_ITSELF: list[object] = []
+_ITSELF.append(_ITSELF)
 
 
 def _node(pod_cidr: str = "10.42.0.0/24", region: str | None = None, **annotations: str) -> Node:
@@ -156,6 +159,14 @@ def _peer(**spec: Any) -> Peer | InvalidPeer:
         ({"publicKey": "x"}, 'publicKey "x" is not base64 of 32 bytes'),
         ({"persistentKeepalive": -1}, 'persistentKeepalive "-1" is negative'),
         ({"persistentKeepalive": "5"}, 'persistentKeepalive "5" is no number of seconds'),
+        ({"persistentKeepalive": 2**63}, 'persistentKeepalive "int" is no number of seconds'),
+        ({"persistentKeepalive": 1.5}, 'persistentKeepalive "1.5" is no number of seconds'),
+        ({"persistentKeepalive": -(10**6000)}, "is no number of seconds"),
+        ({"allowedIPs": [10**6000]}, 'allowed IP "int" is no CIDR'),
+        ({"endpoint": {"dnsOrIP": {"dns": 5}, "port": 1}}, 'endpoint dns "5" is no text'),
+        ({"endpoint": {"dnsOrIP": {"dns": _ITSELF}, "port": 1}}, 'endpoint dns "list" is no text'),
+        ({"endpoint": {"dnsOrIP": {"ip": "1.2.3.4"}, "port": 10**6000}}, "endpoint port is int"),
+        ({"endpoint": {"dnsOrIP": {"ip": "1.2.3.4"}, "port": _ITSELF}}, "endpoint port is list"),
         ({"endpoint": {}}, "endpoint has neither dns nor ip"),
         ({"endpoint": {"dnsOrIP": {"dns": "A.b"}, "port": 1}}, "is no RFC 1123 subdomain"),
         ({"endpoint": {"dnsOrIP": {"ip": "1.2.3"}, "port": 1}}, 'endpoint ip "1.2.3" is no IP'),

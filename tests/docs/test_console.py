@@ -18,7 +18,9 @@ PAGES = (
     "docs/completion.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/peer.md",
     "docs/showconf.md",
+    "docs/wg-quick.md",
 )
 COMMAND = re.compile(r"(?<![\w./-])kgctl(?: -[-\w]+)* (?P<name>[a-z]+)")
 

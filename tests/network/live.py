@@ -6,15 +6,17 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import yaml
 
 from tests.network import plan, tunnel
 from tests.network.command_line import Kgctl
-from tests.network.objects import discovered_endpoints, node_objects, peer_object
+from tests.network.objects import discovered_endpoints, node_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
     from tests.apiserver.server import ApiServer
@@ -24,15 +26,8 @@ if TYPE_CHECKING:
     from tests.network.plan import Inside, Machine, NodePlan, Outside
 
 PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
-PEER_ADMIN = (
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
-    {
-        "apiGroups": ["kilo.squat.ai"],
-        "resources": ["peers"],
-        "verbs": ["list", "watch", "get", "create", "update", "patch", "delete"],
-    },
-)
-"""The least for who adds and removes machines: no secrets, no pods, nothing of a node changed."""
+PEER_ADMIN = Path(__file__).parents[2] / "docs" / "rbac-peers.yaml"
+"""The least for who adds and removes machines."""
 
 
 @dataclass
@@ -74,7 +69,8 @@ class LiveNetwork:
     @cached_property
     def admin_kubeconfig(self) -> Path:
         """The kubeconfig of who may add and remove peers."""
-        return self.server.user("peer-admin", PEER_ADMIN)
+        role = yaml.safe_load(PEER_ADMIN.read_text())
+        return self.server.user("peer-admin", role["rules"])
 
     def _kgctl(self, kubeconfig: Path) -> Kgctl:
         return Kgctl(("--kubeconfig", str(kubeconfig)), self.directory)
@@ -99,17 +95,12 @@ class LiveNetwork:
     def add(
         self, machine: Machine, *, endpoint: str | None = None, preshared: bool = False
     ) -> None:
-        """Apply a Peer with the machine's addresses; its private key comes into a file."""
-        keys = tunnel.KeyPair.generate()
-        key = self.directory / f"{machine.name}.key"
-        key.touch(mode=0o600)
-        key.write_text(f"{keys.private}\n")
-        psk = tunnel.preshared_key() if preshared else None
-        peer = peer_object(machine, keys.public, inside=("ipv4", "ipv6"), preshared=psk)
-        if endpoint is not None:
-            host, _, port = endpoint.rpartition(":")
-            peer["spec"]["endpoint"] = {"dnsOrIP": {"ip": host.strip("[]")}, "port": int(port)}
-        self.server.apply([peer])
+        """``kgctl peer add`` with the machine's addresses; its private key comes into a file."""
+        options = ["--allowed-ips", f"{machine.ipv4}/32,{machine.ipv6}/128"]
+        options += ["--persistent-keepalive", str(plan.KEEPALIVE)]
+        options += ["--endpoint", endpoint] if endpoint else []
+        options += ["--generate-preshared-key"] if preshared else []
+        self.admin("peer", "add", machine.name, *options)
 
     def peer(self, machine: Machine) -> Any:
         """Return the spec of the machine's Peer, as the API server holds it."""
@@ -128,24 +119,20 @@ class LiveNetwork:
         return config
 
     def remove(self, *machines: Machine) -> None:
-        """Delete the machines' Peers."""
-        for machine in machines:
-            self.server.request("DELETE", f"{PEERS}/{machine.name}")
+        """``kgctl peer rm``."""
+        self.admin("peer", "rm", *(machine.name for machine in machines))
 
     def rotate(self, machine: Machine) -> None:
-        """Give the machine's Peer a new key, its private one in the place of the old one."""
-        keys = tunnel.KeyPair.generate()
-        (self.directory / f"{machine.name}.key").write_text(f"{keys.private}\n")
-        peer = self.server.request("GET", f"{PEERS}/{machine.name}")
-        peer["spec"]["publicKey"] = keys.public
-        self.server.request("PUT", f"{PEERS}/{machine.name}", peer)
+        """``kgctl peer rotate``, the new private key in the place of the old one."""
+        (self.directory / f"{machine.name}.key").unlink()
+        self.admin("peer", "rotate", machine.name)
 
     @contextmanager
     def watched_file(self, machine: Machine) -> Iterator[Path]:
         """The machine's file while ``showconf peer --watch`` keeps it up to date."""
         path, key = (self.directory / f"{machine.name}.{kind}" for kind in ("conf", "key"))
         wanted = ("showconf", "peer", machine.name, "-o", "wg-quick", "--private-key", str(key))
-        argv = self.admin.argv(*wanted, "--watch", str(path))
+        argv = self.read.argv(*wanted, "--watch", str(path), "--interval", "1")
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as watch:
             try:
                 yield path

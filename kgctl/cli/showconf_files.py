@@ -1,0 +1,215 @@
+"""``kgctl showconf`` into files: whole files for outside machines, all at once, and watched."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.files import write_private
+from kgctl.cli.names import ready_peer
+from kgctl.cli.output import answer, note
+from kgctl.cli.quick import quick_file
+from kgctl.cli.reading import read
+from kgctl.mesh.endpoint import is_dns_name
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from kgctl.cli.reading import Reading
+    from kgctl.cli.shared import Shared
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.quick import QuickSettings
+
+_INTERFACE_LENGTH = 15  # IFNAMSIZ of the Linux kernel, less the end of the text
+_MOST_PATIENCE = 300  # seconds between two looks at a cluster that does not answer
+
+
+class NoNewsError(KgctlError):
+    """A watch was told to end."""
+
+
+class Outside(NamedTuple):
+    """Which format an outside machine gets, and what goes into it."""
+
+    format: str
+    settings: QuickSettings
+    interface: str
+    picture: Path | None
+
+    def run(
+        self,
+        shared: Shared,
+        name: str | None,
+        directory: Path | None,
+        watched: Path | None,
+        interval: int,
+    ) -> None:
+        """Print, write or watch, whichever was asked for."""
+        self._check(name, directory, watched, interval)
+        if watched is not None and name is not None:
+            self._watch(shared, name, watched, interval)
+            return
+        reading = read(shared)
+        topology = reading.topology()
+        if directory is not None:
+            peers = topology.peers if name is None else (self._peer(reading, topology, name),)
+            _write_all(
+                directory,
+                {
+                    file: content
+                    for peer in peers
+                    for file, content in self.files(topology, peer).items()
+                },
+            )
+        elif name is not None:
+            self._print(topology, self._peer(reading, topology, name))
+
+    def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
+        """Return the files of one peer, by name: ``PEER.conf`` and the like."""
+        configuration = quick_file(topology, peer, self.settings)
+        stem = file_stem(peer.name)
+        if self.format == "networkd":
+            from kgctl.wireguard.networkd import networkd_files
+
+            found = networkd_files(configuration, self.interface)
+            return {f"{stem}-{file}": text.encode() for file, text in found.items()}
+        if self.format == "nmconnection":
+            from kgctl.wireguard.nmconnection import nmconnection_file
+
+            identity = f"{peer.name} {peer.public_key}"
+            text = nmconnection_file(configuration, self.interface, identity)
+            return {f"{stem}.nmconnection": text.encode()}
+        if self.format == "qr":
+            from kgctl.render.qr import to_picture, without_comments
+
+            kind = self.picture.suffix[1:] if self.picture else "svg"
+            return {f"{stem}.{kind}": to_picture(without_comments(str(configuration)), kind)}
+        if self.format == "wg-quick":
+            return {f"{stem}.conf": str(configuration).encode()}
+        from kgctl.wireguard.configure import peer_configuration
+
+        return {f"{stem}.conf": str(peer_configuration(topology, peer)).encode()}
+
+    def _check(
+        self, name: str | None, directory: Path | None, watched: Path | None, interval: int
+    ) -> None:
+        from kgctl.render.qr import KINDS
+
+        if not 0 < len(self.interface) <= _INTERFACE_LENGTH or not self.interface.isidentifier():
+            raise UsageError(
+                f'--interface "{printable(self.interface)}" is no interface name: at most '
+                f"{_INTERFACE_LENGTH} letters, digits and underscores"
+            )
+        if self.picture is not None and (
+            self.format != "qr" or self.picture.suffix[1:] not in KINDS or name is None
+        ):
+            raise UsageError("--output-file is for one QR code: -o qr -O FILE.png or FILE.svg")
+        if name is None and self.settings.private_key is not None:
+            raise UsageError("--private-key is one peer's, and does not go with --all")
+        if watched is not None and (
+            directory is not None or name is None or self.format in ("networkd", "qr")
+        ):
+            raise UsageError("--watch keeps one file of one peer: no --all, networkd or qr")
+        if interval < 1:
+            raise UsageError("--interval is at least a second")
+
+    def _peer(self, reading: Reading, topology: Topology, name: str) -> Peer:
+        ready_peer(reading, name)
+        found = topology.peer(name)
+        assert found is not None  # a ready peer is in the topology
+        return found
+
+    def _print(self, topology: Topology, peer: Peer) -> None:
+        if self.format == "qr":
+            self._print_code(topology, peer)
+            return
+        files = self.files(topology, peer)
+        if len(files) == 1:
+            answer("".join(content.decode() for content in files.values()))
+            return
+        prefix = f"{file_stem(peer.name)}-"
+        answer(
+            "\n".join(
+                f"# /etc/systemd/network/{file.removeprefix(prefix)}\n{content.decode()}"
+                for file, content in files.items()
+            )
+        )
+
+    def _print_code(self, topology: Topology, peer: Peer) -> None:
+        from kgctl.render.qr import to_terminal, without_comments
+
+        if self.settings.private_key is None:
+            note("the code holds no private key, and no phone takes it so; give --private-key FILE")
+        if self.picture is not None:
+            (content,) = self.files(topology, peer).values()
+            write_private(self.picture, content)
+            note(f"wrote {self.picture}")
+            return
+        text = str(quick_file(topology, peer, self.settings))
+        answer(to_terminal(without_comments(text)))
+
+    def _watch(self, shared: Shared, name: str, file: Path, interval: int) -> None:
+        """Write the file whenever it changes, until a signal; an error is lived through."""
+        signal.signal(signal.SIGTERM, _end)
+        pause, begun = float(interval), False
+        try:
+            while True:
+                try:
+                    reading = read(shared)
+                    topology = reading.topology()
+                    (content,) = self.files(topology, self._peer(reading, topology, name)).values()
+                    if write_private(file, content):
+                        note(f"wrote {file}")
+                    pause, begun = float(interval), True
+                except KgctlError as error:
+                    if not begun:
+                        raise
+                    pause = min(pause * 2, _MOST_PATIENCE)
+                    note(f"{error}; {file} stays as it is")
+                time.sleep(pause)
+        except (KeyboardInterrupt, NoNewsError):
+            note(f"no longer watching; {file} stays as it is")
+
+
+def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
+    """Write what each leader sets on its interface, as seen from its side."""
+    from kgctl.wireguard.configure import node_configuration
+
+    files = {}
+    for segment in reading.topology().segments:
+        leader = segment.leader
+        topology = reading.topology(hostname=leader.name)
+        text = str(node_configuration(topology, leader, listen_port=listen_port))
+        files[f"{file_stem(leader.name)}.conf"] = text.encode()
+    _write_all(directory, files)
+
+
+def file_stem(name: str) -> str:
+    """Return the name of a node or peer as that of a file.
+
+    Raises:
+        UsageError: it is no name that Kubernetes gives, and could lead elsewhere.
+    """
+    if not is_dns_name(name):
+        raise UsageError(f'"{printable(name)}" is no name for a file; rename the object')
+    return name
+
+
+def _write_all(directory: Path, files: dict[str, bytes]) -> None:
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no directory; make it first")
+    for name, content in files.items():
+        path = directory / name
+        state = "wrote" if write_private(path, content) else "unchanged:"
+        print(f"{state} {path}", file=sys.stderr)  # noqa: T201
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise NoNewsError

@@ -1,0 +1,146 @@
+"""From a Peer object to a peer, or to what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
+from kgctl.mesh.endpoint import Endpoint, is_dns_name
+from kgctl.mesh.key import NO_KEY, PresharedKey, PublicKey, decode_key
+from kgctl.mesh.peer import InvalidPeer, Peer
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INT64 = range(-(2**63), 2**63)
+"""The integers of Go, which Kilo is written in."""
+
+PORTS = range(1, 65536)
+"""The UDP ports that an endpoint may have."""
+
+_SHOWN = 60  # characters of a value that does not parse
+
+
+def peer_name(source: Mapping[str, Any]) -> str:
+    """Return ``metadata.name`` of an object, or the empty string."""
+    metadata = source.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
+    """Parse a Peer object; one that Kilo would leave out comes back with what is wrong with it."""
+    spec = source.get("spec")
+    reader = _PeerReader(spec if isinstance(spec, dict) else {})
+    name = peer_name(source)
+    peer = Peer(
+        name=name,
+        allowed_ips=reader.allowed_ips(),
+        public_key=reader.public_key(),
+        preshared_key=reader.preshared_key(),
+        persistent_keepalive=reader.keepalive(),
+        endpoint=reader.endpoint(),
+    )
+    if not name:
+        reader.problems.append("metadata.name is missing")
+    return InvalidPeer(name, tuple(reader.problems)) if reader.problems else peer
+
+
+class _PeerReader:
+    """The spec of one Peer, read field by field; ``problems`` says what makes it invalid."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._spec = spec
+        self.problems: list[str] = []
+
+    def _wrong(self, field: str, value: object, why: str) -> None:
+        self.problems.append(f'{field} "{_shown(value)}" {why}')
+
+    def allowed_ips(self) -> tuple[Cidr, ...]:
+        value = self._spec.get("allowedIPs")
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self._wrong("allowedIPs", value, "is not a list")
+            return ()
+        found = []
+        for entry in value:
+            cidr = parse_cidr(entry) if isinstance(entry, str) else None
+            if cidr is None:
+                self._wrong("allowed IP", entry, "is no CIDR (address/prefix)")
+            else:
+                found.append(cidr)
+        return tuple(found)
+
+    def public_key(self) -> PublicKey | None:
+        value = self._spec.get("publicKey")
+        if value is None or value == "":
+            self.problems.append("publicKey is missing")
+            return None
+        raw = decode_key(value) if isinstance(value, str) else None
+        if raw is None:
+            self._wrong("publicKey", value, "is not base64 of 32 bytes")
+        return None if raw is None or raw == NO_KEY else PublicKey(raw)
+
+    def preshared_key(self) -> PresharedKey | None:
+        value = self._spec.get("presharedKey")
+        return PresharedKey.parse(value) if isinstance(value, str) else None
+
+    def keepalive(self) -> int:
+        value = self._spec.get("persistentKeepalive")
+        if value is None:
+            return 0
+        if not isinstance(value, int) or isinstance(value, bool) or value not in INT64:
+            self._wrong("persistentKeepalive", value, "is no number of seconds")
+            return 0
+        if value < 0:
+            self._wrong("persistentKeepalive", value, "is negative")
+        return value
+
+    def endpoint(self) -> Endpoint | None:
+        value = self._spec.get("endpoint")
+        if value is None:
+            return None
+        endpoint = value if isinstance(value, dict) else {}
+        host, port = self._host(endpoint.get("dnsOrIP")), self._port(endpoint.get("port"))
+        return None if host is None or port is None else Endpoint(host, port)
+
+    def _host(self, target: object) -> Address | str | None:
+        """Read the host; a DNS name wins over an IP address, and both have to be valid."""
+        dns, ip = (self._target_member(target, name) for name in ("dns", "ip"))
+        if not dns and not ip:
+            self.problems.append("endpoint has neither dns nor ip")
+            return None
+        if dns and not is_dns_name(dns):
+            self._wrong("endpoint dns", dns, "is no RFC 1123 subdomain")
+        address = parse_address(ip) if ip else None
+        if ip and address is None:
+            self._wrong("endpoint ip", ip, "is no IP address")
+        return dns or address
+
+    def _target_member(self, target: object, name: str) -> str:
+        value = target.get(name) if isinstance(target, dict) else None
+        if value is None or isinstance(value, str):
+            return value or ""
+        self._wrong(f"endpoint {name}", value, "is no text")
+        return ""
+
+    def _port(self, value: object) -> int | None:
+        if isinstance(value, int) and not isinstance(value, bool) and value in PORTS:
+            return value
+        shown = "missing" if value is None else _shown(value)
+        self.problems.append(f"endpoint port is {shown}, not 1 to 65535")
+        return None
+
+
+def _shown(value: object) -> str:
+    """Return a value as a person may see it.
+
+    Only what is small is written out: a number may have more digits than Python prints, a list may
+    hold itself or, by YAML's aliases, a billion others.
+    """
+    if isinstance(value, str):
+        return printable(value, _SHOWN)
+    small = isinstance(value, float) or (isinstance(value, int) and value in INT64)
+    return str(value) if small else type(value).__name__

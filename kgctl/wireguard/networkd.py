@@ -1,0 +1,82 @@
+"""The configuration of an outside machine for systemd-networkd: a .netdev and a .network file.
+
+Keys and sections: systemd.netdev(5), "[WireGuard] Section Options", and systemd.network(5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.wireguard.conf import Configuration, Interface, PeerSection
+
+_MARK = 51820
+"""The firewall mark and routing table for when all traffic goes through the tunnel."""
+
+
+def networkd_files(configuration: Configuration, name: str) -> dict[str, str]:
+    """Return the two files, by name, for an interface called ``name``."""
+    interface = configuration.interface
+    assert interface is not None
+    everything = any(cidr.prefix == 0 for peer in configuration.peers for cidr in peer.allowed_ips)
+    netdev = [*_netdev(interface, name, everything)]
+    for peer in configuration.peers:
+        netdev += _peer(peer)
+    network = _network(interface, name, everything)
+    return {
+        f"{name}.netdev": "\n".join(netdev) + "\n",
+        f"{name}.network": "\n".join(network) + "\n",
+    }
+
+
+def _netdev(interface: Interface, name: str, everything: bool) -> Iterator[str]:
+    yield from ("[NetDev]", f"Name={name}", "Kind=wireguard")
+    if interface.mtu is not None:
+        yield f"MTUBytes={interface.mtu}"
+    yield from ("", "[WireGuard]")
+    yield from (f"# {printable(comment, 400)}" for comment in interface.comments)
+    if interface.private_key is not None:
+        yield f"PrivateKey={interface.private_key.reveal()}"
+    if interface.listen_port is not None:
+        yield f"ListenPort={interface.listen_port}"
+    if everything:
+        yield f"FirewallMark={_MARK}"
+    yield f"RouteTable={_table(interface, everything)}"
+
+
+def _table(interface: Interface, everything: bool) -> str:
+    if interface.table in (None, "auto"):
+        return str(_MARK) if everything else "main"
+    return str(interface.table)
+
+
+def _peer(peer: PeerSection) -> Iterator[str]:
+    yield from ("", "[WireGuardPeer]")
+    yield from (f"# {printable(comment, 400)}" for comment in peer.comments)
+    yield f"PublicKey={peer.public_key}"
+    if peer.preshared_key is not None:
+        yield f"PresharedKey={peer.preshared_key.reveal()}"
+    if peer.allowed_ips:
+        yield f"AllowedIPs={','.join(map(str, peer.allowed_ips))}"
+    if peer.endpoint is not None:
+        yield f"Endpoint={peer.endpoint}"
+    if peer.persistent_keepalive:
+        yield f"PersistentKeepalive={peer.persistent_keepalive}"
+
+
+def _network(interface: Interface, name: str, everything: bool) -> Iterator[str]:
+    yield from ("[Match]", f"Name={name}", "", "[Network]")
+    yield from (f"Address={address}" for address in interface.addresses)
+    domains = [entry for entry in interface.dns if isinstance(entry, str)]
+    yield from (f"DNS={entry}" for entry in interface.dns if not isinstance(entry, str))
+    if domains:
+        yield f"Domains={' '.join(domains)}"
+    if everything and interface.table in (None, "auto"):
+        yield from ("", "[RoutingPolicyRule]", "Family=both", "Table=main")
+        yield from ("SuppressPrefixLength=0", "Priority=9")
+        yield from ("", "[RoutingPolicyRule]", "Family=both", f"FirewallMark={_MARK}")
+        yield from ("InvertRule=true", f"Table={_MARK}", "Priority=10")

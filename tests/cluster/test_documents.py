@@ -1,0 +1,79 @@
+"""Bytes into documents: hostile ones end in one line, and soon."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgctl.cluster.documents import read_documents
+from kgctl.cluster.errors import ManifestError
+
+_MERGES = ["l0: &l0 {" + ", ".join(f"k{number}: 1" for number in range(10)) + "}"]
+_MERGES += [
+    f"l{level}: &l{level} {{<<: [{', '.join([f'*l{level - 1}'] * 10)}]}}" for level in range(1, 12)
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "documents"),
+    [
+        (b"", []),
+        (b"# nothing\n", []),
+        (b"a: 1\n---\nb: 2\n", [{"a": 1}, {"b": 2}]),
+        (b'{"a": 1} {"b": 2}\n\n', [{"a": 1}, {"b": 2}]),
+        (b'\xef\xbb\xbf{"a": 1}', [{"a": 1}]),
+        (b'{"a": "\\ud83d\\ude00"} {}', [{"a": "\U0001f600"}, {}]),
+        ("a: ä".encode("utf-16"), [{"a": "ä"}]),
+        (b"a: &x {b: 1}\nc: {<<: *x, d: 2}", [{"a": {"b": 1}, "c": {"b": 1, "d": 2}}]),
+        (b"a: 0x10\nb: '0x10'\nc: 1:30", [{"a": 16, "b": "0x10", "c": 90}]),
+    ],
+)
+def test_documents(content: bytes, documents: list[object]) -> None:
+    assert read_documents("m", content) == documents
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"!!bool maybe", "cannot be decoded"),
+        (b'!!int ""', "cannot be decoded"),
+        (b"!!timestamp never", "cannot be decoded"),
+        (b"!!float x", "cannot be decoded"),
+        (b"a: 2020-13-45", "cannot be decoded: month must be in 1..12"),
+        (b"a: " + b"9" * 5000, "cannot be decoded"),
+        (b"? [a]\n: b", "line 1, column 3: found unhashable key"),
+        (b"<<: 3", "line 1, column 5: expected a mapping"),
+        (b"&a {<<: *a}", "cannot be decoded"),
+        (b'{"a": "\\ud800"}', "found invalid Unicode character escape code"),
+        (b'{"a": "\\ud800"} {}', "found invalid Unicode character escape code"),
+        (b"a: \x1b]0;owned\x07", "control characters are not allowed"),
+        ("\n".join(_MERGES).encode(), "merges more than 10000 entries"),
+        (b"{" * 100_000, "nested more than 200 levels deep"),
+        (b"- " * 100_000, "nested more than 200 levels deep"),
+        (b'{"a":' * 100_000, "nested more than 200 levels deep"),
+    ],
+)
+def test_what_is_no_document_is_refused_in_one_line(content: bytes, complaint: str) -> None:
+    before = time.process_time()
+    with pytest.raises(ManifestError) as raised:
+        read_documents("m.yaml", content)
+    message = str(raised.value)
+    assert complaint in message
+    assert message.startswith("m.yaml: ")
+    assert message.isprintable()
+    assert len(message) < 500
+    assert time.process_time() - before < 5
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="[]{}&*a<:?!|>'\"#%-,\n 0.~", max_size=60))
+def test_any_bytes_are_documents_or_an_error_of_ours(content: bytes | str) -> None:
+    raw = content if isinstance(content, bytes) else content.encode()
+    complaint = ""
+    try:
+        read_documents("m", raw)
+    except ManifestError as error:
+        complaint = str(error)
+    assert complaint.isprintable()

@@ -1,0 +1,53 @@
+"""A parser of its own that knows exactly the DOT that kgctl writes, line by line, and no other.
+
+It stands for Graphviz's own, as far as that goes: what it takes for one name, so does Graphviz.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_QUOTED = r'"(?:[^"\\]|\\.)*"'  # as in Graphviz, a backslash takes the next character with it
+_ID = rf"(?:[A-Za-z_][A-Za-z0-9_]*|-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)|{_QUOTED})"
+_EDGE = re.compile(rf"\t({_ID}) -> ({_ID}) \[dir=both(?: style=dashed)?\]")
+_NODE = re.compile(rf"\t\t({_ID}) \[label=({_ID})(?: rank=1)? shape=ellipse\]")
+_SUBGRAPH = re.compile(rf"\tsubgraph ({_ID}) \{{")
+_OTHERS = [
+    re.compile(r"digraph kilo \{"),
+    re.compile(r"\t?\}"),
+    re.compile(r'\tlabel="[0-9a-f.:]+/[0-9]+" labelloc=t outputorder=nodesfirst overlap=false'),
+    re.compile(rf'\t\tlabel={_ID} style="dashed,rounded"'),
+]
+_KEYWORDS = {"node", "edge", "graph", "digraph", "subgraph", "strict"}
+
+
+class Shape(NamedTuple):
+    """The names of a graph as they are written, and how many edges it has."""
+
+    nodes: list[str]
+    clusters: list[str]
+    edges: int
+
+
+def shape_of(text: str) -> Shape:
+    """Return the shape of a DOT text; raises AssertionError at a line that is not ours."""
+    shape = Shape([], [], 0)
+    assert text.endswith("}\n")
+    for line in text.removesuffix("\n").split("\n"):
+        assert line.lstrip("\t").isprintable(), repr(line)
+        if edge := _EDGE.fullmatch(line):
+            _assert_names(*edge.groups())
+            shape = shape._replace(edges=shape.edges + 1)
+        elif node := _NODE.fullmatch(line):
+            _assert_names(*node.groups())
+            shape.nodes.append(node[1])
+        elif cluster := _SUBGRAPH.fullmatch(line):
+            shape.clusters.append(cluster[1])
+        else:
+            assert any(pattern.fullmatch(line) for pattern in _OTHERS), repr(line)
+    return shape
+
+
+def _assert_names(*names: str) -> None:
+    assert not _KEYWORDS.intersection(name.lower() for name in names), names
