@@ -65,6 +65,12 @@ network: apiserver tools ## tests with real packets, in network namespaces
 bench: apiserver ## measure, and write docs/performance.md: 12 minutes; ARGS=--quick is shorter
 	$(BIN)/python -m bench.run $(ARGS)
 
+.PHONY: soak
+soak: apiserver tools ## kgctl connect for long: a minute of 200 events a second, 10,000 rounds (10 minutes)
+	KGCTL_STORM_SECONDS=60 KGCTL_SOAK_ROUNDS=10000 $(BIN)/python -m pytest tests/network/test_connect_load.py \
+		-o junit_family=xunit1 --junitxml=soak.xml $(ARGS)
+	@grep -o '<property [^>]*>' soak.xml
+
 .PHONY: format
 format: .venv/.dev ## format the code, and mend what ruff can mend
 	$(BIN)/ruff format

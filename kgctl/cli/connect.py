@@ -149,7 +149,9 @@ def connect(
     It takes the capability CAP_NET_ADMIN and nothing else.
     """
     from kgctl.connect.interface import Options
+    from kgctl.host.privileges import require_linux
 
+    require_linux()
     options = Options(
         name=_peer_name(name),
         interface=_interface(interface),

@@ -58,7 +58,9 @@ def status(
 ) -> None:
     """Show how this host's tunnels do, and why a peer has had no handshake for three minutes."""
     from kgctl.host.links import Links
+    from kgctl.host.privileges import require_linux
 
+    require_linux()
     links = Links()
     try:
         chosen = _links(links, interfaces or [])

@@ -210,7 +210,7 @@ def _nodes(api: Api, lasts: int) -> Kind[NodeObject]:
 
 def _peers(api: Api, lasts: int) -> Kind[Mapping[str, Any]]:
     from kgctl.cluster.lists import peers_to_watch
-    from kgctl.cluster.objects import peer_name
+    from kgctl.cluster.peerobjects import peer_name
     from kgctl.cluster.watch import watch_peers
 
     return Kind(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kgctl.cluster.errors import NotFoundError
-from kgctl.cluster.objects import peer_of
+from kgctl.cluster.peerobjects import peer_of
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.text import printable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.objects import node_of, peer_name, peer_of
+from kgctl.cluster.objects import node_of
+from kgctl.cluster.peerobjects import peer_name, peer_of
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.state import State
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DeviceChange, DeviceState
 
 
-class RouteChange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RouteChange:
     """What to do to the routes of a link. ``replace`` have another gateway than before."""
 
     add: Sequence[Route] = ()

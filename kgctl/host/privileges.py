@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from kgctl.host.errors import PrivilegeError
+from kgctl.host.errors import HostError, PrivilegeError
 
 CAP_NET_ADMIN = 12
 """The one capability that setting up a tunnel takes: links, addresses, routes, WireGuard."""
@@ -19,6 +20,19 @@ def has_net_admin(status: Path = _STATUS) -> bool:
         if name == "CapEff":
             return bool(int(value, 16) >> CAP_NET_ADMIN & 1)
     return False
+
+
+def require_linux(platform: str = sys.platform) -> None:
+    """Make sure that this is a machine that ``kgctl.host`` knows how to set up.
+
+    Raises:
+        HostError: it is another system.
+    """
+    if platform != "linux":
+        raise HostError(
+            "connect and status are for Linux; elsewhere join with a file: "
+            "kgctl showconf peer NAME -o wg-quick"
+        )
 
 
 def require_net_admin(status: Path = _STATUS) -> None:

@@ -5,7 +5,6 @@ After ``kill -9`` this is how the next start knows what is left over. No secret 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from contextlib import suppress
@@ -84,6 +83,8 @@ class RecordFile:
             BusyError: another kgctl has it.
             HostError: the lock file cannot be written.
         """
+        import fcntl  # of Unix alone
+
         path = self._path.with_suffix(".lock")
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)

@@ -13,7 +13,7 @@ from kgctl.host import resolver
 from kgctl.host.errors import BusyError, HostError, PrivilegeError
 from kgctl.host.interface import RouteChange
 from kgctl.host.names import Names
-from kgctl.host.privileges import has_net_admin, require_net_admin
+from kgctl.host.privileges import has_net_admin, require_linux, require_net_admin
 from kgctl.host.record import KnownPeer, Record, RecordFile, recorded_interfaces
 from kgctl.host.routes import route_change
 from kgctl.mesh.cidr import parse_address
@@ -83,6 +83,12 @@ def test_one_holds_the_lock(tmp_path: Path) -> None:
     second.lock()
     second.unlock()
     other.unlock()
+
+
+def test_another_system_is_told_what_to_do() -> None:
+    require_linux("linux")
+    with pytest.raises(HostError, match="showconf peer NAME -o wg-quick"):
+        require_linux("darwin")
 
 
 def test_privileges_are_read_from_the_kernel(tmp_path: Path) -> None:
