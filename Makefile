@@ -10,6 +10,7 @@ ARGS ?=
 # only errors: a machine's own configuration of pip may warn of every package
 PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
 TEST_TOOLS := dot ip iperf3 iptables jq nft ping resolvconf sysctl wg wg-quick wireguard-go
 
@@ -38,8 +39,9 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver ## everything that CI checks: lint and all tests
+test: lint tools apiserver .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
+	$(FUZZ)
 
 .PHONY: lint
 lint: .venv/.dev ## format, style, docstrings, types, import rules
@@ -61,8 +63,12 @@ api: apiserver ## tests against a real kube-apiserver
 network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZZ_SECONDS=3600 is longer
+	$(FUZZ)
+
 .PHONY: bench
-bench: apiserver ## measure, and write docs/performance.md: 12 minutes; ARGS=--quick is shorter
+bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: soak
@@ -83,7 +89,7 @@ pictures: .venv/.kgctl ## draw the pictures of the documentation anew
 
 .PHONY: clean
 clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)
-	rm -rf .venv demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find kgctl tests -name __pycache__ -type d -prune -exec rm -r {} +
 
 # --- what the above stand on ---
@@ -112,4 +118,9 @@ apiserver: tools
 .venv/.dev: pyproject.toml .venv/.kgctl
 	@echo 'Installing the tools to work on it into .venv'
 	@$(PIP) --group dev
+	@touch $@
+
+# installs nothing where there is no atheris: `make fuzz` says so
+.venv/.fuzz: pyproject.toml .venv/.dev
+	@$(PIP) --group fuzz
 	@touch $@

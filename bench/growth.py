@@ -56,11 +56,11 @@ def measure_growth(*, quick: bool) -> dict[str, list[Point]]:
 
 
 def slope(points: list[Point]) -> float:
-    """Return by which power of nodes plus lines the time grows, over the last decade."""
+    """Return by which power of nodes plus lines the time grows, to the last from a tenth of it."""
     from math import log
 
     last = points[-1]
-    first = next(point for point in points if _size(point) * 10 >= _size(last))
+    first = [point for point in points if _size(point) * 10 <= _size(last)][-1]
     return log(last.seconds / first.seconds) / log(_size(last) / _size(first))
 
 

@@ -8,11 +8,19 @@ import shutil
 import subprocess
 
 
-def describe() -> str:
-    """Return its size and what is installed on it, as a Markdown list."""
+def busy() -> str:
+    """Return how busy the machine is with other work, to be asked before measuring."""
+    if not hasattr(os, "getloadavg"):
+        return "unknown"
+    return f"a load of {os.getloadavg()[0]:.1f}"
+
+
+def describe(before: str) -> str:
+    """Return its size, how busy it was before, and what is installed on it, as a Markdown list."""
     return "\n".join(
         [
             f"* {_processors()}, {_memory()} of memory, {platform.system()} {platform.machine()}",
+            f"* busy with other work before the first run: {before}",
             f"* {platform.python_implementation()} {platform.python_version()}",
             f"* kube-apiserver and etcd on the same machine, on loopback; {_version('curl', '-V')}",
             "* kubectl: "

@@ -33,6 +33,7 @@ class Results:
 
     growth: dict[str, list[Point]]
     quick: bool
+    busy: str
     starting: dict[str, Figures] = field(default_factory=dict)
     live: list[LiveFigures] = field(default_factory=list)
     edges: dict[int, dict[str, Figures]] = field(default_factory=dict)
@@ -42,15 +43,18 @@ class Results:
     took: float = 0.0
 
 
-def write_report(results: Results, path: Path) -> str:
-    """Write the page, and the plots beside it in ``images``; return the page."""
-    text = "\n".join(part for part in _sections(results) if part)
+def report(results: Results) -> str:
+    """Return the page, as Markdown."""
+    return "\n".join(part for part in _sections(results) if part)
+
+
+def write_page(results: Results, text: str, path: Path) -> None:
+    """Write the page, and the plots beside it in ``images``."""
     images = path.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     for name, plot in zip(PLOTS, _plots(results.growth), strict=True):
         (images / name).write_text(plot)
-    return text
 
 
 def _sections(results: Results) -> list[str]:
@@ -58,7 +62,7 @@ def _sections(results: Results) -> list[str]:
     return [
         _HEAD.format(
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
-            machine=describe(),
+            machine=describe(results.busy),
             minutes=results.took / 60,
             short=" (the short form: `make bench ARGS=--quick`)" if results.quick else "",
             protobuf=protobuf,
@@ -172,5 +176,6 @@ lines are no steeper than the dotted one.
 
 ![time by nodes and output](images/performance-output.svg)
 
-The power is that of nodes plus lines of output, over the last decade: 1 is in proportion.
+The power is that of nodes plus lines of output, up to the largest from a tenth of its size: 1 is in
+proportion.
 """

@@ -1,4 +1,4 @@
-"""Measure kgctl, and write docs/performance.md.
+"""Measure kgctl, and write docs/performance.md; the short form only prints it.
 
 python -m bench.run [--quick] [--output FILE]
 """
@@ -18,7 +18,8 @@ from bench.files import measure_files
 from bench.growth import measure_growth
 from bench.link import measurable, measure_link
 from bench.live import measure_live
-from bench.report import Results, write_report
+from bench.machine import busy
+from bench.report import Results, report, write_page
 from bench.starting import measure_starting
 
 ROOT = Path(__file__).parents[1]
@@ -30,18 +31,23 @@ SLOW_LINK_NODES = 1000
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer runs, at most 1,000 nodes")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--output", type=Path, help="the page; docs/performance.md unless quick")
     options = parser.parse_args()
-    start = time.monotonic()
+    start, before = time.monotonic(), busy()
     say("growth of the work beyond reading")
-    results = Results(growth=measure_growth(quick=options.quick), quick=options.quick)
+    growth = measure_growth(quick=options.quick)
+    results = Results(growth=growth, quick=options.quick, busy=before)
     with tempfile.TemporaryDirectory() as folder, started_cluster() as cluster:
         for size in QUICK_SIZES if options.quick else SIZES:
             say(f"{size:,} nodes")
             cluster.grow(size)
             at_size(cluster, size, Path(folder), results)
     results.took = time.monotonic() - start
-    print(write_report(results, options.output))
+    text = report(results)
+    print(text)
+    page = options.output or (None if options.quick else ROOT / "docs" / "performance.md")
+    if page is not None:
+        write_page(results, text, page)
 
 
 def at_size(cluster: Cluster, size: int, folder: Path, results: Results) -> None:

@@ -17,12 +17,15 @@ from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from kgctl.mesh.cidr import Address
+    from kgctl.mesh.endpoint import Endpoint
 
 _MAX_KEEPALIVE = 65535
 _SECRETS = frozenset(("privatekey", "presharedkey"))
+_SPACE = " \t\r\v\f"
+"""White space within a line to wg; what else Unicode has is none."""
 
 
 class ConfigurationError(KgctlError):
@@ -43,8 +46,12 @@ class _Field(NamedTuple):
     repeatable: bool = False
 
 
-def parse_configuration(text: str, label: str = "the configuration") -> Configuration:
+def parse_configuration(
+    text: str, label: str = "the configuration", *, passing_over: Container[str] = ()
+) -> Configuration:
     """Return what a configuration file says; errors call it ``label``.
+
+    Keys in ``passing_over``, in lower case, may stand there and mean nothing, whatever their value.
 
     Raises:
         ConfigurationError: a line is no section, comment or known key, or its value is wrong.
@@ -52,12 +59,13 @@ def parse_configuration(text: str, label: str = "the configuration") -> Configur
     interface: Interface | None = None
     peers: list[PeerSection] = []
     for section, number, lines in _sections(text, label):
+        wanted = [line for line in lines if line.key.lower() not in passing_over]
         if section == "peer":
-            peers.append(_peer(number, lines, label))
+            peers.append(_peer(number, wanted, label))
         elif interface is not None:
             raise ConfigurationError(f"{label}, line {number}: a second [Interface] section")
         else:
-            interface = Interface(**_fields(lines, _INTERFACE, label))
+            interface = Interface(**_fields(wanted, _INTERFACE, label))
     return Configuration(interface=interface, peers=tuple(peers))
 
 
@@ -65,7 +73,7 @@ def _sections(text: str, label: str) -> Iterator[tuple[str, int, list[_Line]]]:
     """Yield each section with its lines; only a line feed ends a line, as it does for wg."""
     section, start, lines = "", 0, list[_Line]()
     for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.partition("#")[0].strip()
+        line = raw.partition("#")[0].strip(_SPACE)
         if not line:
             continue
         if line.lower() in ("[interface]", "[peer]"):
@@ -73,8 +81,9 @@ def _sections(text: str, label: str) -> Iterator[tuple[str, int, list[_Line]]]:
                 yield section, start, lines
             section, start, lines = line[1:-1].lower(), number, []
             continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not section or not equals:
+        key, equals, value = (part.strip(_SPACE) for part in line.partition("="))
+        # a key that has more than letters may be a secret that ends in "=": it is not shown
+        if not section or not equals or not (key.isascii() and key.isalpha()):
             raise ConfigurationError(
                 f"{label}, line {number}: neither a section, as [Peer] is, nor KEY = VALUE in one"
             )
@@ -100,7 +109,9 @@ def _fields(lines: list[_Line], known: dict[str, _Field], label: str) -> dict[st
                 f'{where}: "{printable(line.key, 40)}" is no key that is known'
             )
         values = line.value.split(",") if field.repeatable else [line.value]
-        parsed = tuple(_value(field, text.strip(), line.key, where) for text in values)
+        if values == [""] and field.repeatable:
+            values = []  # wg takes it for none
+        parsed = tuple(_value(field, text.strip(_SPACE), line.key, where) for text in values)
         fields[field.name] = fields.get(field.name, ()) + parsed if field.repeatable else parsed[0]
     return fields
 
@@ -124,6 +135,11 @@ def _number(text: str, most: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None
     return int(text) if int(text) <= most else None
+
+
+def _endpoint(text: str) -> Endpoint | None:
+    """Parse an endpoint; Kilo wants in lower case what DNS takes in any."""
+    return parse_endpoint(text.lower())
 
 
 def _keepalive(text: str) -> int | None:
@@ -152,6 +168,6 @@ _PEER = {
     "publickey": _Field("public_key", PublicKey.parse),
     "presharedkey": _Field("preshared_key", PresharedKey.parse),
     "allowedips": _Field("allowed_ips", _network, repeatable=True),
-    "endpoint": _Field("endpoint", parse_endpoint),
+    "endpoint": _Field("endpoint", _endpoint),
     "persistentkeepalive": _Field("persistent_keepalive", _keepalive),
 }

@@ -187,16 +187,29 @@ def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
     machine. A default route is no danger: wg-quick exempts the tunnel's own packets from it.
     """
     routes = {network: section for section in sections for network in section.networks}
+    claimed = set(routes)
     for section in sections:
         address = section.base.endpoint.address if section.base.endpoint else None
         if address is not None:
             _keep_out(routes, address, section.comments[0])
-    own = {cidr.masked() for cidr in peer.allowed_ips}
     for section in sections:
         section.networks = []
     for network, section in routes.items():
-        if network not in own:  # a part may be what is behind the machine itself
+        if network in claimed or not _is_of(peer, network):
             section.networks.append(network)
+
+
+def _is_of(peer: Peer, network: Cidr) -> bool:
+    """Tell whether the peer has ``network`` itself, or it is part of what is behind the peer."""
+    return any(
+        network == own.masked()
+        or (
+            not is_own_address(own)
+            and own.prefix <= network.prefix
+            and own.contains(network.address)
+        )
+        for own in peer.allowed_ips
+    )
 
 
 def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:

@@ -278,7 +278,7 @@ def test_a_server_that_is_too_slow(
     error = failure(source(way, elsewhere(api_server, proxy.url), timeout=0.5))
     assert isinstance(error, RequestTimeoutError)
     assert "did not answer in time: is it up and reachable?" in str(error)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20  # not for ever, on however busy a machine
 
 
 def test_a_server_that_takes_no_connection_in_time(api_server: ApiServer, way: Way) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +58,32 @@ def _completed(*words: str) -> list[str]:
         (["kgctl", "showconf", "node", "--example", "home-n"], ["home-nas"]),
         (["kgctl", "--example", "get", "peers", "ph"], ["phone"]),
         (["kgctl", "showconf", "peer", "l"], []),  # no cluster to be reached: quietly nothing
+        (["kgctl", "-f", "/nonexistent.yaml", "showconf", "peer", "l"], []),
+        (["kgctl", "showconf", "peer", "laptop", "--servi"], ["--service-cidr"]),
+        (["kgctl", "completion", "f"], ["fish"]),
+        (["kgctl", "get", "se"], ["segments", "segment"]),
     ],
 )
 def test_bash_completes(words: list[str], completions: list[str]) -> None:
     assert _completed(*words) == completions
+
+
+@pytest.mark.needs("bash")
+def test_names_complete_from_files_and_none_that_a_shell_acts_on(tmp_path: Path) -> None:
+    names = ["web-1", "web-2", "web-$(touch owned)", "web-;ls", "web-*", "web-\x1b[2J", "other"]
+    manifest = tmp_path / "nodes.json"
+    nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}} for name in names]
+    manifest.write_text("\n".join(map(json.dumps, nodes)))
+    words = ["kgctl", "showconf", "node", "-f", str(manifest), "web-"]
+    assert _completed(*words) == ["web-1", "web-2"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "pwsh"])
+def test_the_shell_takes_its_script(shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None and shell != "bash":
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script.ps1"
+    script.write_text(kgctl("completion", "powershell" if shell == "pwsh" else shell).stdout)
+    command = ["-NoProfile", "-File", str(script)] if shell == "pwsh" else ["-n", str(script)]
+    run = subprocess.run([shell, *command], capture_output=True, text=True, check=True)
+    assert run.stderr == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from tests.network import plan, probe, tunnel
 from tests.network.connection import Connection, kgctl
 from tests.network.objects import peer_object
-from tests.network.site import Site, stranger, within
+from tests.network.site import ADDRESS, Site, stranger, within
 from tests.network.stream import Datagrams, Pinging
 from tests.network.uplink import Uplink
 
@@ -331,4 +332,18 @@ def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
     assert "CAP_NET_ADMIN" in refused.errors
     assert len(refused.errors.splitlines()) == 1
     assert site.traces() == before
+    assert site.peers() == []
+
+
+def test_on_a_terminal_there_is_a_live_view(site: Site) -> None:
+    site.publish(*AMS)
+    command = f"{sys.executable} -m kgctl --kubeconfig {site.kubeconfig} connect laptop -a {ADDRESS}"
+    records = f"RUNTIME_DIRECTORY={site.laptop.directory}"
+    terminal = ("env", records, "TERM=xterm", "script", "-qec", f"timeout -s INT 5 {command}")
+    done = site.laptop.run(*terminal, "/dev/null", check=False)
+    assert "created peer, peer: laptop" in done.stdout
+    assert "kilo0: " in done.stdout
+    assert "of 1 peers connected" in done.stdout
+    assert "last event: " in done.stdout
+    assert "deleted peer" in done.stdout
     assert site.peers() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.state import network_of
@@ -60,15 +61,66 @@ def test_it_is_as_lenient_as_wg() -> None:
         (f"[Peer]\nPublicKey = {KEY}\nEndpoint = here", 'line 3: "here" is no Endpoint'),
         ("[Interface]\nMTU = 1e3", 'line 2: "1e3" is no MTU'),
         ("hello", "line 1: neither a section"),
+        ("[Interface]\nPublic\u212aey = x", "line 2: neither a section"),
+        ("[Interface]\nlisten\x1b[2J = 5", "line 2: neither a section"),
+        ("[Interface]\u2028PostUp = x", "line 1: neither a section"),
+        ("[Interface]\nListenPort = 65536", 'line 2: "65536" is no ListenPort'),
+        ("[Interface]\nListenPort = +5", 'line 2: "+5" is no ListenPort'),
+        ("[Interface]\nDNS = 1.1.1.1, a_b", 'line 2: "a_b" is no DNS'),
+        ("[Interface]\nTable = main", 'line 2: "main" is no Table'),
+        ("[Interface]\nAddress = 10.0.0.1/33", 'line 2: "10.0.0.1/33" is no Address'),
+        ("[Interface]\nAddress = 10.0.0.1/32,", 'line 2: "" is no Address'),
+        (f"[Peer]\nPublicKey = {KEY}\nAllowedIPs = 10.0.0.0/8, \0", 'line 3: "\\x00" is no'),
+        (f"[Peer]\nPublicKey = {KEY}\nPersistentKeepalive = 65536", "is no PersistentKeepalive"),
+        ("[Peer]\nPublicKey = \x1b]0;owned\x07", 'line 2: "\\x1b]0;owned\\x07" is no PublicKey'),
+        ("[Interface]\nMTU = " + "9" * 100_000, "is no MTU"),
     ],
 )
 def test_it_names_the_line_that_is_wrong(text: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_configuration(text, "wg0.conf")
-    assert f"wg0.conf, {complaint}" in str(raised.value)
+    message = str(raised.value)
+    assert message.startswith("wg0.conf, line ")
+    assert complaint in message
+    assert message.isprintable()
+    assert len(message) < 200
 
 
-def test_it_never_shows_a_secret() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"PrivateKey = {SECRET[:-2]}",
+        f"PRIVATEKEY = {SECRET},",
+        f"PrivateKey: {SECRET}",
+        f"PrivateKey {SECRET}",
+        f"{SECRET}",
+        f"PresharedKey = {SECRET}x",
+    ],
+)
+def test_it_never_shows_a_secret(line: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        parse_configuration(f"[Interface]\nPrivateKey = {SECRET[:-2]}")
-    assert SECRET[:20] not in str(raised.value)
+        parse_configuration(f"[Interface]\n{line}")
+    assert SECRET[:8] not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "endpoint"),
+    [
+        ("endpoint=VPN.Example.com:51820", "vpn.example.com:51820"),
+        ("Endpoint = [2001:DB8::1]:5", "[2001:db8::1]:5"),
+    ],
+)
+def test_an_endpoint_is_written_in_lower_case(line: str, endpoint: str) -> None:
+    (peer,) = parse_configuration(f"[Peer]\nPublicKey={KEY}\nAllowedIPs=\n{line}").peers
+    assert str(peer.endpoint) == endpoint
+    assert peer.allowed_ips == ()
+
+
+@given(st.text(alphabet=st.characters(), max_size=200).map("[Peer]\n{}".format) | st.text())
+def test_any_text_is_a_configuration_or_an_error_in_one_line(text: str) -> None:
+    complaint = ""
+    try:
+        parse_configuration(text)
+    except ConfigurationError as error:
+        complaint = str(error)
+    assert complaint.isprintable()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
+from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.state import network_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.parse import parse_configuration
@@ -163,6 +164,22 @@ def test_an_endpoint_within_a_network_is_cut_out_of_it(two_places: Topology) -> 
     assert _way(configuration, _address("192.168.7.9")) is None
     assert _way(configuration, _address("192.168.7.8")) == KEYS[1]
     assert _way(configuration, _address("192.168.255.255")) == KEYS[1]
+
+
+def test_what_is_behind_the_peer_stays_there_when_an_endpoint_is_cut_out(
+    two_places: Topology,
+) -> None:
+    behind = (_cidr("10.5.0.1/32"), _cidr("10.43.7.0/24"))
+    segments = [
+        segment._replace(endpoint=parse_endpoint("10.43.7.9:51820"))
+        for segment in two_places.segments[:1]
+    ]
+    topology = two_places._replace(segments=(*segments, *two_places.segments[1:]))
+    peer = topology.peers[0]._replace(allowed_ips=behind)
+    services = QuickSettings(service_cidrs=(_cidr("10.43.0.0/16"),), via="b")
+    configuration = quick_configuration(topology._replace(peers=(peer,)), peer, services)
+    assert _way(configuration, _address("10.43.7.8")) is None  # the LAN's route is the one
+    assert _way(configuration, _address("10.43.8.8")) == KEYS[1]
 
 
 def test_services_and_all_traffic_go_where_they_are_sent(two_places: Topology) -> None:

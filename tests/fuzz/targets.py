@@ -1,0 +1,105 @@
+"""What is fuzzed: each target takes any bytes, and raises where kgctl does what it must not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+from kgctl.cluster.documents import read_documents
+from kgctl.cluster.errors import ManifestError
+from kgctl.cluster.manifests import Manifests
+from kgctl.cluster.objects import state_of
+from kgctl.wireguard.parse import ConfigurationError, parse_configuration
+from tests.fuzz.language import bytes_of, cluster_of
+from tests.harmless import assert_all_harmless, assert_shown
+from tests.recorded import CLUSTERS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_MOST = 30
+"""Objects of which all outputs are made; of more, only the state."""
+
+
+def objects(data: bytes, scratch: Path) -> None:
+    """Take bytes for a cluster, in the fuzzer's language; make every output of it."""
+    granularity = "full" if data[:1] == b"f" else "location"
+    assert_all_harmless(state_of(cluster_of(data)), granularity)
+
+
+def manifests(data: bytes, scratch: Path) -> None:
+    """Take bytes for a manifest file; make every output of what is in it."""
+    path = scratch / "manifest"
+    path.write_bytes(data)
+    try:
+        found = Manifests([str(path)]).read()
+    except ManifestError as error:
+        _assert_one_line(str(error))
+        return
+    state = state_of(found)
+    if len(found.nodes) + len(found.peers) <= _MOST:
+        assert_all_harmless(state)
+
+
+def configurations(data: bytes, scratch: Path) -> None:
+    """Take bytes for a WireGuard configuration; what is read is written, and reads the same."""
+    try:
+        found = parse_configuration(data.decode("utf-8", "surrogateescape"))
+    except ConfigurationError as error:
+        _assert_one_line(str(error))
+        return
+    text = str(found)
+    assert text.isprintable() or all(line.isprintable() for line in text.split("\n"))
+    assert parse_configuration(text) == found
+
+
+def _assert_one_line(message: str) -> None:
+    assert_shown(message)
+    assert "\n" not in message
+    assert len(message) < 2000
+
+
+TARGETS: dict[str, Callable[[bytes, Path], None]] = {
+    "objects": objects,
+    "manifests": manifests,
+    "configurations": configurations,
+}
+
+DICTIONARY = [
+    "\n", "\r\n", "\x00", "\x1b[2J", "\u202e", "\u2028", "\\", '"', "<b>", "PostUp = ", "[Peer]",
+    "[Interface]", "kilo.squat.ai/", "apiVersion: v1", "kind: Node", "kind: List", "kind: Peer",
+    "kilo.squat.ai/v1alpha1", "items:", "metadata:", "annotations:", "podCIDR", "allowedIPs",
+    "&a ", "*a", "<<: ", "!!bool ", "!!int ", "---\n", "? ", "0x", "10.0.0.1/32", "::ffff:1.2.3.4",
+    "fe80::1%eth0", ":51820", "AllowedIPs = ", "Endpoint = ", "PersistentKeepalive = ", "off",
+    "PublicKey = ", "PresharedKey = ", "PrivateKey = ", "ListenPort = ", "Address = ", "DNS = ",
+    "\\ud800", '{"dnsOrIP":{"dns":"a"},"port":1}', "A" * 43 + "=",
+]  # fmt: skip
+"""Words that mean something to what is fuzzed: it need not find them by chance."""
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return inputs that mean something, to begin with: parts of the recorded clusters."""
+    found: list[bytes] = []
+    for recording in CLUSTERS[::3]:
+        cluster, cases = load(recording)
+        items = cluster["items"]
+        if target == "objects":
+            found.append(bytes_of(items[:2] + items[-2:]))
+        elif target == "manifests":
+            few = {**cluster, "items": items[:1] + items[-1:]}
+            found.append(json.dumps(few).encode())
+            found.append(_yaml(few))
+        else:
+            found += [case["stdout"].encode() for case in cases if "[Peer]" in case["stdout"]][:5]
+    return [seed for seed in found if len(seed) < 8000]
+
+
+def _yaml(cluster: object) -> bytes:
+    import yaml
+
+    text = yaml.safe_dump(cluster).encode()
+    with contextlib.suppress(ManifestError):
+        assert read_documents("seed", text) == [cluster]
+    return text
