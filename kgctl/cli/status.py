@@ -121,6 +121,7 @@ def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatu
             seconds=time.monotonic() - start,
         )
         found.append((link, state, statuses))
+        device.close()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.objects import state_of
@@ -13,7 +13,6 @@ from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host import resolver
-from kgctl.host.errors import HostError
 from kgctl.host.links import Links
 from kgctl.host.names import Names
 from kgctl.host.record import RecordFile
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from kgctl.connect.interface import Cluster, Options
     from kgctl.connect.network import Wanted
     from kgctl.host.interface import RouteChange
+    from kgctl.host.record import Record
     from kgctl.mesh.routes import Route
     from kgctl.mesh.state import State
 
@@ -67,12 +67,21 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
 
 
 def _identity(options: Options, cluster: Cluster) -> Identity:
-    try:
-        file = RecordFile(options.interface)
-        record, leftover = file.read(), Tunnel(options.interface, file).leftover()
-    except HostError:  # without privileges what another kgctl has left cannot be seen
-        record, leftover = None, None
+    record, leftover = _left(options.interface)
     return establish(options, cluster.peers(), record, leftover)
+
+
+def _left(interface: str) -> tuple[Record | None, DeviceState | None]:
+    """Return what another kgctl has left, as far as it can be seen without privileges."""
+    try:
+        file = RecordFile(interface)
+        tunnel = Tunnel(interface, file)
+        try:
+            return file.read(), tunnel.leftover()
+        finally:
+            tunnel.dispose()
+    except KgctlError:
+        return None, None
 
 
 def _joined(state: State, identity: Identity) -> State:
@@ -112,8 +121,11 @@ def _present(interface: str) -> tuple[bool, DeviceState, set[Route]]:
     device = DeviceState()
     with suppress(KgctlError):
         found = open_device(link)
-        device = found.read() if found is not None else device
-    return True, device, LinkRoutes(link).read()
+        if found is not None:
+            with closing(found):
+                device = found.read()
+    with closing(LinkRoutes(link)) as routes:
+        return True, device, routes.read()
 
 
 def _target(options: Options, identity: Identity, wanted: Wanted) -> DeviceState:

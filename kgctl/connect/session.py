@@ -106,7 +106,7 @@ class Session:
                 self._journal.warn("some endpoints are not resolved yet")
             self._apply(objects, time.time(), whole=True)
         self._report_unresolved()
-        self._tunnel.release()
+        self._tunnel.dispose()
 
     def stay(
         self,
@@ -126,6 +126,7 @@ class Session:
                 ended = self._follow(copy(self), tick, every)
                 self._journal.info("received signal, shutting down", signal=ended)
             self._leave()
+        self._tunnel.dispose()
 
     def _follow(self, copy: Copy, tick: Callable[[], None], every: float) -> str:
         """Act on what happens, until a signal; return its name."""

@@ -145,6 +145,11 @@ class Tunnel:
                 part.close()
         self._device = self._routes = None
 
+    def dispose(self) -> None:
+        """Close every socket; nothing can be done with it any more."""
+        self.release()
+        self._links.close()
+
     def close(self, failed: Callable[[str, KgctlError], None]) -> None:
         """Take back everything that was made, and nothing else; go on past what fails."""
         record, link = self._file.read(), self._links.find(self.name)

@@ -337,7 +337,9 @@ def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
 
 def test_on_a_terminal_there_is_a_live_view(site: Site) -> None:
     site.publish(*AMS)
-    command = f"{sys.executable} -m kgctl --kubeconfig {site.kubeconfig} connect laptop -a {ADDRESS}"
+    command = (
+        f"{sys.executable} -m kgctl --kubeconfig {site.kubeconfig} connect laptop -a {ADDRESS}"
+    )
     records = f"RUNTIME_DIRECTORY={site.laptop.directory}"
     terminal = ("env", records, "TERM=xterm", "script", "-qec", f"timeout -s INT 5 {command}")
     done = site.laptop.run(*terminal, "/dev/null", check=False)
