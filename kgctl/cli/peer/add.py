@@ -152,7 +152,14 @@ def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
     from kgctl.cluster.enrolment import Enrolment
     from kgctl.cluster.errors import AlreadyExistsError
 
-    enrolment = Enrolment(plan.name, plan.manifest, plan.addresses, store=store, read=target.state)
+    enrolment = Enrolment(
+        plan.name,
+        plan.manifest,
+        plan.addresses,
+        store=store,
+        read=target.state,
+        sleep=target.sleep,
+    )
     try:
         return enrolment.run(plan.checked(target.state()))
     except AlreadyExistsError:

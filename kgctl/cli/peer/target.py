@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 class Target(NamedTuple):
     """A source of state and, where it is a live cluster, its Peer objects.
 
-    ``options`` are those that name it, for the commands that are suggested.
+    ``options`` are those that name it, for the commands that are suggested; ``sleep`` waits that
+    many seconds.
     """
 
     source: Source
     open_store: Callable[[], PeerObjects] | None = None
     options: tuple[str, ...] = ()
+    sleep: Callable[[float], None] = time.sleep
 
     def state(self) -> State:
         """Read the cluster: its peers as they are stored at this moment."""
