@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := dot ip iperf3 iptables jq nft ping resolvconf sysctl wg wg-quick wireguard-go
+TEST_TOOLS := dot ip iperf3 iptables jq nft ping ps resolvconf script setpriv sysctl systemd-analyze wg wg-quick wireguard-go
 
 .PHONY: help
 help: ## list what can be made

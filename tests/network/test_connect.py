@@ -315,6 +315,7 @@ def test_status_says_how_it_goes_and_why_not(site: Site) -> None:
     assert "has no tunnel of Kilo's" in gone.stderr
 
 
+@pytest.mark.needs("setpriv")
 def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
     site.publish(*AMS)
     before = site.traces()
@@ -335,6 +336,7 @@ def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
     assert site.peers() == []
 
 
+@pytest.mark.needs("script")
 def test_on_a_terminal_there_is_a_live_view(site: Site) -> None:
     site.publish(*AMS)
     command = (
