@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
 _NAMES_KEPT = 1 << 14
+_ACTIVE = frozenset('"\\&')  # what is more than itself in a label
 
 
 def to_dot(topology: Topology) -> str:
@@ -59,7 +60,7 @@ def _edges(topology: Topology) -> Iterator[str]:
 
 def _segment(segment: Segment) -> graphviz.Digraph:
     cluster = graphviz.Digraph(f"cluster_location_{_text(segment.name)}")
-    cluster.attr(label=_text(segment.name), style="dashed,rounded")
+    cluster.attr(label=_text(_without_entities(segment.name)), style="dashed,rounded")
     for node in segment.nodes:
         rank = " rank=1" if node is segment.leader else ""
         label = _label(*_node_lines(segment, node))
@@ -96,10 +97,15 @@ def _name(text: str) -> str:
 def _label(*lines: str) -> str:
     """Return lines as a label of DOT."""
     whole = "".join(lines)
-    harmless = whole.isprintable() and '"' not in whole and "\\" not in whole
+    harmless = whole.isprintable() and not _ACTIVE.intersection(whole)
     if harmless and len(whole) <= _TEXT_LIMIT:
         return '"' + "\\n".join(lines) + '"'  # as graphviz quotes it, at once
-    return str(quote(_text(*lines)))
+    return str(quote(_text(*map(_without_entities, lines))))
+
+
+def _without_entities(text: str) -> str:
+    """Return the text of a label such that Graphviz draws ``&lt;`` or ``&#10;`` as it stands."""
+    return printable(text, _TEXT_LIMIT).replace("&", "&amp;")
 
 
 def _text(*lines: str) -> str:

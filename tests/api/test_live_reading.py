@@ -97,7 +97,7 @@ def test_names_are_those_of_the_objects(full_server: ApiServer, way: Way) -> Non
 
 
 def test_pages_are_of_one_moment_while_nodes_come_and_go(full_server: ApiServer) -> None:
-    """A node that is deleted between two pages is still in the list, and a new one is not."""
+    """Of a deletion and a creation between two pages the list shows neither, or both."""
 
     def change(request: Request) -> None:
         full_server.request("DELETE", f"{NODES}/node-01200")
@@ -113,7 +113,10 @@ def test_pages_are_of_one_moment_while_nodes_come_and_go(full_server: ApiServer)
         finally:
             full_server.request("DELETE", f"{NODES}/node-zzz")
             full_server.apply([list(fleet(FLEET))[1200]])
-    assert [node.name for node in nodes] == [f"node-{n:05d}" for n in range(FLEET)]
+    before = [f"node-{n:05d}" for n in range(FLEET)]
+    after = [*(name for name in before if name != "node-01200"), "node-zzz"]
+    # a list that had to begin anew, as one may on a busy server, is of the later moment
+    assert [node.name for node in nodes] in (before, after)
 
 
 @pytest.mark.parametrize("way", WAYS)
