@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from kgctl.cluster.errors import ClusterError, ForbiddenError, GoneError, OverloadedError
 from kgctl.cluster.interface import Objects
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -114,6 +115,9 @@ class Follower(Generic[T]):
                 self._sleep(self._pause(None))
         except ClusterError as error:
             self._fail(error)
+        except Exception as error:  # a thread that ended would never say a word again
+            fault = f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}"
+            self._fail(ClusterError(fault))
 
     def _read(self) -> None:
         listed = self._kind.list()

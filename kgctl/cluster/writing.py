@@ -76,6 +76,6 @@ def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
         return
     except ClusterError:
         raise UnfinishedError(
-            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed again: "
-            f"kgctl peer rm {printable(name)}"
+            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed "
+            f"again: kgctl peer rm {printable(name)}"
         ) from error

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from kgctl.host.routes import PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kgctl.host.interface import RouteChange
+    from kgctl.host.interface import Refused, RouteChange
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.routes import Route
+    from kgctl.mesh.routes import Exclusion, Route
     from kgctl.wireguard.device import DeviceChange, PeerChange
 
 
@@ -69,6 +69,14 @@ def _peer(change: PeerChange, peer: str) -> str:
     if change.add_allowed_ips:
         words.append(f"allowed-ips {','.join(map(str, change.add_allowed_ips))}")
     return "".join(f" {word}" for word in words)
+
+
+def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iterator[str]:
+    """Yield as comments which routes there will not be, and why."""
+    for one in excluded:
+        yield f"# not into the tunnel: {one}, to which the tunnel's own packets go, or kgctl's"
+    for refused in taken:
+        yield f"# no route to {refused.route.destination}: {refused.reason}"
 
 
 def route_commands(interface: str, change: RouteChange) -> Iterator[str]:

@@ -8,16 +8,18 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.objects import state_of
-from kgctl.connect.commands import device_commands, link_commands, route_commands
+from kgctl.connect.commands import device_commands, link_commands, route_commands, route_notes
 from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
-from kgctl.connect.synchroniser import Synchroniser
+from kgctl.connect.synchroniser import Synchroniser, dialled, plan_routes
 from kgctl.host import resolver
 from kgctl.host.links import Links
 from kgctl.host.names import Names
+from kgctl.host.netlink import open_netlink
 from kgctl.host.record import RecordFile
-from kgctl.host.routes import LinkRoutes, route_change
+from kgctl.host.routes import read_routes
 from kgctl.host.tunnel import Tunnel, open_device
+from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
 from kgctl.wireguard.device import DeviceState, device_change
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Cluster, Options
     from kgctl.connect.network import Wanted
-    from kgctl.host.interface import RouteChange
+    from kgctl.host.interface import RouteTable
     from kgctl.host.record import Record
-    from kgctl.mesh.routes import Route
+    from kgctl.mesh.cidr import Address
     from kgctl.mesh.state import State
 
 _NAMES_SECONDS = 5.0
@@ -52,16 +54,20 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
         extra=options.extra,
     )
     yield from _membership(identity)
-    exists, present, routes = _present(options.interface)
+    exists, present, table = _present(options.interface)
     yield from link_commands(
         options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
     )
-    target = _target(options, identity, wanted)
+    names = Names(lambda: None)
+    target = _target(options, identity, wanted, names)
     change = device_change(present, target, given={}, now=time.time())
     yield from device_commands(
         options.interface, change, private_key=options.private_key, peer=options.name
     )
-    yield from route_commands(options.interface, _route_change(routes, wanted))
+    outside = dialled(target) | dialled(present) | _cluster_addresses(cluster, names)
+    planned = plan_routes(table, wanted.routes, outside)
+    yield from route_notes(planned.passage.excluded, planned.taken)
+    yield from route_commands(options.interface, planned.change)
     for argv in resolver.commands(options.interface, options.dns, options.search_domains):
         yield shlex.join(argv)
 
@@ -109,32 +115,35 @@ def _membership(identity: Identity) -> Iterator[str]:
         yield "END"
 
 
-def _present(interface: str) -> tuple[bool, DeviceState, set[Route]]:
-    """Return whether the interface is there, its device and its routes, as far as they show."""
-    links = Links()
-    try:
+def _present(interface: str) -> tuple[bool, DeviceState, RouteTable]:
+    """Return whether the interface is there, its device, and routes, as far as they show."""
+    with closing(Links()) as links:
         link = links.find(interface)
-    finally:
-        links.close()
-    if link is None:
-        return False, DeviceState(), set()
+    with closing(open_netlink()) as netlink:
+        table = read_routes(netlink, link)
     device = DeviceState()
-    with suppress(KgctlError):
-        found = open_device(link)
-        if found is not None:
-            with closing(found):
-                device = found.read()
-    with closing(LinkRoutes(link)) as routes:
-        return True, device, routes.read()
+    if link is not None:
+        with suppress(KgctlError):
+            found = open_device(link)
+            if found is not None:
+                with closing(found):
+                    device = found.read()
+    return link is not None, device, table
 
 
-def _target(options: Options, identity: Identity, wanted: Wanted) -> DeviceState:
-    names = Names(lambda: None)
+def _target(options: Options, identity: Identity, wanted: Wanted, names: Names) -> DeviceState:
     synchroniser = Synchroniser(identity.private_key, options.listen_port, names)
     synchroniser.target(wanted)
     names.settle(_NAMES_SECONDS)
     return synchroniser.target(wanted)
 
 
-def _route_change(present: set[Route], wanted: Wanted) -> RouteChange:
-    return route_change(present, wanted.routes)
+def _cluster_addresses(cluster: Cluster, names: Names) -> frozenset[Address]:
+    """Return where requests go, see ``Session``."""
+    host = cluster.host()
+    address = parse_address(host)
+    if address is not None:
+        return frozenset((address,))
+    names.refresh(host)
+    names.settle(_NAMES_SECONDS)
+    return frozenset(names.addresses(host))

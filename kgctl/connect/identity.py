@@ -9,6 +9,7 @@ from kgctl.connect.membership import Application, Membership
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.key import PublicKey
 from kgctl.wireguard.keys import PrivateKey, read_private_key
+from kgctl.wireguard.quick import is_own_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,16 +113,12 @@ def _addresses(options: Options, found: Peer | None) -> tuple[Cidr, ...]:
     """Return the named address; else those of the Peer's allowed IPs that can be one."""
     if options.address is not None:
         return (options.address,)
-    own = () if found is None else tuple(filter(_is_address, found.allowed_ips))
+    own = () if found is None else tuple(filter(is_own_address, found.allowed_ips))
     if own:
         return own
     default = parse_cidr(DEFAULT_ADDRESS)
     assert default is not None
     return (default,)
-
-
-def _is_address(cidr: Cidr) -> bool:
-    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value
 
 
 def _stale(

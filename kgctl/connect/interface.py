@@ -47,6 +47,10 @@ class Cluster(Protocol):
         """Return the Peer objects, to be read and changed."""
         ...
 
+    def host(self) -> str:
+        """Return the name or the address that requests go to."""
+        ...
+
 
 class Copy(Protocol):
     """A copy of a cluster's state that is kept up to date; see ``kgctl.cluster.mirror``."""

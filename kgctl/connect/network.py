@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.cidr import single
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of
@@ -29,15 +28,14 @@ class NotAMemberError(MeshError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to set up. ``names`` says who a peer is, by key; ``looping`` are routes left out.
+    """What to set up. ``names`` says who a peer is, by key.
 
-    A route to the very address at which a peer is dialled would send the tunnel into itself.
+    ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
     """
 
     peers: tuple[PeerSection, ...]
     routes: tuple[Route, ...]
     names: Mapping[PublicKey, str]
-    looping: tuple[Route, ...] = ()
 
 
 def wanted_of(
@@ -56,16 +54,7 @@ def wanted_of(
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
     sections = _with_extra(topology, peer_configuration(topology, own).peers, state, now, extra)
-    routes = peer_routes(topology, name, extra)
-    dialled = {
-        single(one.endpoint.address) for one in sections if one.endpoint and one.endpoint.address
-    }
-    return Wanted(
-        peers=sections,
-        routes=tuple(route for route in routes if route.destination not in dialled),
-        names=_names(topology),
-        looping=tuple(route for route in routes if route.destination in dialled),
-    )
+    return Wanted(peers=sections, routes=peer_routes(topology, name, extra), names=_names(topology))
 
 
 def _with_extra(

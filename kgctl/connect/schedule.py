@@ -44,7 +44,8 @@ class Schedule:
         self._first_event = None
         self._failures = self._failures + 1 if failed else 0
         if failed:
-            retry = FIRST_RETRY * 2.0 ** min(self._failures - 1, 16)
-            self._next = now + min(self._period, retry)
+            retry = now + min(self._period, FIRST_RETRY * 2.0 ** min(self._failures - 1, 16))
+            # the rounds of events must not put off for ever the one that mends
+            self._next = retry if whole or self._next is None else min(self._next, retry)
         elif whole or self._next is None:
             self._next = now + self._period

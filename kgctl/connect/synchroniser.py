@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.host.routes import route_change
+from kgctl.host.interface import Refused
+from kgctl.host.routes import TAKEN, route_change
 from kgctl.mesh.endpoint import Endpoint
-from kgctl.wireguard.device import DeviceState, applied, device_change, wanted_peers
+from kgctl.mesh.routes import passage
+from kgctl.wireguard.device import (
+    DeviceChange,
+    DeviceState,
+    applied,
+    device_change,
+    wanted_peers,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kgctl.connect.network import Wanted
-    from kgctl.host.interface import Device, Refused, RouteChange, Routes
+    from kgctl.host.interface import Device, RouteChange, Routes, RouteTable
     from kgctl.host.names import Names
+    from kgctl.mesh.cidr import Address
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.routes import Route
+    from kgctl.mesh.routes import Exclusion, Passage, Route
     from kgctl.wireguard.conf import PeerSection
-    from kgctl.wireguard.device import DeviceChange
     from kgctl.wireguard.keys import PrivateKey
 
 OVERDUE = 135.0
@@ -28,21 +36,56 @@ is renewed after 120 s, and a handshake is tried for 5 s at a time (as wg's rere
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a round has changed, and what the kernel refused."""
+    """What a round has changed, which routes are newly refused, and what was taken out of them.
+
+    ``excluded`` is None where that is as it was the last time.
+    """
 
     device: DeviceChange
     routes: RouteChange
     refused: Sequence[Refused] = ()
+    excluded: tuple[Exclusion, ...] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything was changed."""
         return bool(self.device) or bool(self.routes)
 
 
+class PlannedRoutes(NamedTuple):
+    """What to do to routes; ``taken`` are those that the machine has itself."""
+
+    change: RouteChange
+    passage: Passage
+    taken: tuple[Refused, ...]
+
+
+def plan_routes(
+    table: RouteTable, wanted: Sequence[Route], outside: Collection[Address]
+) -> PlannedRoutes:
+    """Return what makes kgctl's routes of ``table`` into ``wanted``, as far as that may be.
+
+    No route leads to an address ``outside``, and none takes the place of one of the machine's.
+    """
+    found = passage(wanted, outside, table.others)
+    allowed = [route for route in found.routes if route.destination not in table.others]
+    taken = (route for route in found.routes if route.destination in table.others)
+    return PlannedRoutes(
+        route_change(table.own, allowed), found, tuple(Refused(route, TAKEN) for route in taken)
+    )
+
+
+def dialled(state: DeviceState | None) -> frozenset[Address]:
+    """Return the addresses to which a device sends."""
+    peers = () if state is None else state.peers.values()
+    endpoints = (peer.endpoint for peer in peers)
+    return frozenset(one.address for one in endpoints if one is not None and one.address)
+
+
 class Synchroniser:
     """Applies what is wanted to a device and its routes; counts what it writes.
 
-    ``given`` are the endpoints that an earlier kgctl had set on the device.
+    ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
+    addresses that are never to be routed into the tunnel, besides those of endpoints.
     """
 
     def __init__(
@@ -51,15 +94,19 @@ class Synchroniser:
         listen_port: int,
         names: Names,
         given: Mapping[PublicKey, Endpoint] | None = None,
+        *,
+        outside: Callable[[], Iterable[Address]] = tuple,
     ) -> None:
         self._private_key = private_key
         self._own_key = private_key.public_key()
         self._listen_port = listen_port
         self._names = names
+        self._outside = outside
         self.given: dict[PublicKey, Endpoint] = dict(given or {})
-        self._applied: tuple[DeviceState, tuple[Route, ...]] | None = None
+        self._applied: tuple[DeviceState, tuple[Route, ...], frozenset[Address]] | None = None
         self._refused: dict[Route, Refused] = {}
-        self._routes: set[Route] | None = None
+        self._excluded: tuple[Exclusion, ...] = ()
+        self._routes: RouteTable | None = None
         self.state: DeviceState | None = None
         self.device_writes = 0
         self.route_writes = 0
@@ -80,16 +127,18 @@ class Synchroniser:
         Raises:
             kgctl.KgctlError: the device refused.
         """
-        state = self.target(wanted)
-        if not whole and self._applied == (state, wanted.routes):
+        state, outside = self.target(wanted), frozenset(self._outside())
+        goal = (state, wanted.routes, outside)
+        if not whole and self._applied == goal:
             return None
         self._applied = None
-        change = self._set_device(device, state, now)
-        changed_routes, refused = self._set_routes(routes, wanted.routes, whole)
+        device_changed = self._set_device(device, state, now)
+        outside |= dialled(state) | dialled(self.state)
+        change = self._set_routes(routes, wanted.routes, outside, whole=whole)
         if whole:
             self._resolve_again(wanted.peers, now)
-        self._applied = (state, wanted.routes)
-        return Change(change, changed_routes, refused)
+        self._applied = goal
+        return replace(change, device=device_changed)
 
     def target(self, wanted: Wanted) -> DeviceState:
         """Return what the device is to be, with names resolved as far as they are."""
@@ -124,23 +173,31 @@ class Synchroniser:
         return change
 
     def _set_routes(
-        self, routes: Routes, wanted: Sequence[Route], whole: bool
-    ) -> tuple[RouteChange, list[Refused]]:
-        """Return what was changed, and what is refused now and was not the last time.
+        self,
+        routes: Routes,
+        wanted: Sequence[Route],
+        outside: Collection[Address],
+        *,
+        whole: bool,
+    ) -> Change:
+        """Return what was changed of routes, and what is news of those that are not as wanted.
 
         Between whole rounds the kernel is not asked what it has: 500 routes take 0.1 s to read.
         """
-        present = self._routes
-        if whole or present is None:
-            present = routes.read()
+        table = self._routes
+        if whole or table is None:
+            table = routes.read()
         self._routes = None
-        change = route_change(present, wanted)
-        refused = routes.apply(change) if change else []
-        self._routes = set(wanted) - {one.route for one in refused}
-        self.route_writes += len(change) - len(refused)
+        planned = plan_routes(table, wanted, outside)
+        refused = [*planned.taken, *(routes.apply(planned.change) if planned.change else ())]
+        present = set(planned.passage.routes) - {one.route for one in refused}
+        self._routes = table._replace(own=present)
+        self.route_writes += len(planned.change) - (len(refused) - len(planned.taken))
         news = [one for one in refused if self._refused.get(one.route) != one]
         self._refused = {one.route: one for one in refused}
-        return change, news
+        same = self._excluded == planned.passage.excluded
+        self._excluded = planned.passage.excluded
+        return Change(DeviceChange(), planned.change, news, None if same else self._excluded)
 
     def _resolve_again(self, sections: Sequence[PeerSection], now: float) -> None:
         """Have names looked up anew where a handshake is overdue: the host may have moved."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.routes import Route
     from kgctl.wireguard.device import DeviceChange, DeviceState
 
@@ -36,6 +37,13 @@ class Refused(NamedTuple):
     reason: str
 
 
+class RouteTable(NamedTuple):
+    """The routes of a machine: kgctl's of one link, and the networks that all others lead to."""
+
+    own: set[Route]
+    others: frozenset[Cidr]
+
+
 class Device(Protocol):
     """A WireGuard device."""
 
@@ -59,10 +67,10 @@ class Device(Protocol):
 
 
 class Routes(Protocol):
-    """The routes of one link that are kgctl's."""
+    """The routes of one link that are kgctl's, among those of the machine."""
 
-    def read(self) -> set[Route]:
-        """Return them.
+    def read(self) -> RouteTable:
+        """Return them all.
 
         Raises:
             kgctl.KgctlError: they cannot be read.

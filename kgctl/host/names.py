@@ -48,12 +48,16 @@ class Names:
 
     def address(self, name: str) -> Address | None:
         """Return the address of a name; None while it is being looked up, or has none."""
+        return next(iter(self.addresses(name)), None)
+
+    def addresses(self, name: str) -> list[Address]:
+        """Return every address of a name, the best first; none while it is being looked up."""
         with self._lock:
             found = self._known.get(name)
             new = found is None and name not in self._failed
         if new:
             self.refresh(name)
-        return found[0] if found else None
+        return found or []
 
     def problem(self, name: str) -> str:
         """Return why a name could not be resolved the last time, or the empty string."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kgctl.host.errors import BusyError, HostError
+from kgctl.mesh.endpoint import Endpoint, parse_endpoint
+from kgctl.mesh.key import PublicKey
 
 _MODE = 0o600
 
@@ -42,6 +44,16 @@ class Record:
     peer: str = ""
     peer_key: str = ""
     peers: dict[str, KnownPeer] = field(default_factory=dict)
+
+
+def given_endpoints(record: Record | None) -> dict[PublicKey, Endpoint]:
+    """Return the endpoints that were set on the device, by key."""
+    found = {}
+    for text, peer in (record.peers if record else {}).items():
+        key, endpoint = PublicKey.parse(text), parse_endpoint(peer.endpoint)
+        if key is not None and endpoint is not None:
+            found[key] = endpoint
+    return found
 
 
 def directory() -> Path:

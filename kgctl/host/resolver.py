@@ -10,7 +10,7 @@ from kgctl.host.errors import HostError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kgctl.mesh.cidr import Address
 
@@ -31,17 +31,25 @@ def commands(interface: str, servers: Sequence[Address], domains: Sequence[str])
     return found
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run one of the commands.
+def require() -> None:
+    """Make sure that name resolution can be set up.
 
     Raises:
-        HostError: it failed, or there is no ``resolvectl`` on this machine.
+        HostError: there is no ``resolvectl`` on this machine.
     """
-    if shutil.which(argv[0]) is None:
+    if shutil.which(PROGRAM) is None:
         raise HostError(
             f"--dns and --search-domain take {PROGRAM} of systemd-resolved, which this machine "
             "does not have: leave them out, and set DNS as this machine does it"
         )
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run one of the commands.
+
+    Raises:
+        HostError: it failed.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - arguments were parsed
             argv,
@@ -57,8 +65,8 @@ def run(argv: Sequence[str]) -> None:
         raise HostError(f"{' '.join(argv)} failed: {said or done.returncode}")
 
 
-def revert(interface: str, run: Callable[[Sequence[str]], None] = run) -> None:
-    """Undo ``commands`` on an interface that stays.
+def revert(interface: str) -> None:
+    """Undo ``commands`` on an interface that stays: it has no DNS servers and domains then.
 
     Raises:
         HostError: it failed.

@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from kgctl.host.errors import GoneError
-from kgctl.host.interface import Refused, RouteChange
+from kgctl.host.interface import Refused, RouteChange, RouteTable
 from kgctl.host.netlink import errno_of, open_netlink, told
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
 from kgctl.mesh.routes import Route, order
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 75
 """kgctl's number as the origin of a route (rtnetlink(7), rtm_protocol): no other program's."""
+
+TAKEN = "this machine has another route there already"
+"""Why a route is left out that the machine has itself, whatever its metric."""
 
 _MAIN = 254  # the routing table that everybody looks into
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -61,18 +64,9 @@ class LinkRoutes:
         """Close the socket."""
         self._netlink.close()
 
-    def read(self) -> set[Route]:
+    def read(self) -> RouteTable:
         """Return the routes; see ``Routes``."""
-        found: set[Route] = set()
-        for family in _FAMILIES.values():
-            with told(f"read the routes of {self._link.name}"):
-                messages = list(
-                    self._netlink.route(
-                        "dump", family=family, oif=self._link.index, proto=PROTOCOL, table=_MAIN
-                    )
-                )
-            found.update(_routes(messages, self._link.index))
-        return found
+        return read_routes(self._netlink, self._link)
 
     def apply(self, change: RouteChange) -> list[Refused]:
         """Carry out a change; see ``Routes``."""
@@ -98,7 +92,7 @@ class LinkRoutes:
             if code == errno.ENODEV:
                 raise GoneError(f"the interface {self._link.name} is gone") from error
             if code == errno.EEXIST:
-                return "this machine has another route there already"
+                return TAKEN
             return os.strerror(code)
         return None
 
@@ -120,17 +114,32 @@ class LinkRoutes:
         return message
 
 
-def _routes(messages: Iterable[Any], index: int) -> Iterable[Route]:
-    """Yield what the kernel listed; it filters only where it knows strict checking (4.20)."""
-    for message in messages:
-        if message.get_attr("RTA_OIF") != index or message["proto"] != PROTOCOL:
-            continue
-        address = message.get_attr("RTA_DST")
-        text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
-        destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
-        if destination is not None:
-            yield Route(Cidr(destination.address, destination.prefix), _gateway(gateway))
+def read_routes(netlink: Any, link: Link | None) -> RouteTable:
+    """Return the main table as ``link`` stands in it; None is a link that is not there yet.
+
+    Raises:
+        HostError: routes cannot be read.
+    """
+    own: set[Route] = set()
+    others: set[Cidr] = set()
+    for family in _FAMILIES.values():
+        with told("read the routes of this machine"):
+            messages = list(netlink.route("dump", family=family, table=_MAIN))
+        for message in messages:
+            _sort_in(message, None if link is None else link.index, own, others)
+    return RouteTable(own, frozenset(others))
 
 
-def _gateway(text: str | None) -> Any:
-    return parse_address(text) if text else None
+def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> None:
+    """Put a route where it belongs; those of the link that others have made are nobody's."""
+    if message.get_attr("RTA_TABLE") != _MAIN:  # older kernels list every table (before 4.20)
+        return
+    address = message.get_attr("RTA_DST")
+    text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
+    destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
+    if destination is None:
+        return
+    if index is None or message.get_attr("RTA_OIF") != index:
+        others.add(destination)
+    elif message["proto"] == PROTOCOL:
+        own.add(Route(destination, parse_address(gateway) if gateway else None))

@@ -57,6 +57,7 @@ class Tunnel:
     """One interface with its device and routes. Nothing is done before ``open``.
 
     ``touched`` tells whether ``open`` was called: until then there is nothing to take back.
+    ``origin`` says where the interface came from, the last time that it was opened.
     ``file`` keeps what was made, so that it can be taken over after ``kill -9``.
     """
 
@@ -69,6 +70,7 @@ class Tunnel:
         self._device: KernelDevice | UserspaceDevice | None = None
         self._routes: LinkRoutes | None = None
         self.touched = False
+        self.origin: Origin | None = None
 
     @property
     def link(self) -> Link:
@@ -125,6 +127,7 @@ class Tunnel:
         self._attach(link, addresses)
         if origin is Origin.FOUND:
             self._remember(link)
+        self.origin = origin
         self._note(made_link=origin is not Origin.FOUND, link_index=link.index)
         self._dress(link, mtu, addresses, None if origin is Origin.FOUND else record)
         return origin
@@ -211,9 +214,12 @@ class Tunnel:
         """Give back an interface that was there before us, as it was."""
         self._attempt("remove the routes", self._remove_routes, failed)
         self._attempt("restore the device", lambda: self._restore_device(before.device), failed)
-        added = self._links.addresses(link) - before.addresses
         self._attempt(
-            "remove the addresses", lambda: self._links.remove_addresses(link, added), failed
+            "remove the addresses",
+            lambda: self._links.remove_addresses(
+                link, self._links.addresses(link) - before.addresses
+            ),
+            failed,
         )
         self._attempt(
             "restore the link",
@@ -224,7 +230,7 @@ class Tunnel:
         )
 
     def _remove_routes(self) -> None:
-        self.routes.apply(RouteChange(remove=list(self.routes.read())))
+        self.routes.apply(RouteChange(remove=list(self.routes.read().own)))
 
     def _restore_device(self, before: DeviceState) -> None:
         change = device_change(self.device.read(), before, given={}, now=0.0)

@@ -7,10 +7,11 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from kgctl.host.errors import GoneError, HostError, NoWireGuardError
 from kgctl.mesh.text import printable
@@ -30,6 +31,7 @@ _ANSWER_SECONDS = 10.0
 _START_SECONDS = 10.0
 _END_SECONDS = 3.0
 _ANSWER_BYTES = 64 << 20
+_ERROR_BYTES = 1 << 16
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -109,26 +111,38 @@ def start(name: str, *, sockets: Path = SOCKETS) -> None:
         HostError: it did not come up.
     """
     wanted = program()
-    try:
-        done = subprocess.run(  # noqa: S603 - the program that the user names
-            [wanted, name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if "LOG_LEVEL" not in os.environ else None,
-            stderr=subprocess.PIPE if "LOG_LEVEL" not in os.environ else None,
-            timeout=_START_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise NoWireGuardError(
-            f"this kernel has no WireGuard, and there is no {printable(wanted)}: install "
-            f"{PROGRAM}, or name another program in {PROGRAM_VARIABLE}"
-        ) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HostError(f"cannot start {printable(wanted)}: {error}") from error
-    if done.returncode != 0:
-        raise HostError(f"{printable(wanted)} did not come up: {_last_error(done.stderr or b'')}")
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = _run([wanted, name], said)
+        except FileNotFoundError:
+            raise NoWireGuardError(
+                f"this kernel has no WireGuard, and there is no {printable(wanted)}: install "
+                f"{PROGRAM}, or name another program in {PROGRAM_VARIABLE}"
+            ) from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HostError(f"cannot start {printable(wanted)}: {error}") from error
+        if done.returncode != 0:
+            said.seek(0)
+            why = _last_error(said.read(_ERROR_BYTES))
+            raise HostError(f"{printable(wanted)} did not come up: {why}")
     _await_socket(UserspaceDevice(name, sockets), wanted)
+
+
+def _run(argv: list[str], said: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
+    """Run what goes into the background; its errors go to a file.
+
+    Not to a pipe: some such programs hold on to it, and it would be waited for its end.
+    """
+    quiet = "LOG_LEVEL" not in os.environ
+    return subprocess.run(  # noqa: S603 - the program that the user names
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if quiet else None,
+        stderr=said if quiet else None,
+        timeout=_START_SECONDS,
+        check=False,
+        start_new_session=True,
+    )
 
 
 def _last_error(said: bytes) -> str:

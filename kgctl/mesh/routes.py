@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Address, Cidr, single
+from kgctl.mesh.exclusion import exclude, halves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from kgctl.mesh.topology import Topology
 
@@ -24,6 +25,48 @@ class Route(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.destination}" + ("" if self.gateway is None else f" via {self.gateway}")
+
+
+class Exclusion(NamedTuple):
+    """An address that was taken out of a network which is routed into the tunnel."""
+
+    address: Address
+    network: Cidr
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.network}"
+
+
+class Passage(NamedTuple):
+    """Routes that do not lead a tunnel into itself, and what was taken out of them for that."""
+
+    routes: tuple[Route, ...]
+    excluded: tuple[Exclusion, ...]
+
+
+def passage(
+    routes: Iterable[Route], outside: Iterable[Address], others: Collection[Cidr] = ()
+) -> Passage:
+    """Return ``routes`` without a way to the addresses ``outside``, sorted by destination.
+
+    ``outside`` is where packets go that carry the tunnel. ``others`` are the networks that the
+    machine has routes to besides: an address in one of them is safe from every wider network. A
+    default route becomes two halves, which win over the machine's own and leave it as it is.
+    """
+    gateways: dict[Cidr, Address | None] = {}
+    for route in sorted(routes, key=lambda one: one.destination.prefix, reverse=True):
+        whole = route.destination
+        for part in (whole,) if whole.prefix else halves(whole):
+            gateways.setdefault(part, route.gateway)
+    excluded = []
+    for address in sorted(set(outside), key=lambda one: order(single(one))):
+        own = max((other.prefix for other in others if other.contains(address)), default=0)
+        for network, _ in exclude(gateways, address, wider_than=own):
+            excluded.append(Exclusion(address, network))
+    found = (Route(destination, gateway) for destination, gateway in gateways.items())
+    return Passage(
+        tuple(sorted(found, key=lambda route: order(route.destination))), tuple(excluded)
+    )
 
 
 def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tuple[Route, ...]:

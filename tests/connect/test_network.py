@@ -58,16 +58,6 @@ def test_extra_networks_go_to_the_first_ready_node_s_segment() -> None:
     assert routes["10.43.0.0/16"] == topology.segments[0].wireguard_ip
 
 
-def test_no_route_leads_a_tunnel_into_itself() -> None:
-    topology = network_of(STATE, now=TAKEN_AT)
-    address = next(
-        s.endpoint.address for s in topology.segments if s.endpoint and s.endpoint.address
-    )
-    found = wanted(f"{address}/32")
-    assert [str(route.destination) for route in found.looping] == [f"{address}/32"]
-    assert f"{address}/32" not in {str(route.destination) for route in found.routes}
-
-
 def test_without_a_peer_of_that_name_it_is_said() -> None:
     with pytest.raises(NotAMemberError, match='"nobody" is not in the cluster any more'):
         wanted_of(STATE, name="nobody", now=TAKEN_AT, granularity="auto")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.connect.network import Wanted
 from kgctl.connect.synchroniser import OVERDUE, Synchroniser
-from kgctl.host.interface import Refused, RouteChange
+from kgctl.host.interface import Refused, RouteChange, RouteTable
 from kgctl.host.names import Names
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import Endpoint
@@ -32,6 +32,7 @@ class Memory:
         self.state = DeviceState()
         self.present: set[Route] = set()
         self.refuses: set[Cidr] = set()
+        self.others: set[Cidr] = set()
         self.reads = 0
         self.writes: list[DeviceChange | RouteChange] = []
 
@@ -48,9 +49,9 @@ class MemoryRoutes:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def read(self) -> set[Route]:
+    def read(self) -> RouteTable:
         self.memory.reads += 1
-        return set(self.memory.present)
+        return RouteTable(set(self.memory.present), frozenset(self.memory.others))
 
     def apply(self, change: RouteChange) -> list[Refused]:
         self.memory.writes.append(change)

@@ -83,7 +83,7 @@ def check_routes(links: Links) -> None:
             Route(cidr("10.42.0.0/24"), parse_address(gateway)),
             Route(cidr("fd43::/64"), parse_address(gateway6)),
         }
-        if routes.apply(route_change(routes.read(), asked)) or routes.read() != asked:
+        if routes.apply(route_change(routes.read().own, asked)) or routes.read().own != asked:
             print("routes: others than were asked for")
 
 

@@ -64,6 +64,9 @@ class Cluster:
     def peers(self) -> Cluster:
         return self
 
+    def host(self) -> str:
+        return "127.0.0.1"
+
     def get(self, name: str) -> dict[str, Any]:
         if name not in self.stored:
             raise NotFoundError("no such peer", 404, "NotFound")
@@ -107,17 +110,16 @@ def main(rounds: int) -> None:
     failures: list[str] = []
     journal = Journal(failures.append, level="error")
     session = Session(OPTIONS, cluster, file, journal, farewell=cluster.peers)
-    session._join()
+    joined = session.join()
     found = []
     start = time.monotonic()
     for cluster.round in range(rounds):
-        session._round(cluster, whole=cluster.round % 10 == 0)
+        session.act(cluster, whole=cluster.round % 10 == 0)
         if cluster.round + 1 in (rounds // 10, rounds):
             found.append(measured())
     seconds = time.monotonic() - start
-    assert session._synchroniser is not None
-    writes = session._synchroniser.device_writes
-    session._leave()
+    writes = joined.device_writes
+    session.leave()
     report = {"early": found[0], "late": found[-1], "writes": writes, "failures": failures}
     print(json.dumps({**report, "rounds": rounds, "seconds": round(seconds, 1)}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from kgctl.connect.journal import Journal
@@ -32,7 +33,8 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def watch(self, session: Session) -> None:
         """Show this session from now on."""
@@ -46,13 +48,15 @@ class LiveView:
             state = self._session.tunnel.device.read()
         except KgctlError:
             return  # the next round says what is wrong
-        self._live.update(self._table(self._session, state), refresh=True)
+        with suppress(OSError):  # the terminal is gone, and with it whoever looked
+            self._live.update(self._table(self._session, state), refresh=True)
         self._before = (time.monotonic(), state)
 
     def _print(self, line: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(line), soft_wrap=True)
+        with suppress(OSError):
+            self._console.print(Text(line), soft_wrap=True)
 
     def _table(self, session: Session, state: DeviceState) -> Any:
         from rich.console import Group
