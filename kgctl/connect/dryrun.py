@@ -11,7 +11,8 @@ from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import device_commands, link_commands, route_commands, route_notes
 from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
-from kgctl.connect.synchroniser import Synchroniser, dialled, plan_routes
+from kgctl.connect.outside import cluster_addresses, dialled, look_up_again
+from kgctl.connect.synchroniser import Synchroniser, plan_routes
 from kgctl.host import resolver
 from kgctl.host.links import Links
 from kgctl.host.names import Names
@@ -19,7 +20,6 @@ from kgctl.host.netlink import open_netlink
 from kgctl.host.record import RecordFile
 from kgctl.host.routes import read_routes
 from kgctl.host.tunnel import Tunnel, open_device
-from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
 from kgctl.wireguard.device import DeviceState, device_change
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from kgctl.connect.network import Wanted
     from kgctl.host.interface import RouteTable
     from kgctl.host.record import Record
-    from kgctl.mesh.cidr import Address
     from kgctl.mesh.state import State
 
 _NAMES_SECONDS = 5.0
@@ -59,12 +58,12 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
         options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
     )
     names = Names(lambda: None)
-    target = _target(options, identity, wanted, names)
+    target = _target(options, identity, wanted, names, cluster.host())
     change = device_change(present, target, given={}, now=time.time())
     yield from device_commands(
         options.interface, change, private_key=options.private_key, peer=options.name
     )
-    outside = dialled(target) | dialled(present) | _cluster_addresses(cluster, names)
+    outside = dialled(target) | dialled(present) | cluster_addresses(cluster.host(), names)
     planned = plan_routes(table, wanted.routes, outside)
     yield from route_notes(planned.passage.excluded, planned.taken)
     yield from route_commands(options.interface, planned.change)
@@ -131,19 +130,12 @@ def _present(interface: str) -> tuple[bool, DeviceState, RouteTable]:
     return link is not None, device, table
 
 
-def _target(options: Options, identity: Identity, wanted: Wanted, names: Names) -> DeviceState:
+def _target(
+    options: Options, identity: Identity, wanted: Wanted, names: Names, host: str
+) -> DeviceState:
+    """Return what the device is to be, when all names and that of the cluster's host are known."""
     synchroniser = Synchroniser(identity.private_key, options.listen_port, names)
     synchroniser.target(wanted)
+    look_up_again(host, names)
     names.settle(_NAMES_SECONDS)
     return synchroniser.target(wanted)
-
-
-def _cluster_addresses(cluster: Cluster, names: Names) -> frozenset[Address]:
-    """Return where requests go, see ``Session``."""
-    host = cluster.host()
-    address = parse_address(host)
-    if address is not None:
-        return frozenset((address,))
-    names.refresh(host)
-    names.settle(_NAMES_SECONDS)
-    return frozenset(names.addresses(host))

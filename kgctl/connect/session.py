@@ -14,6 +14,7 @@ from kgctl.connect.contact import Contact
 from kgctl.connect.departure import Departure
 from kgctl.connect.identity import Identity, establish
 from kgctl.connect.loop import CHANGED, Inbox
+from kgctl.connect.outside import cluster_addresses, look_up_again
 from kgctl.connect.rounds import Rounds
 from kgctl.connect.schedule import Schedule
 from kgctl.connect.signals import Signals
@@ -23,7 +24,6 @@ from kgctl.host.errors import GoneError
 from kgctl.host.names import Names
 from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
-from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.errors import KgctlError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from kgctl.connect.journal import Journal
     from kgctl.connect.membership import PeerStore
     from kgctl.host.record import RecordFile
-    from kgctl.mesh.cidr import Address
 
 TICK = 10.0
 """Seconds between two looks at whether the API server was heard, where nothing else happens."""
@@ -158,8 +157,7 @@ class Session:
         """Say that the cluster cannot be followed; the tunnel goes on."""
         self.last_event = f"cannot follow {kind}: {error}"
         self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
-        if parse_address(self._cluster.host()) is None:
-            self._names.refresh(self._cluster.host())  # it may have moved
+        look_up_again(self._cluster.host(), self._names)
 
     # --- joining ---
 
@@ -187,7 +185,7 @@ class Session:
             self._options.listen_port,
             self._names,
             given,
-            outside=self._cluster_addresses,
+            outside=lambda: cluster_addresses(self._cluster.host(), self._names),
         )
         self._rounds = Rounds(
             self._options,
@@ -229,12 +227,6 @@ class Session:
     def _resolver_commands(self) -> list[list[str]]:
         options = self._options
         return resolver.commands(options.interface, options.dns, options.search_domains)
-
-    def _cluster_addresses(self) -> list[Address]:
-        """Return where kgctl's own requests go, which have to get through without a tunnel."""
-        host = self._cluster.host()
-        address = parse_address(host)
-        return self._names.addresses(host) if address is None else [address]
 
     # --- rounds ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.connect.outside import dialled
 from kgctl.host.interface import Refused
 from kgctl.host.routes import TAKEN, route_change
 from kgctl.mesh.endpoint import Endpoint
@@ -72,13 +73,6 @@ def plan_routes(
     return PlannedRoutes(
         route_change(table.own, allowed), found, tuple(Refused(route, TAKEN) for route in taken)
     )
-
-
-def dialled(state: DeviceState | None) -> frozenset[Address]:
-    """Return the addresses to which a device sends."""
-    peers = () if state is None else state.peers.values()
-    endpoints = (peer.endpoint for peer in peers)
-    return frozenset(one.address for one in endpoints if one is not None and one.address)
 
 
 class Synchroniser:

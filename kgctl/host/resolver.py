@@ -31,13 +31,13 @@ def commands(interface: str, servers: Sequence[Address], domains: Sequence[str])
     return found
 
 
-def require() -> None:
-    """Make sure that name resolution can be set up.
+def require(path: str | None = None) -> None:
+    """Make sure that name resolution can be set up. ``path`` stands for the PATH.
 
     Raises:
         HostError: there is no ``resolvectl`` on this machine.
     """
-    if shutil.which(PROGRAM) is None:
+    if shutil.which(PROGRAM, path=path) is None:
         raise HostError(
             f"--dns and --search-domain take {PROGRAM} of systemd-resolved, which this machine "
             "does not have: leave them out, and set DNS as this machine does it"

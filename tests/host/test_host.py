@@ -164,8 +164,14 @@ def test_resolvectl_is_told_what_to_ask_where() -> None:
     ]
 
 
-def test_without_resolvectl_it_is_said() -> None:
-    with pytest.raises(HostError, match=r"take resolvectl-of-nowhere|take resolvectl"):
-        resolver.run(["resolvectl-of-nowhere", "dns"])
+def test_a_command_that_fails_says_so() -> None:
     with pytest.raises(HostError, match="failed: 1"):
         resolver.run(["false"])
+
+
+def test_without_resolvectl_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="take resolvectl of systemd-resolved"):
+        resolver.require(str(tmp_path))
+    program = tmp_path / "resolvectl"
+    program.touch(mode=0o755)
+    resolver.require(str(tmp_path))

@@ -15,7 +15,7 @@ from tests.network.connection import Connection
 from tests.network.objects import node_objects, peer_object, write_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from tests.apiserver.server import ApiServer
     from tests.network.layout import SmallCluster
@@ -30,10 +30,21 @@ PREFIX = "kilo.squat.ai/"
 
 
 class Site:
-    """The layout, its API server, the laptop's line to it, and a user who may do what RBAC says."""
+    """The layout, its API server, the laptop's line to it, and a user who may do what RBAC says.
 
-    def __init__(self, cluster: SmallCluster, server: ApiServer, uplink: Uplink) -> None:
+    ``inside`` is the family of everything in the tunnels.
+    """
+
+    def __init__(
+        self,
+        cluster: SmallCluster,
+        server: ApiServer,
+        uplink: Uplink,
+        inside: plan.Inside = "ipv4",
+    ) -> None:
         self.cluster = cluster
+        self.inside = inside
+        self.address = ADDRESS if inside == "ipv4" else f"{plan.LAPTOP.ipv6}/128"
         self.server = server
         self.uplink = uplink
         self.laptop = cluster["laptop"]
@@ -42,7 +53,9 @@ class Site:
         user = server.users.with_certificate("host")
         self.kubeconfig = server.write_kubeconfig("host", user, url=uplink.url)
         server.clear()
-        self.nodes = {one["metadata"]["name"]: one for one in node_objects(cluster.keys)}
+        self.nodes = {
+            one["metadata"]["name"]: one for one in node_objects(cluster.keys, inside=inside)
+        }
 
     def publish(self, *names: str) -> None:
         """Have these nodes in the cluster, as they stand in ``nodes``."""
@@ -58,12 +71,12 @@ class Site:
         self.nodes[name]["metadata"]["annotations"] |= values
         self.publish(name)
 
-    def connect(self, *options: str) -> Connection:
+    def connect(self, *options: str, within: Sequence[str] = ()) -> Connection:
         """Start ``kgctl connect`` on the laptop."""
-        wanted = ("laptop", "--allowed-ip", ADDRESS, "--persistent-keepalive", "2", *options)
-        return Connection(self.laptop, self.kubeconfig, *wanted)
+        wanted = ("laptop", "--allowed-ip", self.address, "--persistent-keepalive", "2", *options)
+        return Connection(self.laptop, self.kubeconfig, *wanted, within=within)
 
-    def joined(self, *options: str) -> Connection:
+    def joined(self, *options: str, within: Sequence[str] = ()) -> Connection:
         """Start it with the laptop's key, which the nodes know already, and wait for the tunnel.
 
         They would know it from the Peer that is created; but a first call that comes before
@@ -71,12 +84,13 @@ class Site:
         """
         keys = self.cluster.keys["laptop"]
         file = self.laptop.write("laptop.key", f"{keys.private}\n")
-        self.lead(peer_object(plan.LAPTOP, keys.public))
-        connection = self.connect("--private-key", str(file), *options)
+        self.lead(peer_object(plan.LAPTOP, keys.public, inside=(self.inside,)))
+        connection = self.connect("--private-key", str(file), *options, within=within)
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(connection)
             connection.until("synchronised")
-            assert probe.reaches(self.laptop, plan.AMS_1.ipv4.pod), connection.describe()
+            pod = plan.AMS_1.inside(self.inside).pod
+            assert probe.reaches(self.laptop, pod), connection.describe()
             on_failure.pop_all()
         return connection
 
@@ -95,7 +109,7 @@ class Site:
         for node in plan.LEADERS:
             if node.name in (only or known):
                 config = Kgctl(("-f", str(path)))("showconf", "node", node.name)
-                self.cluster.lead(node, config)
+                self.cluster.lead(node, config, self.inside)
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """Return the objects that the API server lists."""
