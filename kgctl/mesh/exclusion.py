@@ -26,8 +26,8 @@ def exclude(
     size, value = address.max_prefixlen, int(address)
     for prefix in range(size, wider_than, -1):
         network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
-        claim = claims.pop(network, None)
-        if claim is not None:
+        if network in claims:
+            claim = claims.pop(network)
             for part in around(network, address):
                 claims.setdefault(part, claim)
             replaced.append((network, claim))

@@ -143,3 +143,13 @@ def test_a_watch_that_always_ends_at_once_is_not_run_hot() -> None:
         server.follower.step()
     assert len(server.slept) == 3
     assert server.slept[2] > server.slept[0]
+
+
+def test_a_fault_of_its_own_does_not_end_it() -> None:
+    server = Server()
+    server.lists = []  # which raises IndexError
+    server.follower.step()
+    assert "kgctl has a fault: IndexError" in str(server.failures[0])
+    server.lists, server.watches = [Listed(["a=1"], "5")], [[]]
+    server.follower.step()
+    assert server.objects() == {"a=1"}

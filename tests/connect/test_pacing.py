@@ -44,6 +44,18 @@ def test_what_failed_is_tried_again_sooner_and_then_less_and_less_often() -> Non
     assert schedule.wait(now) == 30
 
 
+def test_events_that_fail_do_not_put_off_the_round_that_mends() -> None:
+    schedule, now = Schedule(30), 0.0
+    schedule.done(now, whole=True)
+    for _ in range(10):  # each of them fails, and the next event is there already
+        schedule.event(now)
+        now += PATIENCE
+        if schedule.whole(now):
+            break
+        schedule.done(now, whole=False, failed=True)
+    assert now <= 2
+
+
 def heartbeats(contact: Contact, last_seen: float, now: float) -> bool:
     """Whether a node with that heartbeat is ready."""
     return contact.judged(now) - last_seen < READY_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from kgctl.connect.network import Wanted
@@ -16,10 +17,10 @@ from kgctl.wireguard.conf import PeerSection
 from kgctl.wireguard.device import DeviceChange, DeviceState, applied
 from kgctl.wireguard.keys import PrivateKey
 from tests.host.test_host import Dns
-from tests.wireguard.test_device import KEYS, NETWORKS, endpoint
+from tests.wireguard.test_device import KEYS, NETWORKS, cidr, endpoint
 
 if TYPE_CHECKING:
-    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.cidr import Address, Cidr
 
 NOW = 1_000_000.0
 OWN = PrivateKey(b"a" * 32)
@@ -147,3 +148,46 @@ def test_a_name_is_resolved_aside_and_again_when_a_handshake_is_overdue() -> Non
     sync.apply(to_name, memory, routes, now=NOW + OVERDUE + 1, whole=False)
     assert memory.state.peers[KEYS[0]].endpoint == endpoint(2)
     assert parse_address("192.0.2.2") == names.address("ams.example")
+
+
+def test_no_round_leads_the_tunnel_into_itself() -> None:
+    api: list[Address] = []
+    names = Names(lambda: None, Dns())
+    sync, memory = Synchroniser(OWN, 51820, names, outside=lambda: api), Memory()
+    routes, wide = MemoryRoutes(memory), cidr("192.0.2.0/30")
+    change = sync.apply(wanted(wide), memory, routes, now=NOW, whole=True)
+    assert change is not None
+    assert change.excluded  # 192.0.2.1 is where the peer is dialled
+    assert destinations(memory) == ["192.0.2.0/32", "192.0.2.2/31"]
+
+    api.append(IPv4Address("192.0.2.2"))  # the API server's name was resolved
+    change = sync.apply(wanted(wide), memory, routes, now=NOW, whole=False)
+    assert change is not None
+    assert destinations(memory) == ["192.0.2.0/32", "192.0.2.3/32"]
+
+    peer = memory.state.peers[KEYS[0]]  # and the peer has moved
+    moved = replace(peer, endpoint=Endpoint(IPv4Address("192.0.2.3"), 1), last_handshake=NOW)
+    memory.state = replace(memory.state, peers={KEYS[0]: moved})
+    sync.apply(wanted(wide), memory, routes, now=NOW, whole=True)
+    assert destinations(memory) == ["192.0.2.0/32"]
+    again = sync.apply(wanted(wide), memory, routes, now=NOW, whole=True)
+    assert again is not None
+    assert again.excluded is None  # it was told
+
+
+def test_a_route_of_the_machine_s_own_stays() -> None:
+    sync, memory, _ = synchroniser()
+    routes = MemoryRoutes(memory)
+    memory.others = {NETWORKS[0]}
+    change = sync.apply(wanted(*NETWORKS[:2]), memory, routes, now=NOW, whole=True)
+    assert change is not None
+    assert [one.route for one in change.refused] == [Route(NETWORKS[0])]
+    assert memory.present == {Route(NETWORKS[1])}
+    assert sync.route_writes == 1
+    memory.others.add(NETWORKS[1])  # it comes into a network where that is the neighbourhood
+    sync.apply(wanted(*NETWORKS[:2]), memory, routes, now=NOW, whole=True)
+    assert memory.present == set()
+
+
+def destinations(memory: Memory) -> list[str]:
+    return sorted(str(route.destination) for route in memory.present)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,33 @@ def test_systemd_counts_it_as_hardly_exposed(installed: Path) -> None:
     assert float(match[1]) <= EXPOSURE
 
 
+def instructions() -> list[list[str]]:
+    """Return the words of each instruction of the Containerfile."""
+    text = (PACKAGING / "Containerfile").read_text().replace("\\\n", " ")
+    return [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    """It is never built in the tests: no registry of images is asked."""
+    root = PACKAGING.parent
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
+    assert {words[0] for words in instructions()} <= known
+    stages = [words[3] for words in instructions() if words[0] == "FROM" and "AS" in words]
+    for words in instructions():
+        if words[0] == "COPY" and words[1].startswith("--from="):
+            assert words[1].removeprefix("--from=") in stages
+        elif words[0] == "COPY":
+            assert all((root / source).exists() for source in words[1:-1]), words
+    with (root / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    copied = {source for words in instructions() if words[0] == "COPY" for source in words[1:-1]}
+    assert {"pyproject.toml", "kgctl", project["project"]["readme"]} <= copied
+    assert "kgctl" in project["project"]["scripts"]
+
+
 def test_the_image_runs_kgctl_itself() -> None:
-    lines = (PACKAGING / "Containerfile").read_text().splitlines()
-    assert 'ENTRYPOINT ["kgctl"]' in lines  # no shell: signals reach it
-    copied = [line.split()[1] for line in lines if line.startswith("COPY kgctl")]
-    assert copied == ["kgctl"]
-    text = "\n".join(lines)
+    assert ["ENTRYPOINT", '["kgctl"]'] in instructions()  # no shell: signals reach it
+    assert ["STOPSIGNAL", "SIGTERM"] in instructions()
+    text = (PACKAGING / "Containerfile").read_text()
     assert "--cap-drop ALL --cap-add NET_ADMIN" in text
     assert "no-new-privileges" in text
