@@ -94,6 +94,15 @@ def test_all_traffic_may_go_through_the_tunnel(site: Site, networks: str) -> Non
     assert probe.seen_as(site.laptop, plan.WEB_IPV4) == plan.OFFICE_IPV4
 
 
+def test_a_dry_run_says_what_is_kept_out(site: Site) -> None:
+    site.publish(*AMS)
+    argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "-a", site.address)
+    lines = kgctl(site.laptop, *argv, "--allowed-ips", "0.0.0.0/0", "--dry-run").stdout.splitlines()
+    assert f"# not into the tunnel: {AMS_IPV4} of 128.0.0.0/1, to which" in "\n".join(lines)
+    assert "ip route add 0.0.0.0/1 via 10.4.0.1 dev kilo0 onlink proto 75" in lines
+    assert not any(f" {AMS_IPV4}/32 " in line for line in lines)
+
+
 def test_where_a_peer_has_moved_to_is_kept_out_as_well(site: Site) -> None:
     site.publish(*AMS)
     with site.joined("--allowed-ips", "0.0.0.0/0", "--resync-period", "1s"):
