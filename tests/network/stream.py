@@ -83,5 +83,7 @@ class Datagrams:
     def __exit__(self, *_: object) -> None:
         output, _rest = self._process.communicate(timeout=self._seconds + 20)
         start = output.rfind('{\n\t"start"')
-        end = json.loads(output[start:])["end"]["sum"]
+        report = json.loads(output[start:])
+        assert "sum" in report["end"], report.get("error", output)
+        end = report["end"]["sum"]
         self.losses = Losses(end["packets"], end["lost_packets"])
