@@ -67,7 +67,7 @@ def read(shared: Shared) -> Reading:
     from kgctl.cluster.interface import TOPOLOGY_LABEL
     from kgctl.cluster.objects import state_of
 
-    granularity = _granularity(shared)
+    granularity = mesh_granularity(shared)
     listen_port(shared)
     waiting = Waiting("reading files" if shared.filename else "reading the cluster")
     source = source_of(shared, advance=waiting.advance)
@@ -130,7 +130,12 @@ def listen_port(shared: Shared) -> int:
     return shared.port
 
 
-def _granularity(shared: Shared) -> str:
+def mesh_granularity(shared: Shared) -> str:
+    """Return the granularity to draw the network in; ``auto`` asks a node.
+
+    Raises:
+        UsageError: there is no such granularity.
+    """
     granularity = shared.mesh_granularity or AUTO
     if granularity not in GRANULARITIES:
         raise UsageError(

@@ -136,6 +136,19 @@ class ApiServer:
 
         return PeerObjects(self.api())
 
+    def host(self) -> str:
+        """Return the name or the address that requests go to: the API server's, or its proxy's.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        from urllib.parse import urlsplit
+
+        from kgctl.cluster.proxy import proxy_for
+
+        access = self.api().access
+        return urlsplit(proxy_for(access) or access.server).hostname or ""
+
     def names(self, kind: Kind) -> list[str]:
         """Return the sorted names of all nodes or of all peers, at the least cost.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.exclusion import exclude
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -213,31 +214,12 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
 
 
 def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:
-    """Replace each route that contains ``address``, the most specific first, by what is around it.
-
-    A part that is a route already stays with whom it belongs to, so that of two networks one
-    within the other the smaller still wins.
-    """
-    size, value = address.max_prefixlen, int(address)
-    for prefix in range(size, 0, -1):
-        network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
-        section = routes.pop(network, None)
-        if section is not None:
-            for part in _without(network, address):
-                routes.setdefault(part, section)
-            section.comments.append(
-                f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
-                "route to it through the tunnel would cut the tunnel off"
-            )
-
-
-def _without(network: Cidr, address: Address) -> Iterator[Cidr]:
-    """Yield the networks that cover all of ``network`` but ``address``: one a bit of the host."""
-    size, value = address.max_prefixlen, int(address)
-    for prefix in range(network.prefix + 1, size + 1):
-        bits = size - prefix
-        sibling = (value >> bits ^ 1) << bits
-        yield Cidr(type(address)(sibling), prefix)
+    """Replace each route that contains ``address`` by what is around it, and say so."""
+    for network, section in exclude(routes, address):
+        section.comments.append(
+            f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
+            "route to it through the tunnel would cut the tunnel off"
+        )
 
 
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
