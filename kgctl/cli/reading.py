@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
-from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
+from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import Advance, Source
     from kgctl.mesh.topology import Topology
+    from kgctl.mesh.viewpoint import Viewpoints
 
 DEFAULT_PORT = 51820
 DEFAULT_TIMEOUT = "30s"
@@ -38,10 +39,16 @@ class Reading(NamedTuple):
         Raises:
             MeshError: there is no network; the message says why.
         """
+        return self.viewpoints().from_node(hostname)
+
+    def viewpoints(self) -> Viewpoints:
+        """Build the network once, to be seen from several nodes.
+
+        Raises:
+            MeshError: there is no network; the message says why.
+        """
         try:
-            return network_of(
-                self.state, now=self.now, granularity=self.granularity, hostname=hostname
-            )
+            return viewpoints_of(self.state, now=self.now, granularity=self.granularity)
         except NoReadyNodesError as error:
             if not self.from_files or not self.state.nodes:
                 raise

@@ -18,11 +18,13 @@ from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from types import FrameType
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
+    from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
     from kgctl.wireguard.quick import QuickSettings
@@ -60,13 +62,11 @@ class Outside(NamedTuple):
         topology = reading.topology()
         if directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
+            for peer in peers:
+                file_stem(peer.name)  # nothing is written where one cannot be
             _write_all(
                 directory,
-                {
-                    file: content
-                    for peer in peers
-                    for file, content in self.files(topology, peer).items()
-                },
+                (file for peer in peers for file in self.files(topology, peer).items()),
             )
         elif name is not None:
             self._print(topology, self._peer(reading, topology, name))
@@ -182,13 +182,15 @@ def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
     """Write what each leader sets on its interface, as seen from its side."""
     from kgctl.wireguard.configure import node_configuration
 
-    files = {}
-    for segment in reading.topology().segments:
-        leader = segment.leader
-        topology = reading.topology(hostname=leader.name)
-        text = str(node_configuration(topology, leader, listen_port=listen_port))
-        files[f"{file_stem(leader.name)}.conf"] = text.encode()
-    _write_all(directory, files)
+    viewpoints = reading.viewpoints()
+
+    def content(leader: Node) -> bytes:
+        seen = viewpoints.from_node(leader.name)
+        return str(node_configuration(seen, leader, listen_port=listen_port)).encode()
+
+    leaders = [segment.leader for segment in viewpoints.from_node().segments]
+    files = [(f"{file_stem(leader.name)}.conf", leader) for leader in leaders]
+    _write_all(directory, ((name, content(leader)) for name, leader in files))
 
 
 def file_stem(name: str) -> str:
@@ -202,10 +204,11 @@ def file_stem(name: str) -> str:
     return name
 
 
-def _write_all(directory: Path, files: dict[str, bytes]) -> None:
+def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write one after the other, so that only one has to be kept in memory."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory; make it first")
-    for name, content in files.items():
+    for name, content in files:
         path = directory / name
         state = "wrote" if write_private(path, content) else "unchanged:"
         print(f"{state} {path}", file=sys.stderr)  # noqa: T201
