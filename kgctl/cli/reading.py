@@ -14,7 +14,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Advance, Source
+    from kgctl.cluster.interface import Advance, Objects, Source
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints
 
@@ -71,20 +71,30 @@ def read(shared: Shared) -> Reading:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
-
-    granularity = _granularity(shared)
+    _granularity(shared)
     listen_port(shared)
     waiting = Waiting("reading files" if shared.filename else "reading the cluster")
     source = source_of(shared, advance=waiting.advance)
     with waiting:
         objects = source.read()
-    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
-    return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
+    return reading_of(shared, objects)
+
+
+def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Reading:
+    """Return what ``objects`` say, judged as of ``now`` (Unix seconds), the default the present.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
+
+    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    moment = _time(shared, state, time.time() if now is None else now)
+    return Reading(state, moment, _granularity(shared), from_files=bool(shared.filename))
 
 
 def source_of(
@@ -149,7 +159,7 @@ def _granularity(shared: Shared) -> str:
     return granularity
 
 
-def _time(shared: Shared, state: State) -> float:
+def _time(shared: Shared, state: State, now: float) -> float:
     if shared.at == NEWEST:
         return max((node.last_seen for node in state.nodes), default=0)
     if shared.at is not None:
@@ -158,7 +168,7 @@ def _time(shared: Shared, state: State) -> float:
         from kgctl.cluster.example import TAKEN_AT
 
         return TAKEN_AT
-    return time.time()
+    return now
 
 
 def _parsed_time(text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from kgctl.cluster.errors import AnswerError, GoneError
 from kgctl.cluster.failures import place
@@ -39,6 +39,7 @@ class _Page(Protocol):
 
 
 P = TypeVar("P", bound=_Page)
+T = TypeVar("T")
 
 
 class PeerPage(NamedTuple):
@@ -70,6 +71,34 @@ def list_peers(api: Api) -> list[Mapping[str, Any]]:
         kgctl.ClusterError: they cannot be listed.
     """
     return [peer for page in _pages(api, PEERS, JSON, _peer_page, False) for peer in page.peers]
+
+
+class Listed(NamedTuple, Generic[T]):
+    """All objects of a kind as they are stored, and the moment: a watch goes on from there."""
+
+    objects: Sequence[T]
+    resource_version: str
+
+
+def nodes_to_watch(api: Api) -> Listed[NodeObject]:
+    """Return every node as it is stored now, and where to watch on from.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, NODES, PROTOBUF, _node_page, False)
+    found = [node for page in pages for node in page.nodes]
+    return Listed(found, pages[0].resource_version)
+
+
+def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
+    """Return every Peer object as it is stored now, and where to watch on from.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, PEERS, JSON, _peer_page, False)
+    return Listed([peer for page in pages for peer in page.peers], pages[0].resource_version)
 
 
 def list_names(api: Api, path: str) -> list[str]:
