@@ -17,7 +17,7 @@ from tests.api.faults import FaultyProxy, Request
 from tests.recorded import CLUSTERS, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.apiserver.server import ApiServer
@@ -54,10 +54,17 @@ class Watch(NamedTuple):
 
     def seconds_until(self, text: str) -> float:
         """Wait until ``text`` is in the file, and return how long that took."""
+        return self._seconds(lambda: self.file.exists() and text in self.file.read_text())
+
+    def seconds_without(self, text: str) -> float:
+        """Wait until ``text`` is no longer in the file, and return how long that took."""
+        return self._seconds(lambda: text not in self.file.read_text())
+
+    def _seconds(self, condition: Callable[[], bool]) -> float:
         start = time.monotonic()
-        while not (self.file.exists() and text in self.file.read_text()):
+        while not condition():
             assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() - start < PATIENCE, f"{text!r} does not come"
+            assert time.monotonic() - start < PATIENCE, self.file.read_text()
             time.sleep(0.01)
         return time.monotonic() - start
 
@@ -133,10 +140,7 @@ def test_a_new_and_a_deleted_peer_are_seen(cluster: Cluster, tmp_path: Path) -> 
         cluster.server.request("POST", path, peer)
         watch.seconds_until(key)
         cluster.server.request("DELETE", f"{path}/new")
-        deadline = time.monotonic() + PATIENCE
-        while key in watch.file.read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        watch.seconds_without(key)
         cluster.server.request("DELETE", f"{path}/peer1")  # itself: the file stays as it was
         time.sleep(1)
         assert "52.60.0.2:51820" in watch.file.read_text()
@@ -189,6 +193,22 @@ def test_it_outlives_watches_that_expire_and_break(cluster: Cluster, tmp_path: P
             watch.seconds_until(cluster.move("52.60.0.79:51820"))
             assert len(proxy.asked) == asked  # by the watches alone
             watch.end()
+
+
+def test_a_node_that_falls_silent_leaves_the_file(cluster: Cluster, tmp_path: Path) -> None:
+    """Its silence is no change of anything: it is found by judging again what is known."""
+    objects = json.loads(cluster.text)["items"]
+    silent = next(item for item in objects if "52.60.0.2:51820" in json.dumps(item))
+    other = next(item for item in objects if item["kind"] == "Node" and item is not silent)
+    silent["metadata"]["annotations"]["kilo.squat.ai/last-seen"] = str(int(time.time()) - 50)
+    cluster.server.apply([silent])
+    with _watching(cluster.server.kubeconfig, tmp_path / "peer.conf", "1") as watch:
+        time.sleep(11)
+        assert "52.60.0.2:51820" in watch.file.read_text()  # nothing was heard since
+        other["metadata"]["labels"] = {"touched": "yes"}
+        cluster.server.apply([other])
+        watch.seconds_without("52.60.0.2:51820")
+        watch.end()
 
 
 def test_who_may_not_watch_looks_again_and_again(cluster: Cluster, tmp_path: Path) -> None:
