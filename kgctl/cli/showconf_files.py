@@ -69,7 +69,10 @@ class Outside(NamedTuple):
 
     def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
         """Return the files of one peer, by name: ``PEER.conf`` and the like."""
-        configuration = quick_file(topology, peer, self.settings)
+        settings = self.settings
+        if self.format == "networkd":
+            settings = settings._replace(reader="systemd-networkd")
+        configuration = quick_file(topology, peer, settings)
         stem = file_stem(peer.name)
         if self.format == "networkd":
             from kgctl.wireguard.networkd import networkd_files
