@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.viewpoint import Viewpoints
 
 DEFAULT_PORT = 51820
-DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
@@ -90,7 +90,8 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
     Raises:
         UsageError: an option is wrong.
     """
-    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.cluster.objects import state_of
 
     state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     moment = _time(shared, state, time.time() if now is None else now)
@@ -126,18 +127,15 @@ def source_of(
 
 
 def live_cluster(shared: Shared, *, interactive: bool = True) -> ApiServer:
-    """Return the live cluster that the options name; nothing is connected yet."""
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.timeout import parse_timeout
-
-    timeout = DEFAULT_TIMEOUT if shared.request_timeout is None else shared.request_timeout
-    return ApiServer(
-        kubeconfig=shared.kubeconfig,
-        context=shared.context,
-        request_timeout=parse_timeout(timeout),
-        interactive=interactive,
-        trace=note if shared.debug else None,
+    """Return the live cluster that the options name; nothing is connected yet, or it is asked."""
+    target = Target(
+        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
     )
+    if interactive and not shared.debug:
+        asked = ahead.take(target)
+        if asked is not None:
+            return asked
+    return target.server(debug=bool(shared.debug), interactive=interactive)
 
 
 def listen_port(shared: Shared) -> int:

@@ -112,6 +112,9 @@ class LivingTransport:
     def round_trip(self, timeout: float | None) -> float | None:
         return 0.0001
 
+    def ask(self, *_: object) -> None:
+        """Do nothing, as a transport may."""
+
     def refresh(self) -> bool:
         return False
 
