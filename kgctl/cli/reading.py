@@ -9,14 +9,15 @@ from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
-from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
+from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Advance, Source
+    from kgctl.cluster.interface import Advance, Objects, Source
     from kgctl.mesh.topology import Topology
+    from kgctl.mesh.viewpoint import Viewpoints
 
 DEFAULT_PORT = 51820
 _BACKEND = "kubernetes"
@@ -38,10 +39,16 @@ class Reading(NamedTuple):
         Raises:
             MeshError: there is no network; the message says why.
         """
+        return self.viewpoints().from_node(hostname)
+
+    def viewpoints(self) -> Viewpoints:
+        """Build the network once, to be seen from several nodes.
+
+        Raises:
+            MeshError: there is no network; the message says why.
+        """
         try:
-            return network_of(
-                self.state, now=self.now, granularity=self.granularity, hostname=hostname
-            )
+            return viewpoints_of(self.state, now=self.now, granularity=self.granularity)
         except NoReadyNodesError as error:
             if not self.from_files or not self.state.nodes:
                 raise
@@ -64,21 +71,33 @@ def read(shared: Shared) -> Reading:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
-    from kgctl.cluster.objects import state_of
+    import kgctl.cluster.objects  # noqa: F401 - now, while the API server works on what was asked
 
-    granularity = mesh_granularity(shared)
+    mesh_granularity(shared)
     listen_port(shared)
     waiting = Waiting("reading files" if shared.filename else "reading the cluster")
     source = source_of(shared, advance=waiting.advance)
     with waiting:
         objects = source.read()
-    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
-    return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
+    return reading_of(shared, objects)
+
+
+def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Reading:
+    """Return what ``objects`` say, judged as of ``now`` (Unix seconds), the default the present.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.cluster.objects import state_of
+
+    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    moment = _time(shared, state, time.time() if now is None else now)
+    return Reading(state, moment, mesh_granularity(shared), from_files=bool(shared.filename))
 
 
 def source_of(
@@ -145,7 +164,7 @@ def mesh_granularity(shared: Shared) -> str:
     return granularity
 
 
-def _time(shared: Shared, state: State) -> float:
+def _time(shared: Shared, state: State, now: float) -> float:
     if shared.at == NEWEST:
         return max((node.last_seen for node in state.nodes), default=0)
     if shared.at is not None:
@@ -154,7 +173,7 @@ def _time(shared: Shared, state: State) -> float:
         from kgctl.cluster.example import TAKEN_AT
 
         return TAKEN_AT
-    return time.time()
+    return now
 
 
 def _parsed_time(text: str) -> float:

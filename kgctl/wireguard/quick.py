@@ -39,7 +39,7 @@ class QuickSettings(NamedTuple):
 
     ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``service_cidrs`` go to the segment of
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
-    locations and peers that the file is limited to.
+    locations and peers that the file is limited to. ``reader`` is what reads it, for a comment.
     """
 
     private_key: PrivateKey | None = None
@@ -51,6 +51,7 @@ class QuickSettings(NamedTuple):
     via: str | None = None
     gateway: str | None = None
     only: tuple[str, ...] = ()
+    reader: str = "wg-quick up FILE"
 
 
 class _Section:
@@ -223,7 +224,7 @@ def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> Non
 
 
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
-    yield f"the peer {peer.name}, for: wg-quick up FILE"
+    yield f"the peer {peer.name}, for: {settings.reader}"
     if settings.private_key is None:
         yield "missing: the private key that belongs to the public key below; have it filled in"
         yield "with --private-key FILE, or put it here: PrivateKey = ..."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kgctl.render.qr import TooLargeError, to_picture, to_terminal
 from kgctl.wireguard.keys import PrivateKey, write_key
+from tests.qr import scanned
 from tests.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -18,15 +18,6 @@ QR = ("--example", "showconf", "peer", "phone", "-o", "qr")
 LIGHT = {"█": (1, 1), "▀": (1, 0), "▄": (0, 1), " ": (0, 0)}
 """What of the upper and the lower half of a character cell shines, on a dark terminal."""
 MODULE = 6  # pixels
-
-
-def _scanned(picture: Path) -> bytes:
-    """What a scanner sees in a picture: the bytes of the one code that is in it."""
-    return subprocess.run(
-        ["zbarimg", "--quiet", "--raw", "--oneshot", "-Sbinary", "-Sdisable", "-Sqrcode.enable",
-         str(picture)],
-        stdout=subprocess.PIPE, check=True, timeout=60,
-    ).stdout  # fmt: skip
 
 
 def _photographed(terminal: str, path: Path) -> Path:
@@ -58,13 +49,13 @@ def _wanted(options: tuple[str, ...]) -> str:
 def test_a_picture_is_the_file(options: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "phone.png"
     assert kgctl(*QR, *options, "-O", str(path)).code == 0
-    assert _scanned(path).decode() == _wanted(options)
+    assert scanned(path).decode() == _wanted(options)
 
 
 @pytest.mark.needs("zbarimg")
 def test_what_a_terminal_shows_is_the_file(options: tuple[str, ...], tmp_path: Path) -> None:
     shown = kgctl(*QR, *options).stdout
-    assert _scanned(_photographed(shown, tmp_path / "screen.pgm")).decode() == _wanted(options)
+    assert scanned(_photographed(shown, tmp_path / "screen.pgm")).decode() == _wanted(options)
 
 
 @pytest.mark.needs("zbarimg")
@@ -73,8 +64,8 @@ def test_codes_of_any_size_can_be_read(size: int, tmp_path: Path) -> None:
     text = ("# AllowedIPs = 10.42.0.0/24\n" * 200)[:size]
     path = tmp_path / "code.png"
     path.write_bytes(to_picture(text, "png"))
-    assert _scanned(path).decode() == text
-    assert _scanned(_photographed(to_terminal(text), tmp_path / "screen.pgm")).decode() == text
+    assert scanned(path).decode() == text
+    assert scanned(_photographed(to_terminal(text), tmp_path / "screen.pgm")).decode() == text
 
 
 def test_one_byte_more_is_too_much() -> None:

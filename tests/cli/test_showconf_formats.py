@@ -147,6 +147,24 @@ def test_all_of_them_come_into_a_directory_and_are_touched_only_when_they_change
         assert (tmp_path / f"{leader}.conf").read_text() == expected
 
 
+@pytest.mark.parametrize("granularity", ["location", "full"])
+@pytest.mark.parametrize("recording", CLUSTERS, ids=lambda path: path.stem)
+def test_all_leaders_at_once_get_what_each_gets_alone(
+    recording: Path, granularity: str, tmp_path: Path
+) -> None:
+    cluster, out = tmp_path / "cluster.json", tmp_path / "out"
+    objects = load(recording)[0]
+    cluster.write_text(json.dumps(objects))
+    out.mkdir()
+    options = ("-f", str(cluster), "--mesh-granularity", granularity, "showconf", "node")
+    code = kgctl(*options, "--all", "-d", str(out)).code
+    names = [item["metadata"]["name"] for item in objects["items"] if item["kind"] == "Node"]
+    alone = {name: kgctl(*options, name).stdout for name in names}
+    written = {path.stem: path.read_text() for path in out.iterdir()}
+    assert written == {name: text for name, text in alone.items() if text}
+    assert (code == 0) is bool(written)
+
+
 def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
     cluster = load(CLUSTERS[0])[0]
     next(i for i in cluster["items"] if i["kind"] == "Peer")["metadata"]["name"] = "../escaped"

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
-from kgctl.mesh.state import State, kilo_subnet, network_of
+from kgctl.mesh.state import State, kilo_subnet, network_of, viewpoints_of
 from kgctl.render.dot import to_dot
 from kgctl.render.listing import list_nodes, list_peers, list_segments
 from kgctl.render.manifest import peer_object
@@ -94,6 +94,20 @@ def test_endpoints_are_those_that_were_discovered_from_the_nodes_side(
         oracle.endpoint(peer.public_key, peer.persistent_keepalive, peer.endpoint, nodes)
         for peer in ready
     ]
+
+
+@given(clusters(), granularities, st.randoms(use_true_random=False))
+def test_looking_from_one_node_changes_nothing_for_the_next(
+    objects: Objects, granularity: str, random: Random
+) -> None:
+    state, first = _network(objects, granularity)
+    viewpoints = viewpoints_of(state, now=NOW, granularity=granularity)
+    names = [node.name for node in state.nodes]
+    random.shuffle(names)
+    for name in (*names, "stranger"):
+        alone = network_of(state, now=NOW, granularity=granularity, hostname=name)
+        assert viewpoints.from_node(name) == alone
+    assert viewpoints.from_node() == first
 
 
 @given(clusters(), granularities)

@@ -140,6 +140,14 @@ def test_network_manager_reads_what_we_wrote(case: tuple[str, ...], key: str) ->
     assert sum(name.startswith("wireguard-peer.") for name in found) > 1
 
 
+def test_each_says_where_a_missing_key_goes() -> None:
+    files = _networkd_files("laptop")
+    assert "# the peer laptop, for: systemd-networkd\n" in files["kilo0.netdev"]
+    assert "or put it here: PrivateKey = ..." in files["kilo0.netdev"]
+    keyfile = kgctl(*EXAMPLE, "laptop", "-o", "nmconnection").stdout
+    assert "# private-key=...\n" in keyfile
+
+
 @pytest.mark.needs("nmcli")
 @pytest.mark.parametrize(
     ("line", "broken"),

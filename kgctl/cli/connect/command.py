@@ -151,6 +151,6 @@ def _cluster(shared: Shared) -> ApiServer:
 
 
 def _topology_label(shared: Shared) -> str:
-    from kgctl.cluster.objects import TOPOLOGY_LABEL
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
 
     return shared.topology_label or TOPOLOGY_LABEL
