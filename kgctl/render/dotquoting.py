@@ -1,0 +1,43 @@
+"""Texts as identifiers and labels of DOT, such that nothing in them acts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import graphviz
+from graphviz.quoting import quote
+
+from kgctl.mesh.text import printable
+
+_TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
+_NAMES_KEPT = 1 << 14
+_ACTIVE = frozenset('"\\&')  # what is more than itself in a label
+
+
+@lru_cache(_NAMES_KEPT)
+def identifier(name: str) -> str:
+    """Return a name as an identifier of DOT, quoted where it has to be."""
+    return str(quote(text(name)))
+
+
+def label(*lines: str) -> str:
+    """Return lines as a label of DOT."""
+    whole = "".join(lines)
+    harmless = whole.isprintable() and not _ACTIVE.intersection(whole)
+    if harmless and len(whole) <= _TEXT_LIMIT:
+        return '"' + "\\n".join(lines) + '"'  # as graphviz quotes it, at once
+    return str(quote(text(*map(without_entities, lines))))
+
+
+def without_entities(line: str) -> str:
+    """Return the text of a label such that Graphviz draws ``&lt;`` or ``&#10;`` as it stands."""
+    return printable(line, _TEXT_LIMIT).replace("&", "&amp;")
+
+
+def text(*lines: str) -> str:
+    """Return lines as one text in which neither a backslash nor an HTML-like ``<`` acts."""
+    return str(graphviz.nohtml("\\n".join(map(_line, lines))))
+
+
+def _line(line: str) -> str:
+    return printable(line, _TEXT_LIMIT).replace("\\", "\\\\")
