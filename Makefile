@@ -40,7 +40,7 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver .venv/.fuzz ## everything that CI checks: lint and all tests
+test: lint tools apiserver mermaid .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
 	$(FUZZ)
 
@@ -52,7 +52,7 @@ lint: .venv/.dev ## format, style, docstrings, types, import rules
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: unit
-unit: .venv/.dev ## tests that need nothing but Python (and Graphviz)
+unit: .venv/.dev mermaid ## tests that need nothing but Python (and Graphviz, and Node)
 	@.ci/install-tools wanted dot
 	$(PYTEST) -m 'not api and not network' $(ARGS)
 
@@ -84,9 +84,10 @@ format: .venv/.dev ## format the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 
 .PHONY: pictures
-pictures: .venv/.kgctl ## draw the pictures of the documentation anew
+pictures: .venv/.dev ## draw the pictures of the documentation anew
 	@.ci/install-tools required dot
 	$(BIN)/kgctl --example graph | dot -Tsvg -Gfontname=Helvetica -Nfontname=Helvetica -o docs/images/example.svg
+	$(BIN)/python -m tests.docs.pictures docs/images
 
 .PHONY: clean
 clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)
@@ -103,6 +104,11 @@ tools: .venv/.dev
 .PHONY: apiserver
 apiserver: tools
 	@tests/apiserver/build.sh
+
+# the parser that tests hold Mermaid texts against, from npm; in a cache, once a machine
+.PHONY: mermaid
+mermaid:
+	@tests/mermaid/install.sh
 
 # The stamps: .pip (an environment whose pip knows dependency groups), .kgctl (to use it), .dev (to work on it)
 .venv/.pip:

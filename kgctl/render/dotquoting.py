@@ -36,7 +36,8 @@ def without_entities(line: str) -> str:
 
 def text(*lines: str) -> str:
     """Return lines as one text in which neither a backslash nor an HTML-like ``<`` acts."""
-    return str(graphviz.nohtml("\\n".join(map(_line, lines))))
+    joined: str = graphviz.nohtml("\\n".join(map(_line, lines)))
+    return joined  # of a type that quote() knows: str(joined) would not be
 
 
 def _line(line: str) -> str:

@@ -6,6 +6,7 @@ could mean something to Mermaid, Markdown or HTML as an entity code (``#60;``).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.readiness import age
@@ -21,6 +22,7 @@ _MOST_LINKS = 12
 """Tunnels that are drawn as lines; of more, each leads to a point in the middle."""
 
 _TEXT_LIMIT = 200  # characters of a line: Mermaid takes 50,000 in all
+_LISTS = re.compile(r"[-+.)](?= )")  # what would begin a list of Markdown
 _PLAIN = frozenset(" .-/:,()[]+=!★…")
 _CLASSES = (
     "classDef leader stroke-width:4px,fill:#dceaf4,stroke:#0072b2,color:#1a1a1a",
@@ -142,7 +144,8 @@ def _label(*lines: str) -> str:
 
 
 def _text(text: str) -> str:
-    return "".join(_characters(printable(text, _TEXT_LIMIT)))
+    shown = "".join(_characters(printable(text, _TEXT_LIMIT)))
+    return _LISTS.sub(lambda mark: f"#{ord(mark[0])};", shown)
 
 
 def _characters(text: Iterable[str]) -> Iterator[str]:

@@ -183,7 +183,6 @@ class _Drawing:
                 f'fillcolor="{ground}" penwidth=2]\n'
             )
         if self._framed:
-            yield from _in_order(ids[: _columns(len(ids))])
             yield from _grid([], ids)
             self._top = ids[_columns(len(ids)) // 2]
 
@@ -296,10 +295,13 @@ def _grid(heads: Sequence[str], others: Sequence[str], least: int = 1) -> Iterat
     """Place ``others`` in rows below ``heads``, of at ``least`` so many, by lines not seen."""
     wide = max(least, 1, _columns(len(others)))
     rows = [list(others[start : start + wide]) for start in range(0, len(others), wide)]
+    yield from _in_order(heads)
     if heads and rows:
         middle = heads[len(heads) // 2]
         for node in rows[0]:
             yield f"\t{middle} -> {node} [style=invis]\n"
+    elif rows:
+        yield from _in_order(rows[0])
     for above, below in pairwise(rows):
         for one, other in zip(above, below, strict=False):
             yield f"\t{one} -> {other} [style=invis weight=10]\n"
