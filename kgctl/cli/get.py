@@ -100,6 +100,8 @@ def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
     elif not listing.items:
         note(f"no {listing.plural} found")
     elif on_terminal():
-        print_table(listing, wide=output is Format.WIDE)
+        left_out = print_table(listing, wide=output is Format.WIDE)
+        if left_out:
+            note(f"too narrow for {', '.join(left_out)}; -o wide and -o json have all")
     else:
         answer(to_columns(listing, wide=output is Format.WIDE))
