@@ -82,12 +82,17 @@ def graph(
         str | None, typer.Option(metavar="NAME", help="Draw this location alone, and the peers.")
     ] = None,
     no_peers: Annotated[bool, typer.Option("--no-peers", help="Draw no peers.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="-o tree: draw it anew whenever it changes.")
+    ] = False,
 ) -> None:
     """Draw the network: as a graph for Graphviz, as a picture, or as a tree for the terminal.
 
     For example: kgctl graph -O kilo.svg
     """
     chosen = _format(output, output_file)
+    if watch and (chosen != "tree" or output_file is not None):
+        raise UsageError("--watch draws a tree on the terminal anew: -o tree, without a file")
     if hops is not None and focus is None:
         raise UsageError("--hops counts from the node or peer that --focus names; give both")
     shaped = collapse is not None or focus is not None or location is not None or no_peers
@@ -99,7 +104,7 @@ def graph(
 
     wanted = Wanted(
         chosen, output_file, plain, layout, collapse, focus, 1 if hops is None else hops, location,
-        no_peers,
+        no_peers, watch,
     )  # fmt: skip
     show(shared, wanted)
 

@@ -35,6 +35,7 @@ class Wanted(NamedTuple):
     hops: int
     location: str | None
     no_peers: bool
+    watch: bool = False
 
 
 def show(shared: Shared, wanted: Wanted) -> None:
@@ -45,6 +46,12 @@ def show(shared: Shared, wanted: Wanted) -> None:
         KgctlError: it cannot be read, drawn or written.
     """
     _check(wanted)
+    if wanted.watch:
+        from kgctl.cli.screen import redraw
+        from kgctl.render.tree import terminal_tree
+
+        redraw(shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)))
+        return
     reading = read(shared)
     if wanted.format == "tree" and wanted.file is None and on_terminal():
         from kgctl.render.tree import print_tree

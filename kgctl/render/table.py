@@ -32,14 +32,14 @@ def print_table(listing: Listing, *, wide: bool = False) -> list[str]:
     from rich.console import Console
 
     console = Console()
-    fitting = listing if wide else _fitting(listing, console.width)
+    fitting = listing if wide else fitted(listing, console.width)
     console.print(terminal_table(fitting, wide=wide))
     kept = fitting.titles(wide=wide)
     return [title for title in listing.titles(wide=wide) if title not in kept]
 
 
-def _fitting(listing: Listing, width: int) -> Listing:
-    """Leave out the columns that can be spared until the others fit into ``width``."""
+def fitted(listing: Listing, width: int) -> Listing:
+    """Return the listing without columns that can be spared, so that the others fit."""
     while _width(listing) > width:
         spare = max(listing.columns, key=lambda column: 0 if column.wide else column.spare)
         if spare.wide or not spare.spare:
