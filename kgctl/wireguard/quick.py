@@ -189,10 +189,11 @@ def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
     """
     routes = {network: section for section in sections for network in section.networks}
     claimed = set(routes)
+    prefixes = {network.prefix for network in routes} - {0}
     for section in sections:
         address = section.base.endpoint.address if section.base.endpoint else None
         if address is not None:
-            _keep_out(routes, address, section.comments[0])
+            _keep_out(routes, prefixes, address, section.comments[0])
     for section in sections:
         section.networks = []
     for network, section in routes.items():
@@ -213,19 +214,22 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
     )
 
 
-def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:
+def _keep_out(
+    routes: dict[Cidr, _Section], prefixes: set[int], address: Address, owner: str
+) -> None:
     """Replace each route that contains ``address``, the most specific first, by what is around it.
 
     A part that is a route already stays with whom it belongs to, so that of two networks one
-    within the other the smaller still wins.
+    within the other the smaller still wins. ``prefixes`` are those that routes have: few.
     """
     size, value = address.max_prefixlen, int(address)
-    for prefix in range(size, 0, -1):
+    for prefix in sorted((one for one in prefixes if one <= size), reverse=True):
         network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
         section = routes.pop(network, None)
         if section is not None:
             for part in _without(network, address):
                 routes.setdefault(part, section)
+                prefixes.add(part.prefix)
             section.comments.append(
                 f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
                 "route to it through the tunnel would cut the tunnel off"
