@@ -13,6 +13,8 @@ COMMANDS = {
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
     "peer": "Add, change and remove the machines outside the cluster.",
+    "link": "Make several clusters one network.",
+    "unlink": "Take the links between clusters away again.",
     "genkey": "Print a new private key.",
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
