@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis import nodes
+from kgctl.diagnosis import annotations as node_annotations
+from kgctl.diagnosis import cluster, locations, networks, nodes, peers
 from kgctl.diagnosis.facts import Facts
 from kgctl.diagnosis.finding import Finding, Rule
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
     from kgctl.diagnosis.subject import Settings, Subject
 
-RULES: tuple[Rule, ...] = tuple(sorted(nodes.RULES, key=lambda rule: rule.code))
+RULES: tuple[Rule, ...] = (
+    *nodes.RULES,
+    *node_annotations.RULES,
+    *networks.RULES,
+    *locations.RULES,
+    *peers.RULES,
+    *cluster.RULES,
+)
 """All rules, by code."""
 
 BY_CODE = {rule.code: rule for rule in RULES}

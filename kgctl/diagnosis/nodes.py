@@ -35,7 +35,7 @@ def _without_agent(facts: Facts) -> Iterator[Found]:
                 "Kilo's agent has written nothing on the node: no key, no endpoint, no heartbeat",
                 _LEFT_OUT,
                 "see whether Kilo's pod runs there: kubectl get pods -A -o wide "
-                f"--field-selector spec.nodeName={_quoted(node.name)}",
+                f"--field-selector spec.nodeName={quoted(node.name)}",
             )
 
 
@@ -55,7 +55,7 @@ def _lacking(facts: Facts, what: str, *fields: str) -> Iterator[tuple[Node, str]
 
 def _without_endpoint(facts: Facts) -> Iterator[Found]:
     for node, sentence in _lacking(facts, "endpoint", "force-endpoint", "endpoint"):
-        remedy = f"kubectl annotate node {_quoted(node.name)} --overwrite {PREFIX}force-endpoint="
+        remedy = f"kubectl annotate node {quoted(node.name)} --overwrite {PREFIX}force-endpoint="
         yield Found(NODE, node.name, sentence, _LEFT_OUT, remedy + "ADDRESS:51820")
 
 
@@ -102,7 +102,7 @@ def _stale(facts: Facts) -> Iterator[Found]:
 def _logs(node: Node) -> str:
     return (
         "see whether Kilo's pod runs there, and reaches the API server: kubectl get pods -A "
-        f"-o wide --field-selector spec.nodeName={_quoted(node.name)}"
+        f"-o wide --field-selector spec.nodeName={quoted(node.name)}"
     )
 
 
@@ -135,7 +135,8 @@ def _same_key(facts: Facts) -> Iterator[Found]:
             )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as it stands in a shell command, on one printable line."""
     from shlex import quote
 
     return quote(printable(name))
