@@ -47,7 +47,7 @@ def _private_endpoint(facts: Facts) -> Iterator[Found]:
                 LOCATION,
                 segment.name,
                 f"its leader {printable(segment.leader.name)} has the private endpoint "
-                f"{segment.endpoint}, and nobody has discovered another one",
+                f"{segment.endpoint}, and no public one was discovered",
                 "from elsewhere it can not be dialled: links come up when it dials, or never",
                 f"if it can be reached by a public address, say so: {PREFIX}force-endpoint",
             )
