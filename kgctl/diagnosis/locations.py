@@ -58,7 +58,7 @@ def _both_behind_nat(facts: Facts) -> Iterator[Found]:
     for number, segment in enumerate(hidden):
         if number == 0:
             continue
-        others = [printable(one.name) for one in hidden[:number][:_SHOWN_SEGMENTS]]
+        others = [printable(one.name) for one in hidden[: min(number, _SHOWN_SEGMENTS)]]
         more = f" and {number - _SHOWN_SEGMENTS} more" if number > _SHOWN_SEGMENTS else ""
         yield Found(
             LOCATION,
