@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.apiserver import ApiServer
 
 DEFAULT_TIMEOUT = "30s"
-_READERS = frozenset({"graph", "showconf", "get"})
+_READERS = frozenset({"graph", "showconf", "get", "check", "path"})
 _VALUED = frozenset({"--at", "--mesh-granularity", "--port", "--backend"})
 _ELSEWHERE = ("-f", "--filename", "--example", "--debug", "-h", "--help")
 

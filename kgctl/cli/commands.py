@@ -12,6 +12,8 @@ COMMANDS = {
     "graph": "Print the network as a graph in Graphviz's DOT language.",
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
+    "check": "Say what is wrong with the network, and what to do.",
+    "explain": "Print the page of a rule of check.",
     "peer": "Add, change and remove the machines outside the cluster.",
     "genkey": "Print a new private key.",
     "pubkey": "Print the public key of the private key on stdin.",
