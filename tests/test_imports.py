@@ -42,6 +42,7 @@ COMMANDS = [
     ["--example", "showconf", "node", "aws-1"],
     ["--example", "showconf", "peer", "laptop", "-o", "wg-quick"],
     ["--example", "showconf", "peer", "laptop", "--as-peer", "-o", "yaml"],
+    ["--example", "path", "aws-2", "laptop"],
     ["completion", "powershell"],
 ]
 

@@ -251,4 +251,6 @@ def _peer_with_discovered_endpoint(peer: Peer, discovered: Mapping[PublicKey, En
     if peer.persistent_keepalive <= 0 or peer.public_key is None:
         return peer
     endpoint = discovered.get(peer.public_key)
-    return peer if endpoint is None else peer._replace(endpoint=endpoint)
+    if endpoint is None:
+        return peer
+    return peer._replace(endpoint=endpoint, discovered=True, replaced_endpoint=peer.endpoint)

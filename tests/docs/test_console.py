@@ -18,6 +18,7 @@ PAGES = (
     "docs/completion.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/path.md",
     "docs/peer.md",
     "docs/showconf.md",
     "docs/wg-quick.md",
