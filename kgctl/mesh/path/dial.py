@@ -13,6 +13,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.node import Node
     from kgctl.mesh.path.machine import Machine
     from kgctl.mesh.topology import Topology
 
@@ -55,7 +56,9 @@ def dial(topology: Topology, caller: Machine, called: Machine) -> Dial:
     back = _reach(topology, called, caller)
     name = printable(called.name)
     for one, whom, found in ((caller, called, there), (called, caller, back)):
-        if found is Reason.ROUTING_LOOP:  # answers of the one that could call are caught as well
+        # that the other side can call does not help: WireGuard takes what comes through the
+        # tunnel itself for a new endpoint, and from then on each packet goes round in it
+        if found is Reason.ROUTING_LOOP:
             return Dial(endpoint, _why(one, whom, found), found)
     if there is Reach.OPEN:
         return Dial(endpoint, f"{printable(caller.name)} can call {name} at any time")
@@ -83,12 +86,10 @@ def _reach(topology: Topology, caller: Machine, called: Machine) -> Reach | Reas
     if address is None:
         return Reach.OPEN
     near = _at_one_place(caller, called)
-    if not is_open(address) and not near:
-        return Reason.PRIVATE_ENDPOINT
     if caller.node is not None and route_to(topology, caller, address).way is Way.TUNNEL:
         return Reason.ROUTING_LOOP
     if not is_open(address):
-        return Reach.OPEN
+        return Reach.OPEN if near else Reason.PRIVATE_ENDPOINT
     annotated = called.annotated_endpoint
     if annotated is not None and (annotated.address is None or is_open(annotated.address)):
         return Reach.OPEN
@@ -101,10 +102,16 @@ def is_open(address: Address) -> bool:
 
 
 def _at_one_place(one: Machine, other: Machine) -> bool:
-    """Tell whether two machines share a private network: nodes of one location do."""
-    if one.node is None or other.node is None:
+    """Tell whether two machines share a private network: nodes of one location that are on one."""
+    if one.node is None or other.node is None or one.node.location != other.node.location:
         return False
-    return one.node.location == other.node.location
+    return _is_on_one(one.node) and _is_on_one(other.node)
+
+
+def _is_on_one(node: Node) -> bool:
+    """Tell whether a node is on a private network, as its addresses have it."""
+    called = node.endpoint.address if node.endpoint is not None else None
+    return node.internal_ip is not None or (called is not None and not is_open(called))
 
 
 def _why(caller: Machine, called: Machine, found: Reach | Reason) -> str:
