@@ -66,7 +66,7 @@ def read(shared: Shared) -> Reading:
     """
     from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
 
-    granularity = _granularity(shared)
+    granularity = granularity_of(shared)
     listen_port(shared)
     waiting = Waiting("reading files" if shared.filename else "reading the cluster")
     source = source_of(shared, advance=waiting.advance)
@@ -77,7 +77,7 @@ def read(shared: Shared) -> Reading:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
-    return Reading(state, _time(shared, state), granularity, from_files=bool(shared.filename))
+    return Reading(state, moment(shared, state), granularity, from_files=bool(shared.filename))
 
 
 def source_of(
@@ -132,7 +132,12 @@ def listen_port(shared: Shared) -> int:
     return shared.port
 
 
-def _granularity(shared: Shared) -> str:
+def granularity_of(shared: Shared) -> str:
+    """Return the granularity that the options ask for.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     granularity = shared.mesh_granularity or AUTO
     if granularity not in GRANULARITIES:
         raise UsageError(
@@ -142,7 +147,8 @@ def _granularity(shared: Shared) -> str:
     return granularity
 
 
-def _time(shared: Shared, state: State) -> float:
+def moment(shared: Shared, state: State) -> float:
+    """Return the time, in Unix seconds, by which heartbeats of ``state`` are judged."""
     if shared.at == NEWEST:
         return max((node.last_seen for node in state.nodes), default=0)
     if shared.at is not None:

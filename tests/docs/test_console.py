@@ -16,6 +16,7 @@ PAGES = (
     "README.md",
     "docs/cluster.md",
     "docs/completion.md",
+    "docs/diff.md",
     "docs/get.md",
     "docs/graph.md",
     "docs/path.md",

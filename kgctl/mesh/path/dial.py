@@ -45,11 +45,12 @@ class Dial(NamedTuple):
     failure: Reason | None = None
 
 
-def dial(topology: Topology, caller: Machine, called: Machine) -> Dial:
+def dial(topology: Topology | None, caller: Machine, called: Machine) -> Dial:
     """Tell whether ``caller`` gets a packet to ``called`` with nothing sent between them before.
 
-    DNS names and public endpoints are taken to be as good as they look: no state in the cluster
-    tells of firewalls.
+    Without a ``topology`` endpoints that are routed into the tunnel are not looked for: that takes
+    a look at every route. DNS names and public endpoints are taken to be as good as they look: no
+    state in the cluster tells of firewalls.
     """
     endpoint = caller.endpoint_of(called)
     there = _reach(topology, caller, called)
@@ -78,7 +79,7 @@ def dial(topology: Topology, caller: Machine, called: Machine) -> Dial:
     return Dial(endpoint, f"{_why(caller, called, there)}, nor the other way: {other}", why)
 
 
-def _reach(topology: Topology, caller: Machine, called: Machine) -> Reach | Reason:
+def _reach(topology: Topology | None, caller: Machine, called: Machine) -> Reach | Reason:
     endpoint = caller.endpoint_of(called)
     if endpoint is None:
         return Reason.NO_ENDPOINT
@@ -86,7 +87,7 @@ def _reach(topology: Topology, caller: Machine, called: Machine) -> Reach | Reas
     if address is None:
         return Reach.OPEN
     near = _at_one_place(caller, called)
-    if caller.node is not None and route_to(topology, caller, address).way is Way.TUNNEL:
+    if topology is not None and _loops(topology, caller, address):
         return Reason.ROUTING_LOOP
     if not is_open(address):
         return Reach.OPEN if near else Reason.PRIVATE_ENDPOINT
@@ -94,6 +95,11 @@ def _reach(topology: Topology, caller: Machine, called: Machine) -> Reach | Reas
     if annotated is not None and (annotated.address is None or is_open(annotated.address)):
         return Reach.OPEN
     return Reason.SAME_NAT if near else Reach.MAPPED
+
+
+def _loops(topology: Topology, caller: Machine, address: Address) -> bool:
+    """Tell whether a node sends what carries the tunnel into a tunnel."""
+    return caller.node is not None and route_to(topology, caller, address).way is Way.TUNNEL
 
 
 def is_open(address: Address) -> bool:
