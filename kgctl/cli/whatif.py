@@ -66,7 +66,7 @@ def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) ->
                 f'--set "{printable(text)}" is not node/NAME:KEY=VALUE, nor node/NAME:KEY-'
             )
         change = checked(key, value) if equals else checked(key[:-1], None)
-        objects = annotated(objects, name, dict([change]))
+        objects = annotated(objects, [name], dict([change]))
     for text in absent:
         objects = without(objects, *_place("--without", text, text))
     return objects

@@ -11,7 +11,7 @@ from kgctl.cluster.peerobjects import peer_name
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -34,21 +34,23 @@ def applied(base: Objects, manifests: Objects) -> Objects:
     return Objects(list(nodes.values()), list(peers.values()), base.passed_over)
 
 
-def annotated(base: Objects, name: str, changes: Mapping[str, str | None]) -> Objects:
-    """Return the objects with annotations of the node ``name`` changed; None removes one.
+def annotated(base: Objects, names: Collection[str], changes: Mapping[str, str | None]) -> Objects:
+    """Return the objects with annotations of the nodes ``names`` changed; None removes one.
 
     Raises:
-        MissingObjectError: there is no such node.
+        MissingObjectError: there is no node of one of the names.
     """
-    _require(name, "node", [node.name for node in base.nodes])
-    return base._replace(
-        nodes=[
-            node._replace(annotations=_merged(node.annotations, changes))
-            if node.name == name
-            else node
-            for node in base.nodes
-        ]
-    )
+    known = {node.name for node in base.nodes}
+    for name in names:
+        _require(name, "node", known)
+    wanted = set(names)
+    nodes = [
+        node._replace(annotations=_merged(node.annotations, changes))
+        if node.name in wanted
+        else node
+        for node in base.nodes
+    ]
+    return base._replace(nodes=nodes)
 
 
 def without(base: Objects, kind: str, name: str) -> Objects:
@@ -58,13 +60,13 @@ def without(base: Objects, kind: str, name: str) -> Objects:
         MissingObjectError: there is no such object.
     """
     if kind == "node":
-        _require(name, kind, [node.name for node in base.nodes])
+        _require(name, kind, {node.name for node in base.nodes})
         return base._replace(nodes=[node for node in base.nodes if node.name != name])
-    _require(name, kind, [peer_name(peer) for peer in base.peers])
+    _require(name, kind, {peer_name(peer) for peer in base.peers})
     return base._replace(peers=[peer for peer in base.peers if peer_name(peer) != name])
 
 
-def _require(name: str, kind: str, known: list[str]) -> None:
+def _require(name: str, kind: str, known: Collection[str]) -> None:
     if name not in known:
         raise MissingObjectError(f'there is no {kind} named "{printable(name)}"')
 

@@ -55,8 +55,8 @@ def test_new_objects_are_added_and_others_taken_out() -> None:
         with pytest.raises(MissingObjectError):
             without(found, kind, name)
     with pytest.raises(MissingObjectError):
-        annotated(found, "x", {})
-    assert annotated(found, "n", {"a": None}).nodes[0].annotations == {"kilo.squat.ai/leader": ""}
+        annotated(found, ["x"], {})
+    assert annotated(found, ["n"], {"a": None}).nodes[0].annotations == {"kilo.squat.ai/leader": ""}
 
 
 @pytest.mark.parametrize(

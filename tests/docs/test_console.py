@@ -19,6 +19,7 @@ PAGES = (
     "docs/diff.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/node.md",
     "docs/path.md",
     "docs/peer.md",
     "docs/showconf.md",
