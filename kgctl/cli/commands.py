@@ -14,6 +14,7 @@ COMMANDS = {
     "get": "List nodes, peers or segments, and say why one is not ready.",
     "path": "Tell how a packet travels from one machine to another, or where it stops.",
     "diff": "Tell what a change would do to the network, before it is made.",
+    "drift": "Tell how the WireGuard of a machine differs from what it should be.",
     "node": "Tell Kilo about nodes: where they are, which lead, how they are called.",
     "peer": "Add, change and remove the machines outside the cluster.",
     "genkey": "Print a new private key.",

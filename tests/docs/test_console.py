@@ -17,6 +17,7 @@ PAGES = (
     "docs/cluster.md",
     "docs/completion.md",
     "docs/diff.md",
+    "docs/drift.md",
     "docs/get.md",
     "docs/graph.md",
     "docs/node.md",
