@@ -25,6 +25,9 @@ COMMANDS = {
 }
 """Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
 
+VERDICTS = frozenset(("path", "diff", "drift"))
+"""The commands whose exit code is their answer, 0 or 1; any trouble of theirs is 2."""
+
 
 class Commands(TyperGroup):
     """The group of all commands: calling one imports it alone, listing them imports none."""

@@ -30,9 +30,9 @@ def drift_to_text(name: str, lines: Iterable[Line], count: int) -> str:
     if not found:
         return f"{printable(name)} is as it should be, with {count} peers\n"
     faults = sum(line.is_fault for line in found)
-    head = f"{printable(name)} differs in {faults} places" if faults else f"{printable(name)}: "
-    if not faults:
-        head += "nothing to mend"
+    places = "1 place" if faults == 1 else f"{faults} places"
+    said = f" differs in {places}" if faults else ": nothing to mend"
+    head = printable(name) + said
     return "".join(f"{text}\n" for text in (head, *(t for one in found for t in _texts(one))))
 
 

@@ -32,6 +32,8 @@ CLUSTER = example.replace("__init__.py", "cluster.json")
         (["--from", CLUSTER], 2),
         (["--from", CLUSTER, "--to", CLUSTER, "--set", "node/aws-1:leader=true"], 2),
         (["-f", "nowhere.yaml"], 2),
+        (["--nonsense"], 2),
+        (["-o", "xml", "--without", "node/aws-1"], 2),
         ([], 2),
     ],
 )

@@ -18,6 +18,8 @@ from tests.recorded import kgctl
         (["aws-1", "home-tv"], 2),  # not ready
         (["8.8.8.8", "aws-1"], 2),
         (["aws-1", "aws-9"], 2),
+        (["aws-1"], 2),
+        (["aws-1", "aws-2", "--nonsense"], 2),
         (["aws-1", "aws-2", "--mesh-granularity", "none"], 2),
     ],
 )
