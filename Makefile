@@ -12,7 +12,8 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := dot ip iperf3 iptables jq nft ping resolvconf sysctl wg wg-quick wireguard-go
+TEST_TOOLS := dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
+	systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made
@@ -70,6 +71,12 @@ fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZ
 .PHONY: bench
 bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)
+
+.PHONY: soak
+soak: apiserver tools ## kgctl connect for long: a minute of 200 events a second, 10,000 rounds (10 minutes)
+	KGCTL_STORM_SECONDS=60 KGCTL_SOAK_ROUNDS=10000 $(BIN)/python -m pytest tests/network/test_connect_load.py \
+		-o junit_family=xunit1 --junitxml=soak.xml $(ARGS)
+	@grep -o '<property [^>]*>' soak.xml
 
 .PHONY: format
 format: .venv/.dev ## format the code, and mend what ruff can mend

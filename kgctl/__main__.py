@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
@@ -24,6 +25,10 @@ def main() -> int:
     # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
     # objects: by default a tenth of the time would go into looking through them
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    if "_KGCTL_COMPLETE" not in os.environ:
+        from kgctl.cli.ahead import ahead
+
+        ahead.ask(arguments)
     from kgctl.cli.app import run
 
     code = run(arguments)

@@ -19,8 +19,8 @@ settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-SBIN = "/usr/sbin:/sbin"
-"""Where Debian keeps tools that only root has on the PATH."""
+SBIN = "/usr/sbin:/sbin:/usr/lib/systemd:/lib/systemd"
+"""Where Debian keeps tools that only root has on the PATH, and the programs of systemd."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,9 +22,11 @@ from kgctl.wireguard.configure import (
     peer_configuration,
     segment_as_peer,
 )
+from kgctl.wireguard.networkd import networkd_files
+from kgctl.wireguard.nmconnection import nmconnection_file
 from kgctl.wireguard.parse import parse_configuration
 from kgctl.wireguard.quick import QuickSettings, quick_configuration
-from tests.strict import assert_strict
+from tests.strict import assert_strict, assert_strict_unit
 from tests.strictdot import shape_of
 
 if TYPE_CHECKING:
@@ -71,7 +73,12 @@ def assert_configurations_harmless(topology: Topology) -> None:
         _assert_configuration(peer_configuration(topology, peer))
         _assert_configuration(Configuration(peers=(peer_as_peer(peer, []),)))
         for settings in _quick_settings(topology):
-            assert_strict(str(quick_configuration(topology, peer, settings)))
+            configuration = quick_configuration(topology, peer, settings)
+            assert_strict(str(configuration))
+            for text in networkd_files(configuration, "kilo0").values():
+                assert_strict_unit(text)
+            identity = peer.name if _is_unicode(peer.name) else ""
+            assert_strict_unit(nmconnection_file(configuration, "kilo0", identity))
 
 
 def _assert_configuration(configuration: Configuration, *, negative: bool = False) -> None:

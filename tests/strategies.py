@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -33,7 +34,12 @@ HOSTILE = st.one_of(
 )
 
 names = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
-keys = st.binary(min_size=32, max_size=32).map(lambda raw: base64.b64encode(raw).decode())
+_KNOWN_KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in range(1, 7)]
+"""Few, so that what one node discovered is often the key of another one."""
+
+keys = st.sampled_from(_KNOWN_KEYS) | st.binary(min_size=32, max_size=32).map(
+    lambda raw: base64.b64encode(raw).decode()
+)
 ports = st.integers(1, 65535)
 octets = st.integers(0, 255)
 addresses4 = st.tuples(
@@ -44,11 +50,17 @@ networks = st.one_of(
     st.tuples(addresses4, st.integers(8, 32)).map(lambda pair: f"{pair[0]}/{pair[1]}"),
     st.tuples(addresses6, st.integers(32, 128)).map(lambda pair: f"{pair[0]}/{pair[1]}"),
 )
+peer_networks = st.sampled_from(["10.5.0.1/32", "10.5.0.2/32", "10.5.0.0/24"]) | networks
 endpoints = st.one_of(
     st.tuples(addresses4, ports).map(lambda pair: f"{pair[0]}:{pair[1]}"),
     st.tuples(addresses6, ports).map(lambda pair: f"[{pair[0]}]:{pair[1]}"),
     st.tuples(names, ports).map(lambda pair: f"{pair[0]}.example.com:{pair[1]}"),
 )
+discoveries = st.dictionaries(
+    st.sampled_from(_KNOWN_KEYS),
+    st.fixed_dictionaries({"IP": addresses4 | addresses6, "Port": ports, "Zone": st.just("")}),
+    max_size=4,
+).map(json.dumps)
 
 
 @st.composite
@@ -59,7 +71,8 @@ def node_objects(draw: st.DrawFn) -> NodeObject:
         "force-internal-ip": st.sampled_from(["", "-", "bogus"]) | networks,
         "location": st.sampled_from(["aws", "gcp", "home", ""]),
         "leader": st.sampled_from(["", "true"]),
-        "persistent-keepalive": st.sampled_from(["0", "25", "ten"]),
+        "persistent-keepalive": st.sampled_from(["0", "25", "25", "ten"]),
+        "discovered-endpoints": discoveries,
         "allowed-location-ips": st.lists(networks, max_size=3).map(",".join),
         "wireguard-ip": st.sampled_from(["10.4.0.1/16", "100.64.0.9/20"]),
     }
@@ -81,7 +94,7 @@ def node_objects(draw: st.DrawFn) -> NodeObject:
 def peer_objects(draw: st.DrawFn) -> dict[str, Any]:
     """A Peer object as people write it."""
     spec: dict[str, Any] = {
-        "allowedIPs": draw(st.lists(networks, min_size=1, max_size=3)),
+        "allowedIPs": draw(st.lists(peer_networks, min_size=1, max_size=3)),
         "publicKey": draw(keys),
     }
     if draw(st.booleans()):
@@ -102,10 +115,10 @@ def peer_objects(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def clusters(nodes: int = 8, peers: int = 4) -> st.SearchStrategy[Objects]:
-    """Clusters of up to so many nodes and peers, no two of one name."""
+    """Clusters of a node or more, up to so many, and of peers; no two of one name."""
     return st.builds(
         Objects,
-        st.lists(node_objects(), max_size=nodes, unique_by=lambda node: node.name),
+        st.lists(node_objects(), min_size=1, max_size=nodes, unique_by=lambda node: node.name),
         st.lists(peer_objects(), max_size=peers, unique_by=lambda peer: peer["metadata"]["name"]),
         st.just({}),
     )

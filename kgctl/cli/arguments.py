@@ -22,7 +22,10 @@ class UsageError(KgctlError):
     """An option has a value that it cannot have, or does not go with another one."""
 
 
-SWITCHES = {"--as-peer": "--no-as-peer", "--debug": "--no-debug", "--example": "--no-example"}
+SWITCHES = {
+    name: name.replace("--", "--no-", 1)
+    for name in ("--as-peer", "--clean-up", "--debug", "--dry-run", "--example", "--once")
+}
 """The flags that may be given a truth value, and what switches them off."""
 
 

@@ -20,6 +20,8 @@ COMMANDS = {
     "genkey": "Print a new private key.",
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
+    "connect": "Join the network with this host, and stay on it.",
+    "status": "Show how this host's tunnels do, and why a peer is not connected.",
     "completion": "Print the completion script for a shell.",
     "help": "Print the help of a command.",
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kgctl.cli.names import complete_node
-from kgctl.cli.peer import DryRun
+from kgctl.cli.peer.options import DryRun
 from kgctl.cli.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
+    from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import NodeObject, Objects
 
 Changes = dict[str, str | None]
@@ -58,14 +59,13 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.cluster.nodes import NodeObjects
 
     offline = bool(shared.filename or shared.example)
     if offline and dry_run != "client":
         raise UsageError("files and the example cannot be changed; give --dry-run=client")
-    cluster = None if offline else live_cluster(shared)
+    cluster = None if offline else _cluster(shared)
     objects = cluster.read() if cluster is not None else read_base(shared, shared.filename)
     chosen = [node for node in _chosen(objects, names, selector) if _differs(node, changes)]
     if not chosen:
@@ -80,6 +80,16 @@ def set_nodes(
                 node.name, changes, node.annotations, dry_run=dry_run == "server"
             )
         answer(f"node/{printable(node.name)} {_DONE[dry_run]}\n")
+
+
+def _cluster(shared: Shared) -> ApiServer:
+    """Return the live cluster, of whose nodes every label is read: the selector may ask for any."""
+    from kgctl.cli.ahead import Target
+
+    target = Target(
+        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
+    )
+    return target.server(debug=bool(shared.debug), every_label=True)
 
 
 def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> list[NodeObject]:

@@ -12,7 +12,7 @@ from kgctl.mesh.errors import KgctlError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_MAX_INPUT = 4096  # bytes; a key has 44
+_MAX_INPUT = 1 << 16  # bytes; a key has 44, and what follows may be white space only
 
 
 class NoKeyError(KgctlError):
@@ -26,12 +26,12 @@ def pubkey(shared: Shared) -> None:
 
     kgctl pubkey < private.key > public.key
     """
-    from kgctl.wireguard.keys import PrivateKey
+    from kgctl.wireguard.keys import parse_private_key
 
-    content = sys.stdin.buffer.read(_MAX_INPUT)
-    key = PrivateKey.parse(content.decode("ascii", "replace").strip())
+    content = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT + 1)
+    key = None if len(content) > _MAX_INPUT else parse_private_key(content)
     if key is None:
         raise NoKeyError(
-            "what came on stdin is no private key: base64 of 32 bytes, as genkey prints"
+            "what came on stdin is no private key: base64 of 32 bytes, as kgctl genkey prints it"
         )
     answer(f"{key.public_key()}\n")

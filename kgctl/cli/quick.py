@@ -83,7 +83,6 @@ def quick_file(topology: Topology, peer: Peer, settings: QuickSettings) -> Confi
     Raises:
         UsageError: a node, location or peer that the settings name is not there.
     """
-    _warn_of_foreign_key(peer, settings)
     try:
         return quick_configuration(topology, peer, settings)
     except UnknownPlaceError as error:
@@ -92,7 +91,7 @@ def quick_file(topology: Topology, peer: Peer, settings: QuickSettings) -> Confi
         raise UsageError(f"{error}{hint}") from None
 
 
-def _warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
+def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
     """Say that the nodes will not answer; it is no error, as the Peer may be changed next."""
     if settings.private_key is None:
         return

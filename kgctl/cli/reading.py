@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
-from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, network_of
+from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Advance, Source
+    from kgctl.cluster.interface import Advance, Objects, Source
     from kgctl.mesh.topology import Topology
+    from kgctl.mesh.viewpoint import Viewpoints
 
 DEFAULT_PORT = 51820
-DEFAULT_TIMEOUT = "30s"
 _BACKEND = "kubernetes"
 NEWEST = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
@@ -38,10 +39,16 @@ class Reading(NamedTuple):
         Raises:
             MeshError: there is no network; the message says why.
         """
+        return self.viewpoints().from_node(hostname)
+
+    def viewpoints(self) -> Viewpoints:
+        """Build the network once, to be seen from several nodes.
+
+        Raises:
+            MeshError: there is no network; the message says why.
+        """
         try:
-            return network_of(
-                self.state, now=self.now, granularity=self.granularity, hostname=hostname
-            )
+            return viewpoints_of(self.state, now=self.now, granularity=self.granularity)
         except NoReadyNodesError as error:
             if not self.from_files or not self.state.nodes:
                 raise
@@ -64,20 +71,33 @@ def read(shared: Shared) -> Reading:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
+    import kgctl.cluster.objects  # noqa: F401 - now, while the API server works on what was asked
 
-    granularity = granularity_of(shared)
+    mesh_granularity(shared)
     listen_port(shared)
     waiting = Waiting("reading files" if shared.filename else "reading the cluster")
     source = source_of(shared, advance=waiting.advance)
     with waiting:
         objects = source.read()
-    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
-    return Reading(state, moment(shared, state), granularity, from_files=bool(shared.filename))
+    return reading_of(shared, objects)
+
+
+def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Reading:
+    """Return what ``objects`` say, judged as of ``now`` (Unix seconds), the default the present.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.cluster.objects import state_of
+
+    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    moment = _time(shared, state, time.time() if now is None else now)
+    return Reading(state, moment, mesh_granularity(shared), from_files=bool(shared.filename))
 
 
 def source_of(
@@ -109,18 +129,15 @@ def source_of(
 
 
 def live_cluster(shared: Shared, *, interactive: bool = True) -> ApiServer:
-    """Return the live cluster that the options name; nothing is connected yet."""
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.timeout import parse_timeout
-
-    timeout = DEFAULT_TIMEOUT if shared.request_timeout is None else shared.request_timeout
-    return ApiServer(
-        kubeconfig=shared.kubeconfig,
-        context=shared.context,
-        request_timeout=parse_timeout(timeout),
-        interactive=interactive,
-        trace=note if shared.debug else None,
+    """Return the live cluster that the options name; nothing is connected yet, or it is asked."""
+    target = Target(
+        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
     )
+    if interactive and not shared.debug:
+        asked = ahead.take(target)
+        if asked is not None:
+            return asked
+    return target.server(debug=bool(shared.debug), interactive=interactive)
 
 
 def listen_port(shared: Shared) -> int:
@@ -132,11 +149,11 @@ def listen_port(shared: Shared) -> int:
     return shared.port
 
 
-def granularity_of(shared: Shared) -> str:
-    """Return the granularity that the options ask for.
+def mesh_granularity(shared: Shared) -> str:
+    """Return the granularity to draw the network in; ``auto`` asks a node.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no such granularity.
     """
     granularity = shared.mesh_granularity or AUTO
     if granularity not in GRANULARITIES:
@@ -147,8 +164,7 @@ def granularity_of(shared: Shared) -> str:
     return granularity
 
 
-def moment(shared: Shared, state: State) -> float:
-    """Return the time, in Unix seconds, by which heartbeats of ``state`` are judged."""
+def _time(shared: Shared, state: State, now: float) -> float:
     if shared.at == NEWEST:
         return max((node.last_seen for node in state.nodes), default=0)
     if shared.at is not None:
@@ -157,7 +173,7 @@ def moment(shared: Shared, state: State) -> float:
         from kgctl.cluster.example import TAKEN_AT
 
         return TAKEN_AT
-    return time.time()
+    return now
 
 
 def _parsed_time(text: str) -> float:

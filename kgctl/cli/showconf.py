@@ -142,7 +142,11 @@ def peer(
         typer.Option(metavar="FILE", help="Keep FILE up to date as the cluster changes."),
     ] = None,
     interval: Annotated[
-        int, typer.Option(metavar="SECONDS", help="How often --watch looks at the cluster.")
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            help="How often --watch looks at files, or at a cluster that allows no watching.",
+        ),
     ] = 10,
     interface: Annotated[
         str, typer.Option(metavar="NAME", help="networkd, nmconnection: the interface's name.")

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.files import write_private
 from kgctl.cli.names import ready_peer
 from kgctl.cli.output import answer, note
-from kgctl.cli.quick import quick_file
+from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
 from kgctl.mesh.endpoint import is_dns_name
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
-    from types import FrameType
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
     from kgctl.wireguard.quick import QuickSettings
 
 _INTERFACE_LENGTH = 15  # IFNAMSIZ of the Linux kernel, less the end of the text
-_MOST_PATIENCE = 300  # seconds between two looks at a cluster that does not answer
-
-
-class NoNewsError(KgctlError):
-    """A watch was told to end."""
 
 
 class Outside(NamedTuple):
@@ -54,26 +48,31 @@ class Outside(NamedTuple):
         """Print, write or watch, whichever was asked for."""
         self._check(name, directory, watched, interval)
         if watched is not None and name is not None:
-            self._watch(shared, name, watched, interval)
+            from kgctl.cli.watching import keep_up_to_date
+
+            keep_up_to_date(shared, watched, self._content(name), interval)
             return
         reading = read(shared)
         topology = reading.topology()
         if directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
+            for peer in peers:
+                file_stem(peer.name)  # nothing is written where one cannot be
             _write_all(
                 directory,
-                {
-                    file: content
-                    for peer in peers
-                    for file, content in self.files(topology, peer).items()
-                },
+                (file for peer in peers for file in self.files(topology, peer).items()),
             )
         elif name is not None:
-            self._print(topology, self._peer(reading, topology, name))
+            peer = self._peer(reading, topology, name)
+            warn_of_foreign_key(peer, self.settings)
+            self._print(topology, peer)
 
     def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
         """Return the files of one peer, by name: ``PEER.conf`` and the like."""
-        configuration = quick_file(topology, peer, self.settings)
+        settings = self.settings
+        if self.format == "networkd":
+            settings = settings._replace(reader="systemd-networkd")
+        configuration = quick_file(topology, peer, settings)
         stem = file_stem(peer.name)
         if self.format == "networkd":
             from kgctl.wireguard.networkd import networkd_files
@@ -155,40 +154,35 @@ class Outside(NamedTuple):
         text = str(quick_file(topology, peer, self.settings))
         answer(to_terminal(without_comments(text)))
 
-    def _watch(self, shared: Shared, name: str, file: Path, interval: int) -> None:
-        """Write the file whenever it changes, until a signal; an error is lived through."""
-        signal.signal(signal.SIGTERM, _end)
-        pause, begun = float(interval), False
-        try:
-            while True:
-                try:
-                    reading = read(shared)
-                    topology = reading.topology()
-                    (content,) = self.files(topology, self._peer(reading, topology, name)).values()
-                    if write_private(file, content):
-                        note(f"wrote {file}")
-                    pause, begun = float(interval), True
-                except KgctlError as error:
-                    if not begun:
-                        raise
-                    pause = min(pause * 2, _MOST_PATIENCE)
-                    note(f"{error}; {file} stays as it is")
-                time.sleep(pause)
-        except (KeyboardInterrupt, NoNewsError):
-            note(f"no longer watching; {file} stays as it is")
+    def _content(self, name: str) -> Callable[[Reading], bytes]:
+        """Return what makes the one file of the peer ``name``; it warns of each key once."""
+        warned: set[PublicKey | None] = set()
+
+        def content(reading: Reading) -> bytes:
+            topology = reading.topology()
+            peer = self._peer(reading, topology, name)
+            if peer.public_key not in warned:
+                warned.add(peer.public_key)
+                warn_of_foreign_key(peer, self.settings)
+            (text,) = self.files(topology, peer).values()
+            return text
+
+        return content
 
 
 def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
     """Write what each leader sets on its interface, as seen from its side."""
     from kgctl.wireguard.configure import node_configuration
 
-    files = {}
-    for segment in reading.topology().segments:
-        leader = segment.leader
-        topology = reading.topology(hostname=leader.name)
-        text = str(node_configuration(topology, leader, listen_port=listen_port))
-        files[f"{file_stem(leader.name)}.conf"] = text.encode()
-    _write_all(directory, files)
+    viewpoints = reading.viewpoints()
+
+    def content(leader: Node) -> bytes:
+        seen = viewpoints.from_node(leader.name)
+        return str(node_configuration(seen, leader, listen_port=listen_port)).encode()
+
+    leaders = [segment.leader for segment in viewpoints.from_node().segments]
+    files = [(f"{file_stem(leader.name)}.conf", leader) for leader in leaders]
+    _write_all(directory, ((name, content(leader)) for name, leader in files))
 
 
 def file_stem(name: str) -> str:
@@ -202,14 +196,11 @@ def file_stem(name: str) -> str:
     return name
 
 
-def _write_all(directory: Path, files: dict[str, bytes]) -> None:
+def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write one after the other, so that only one has to be kept in memory."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory; make it first")
-    for name, content in files.items():
+    for name, content in files:
         path = directory / name
         state = "wrote" if write_private(path, content) else "unchanged:"
         print(f"{state} {path}", file=sys.stderr)  # noqa: T201
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise NoNewsError

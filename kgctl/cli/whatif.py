@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
-from kgctl.cli.reading import NEWEST, Reading, granularity_of, moment, source_of
+from kgctl.cli.reading import NEWEST, reading_of, source_of
 from kgctl.mesh.state import NoReadyNodesError
 from kgctl.mesh.text import printable
 
@@ -80,11 +80,8 @@ def _place(option: str, whole: str, text: str) -> tuple[str, str]:
 
 
 def _network(shared: Shared, objects: Objects) -> Topology | None:
-    from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
-
-    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
     try:
-        return Reading(state, moment(shared, state), granularity_of(shared)).topology()
+        return reading_of(shared, objects).topology()
     except NoReadyNodesError:
         note("in one of the two states no node is ready, so there is no network")
         return None

@@ -6,10 +6,11 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kgctl.cluster.client import Api, Backoff
+from kgctl.cluster.errors import ClusterError, ConnectionLostError
 from kgctl.cluster.interface import Objects
 from kgctl.cluster.kubeconfig import load_access
-from kgctl.cluster.lists import NODES, PEERS, list_names, list_nodes, list_peers
-from kgctl.cluster.transport import open_transport
+from kgctl.cluster.lists import NODES, PEERS, ask_for_nodes, list_names, list_nodes, list_peers
+from kgctl.cluster.transport import beyond_lean, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ class ApiServer:
         kubeconfig: the kubeconfig file to use; None for the usual places (see ``load_access``).
         context: the context to use; None for the current one.
         request_timeout: seconds that one request may take; None or 0 is no limit.
+        label: the one label of nodes that is needed; reading is faster where others need not be.
         cached: whether nodes may come from the API server's watch cache, which is twice as fast.
         interactive: whether an exec plugin may ask something on the terminal.
         trace: gets a line for each request, without credentials.
@@ -46,6 +48,7 @@ class ApiServer:
         kubeconfig: str | None = None,
         context: str | None = None,
         request_timeout: float | None = None,
+        label: str = "",
         cached: bool = True,
         interactive: bool = True,
         trace: Callable[[str], None] | None = None,
@@ -56,6 +59,7 @@ class ApiServer:
         self._kubeconfig = kubeconfig
         self._context = context
         self._timeout = request_timeout or None
+        self._label = label
         self._cached = cached
         self._interactive = interactive
         self._trace = trace
@@ -63,6 +67,27 @@ class ApiServer:
         self._transport = transport
         self._backoff = backoff
         self._api: Api | None = None
+        self._failure: ClusterError | None = None
+
+    def ask(self) -> None:
+        """Send the first request of ``read`` now, so that the server works on it meanwhile.
+
+        Nothing is raised: what fails here fails again, or is raised, when it is needed. Where
+        there is more to it than sending (an exec plugin may ask something, a proxy takes a large
+        library), nothing is done either.
+        """
+        try:
+            access = self._access = self._access or load_access(self._kubeconfig, self._context)
+        except ClusterError:
+            return
+        if access.user.get("exec") or beyond_lean(access) is not None:
+            return
+        try:
+            ask_for_nodes(self.api(), cached=self._cached)
+        except ConnectionLostError:
+            return  # which is tried again
+        except ClusterError as error:
+            self._failure = error  # to wait for the same a second time helps nobody
 
     def api(self) -> Api:
         """Return the way to make requests, for what is not read or written by a method here.
@@ -70,6 +95,8 @@ class ApiServer:
         Raises:
             kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._api is None:
             access = self._access or load_access(self._kubeconfig, self._context)
             transport = self._transport or open_transport(access, self._interactive)
@@ -93,10 +120,10 @@ class ApiServer:
         """
         api = self.api()
         if not api.far():
-            nodes = list_nodes(api, cached=self._cached)
+            nodes = list_nodes(api, cached=self._cached, label=self._label)
             return Objects(nodes=nodes, peers=list_peers(api), passed_over={})
         peers = _Aside(lambda: list_peers(api))
-        nodes = list_nodes(api, cached=self._cached)
+        nodes = list_nodes(api, cached=self._cached, label=self._label)
         return Objects(nodes=nodes, peers=peers.result(), passed_over={})
 
     def peers(self) -> PeerObjects:
@@ -108,6 +135,19 @@ class ApiServer:
         from kgctl.cluster.peers import PeerObjects
 
         return PeerObjects(self.api())
+
+    def host(self) -> str:
+        """Return the name or the address that requests go to: the API server's, or its proxy's.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        from urllib.parse import urlsplit
+
+        from kgctl.cluster.proxy import proxy_for
+
+        access = self.api().access
+        return urlsplit(proxy_for(access) or access.server).hostname or ""
 
     def names(self, kind: Kind) -> list[str]:
         """Return the sorted names of all nodes or of all peers, at the least cost.

@@ -32,6 +32,7 @@ FAR = 0.002
 
 _REFUSAL = 1 << 16  # bytes read of an answer that is no success
 _CHUNK = 1 << 18
+_OURS = {"User-Agent": "kgctl"}
 
 
 class Backoff(NamedTuple):
@@ -85,8 +86,7 @@ class Api:
         waited = 0.0
         for attempt in range(1, self._backoff.attempts + 1):
             try:
-                headers = {"Accept": accept, "Accept-Encoding": self._encoding()}
-                with self.open("GET", path, query, headers) as body:
+                with self.open("GET", path, query, self._headers(accept)) as body:
                     return decode(body)
             except (OverloadedError, ConnectionLostError) as error:
                 pause = self._pause(error, attempt, waited)
@@ -96,6 +96,14 @@ class Api:
             self._backoff.sleep(pause)
             waited += pause
         raise AssertionError("the last attempt returns or raises")
+
+    def ask(self, path: str, query: Mapping[str, str], accept: str) -> None:
+        """Send the request of a later ``get`` now, so that the server works on it meanwhile.
+
+        Raises:
+            kgctl.ClusterError: the server cannot be reached; the message says what to do.
+        """
+        self._transport.ask(path, query, self._headers(accept), self._timeout)
 
     def _pause(
         self, error: OverloadedError | ConnectionLostError, attempt: int, waited: float
@@ -150,7 +158,7 @@ class Api:
         Raises:
             kgctl.ClusterError: there is no answer, or it is no success.
         """
-        sent = {"User-Agent": "kgctl", **headers}
+        sent = {**_OURS, **headers}
         limit = timeout or self._timeout
         response = self._request(method, path, query, sent, body, limit)
         if response.status == 401 and self._transport.refresh():
@@ -177,9 +185,10 @@ class Api:
         seconds = self._transport.round_trip(self._timeout)
         return seconds is None or seconds > FAR
 
-    def _encoding(self) -> str:
+    def _headers(self, accept: str) -> dict[str, str]:
         """Ask for compression where the network is slower than compressing: not on a near one."""
-        return "gzip" if self.far() else "identity"
+        encoding = "gzip" if self.far() else "identity"
+        return {**_OURS, "Accept": accept, "Accept-Encoding": encoding}
 
     def _request(
         self,

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+TOPOLOGY_LABEL = "topology.kubernetes.io/region"
+"""The node label that tells a node's location, unless its annotation does."""
+
 Kind = Literal["nodes", "peers"]
 
 Advance = Callable[[int, int], None]

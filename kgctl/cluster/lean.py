@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from kgctl.cluster.credentials import renewable, resolve_credentials
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from kgctl.cluster.kubeconfig import Access
 
 _HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without any distance
+
+
+class _Request(NamedTuple):
+    """A request as it is sent."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        """Say what is asked, and never with which token: this may end up in a log."""
+        return f"_Request({self.method} {self.target})"
 
 
 class LeanTransport:
@@ -39,6 +52,7 @@ class LeanTransport:
             raise KubeconfigError(f"the server of {access.origin} is no valid URL")
         self._tls: ssl.SSLContext | None = None
         self._round_trip: float | None = None
+        self._ahead: dict[_Request, Wire] = {}
 
     def round_trip(self, timeout: float | None) -> float | None:
         """Return the time that connecting took, in seconds; see ``Transport.round_trip``."""
@@ -60,37 +74,65 @@ class LeanTransport:
     ) -> LeanResponse:
         """Send a request; see ``Transport.request``."""
         deadline = _deadline(timeout)
-        target = self._server.path + path + ("?" + urlencode(query) if query else "")
-        sent = {"Host": self._server.netloc, **headers}
-        if self._credentials.token:
-            sent["Authorization"] = f"Bearer {self._credentials.token}"
-
-        def on(wire: Wire) -> LeanResponse:
-            return self._send(wire, (method, target, sent, body), deadline)
-
+        asked = self._asked(method, path, query, headers, body)
         try:
-            if method == "GET" and self._idle:
+            if method == "GET" and (asked in self._ahead or self._idle):
                 try:
-                    return on(self._idle.pop())
+                    wire = self._ahead.pop(asked, None)
+                    if wire is not None:
+                        return self._receive(wire, deadline)
+                    return self._send(self._idle.pop(), asked, deadline)
                 except TimeoutError:
                     raise
                 except OSError:
                     pass  # the server ended an idle connection, as it may; a GET can be sent anew
-            return on(self._connect(deadline))
+            return self._send(self._connect(deadline), asked, deadline)
         except OSError as error:
             raise connection_failure(error, self._access) from error
         except NoHttpError as error:
             raise no_http(self._access) from error
 
-    def _send(
+    def ask(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Send a GET now whose answer is taken later; see ``Transport.ask``."""
+        deadline = _deadline(timeout)
+        asked = self._asked("GET", path, query, headers, None)
+        try:
+            wire = self._idle.pop() if self._idle else self._connect(deadline)
+            self._ahead[asked] = wire
+            wire.deadline = deadline
+            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+        except OSError as error:
+            raise connection_failure(error, self._access) from error
+
+    def _asked(
         self,
-        wire: Wire,
-        request: tuple[str, str, Mapping[str, str], bytes | None],
-        deadline: float | None,
-    ) -> LeanResponse:
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> _Request:
+        """Return the request as it is sent."""
+        target = self._server.path + path + ("?" + urlencode(query) if query else "")
+        sent = {"Host": self._server.netloc, **headers}
+        if self._credentials.token:
+            sent["Authorization"] = f"Bearer {self._credentials.token}"
+        return _Request(method, target, tuple(sent.items()), body)
+
+    def _send(self, wire: Wire, asked: _Request, deadline: float | None) -> LeanResponse:
         wire.deadline = deadline
         try:
-            wire.send(*request)
+            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+        except BaseException:
+            wire.close()
+            raise
+        return self._receive(wire, deadline)
+
+    def _receive(self, wire: Wire, deadline: float | None) -> LeanResponse:
+        wire.deadline = deadline
+        try:
             answer = Answer(wire)
         except BaseException:
             wire.close()
@@ -151,6 +193,8 @@ class LeanTransport:
         """End every idle connection."""
         while self._idle:
             self._idle.pop().close()
+        while self._ahead:
+            self._ahead.popitem()[1].close()
 
     def __del__(self) -> None:
         # whoever reads once and goes need not say so

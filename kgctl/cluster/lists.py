@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from kgctl.cluster.errors import AnswerError, GoneError
 from kgctl.cluster.failures import place
@@ -39,6 +39,7 @@ class _Page(Protocol):
 
 
 P = TypeVar("P", bound=_Page)
+T = TypeVar("T")
 
 
 class PeerPage(NamedTuple):
@@ -49,8 +50,10 @@ class PeerPage(NamedTuple):
     next_page: str
 
 
-def list_nodes(api: Api, *, cached: bool = True, accept: str = PROTOBUF) -> list[NodeObject]:
-    """Return every node, sorted by name.
+def list_nodes(
+    api: Api, *, cached: bool = True, accept: str = PROTOBUF, label: str = ""
+) -> list[NodeObject]:
+    """Return every node, sorted by name; other labels than ``label`` may be left out.
 
     With ``cached`` the API server answers from its watch cache, which is as fresh as what Kilo's
     agents see and costs half the time; then it sends one large page, whatever was asked for.
@@ -58,9 +61,18 @@ def list_nodes(api: Api, *, cached: bool = True, accept: str = PROTOBUF) -> list
     Raises:
         kgctl.ClusterError: they cannot be listed.
     """
-    pages = _pages(api, NODES, accept, _node_page, cached)
+    pages = _pages(api, NODES, accept, lambda body: _node_page(body, label), cached)
     found = [node for page in pages for node in page.nodes]
     return sorted(found, key=itemgetter(0))  # by name: the cache lists in no order of its own
+
+
+def ask_for_nodes(api: Api, *, cached: bool = True) -> None:
+    """Send the first request of ``list_nodes`` now, so that the server works on it meanwhile.
+
+    Raises:
+        kgctl.ClusterError: the server cannot be reached; the message says what to do.
+    """
+    api.ask(NODES, _first(cached, PAGE), PROTOBUF)
 
 
 def list_peers(api: Api) -> list[Mapping[str, Any]]:
@@ -70,6 +82,34 @@ def list_peers(api: Api) -> list[Mapping[str, Any]]:
         kgctl.ClusterError: they cannot be listed.
     """
     return [peer for page in _pages(api, PEERS, JSON, _peer_page, False) for peer in page.peers]
+
+
+class Listed(NamedTuple, Generic[T]):
+    """All objects of a kind as they are stored, and the moment: a watch goes on from there."""
+
+    objects: Sequence[T]
+    resource_version: str
+
+
+def nodes_to_watch(api: Api) -> Listed[NodeObject]:
+    """Return every node as it is stored now, and where to watch on from.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, NODES, PROTOBUF, _node_page, False)
+    found = [node for page in pages for node in page.nodes]
+    return Listed(found, pages[0].resource_version)
+
+
+def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
+    """Return every Peer object as it is stored now, and where to watch on from.
+
+    Raises:
+        kgctl.ClusterError: they cannot be listed.
+    """
+    pages = _pages(api, PEERS, JSON, _peer_page, False)
+    return Listed([peer for page in pages for peer in page.peers], pages[0].resource_version)
 
 
 def list_names(api: Api, path: str) -> list[str]:
@@ -101,10 +141,7 @@ def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached
 def _of_one_moment(
     api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool, size: int
 ) -> list[P]:
-    query = {"limit": str(size)} if size else {}
-    if cached:
-        query["resourceVersion"] = "0"
-    pages = [api.get(path, query, accept, decode)]
+    pages = [api.get(path, _first(cached, size), accept, decode)]
     while pages[-1].next_page:
         if len(pages) == _MAX_PAGES:
             raise AnswerError(f"the list {path} of {place(api.access)} has no end")
@@ -118,9 +155,17 @@ def _of_one_moment(
     return pages
 
 
-def _node_page(body: Body) -> NodePage:
+def _first(cached: bool, size: int) -> dict[str, str]:
+    """Return the query for the first page of a list, of ``size`` objects; 0 is for all."""
+    query = {"limit": str(size)} if size else {}
+    if cached:
+        query["resourceVersion"] = "0"
+    return query
+
+
+def _node_page(body: Body, label: str = "") -> NodePage:
     if body.content_type.startswith(CONTENT_TYPE):
-        return read_node_list(body.read)
+        return read_node_list(body.read, label)
     from kgctl.cluster.nodejson import read_node_json
 
     data = body.whole()

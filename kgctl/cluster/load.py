@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from kgctl.cluster.objects import TOPOLOGY_LABEL, state_of
+from kgctl.cluster.interface import TOPOLOGY_LABEL
+from kgctl.cluster.objects import state_of
 from kgctl.mesh.state import AUTO, State, network_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def load_cluster(
     from kgctl.cluster.apiserver import ApiServer
 
     path = None if kubeconfig is None else str(kubeconfig)
-    server = ApiServer(kubeconfig=path, context=context, request_timeout=request_timeout)
+    server = ApiServer(
+        kubeconfig=path, context=context, request_timeout=request_timeout, label=topology_label
+    )
     try:
         state = _state(server, topology_label)
     finally:

@@ -82,6 +82,11 @@ class PackageTransport:
             sent.add(name, value)
         return sent
 
+    def ask(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Do nothing: its pool sends a request when it is made; see ``Transport.ask``."""
+
     def refresh(self) -> bool:
         """Get new credentials; see ``Transport.refresh``."""
         if not renewable(self._access):

@@ -44,7 +44,9 @@ def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
     )
     if not name:
         reader.problems.append("metadata.name is missing")
-    return InvalidPeer(name, tuple(reader.problems)) if reader.problems else peer
+    if reader.problems:
+        return InvalidPeer(name, tuple(reader.problems), peer.allowed_ips)
+    return peer
 
 
 class _PeerReader:

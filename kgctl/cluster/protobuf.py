@@ -22,9 +22,7 @@ MAGIC = b"k8s\x00"
 MAX_OBJECTS = 1_000_000
 """Objects in one answer; Kubernetes is made for clusters of 5,000 nodes."""
 
-_ENTRIES_KEPT = 4096
-_PREFIX = "kilo.squat.ai/"
-_KILO = _PREFIX.encode()
+_KILO = b"kilo.squat.ai/"
 
 # tags: the number of a field, times eight, plus two for strings, bytes and messages
 _METADATA, _SPEC = 0x0A, 0x12
@@ -49,8 +47,10 @@ class StatusMessage(NamedTuple):
     code: int
 
 
-def read_node_list(read: Callable[[int], bytes]) -> NodePage:
+def read_node_list(read: Callable[[int], bytes], label: str = "") -> NodePage:
     """Read a NodeList, or a list of any objects' metadata, from ``read`` until it gives ``b""``.
+
+    Of the labels only those are kept whose name begins with ``label``.
 
     Raises:
         MalformedError: it is none, is cut short, or is larger than any true answer.
@@ -58,10 +58,10 @@ def read_node_list(read: Callable[[int], bytes]) -> NodePage:
     stream = Stream(read)
     nodes: list[NodeObject] = []
     meta: dict[int, bytes | int] = {}
-    entries = Entries()
+    kept = Kept(label.encode("utf-8", "surrogatepass"), {})
     for number, content in stream.members(_enter(stream)):
         if number == 2:
-            nodes.append(parse_node(content, entries))
+            nodes.append(parse_node(content, kept))
             if len(nodes) > MAX_OBJECTS:
                 raise MalformedError(f"it lists more than {MAX_OBJECTS:,} objects")
         elif number == 1:
@@ -100,31 +100,38 @@ def read_status(body: bytes) -> StatusMessage:
     )
 
 
-def parse_node(data: bytes, entries: Entries) -> NodeObject:
+def parse_node(data: bytes, kept: Kept) -> NodeObject:
     """Parse one Node; of its annotations only Kilo's are kept.
-
-    ``entries`` is shared by the nodes of a list, so that what they have alike is held once.
 
     Raises:
         MalformedError: it is no protobuf message.
     """
-    name = pod_cidr = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    node = _Found()
     pos, stop = 0, len(data)
     try:
         while pos < stop:
             tag, begin, size = span(data, pos)
             pos = begin + size
             if tag == _METADATA:
-                name = _metadata(data, begin, pos, labels, annotations, entries) or name
+                _metadata(data, begin, pos, node, kept)
             elif tag == _SPEC:
-                pod_cidr = _pod_cidr(data, begin, pos) or pod_cidr
+                node.pod_cidr = _pod_cidr(data, begin, pos) or node.pod_cidr
     except IndexError as error:
         raise MalformedError(CUT) from error
     if pos != stop:
         raise MalformedError(TOO_LONG)
-    return NodeObject(name, pod_cidr, labels, annotations)
+    return NodeObject(node.name, node.pod_cidr, node.labels, node.annotations)
+
+
+class _Found:
+    """What has been found of a node so far."""
+
+    __slots__ = ("annotations", "labels", "name", "pod_cidr")
+
+    def __init__(self) -> None:
+        self.name = self.pod_cidr = ""
+        self.labels: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
 
 
 def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
@@ -139,81 +146,52 @@ def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
     return cidr
 
 
-def _metadata(
-    data: bytes,
-    pos: int,
-    stop: int,
-    labels: dict[str, str],
-    annotations: dict[str, str],
-    entries: Entries,
-) -> str:
-    """Fill in what ObjectMeta says, and return its name.
+def _metadata(data: bytes, pos: int, stop: int, node: _Found, kept: Kept) -> None:
+    """Fill in what ObjectMeta says.
 
     This is where reading a cluster spends its time. Nearly every field here has a tag of one
     byte and a length of one or two, so those are read in line; the rest is left to ``span``.
+    Likewise an entry of a map has its key first, which is short: any other is read as a whole.
     """
-    name = ""
-    seen = entries.seen
+    begins, keys = data.startswith, kept.keys
+    maps = {_ANNOTATION: (node.annotations, _KILO), _LABEL: (node.labels, kept.label)}
     while pos < stop:
         tag = data[pos]
         size = data[pos + 1]
-        begin = pos + 2
         if size > 0x7F or tag & 0x87 != 2:
             tag, begin, size = span(data, pos)
+        else:
+            begin = pos + 2
         pos = begin + size
-        if pos > stop:
-            raise MalformedError(TOO_LONG)
-        if tag == _ANNOTATION:
-            # the key stands first and is short, as in Kubernetes; any other entry is looked into
-            usual = size > 1 and data[begin] == _KEY and data[begin + 1] <= 0x7F
-            if not usual or data.startswith(_KILO, begin + 2):
-                entry = data[begin:pos]
-                pair = seen.get(entry) or entries.decode(entry)
-                if usual or pair[0].startswith(_PREFIX):
-                    annotations[pair[0]] = pair[1]
-        elif tag == _LABEL:
-            entry = data[begin:pos]
-            pair = seen.get(entry) or entries.decode(entry)
-            labels[pair[0]] = pair[1]
-        elif tag == _NAME:
-            name = data[begin:pos].decode("utf-8", "replace")
-    return name
+        if tag not in maps:
+            if tag == _NAME:
+                node.name = _text(data[begin:pos])
+            continue
+        into, wanted = maps[tag]
+        if size > 1 and data[begin] == _KEY and (length := data[begin + 1]) <= 0x7F:
+            if not begins(wanted, begin + 2):
+                continue
+            at = begin + 2 + length
+            if at + 1 < pos and data[at] == _VALUE and data[at + 1] == pos - at - 2:
+                raw_key = data[begin + 2 : at]
+                key = keys.get(raw_key) or keys.setdefault(raw_key, _text(raw_key))
+                into[key] = data[at + 2 : pos].decode("utf-8", "replace")
+                continue
+        raw_key, raw_value = _any_entry(data[begin:pos])
+        if raw_key.startswith(wanted):
+            into[_text(raw_key)] = _text(raw_value)
+    if pos != stop:
+        raise MalformedError(TOO_LONG)
 
 
-class Entries:
-    """The entries of maps of strings: those that many nodes have are decoded and held once.
+class Kept(NamedTuple):
+    """What is kept of the nodes of a list: of labels, those whose name begins with ``label``.
 
-    ``seen`` holds them by their bytes.
+    ``keys`` holds the names of labels and annotations once for all nodes, by their bytes.
     """
 
-    def __init__(self) -> None:
-        self.seen: dict[bytes, tuple[str, str]] = {}
-        self._keys: dict[bytes, str] = {}
-
-    def decode(self, entry: bytes) -> tuple[str, str]:
-        """Decode an entry that was not ``seen``."""
-        pair = self._pair(entry)
-        if len(self.seen) < _ENTRIES_KEPT:
-            self.seen[entry] = pair
-        return pair
-
-    def _pair(self, entry: bytes) -> tuple[str, str]:
-        key, value = _usual_entry(entry) or _any_entry(entry)
-        text = self._keys.get(key)
-        if text is None:
-            text = self._keys[key] = key.decode("utf-8", "replace")
-        return text, value.decode("utf-8", "replace")
-
-
-def _usual_entry(entry: bytes) -> tuple[bytes, bytes] | None:
-    """Return key and value, if they stand in this order and are short; None otherwise."""
-    size = len(entry)
-    if size < 4 or entry[0] != _KEY or entry[1] > 0x7F:
-        return None
-    at = entry[1] + 2  # the value's tag
-    if at + 2 > size or entry[at] != _VALUE or entry[at + 1] > 0x7F:
-        return None
-    return (entry[2:at], entry[at + 2 :]) if entry[at + 1] == size - at - 2 else None
+    label: bytes
+    keys: dict[bytes, str]
 
 
 def _any_entry(entry: bytes) -> tuple[bytes, bytes]:

@@ -91,6 +91,14 @@ class Refusal:
         )
 
     def _forbidden(self) -> StatusError:
+        if self._method != "GET" or "/peers/" in self._path:
+            return ForbiddenError(
+                f"not allowed to {self._asked()}: {self._words()}; "
+                f"docs/rbac-peers.yaml of kgctl grants what changing peers needs "
+                f"({self._access.origin})",
+                403,
+                "Forbidden",
+            )
         return ForbiddenError(
             f"not allowed to {self._asked()}: {self._words()}; "
             f"docs/rbac.yaml of kgctl grants what reading needs ({self._access.origin})",

@@ -102,6 +102,18 @@ class Transport(Protocol):
         """
         ...
 
+    def ask(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Send a GET now; a ``request`` that is the same to the letter then takes its answer.
+
+        A transport that cannot do this does nothing, and the request is sent when it is made.
+
+        Raises:
+            kgctl.ClusterError: the server cannot be reached; the message says what to do.
+        """
+        ...
+
     def refresh(self) -> bool:
         """Get new credentials, after a 401; False when there is no way to get others."""
         ...

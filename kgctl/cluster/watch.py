@@ -56,35 +56,40 @@ _VERSIONED = msgspec.json.Decoder(_Versioned)
 _NODE = msgspec.json.Decoder(NodeJson)
 
 
-def watch_nodes(api: Api, resource_version: str) -> Generator[Event[NodeObject], None, None]:
+def watch_nodes(
+    api: Api, resource_version: str, lasts: int = LASTS
+) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_peers``."""
-    return _watch(api, NODES, resource_version, lambda raw: _NODE.decode(raw).node())
+    return _watch(api, NODES, resource_version, lasts, lambda raw: _NODE.decode(raw).node())
 
 
-def watch_peers(api: Api, resource_version: str) -> Generator[Event[Mapping[str, Any]], None, None]:
+def watch_peers(
+    api: Api, resource_version: str, lasts: int = LASTS
+) -> Generator[Event[Mapping[str, Any]], None, None]:
     """Yield the changes of peers after ``resource_version``.
 
-    It ends by itself after some minutes; watch again from the last event's resource version.
-    Closing it ends the connection.
+    It ends by itself after ``lasts`` seconds; watch again from the last event's resource
+    version. Closing it ends the connection.
 
     Raises:
         kgctl.cluster.errors.GoneError: that version is too old; list again.
         kgctl.cluster.errors.ConnectionLostError: the connection ended; watch again.
         kgctl.ClusterError: they cannot be watched.
     """
-    return _watch(api, PEERS, resource_version, msgspec.json.decode)
+    return _watch(api, PEERS, resource_version, lasts, msgspec.json.decode)
 
 
 def _watch(
-    api: Api, path: str, resource_version: str, decode: Callable[[msgspec.Raw], T]
+    api: Api, path: str, resource_version: str, lasts: int, decode: Callable[[msgspec.Raw], T]
 ) -> Generator[Event[T], None, None]:
     query = {
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": resource_version,
-        "timeoutSeconds": str(LASTS),
+        "timeoutSeconds": str(lasts),
     }
-    with api.open("GET", path, query, {"Accept": JSON}, timeout=LASTS + _GRACE) as body:
+    limit = lasts + min(_GRACE, lasts / 2)
+    with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
         for line in _lines(body, api):
             try:
                 event = _event(line, decode, api)

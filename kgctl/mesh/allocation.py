@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,13 +12,14 @@ from kgctl.mesh.state import kilo_subnet
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from kgctl.mesh.cidr import Address
+    from kgctl.mesh.node import Node
     from kgctl.mesh.state import State
 
 DEFAULT_POOL = "10.5.0.0/24"
-_LEARNED_PREFIX = 24
+_LEARNED_PREFIXES = {4: 24, 6: 64}
 
 
 class PoolExhaustedError(MeshError):
@@ -25,63 +27,131 @@ class PoolExhaustedError(MeshError):
 
 
 class Claim(NamedTuple):
-    """A network that is in use, and by what, in words."""
+    """A network that is in use, and by what, in words; ``peer`` is the name where it is one."""
 
     network: Cidr
     owner: str
+    peer: str | None = None
 
 
-def claims_of(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[Claim]:
-    """Yield all networks that a new peer has to keep clear of, ready or not.
+def claims_of(
+    state: State, service_cidrs: Iterable[Cidr] = (), *, beside: str | None = None
+) -> Iterator[Claim]:
+    """Yield all networks that a peer has to keep clear of, ready or not.
 
-    Nodes' pod subnets, internal IPs and allowed location IPs, the WireGuard network, the other
-    peers' allowed IPs, and the service networks.
+    Nodes' pod subnets, internal IPs, endpoints and allowed location IPs, the WireGuard network,
+    the allowed IPs of all peers but ``beside`` (an invalid one's as far as they can be read), and
+    the service networks.
     """
     for node in state.nodes:
-        name = printable(node.name)
-        if node.subnet is not None:
-            yield Claim(node.subnet, f"the pod subnet of node {name}")
-        if node.internal_ip is not None:
-            yield Claim(single(node.internal_ip.address), f"the internal IP of node {name}")
-        for cidr in node.allowed_location_ips:
-            yield Claim(cidr, f"an allowed location IP of node {name}")
-    yield Claim(kilo_subnet(state.nodes), "the WireGuard network")
-    for peer in state.peers:
-        for cidr in peer.allowed_ips:
-            yield Claim(cidr, f"an allowed IP of peer {printable(peer.name)}")
+        yield from _claims_of_node(node)
+    for network in {kilo_subnet(state.nodes): None, **_wireguard_networks(state)}:
+        yield Claim(network, "the WireGuard network")
+    for name, allowed_ips in _allowed_ips(state):
+        if name != beside:
+            for cidr in allowed_ips:
+                yield Claim(cidr, f"an allowed IP of peer {printable(name)}", name)
     for cidr in service_cidrs:
         yield Claim(cidr, "a service network")
 
 
-def clash(cidr: Cidr, claims: Iterable[Claim]) -> Claim | None:
-    """Return a claim whose network overlaps ``cidr``, or None."""
-    network = cidr.masked()
-    for claim in claims:
-        other = claim.network.masked()
-        if network.contains(other.address) or other.contains(network.address):
-            return claim
-    return None
+def _claims_of_node(node: Node) -> Iterator[Claim]:
+    name = printable(node.name)
+    if node.subnet is not None:
+        yield Claim(node.subnet, f"the pod subnet of node {name}")
+    if node.internal_ip is not None:
+        yield Claim(single(node.internal_ip.address), f"the internal IP of node {name}")
+    if node.endpoint is not None and node.endpoint.address is not None:
+        yield Claim(single(node.endpoint.address), f"the endpoint of node {name}")
+    for cidr in node.allowed_location_ips:
+        yield Claim(cidr, f"an allowed location IP of node {name}")
 
 
-def learned_pool(state: State) -> Cidr:
-    """Return the /24 in which most of the peers' single IPv4 addresses lie, else 10.5.0.0/24.
+def _allowed_ips(state: State) -> Iterator[tuple[str, tuple[Cidr, ...]]]:
+    for peer in state.peers:
+        yield peer.name, peer.allowed_ips
+    for invalid in state.invalid_peers:
+        yield invalid.name, invalid.allowed_ips
 
-    Of two that hold as many, the lower one.
+
+def _wireguard_networks(state: State) -> dict[Cidr, None]:
+    """Return the networks of the nodes' WireGuard IPs, which differ while Kilo's is changed."""
+    found = (node.wireguard_ip for node in state.nodes if node.wireguard_ip is not None)
+    return dict.fromkeys(cidr.masked() for cidr in found)
+
+
+class Claims:
+    """Networks in use, sorted so that asking about one does not take a look at all of them."""
+
+    def __init__(self, claims: Iterable[Claim]) -> None:
+        self._networks: dict[Cidr, list[Claim]] = {}
+        for claim in claims:
+            self._networks.setdefault(claim.network.masked(), []).append(claim)
+        self._sorted: dict[int, list[Cidr]] = {4: [], 6: []}
+        for network in self._networks:
+            self._sorted[network.version].append(network)
+        for networks in self._sorted.values():
+            networks.sort(key=lambda network: (network.network_value, network.prefix))
+        self._starts = {
+            version: [network.network_value for network in networks]
+            for version, networks in self._sorted.items()
+        }
+        self._prefixes = {
+            version: sorted({network.prefix for network in networks})
+            for version, networks in self._sorted.items()
+        }
+
+    def overlapping(self, cidr: Cidr) -> Iterator[Claim]:
+        """Yield every claim whose network shares an address with ``cidr``, the widest first."""
+        version = cidr.version
+        for prefix in self._prefixes[version]:
+            if prefix < cidr.prefix:
+                yield from self._networks.get(Cidr(cidr.address, prefix).masked(), ())
+        first, starts = cidr.network_value, self._starts[version]
+        for place in range(bisect_left(starts, first), len(starts)):
+            network = self._sorted[version][place]
+            if network.network_value >= first + (1 << cidr.host_bits):
+                break
+            if network.prefix >= cidr.prefix:
+                yield from self._networks[network]
+
+    def clash(self, cidr: Cidr) -> Claim | None:
+        """Return a claim whose network shares an address with ``cidr``, or None."""
+        return next(self.overlapping(cidr), None)
+
+    def gaps(self, pool: Cidr) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last of each stretch of usable addresses that are free."""
+        free, last = _usable(pool)
+        for network in self._sorted[pool.version]:
+            start = network.network_value
+            if start > last:
+                break
+            if start > free:
+                yield free, start - 1
+            free = max(free, start + (1 << network.host_bits))
+        if free <= last:
+            yield free, last
+
+
+def learned_pools(state: State) -> list[Cidr]:
+    """Return the networks that the peers' single addresses lie in, the fullest one first.
+
+    A network is a /24, or a /64 of IPv6. Of two that hold as many addresses IPv4 is first, then
+    the lower one. The last is 10.5.0.0/24, in which a first peer gets its address.
     """
-    pools = Counter(
-        Cidr(cidr.address, _LEARNED_PREFIX).masked()
+    found = Counter(
+        Cidr(cidr.address, _LEARNED_PREFIXES[cidr.version]).masked()
         for peer in state.peers
         for cidr in peer.allowed_ips
-        if cidr.version == 4 and cidr.host_bits == 0
+        if cidr.host_bits == 0
     )
-    if not pools:
-        default = parse_cidr(DEFAULT_POOL)
-        assert default is not None
-        return default
-    return min(pools, key=lambda pool: (-pools[pool], int(pool.address)))
+    pools = sorted(found, key=lambda pool: (-found[pool], pool.version, pool.network_value))
+    default = parse_cidr(DEFAULT_POOL)
+    assert default is not None
+    return [*pools, default]
 
 
-def first_free(pool: Cidr, claims: Sequence[Claim], *, skip: int = 0) -> Cidr:
+def first_free(pool: Cidr, claims: Claims, *, skip: int = 0) -> Cidr:
     """Return the first address of ``pool`` that no claim covers, passing over ``skip`` free ones.
 
     The network's own address is not used, nor the last of an IPv4 network, its broadcast address.
@@ -89,8 +159,7 @@ def first_free(pool: Cidr, claims: Sequence[Claim], *, skip: int = 0) -> Cidr:
     Raises:
         PoolExhaustedError: there is none.
     """
-    first, last = _usable(pool)
-    for start, end in _gaps(first, last, pool, claims):
+    for start, end in claims.gaps(pool):
         if skip <= end - start:
             return single(_address(pool, start + skip))
         skip -= end - start + 1
@@ -99,29 +168,16 @@ def first_free(pool: Cidr, claims: Sequence[Claim], *, skip: int = 0) -> Cidr:
     )
 
 
+def count_free(pool: Cidr, claims: Claims) -> int:
+    """Return how many usable addresses of ``pool`` no claim covers."""
+    return sum(end - start + 1 for start, end in claims.gaps(pool))
+
+
 def _usable(pool: Cidr) -> tuple[int, int]:
     first, last = pool.network_value, pool.network_value + (1 << pool.host_bits) - 1
     if pool.host_bits > 1:
         return first + 1, last - (1 if pool.version == 4 else 0)
     return first, last
-
-
-def _gaps(first: int, last: int, pool: Cidr, claims: Iterable[Claim]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last address of each stretch that no claim covers, in order."""
-    taken = sorted(
-        (claim.network.network_value, 1 << claim.network.host_bits)
-        for claim in claims
-        if claim.network.version == pool.version
-    )
-    free = first
-    for start, size in taken:
-        if start > last:
-            break
-        if start > free:
-            yield free, start - 1
-        free = max(free, start + size)
-    if free <= last:
-        yield free, last
 
 
 def _address(pool: Cidr, value: int) -> Address:

@@ -28,7 +28,7 @@ class Cidr(NamedTuple):
     prefix: int
 
     def __str__(self) -> str:
-        return f"{self.address}/{self.prefix}"
+        return f"{self.address!s}/{self.prefix}"
 
     @property
     def version(self) -> int:
@@ -56,7 +56,10 @@ class Cidr(NamedTuple):
 
     def masked(self) -> Cidr:
         """Return the same network, without host bits."""
-        return Cidr(type(self.address)(self.network_value), self.prefix)
+        first = self.network_value
+        if first == int(self.address):
+            return self
+        return Cidr(type(self.address)(first), self.prefix)
 
     def contains(self, address: Address) -> bool:
         """Tell whether the network contains ``address``; another IP version never is."""

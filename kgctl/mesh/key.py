@@ -23,7 +23,9 @@ def decode_key(text: str) -> bytes | None:
     if len(text) > 2 * KEY_BYTES or not text.isascii():
         return None
     try:
-        raw = binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+        if "\n" in text or "\r" in text:
+            text = text.replace("\r", "").replace("\n", "")
+        raw = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
         return None
     return raw if len(raw) == KEY_BYTES else None

@@ -38,7 +38,11 @@ class Peer(NamedTuple):
 
 
 class InvalidPeer(NamedTuple):
-    """A Peer object that Kilo leaves out whole, and the fields at fault, in words."""
+    """A Peer object that Kilo leaves out whole, and the fields at fault, in words.
+
+    ``allowed_ips`` are those that can be read: who repairs the object will want them.
+    """
 
     name: str
     problems: tuple[str, ...]
+    allowed_ips: tuple[Cidr, ...] = ()

@@ -8,13 +8,15 @@ from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.readiness import why_not_ready
 from kgctl.mesh.text import printable
-from kgctl.mesh.topology import FULL, LOCATION, Topology, build_topology
+from kgctl.mesh.topology import FULL, LOCATION, build_topology
+from kgctl.mesh.viewpoint import Viewpoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
+    from kgctl.mesh.topology import Topology
 
 AUTO = "auto"
 GRANULARITIES = (LOCATION, FULL, AUTO)
@@ -63,16 +65,25 @@ def network_of(
         GranularityError: ``auto``, and the deciding node names no granularity.
         MeshError: the Kilo subnet has too few addresses.
     """
+    return viewpoints_of(state, now=now, granularity=granularity).from_node(hostname)
+
+
+def viewpoints_of(state: State, *, now: float, granularity: str = AUTO) -> Viewpoints:
+    """Build the network as it is at ``now``, in Unix seconds, to be seen from any of its nodes.
+
+    Raises:
+        MeshError: as for ``network_of``.
+    """
     ready = state.ready_nodes(now)
     if not ready:
         raise NoReadyNodesError(_no_ready_nodes(state.nodes, now))
-    return build_topology(
+    topology = build_topology(
         ready,
         [peer for peer in state.peers if peer.is_ready],
         granularity=granularity if granularity != AUTO else _granularity(ready[0]),
         subnet=kilo_subnet(state.nodes),
-        hostname=ready[0].name if hostname is None else hostname,
     )
+    return Viewpoints(topology, first=ready[0].name)
 
 
 def kilo_subnet(nodes: Sequence[Node]) -> Cidr:

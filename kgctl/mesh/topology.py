@@ -12,7 +12,7 @@ from kgctl.mesh.errors import MeshError
 from kgctl.mesh.overlap import OverlapIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
@@ -68,12 +68,11 @@ class Topology(NamedTuple):
 
 
 def build_topology(
-    nodes: Iterable[Node], peers: Iterable[Peer], *, granularity: str, subnet: Cidr, hostname: str
+    nodes: Iterable[Node], peers: Iterable[Peer], *, granularity: str, subnet: Cidr
 ) -> Topology:
-    """Build the network that ready ``nodes`` and ready ``peers`` make.
+    """Build the network that ready ``nodes`` and ready ``peers`` make, with annotated endpoints.
 
-    ``hostname`` names the node whose discovered endpoints come before those of the others; no
-    node need have that name. The order of the input does not matter.
+    The order of the input does not matter. ``kgctl.mesh.viewpoint`` adds what was discovered.
 
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
@@ -84,13 +83,11 @@ def build_topology(
         _segment(name, members, address)
         for (name, members), address in zip(groups, _addresses(subnet, len(groups)), strict=True)
     ]
-    segments = _filter_location_ips(segments, own_peers)
-    discovered = _discovered_endpoints(segments, hostname)
     return Topology(
         granularity=granularity,
         subnet=subnet,
-        segments=tuple(_with_discovered_endpoint(segment, discovered) for segment in segments),
-        peers=tuple(_peer_with_discovered_endpoint(peer, discovered) for peer in own_peers),
+        segments=tuple(_filter_location_ips(segments, own_peers)),
+        peers=tuple(own_peers),
     )
 
 
@@ -223,34 +220,3 @@ def _claim_allowed_ips(peers: Iterable[Peer]) -> list[Peer]:
         kept = tuple(own.values())
         result.append(peer if kept == peer.allowed_ips else peer._replace(allowed_ips=kept))
     return result
-
-
-def _discovered_endpoints(
-    segments: Iterable[Segment], hostname: str
-) -> Mapping[PublicKey, Endpoint]:
-    known: dict[PublicKey, Endpoint] = {}
-    for segment in segments:
-        for node in segment.nodes:
-            if node.name == hostname:
-                known.update(node.discovered_endpoints)
-    for segment in segments:
-        for node in segment.nodes:
-            for key, endpoint in node.discovered_endpoints.items():
-                known.setdefault(key, endpoint)
-    return known
-
-
-def _with_discovered_endpoint(
-    segment: Segment, discovered: Mapping[PublicKey, Endpoint]
-) -> Segment:
-    endpoint = discovered.get(segment.key) if segment.leader.persistent_keepalive > 0 else None
-    return segment if endpoint is None else segment._replace(endpoint=endpoint)
-
-
-def _peer_with_discovered_endpoint(peer: Peer, discovered: Mapping[PublicKey, Endpoint]) -> Peer:
-    if peer.persistent_keepalive <= 0 or peer.public_key is None:
-        return peer
-    endpoint = discovered.get(peer.public_key)
-    if endpoint is None:
-        return peer
-    return peer._replace(endpoint=endpoint, discovered=True, replaced_endpoint=peer.endpoint)

@@ -6,12 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.key import KEY_BYTES, PresharedKey, PublicKey, SecretKey
+from kgctl.mesh.key import KEY_BYTES, PresharedKey, PublicKey, SecretKey, decode_key, encode_key
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAX_FILE = 4096  # bytes; a key has 44
+KEY_TEXT = 44
+"""Characters that a key has in base64."""
+
+_MAX_FILE = 4096  # bytes
+_SPACE = b" \t\n\v\f\r\0"  # what wg passes over after a key
 
 
 class KeyFileError(KgctlError):
@@ -47,40 +52,109 @@ def generate_preshared_key() -> PresharedKey:
     return PresharedKey(random(KEY_BYTES))
 
 
+def parse_private_key(content: bytes) -> PrivateKey | None:
+    """Return the private key that ``content`` is, or None: as strict as ``wg pubkey``.
+
+    44 characters of base64, with nothing before them and nothing but white space after them.
+    """
+    text = content[:KEY_TEXT].decode("ascii", "replace")
+    raw = decode_key(text)
+    if raw is None or encode_key(raw) != text or content[KEY_TEXT:].strip(_SPACE):
+        return None  # other texts of the same bytes are keys to Go, and none to wg
+    return PrivateKey(raw)
+
+
 def read_private_key(path: Path) -> PrivateKey:
     """Read the private key that ``wg genkey`` wrote into a file.
 
     Raises:
         KeyFileError: the file cannot be read, or is not the base64 of 32 bytes.
     """
+    key = PrivateKey.parse(_text_of(path, "private key"))
+    if key is None:
+        raise KeyFileError(
+            f"{_shown(path)} holds no WireGuard private key (base64 of 32 bytes); make one: "
+            f"(umask 077; kgctl genkey > {_shown(path)})"
+        )
+    return key
+
+
+def read_preshared_key(path: Path) -> PresharedKey:
+    """Read the preshared key that ``wg genpsk`` wrote into a file.
+
+    Raises:
+        KeyFileError: the file cannot be read, or is not the base64 of 32 bytes.
+    """
+    key = PresharedKey.parse(_text_of(path, "preshared key"))
+    if key is None:
+        raise KeyFileError(
+            f"{_shown(path)} holds no WireGuard preshared key (base64 of 32 bytes); make one: "
+            f"(umask 077; kgctl genpsk > {_shown(path)})"
+        )
+    return key
+
+
+def _text_of(path: Path, what: str) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE)
     except OSError as error:
-        raise KeyFileError(f"cannot read the private key {path}: {error.strerror}") from None
-    key = PrivateKey.parse(content.decode("ascii", "replace").strip())
-    if key is None:
-        raise KeyFileError(
-            f"{path} holds no WireGuard private key (base64 of 32 bytes); make one: "
-            f"(umask 077; kgctl genkey > {path})"
-        )
-    return key
+        raise KeyFileError(f"cannot read the {what} {_shown(path)}: {error.strerror}") from None
+    return content.decode("ascii", "replace").strip()
 
 
 def write_key(path: Path, key: SecretKey) -> None:
     """Write a secret key into a new file that its owner alone can read (mode 0600).
 
+    The file is there with all that is in it, or not at all.
+
     Raises:
         KeyFileError: there is such a file already, which is never overwritten, or it cannot be
             written.
     """
+    content = f"{key.reveal()}\n".encode("ascii")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _create(path, content)
     except FileExistsError:
         raise KeyFileError(
-            f"{path} exists, and a key is never overwritten; move it away, or name another file"
+            f"{_shown(path)} exists, and a key is never overwritten; move it away, or name "
+            "another file"
         ) from None
     except OSError as error:
-        raise KeyFileError(f"cannot write the key {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{key.reveal()}\n")
+        raise KeyFileError(f"cannot write the key {_shown(path)}: {error.strerror}") from None
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Fill a file beside it first: giving that its name fails where there is such a name."""
+    import tempfile
+
+    if os.path.lexists(path):
+        raise FileExistsError
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kgctl-")  # of mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links, as that of a memory stick
+            _create_in_place(path, content)
+    finally:
+        os.unlink(temporary)  # noqa: PTH108
+
+
+def _create_in_place(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))

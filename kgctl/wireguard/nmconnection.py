@@ -39,6 +39,9 @@ def _wireguard(interface: Interface) -> Iterator[str]:
     yield "[wireguard]"
     if interface.private_key is not None:
         yield f"private-key={interface.private_key.reveal()}"
+    else:
+        yield "# missing: the private key; have it filled in with --private-key FILE, or here:"
+        yield "# private-key=..."
     if interface.listen_port is not None:
         yield f"listen-port={interface.listen_port}"
     if interface.mtu is not None:

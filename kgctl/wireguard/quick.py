@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.exclusion import exclude
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -38,7 +39,7 @@ class QuickSettings(NamedTuple):
 
     ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``service_cidrs`` go to the segment of
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
-    locations and peers that the file is limited to.
+    locations and peers that the file is limited to. ``reader`` is what reads it, for a comment.
     """
 
     private_key: PrivateKey | None = None
@@ -50,6 +51,7 @@ class QuickSettings(NamedTuple):
     via: str | None = None
     gateway: str | None = None
     only: tuple[str, ...] = ()
+    reader: str = "wg-quick up FILE"
 
 
 class _Section:
@@ -188,10 +190,11 @@ def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
     """
     routes = {network: section for section in sections for network in section.networks}
     claimed = set(routes)
+    prefixes = {network.prefix for network in routes} - {0}
     for section in sections:
         address = section.base.endpoint.address if section.base.endpoint else None
         if address is not None:
-            _keep_out(routes, address, section.comments[0])
+            _keep_out(routes, prefixes, address, section.comments[0])
     for section in sections:
         section.networks = []
     for network, section in routes.items():
@@ -212,36 +215,19 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
     )
 
 
-def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:
-    """Replace each route that contains ``address``, the most specific first, by what is around it.
-
-    A part that is a route already stays with whom it belongs to, so that of two networks one
-    within the other the smaller still wins.
-    """
-    size, value = address.max_prefixlen, int(address)
-    for prefix in range(size, 0, -1):
-        network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
-        section = routes.pop(network, None)
-        if section is not None:
-            for part in _without(network, address):
-                routes.setdefault(part, section)
-            section.comments.append(
-                f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
-                "route to it through the tunnel would cut the tunnel off"
-            )
-
-
-def _without(network: Cidr, address: Address) -> Iterator[Cidr]:
-    """Yield the networks that cover all of ``network`` but ``address``: one a bit of the host."""
-    size, value = address.max_prefixlen, int(address)
-    for prefix in range(network.prefix + 1, size + 1):
-        bits = size - prefix
-        sibling = (value >> bits ^ 1) << bits
-        yield Cidr(type(address)(sibling), prefix)
+def _keep_out(
+    routes: dict[Cidr, _Section], prefixes: set[int], address: Address, owner: str
+) -> None:
+    """Replace each route that contains ``address`` by what is around it, and say so."""
+    for network, section in exclude(routes, address, prefixes=prefixes):
+        section.comments.append(
+            f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
+            "route to it through the tunnel would cut the tunnel off"
+        )
 
 
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
-    yield f"the peer {peer.name}, for: wg-quick up FILE"
+    yield f"the peer {peer.name}, for: {settings.reader}"
     if settings.private_key is None:
         yield "missing: the private key that belongs to the public key below; have it filled in"
         yield "with --private-key FILE, or put it here: PrivateKey = ..."

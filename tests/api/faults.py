@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -111,6 +112,23 @@ class Request(BaseHTTPRequestHandler):
                 time.sleep(slowly)
         self.wfile.write(part)
         self.close_connection = keep < 1
+
+    def stream(self) -> None:
+        """Pass an answer on as it comes: a watch."""
+        upstream = http.client.HTTPSConnection(
+            self.server.upstream, context=self.server.tls, timeout=120
+        )
+        headers = {name: value for name, value in self.headers.items() if name != "Host"}
+        with contextlib.closing(upstream):
+            upstream.request(self.command, self.path, None, headers)
+            with upstream.getresponse() as answer:
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+                self.send_header("Connection", "close")
+                self.end_headers()
+                while data := answer.read1():
+                    self.wfile.write(data)
+        self.close_connection = True
 
     def say(self, status: int, body: str, kind: str = "text/html", **headers: str) -> None:
         """Answer in the API server's place."""

@@ -84,7 +84,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
     assert "never overwritten" in again.stderr
     elsewhere = run("peer", "add", "laptop", "--private-key-file", "new.key")
     assert elsewhere.returncode == 1
-    assert "already exists" in elsewhere.stderr
+    assert 'the peer "laptop" already exists; change it with' in elsewhere.stderr
     assert not (tmp_path / "new.key").exists()
     assert (tmp_path / "laptop.key").read_text() == content
 
@@ -105,7 +105,12 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
         (["x", "--public-key", "no"], "--public-key is no WireGuard key"),
         (["x", "--pool", "10.5.0.2/32"], "no address of the pool 10.5.0.2/32 is free"),
         (["x", "--endpoint", "here"], "--endpoint"),
-        (["x", "--dry-run", "server"], "a dry run makes no key"),
+        (["x", "--pool", "10.5.0.0"], '--pool "10.5.0.0" is no CIDR'),
+        (["x", "--pool", "10.6.0.0/24", "--allowed-ips", "10.6.0.1/32"], "give one of them"),
+        (["x", "--allowed-ips", ","], "--allowed-ips is empty"),
+        (["x", "--persistent-keepalive", "65536"], "is not from 0 to 65535 seconds"),
+        (["x", "--preshared-key-file", "no.psk"], "cannot read the preshared key no.psk"),
+        (["x", "--private-key-file", "no/x.key"], "cannot write the key no/x.key"),
     ],
 )
 def test_what_cannot_be_added_is_refused_and_leaves_no_file(
@@ -191,12 +196,37 @@ def test_a_configuration_becomes_a_peer_without_its_secret(run: Run, tmp_path: P
 def test_twenty_at_once_get_twenty_addresses(run: Run) -> None:
     names = [f"p{number:02}" for number in range(20)]
     with ThreadPoolExecutor(20) as pool:
-        added = list(pool.map(lambda name: run("peer", "add", name, "--public-key", KEY), names))
+        added = list(pool.map(lambda name: run("peer", "add", name), names))
     assert [one.stderr for one in added if one.returncode] == []
     peers = json.loads(run("get", "peers", "-o", "json").stdout)["items"]
     addresses = [address for peer in peers for address in peer["allowedIPs"]]
     assert len(addresses) == len(set(addresses)) == 20
     assert "10.5.0.2/32" not in addresses
+    assert all(
+        one.stderr.startswith(f"{name} has 10.5.0.") for name, one in zip(names, added, strict=True)
+    )
+
+
+def test_of_several_that_want_one_address_at_most_one_keeps_it(run: Run, tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        wanted = ("--allowed-ips", "10.6.0.1/32")
+        added = list(pool.map(lambda name: run("peer", "add", name, *wanted), names))
+    peers = json.loads(run("get", "peers", "-o", "json").stdout)["items"]
+    assert len(peers) == sum(one.returncode == 0 for one in added) <= 1
+    assert {f"{peer['name']}.key" for peer in peers} == {p.name for p in tmp_path.glob("*.key")}
+    assert all("10.6.0.1/32 overlaps" in one.stderr for one in added if one.returncode)
+
+
+def test_a_small_pool_is_used_up_by_as_many_as_it_has_addresses(run: Run) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        wanted = ("--pool", "10.7.0.0/29")  # six of them
+        added = list(pool.map(lambda n: run("peer", "add", f"p{n}", *wanted), range(8)))
+    peers = json.loads(run("get", "peers", "-o", "json").stdout)["items"]
+    addresses = [address for peer in peers for address in peer["allowedIPs"]]
+    assert len(addresses) == len(set(addresses)) == sum(one.returncode == 0 for one in added)
+    assert {one.stdout for one in added if one.returncode} == {""}
+    assert 1 <= len(addresses) <= 6
 
 
 def test_manifests_are_validated_offline(run: Run, tmp_path: Path) -> None:
@@ -208,7 +238,10 @@ def test_manifests_are_validated_offline(run: Run, tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump_all([good, twin]))
     fine = run("peer", "validate", "-f", str(path))
     assert (fine.returncode, fine.stdout) == (0, "2 peers valid\n")
-    assert "twin does not get 10.5.0.1/32: good has it" in fine.stderr
+    assert fine.stderr == (
+        "peer.kilo.squat.ai/twin, warning: does not get allowed IP 10.5.0.1/32: peer good has it\n"
+        "peer.kilo.squat.ai/twin, warning: has the public key of peer good\n"
+    )
     path.write_text(yaml.safe_dump_all([good, bad]))
     broken = run("peer", "validate", "-f", str(path))
     assert (broken.returncode, broken.stdout) == (1, "")

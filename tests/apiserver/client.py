@@ -57,7 +57,13 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def request(self, method: str, path: str, body: object = None) -> Any:
+    def patch(self, path: str, patch: Mapping[str, Any]) -> Any:
+        """Apply a JSON merge patch to an object."""
+        return self.request("PATCH", path, patch, "application/merge-patch+json")
+
+    def request(
+        self, method: str, path: str, body: object = None, content: str = "application/json"
+    ) -> Any:
         """The decoded answer to a request.
 
         Raises:
@@ -68,7 +74,7 @@ class Client:
         data = None
         if body is not None:
             data = json.dumps(body)
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = content
         try:
             self._connection.request(method, path, data, headers)
             with self._connection.getresponse() as response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import shutil
 import time
@@ -12,7 +13,7 @@ from tests.apiserver.client import Client, RefusedError
 from tests.apiserver.process import Process, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 START_TIMEOUT = 180.0
@@ -53,7 +54,7 @@ class ControlPlane:
         self._settings = settings
         self._etcd: Process | None = None
         self._server: Process | None = None
-        self._etcd_port = self._port = 0
+        self._etcd_port = self._etcd_peer_port = self._port = 0
 
     @property
     def url(self) -> str:
@@ -67,9 +68,9 @@ class ControlPlane:
             StartError: one of them did not become ready.
         """
         for _ in range(ATTEMPTS):
-            self._etcd_port, etcd_peer_port, self._port = free_ports(3)
+            self._etcd_port, self._etcd_peer_port, self._port = free_ports(3)
             try:
-                self._start_etcd(etcd_peer_port)
+                self._start_etcd(self._etcd_peer_port)
                 self._start_server()
             except _PortTakenError:
                 self.close()
@@ -93,6 +94,32 @@ class ControlPlane:
         if self._server is not None:
             self._server.end()
             self._server = None
+
+    @contextlib.contextmanager
+    def backup(self) -> Iterator[Callable[[], None]]:
+        """Copy what etcd holds; the function that comes with it puts the copy in its place."""
+        data, kept = self._settings.state / "etcd", self._settings.state / "etcd.backup"
+        self._restart_etcd(lambda: shutil.copytree(data, kept))
+
+        def restore() -> None:
+            def swap() -> None:
+                shutil.rmtree(data)
+                shutil.copytree(kept, data)
+
+            self._restart_etcd(swap)
+
+        try:
+            yield restore
+        finally:
+            shutil.rmtree(kept)
+
+    def _restart_etcd(self, meanwhile: Callable[[], object]) -> None:
+        self.stop()
+        if self._etcd is not None:
+            self._etcd.end()
+        meanwhile()
+        self._start_etcd(self._etcd_peer_port)
+        self.start()
 
     def close(self) -> None:
         """End both, and remove what they held; their logs stay."""

@@ -72,6 +72,15 @@ class ApiServer:
         """Start it again after ``stop``."""
         self._plane.start()
 
+    @contextlib.contextmanager
+    def rolled_back(self) -> Iterator[Callable[[], None]]:
+        """Keep a backup; the function that comes with it brings the server back from there.
+
+        What was written since is gone, and resource versions count from what they were.
+        """
+        with self._plane.backup() as restore:
+            yield restore
+
     def close(self) -> None:
         """End it for good."""
         self._plane.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -56,7 +57,32 @@ def _completed(*words: str) -> list[str]:
         (["kgctl", "showconf", "node", "--example", "home-n"], ["home-nas"]),
         (["kgctl", "--example", "get", "peers", "ph"], ["phone"]),
         (["kgctl", "showconf", "peer", "l"], []),  # no cluster to be reached: quietly nothing
+        (["kgctl", "-f", "/nonexistent.yaml", "showconf", "peer", "l"], []),
+        (["kgctl", "showconf", "peer", "laptop", "--servi"], ["--service-cidr"]),
+        (["kgctl", "completion", "f"], ["fish"]),
+        (["kgctl", "get", "se"], ["segments", "segment"]),
     ],
 )
 def test_bash_completes(words: list[str], completions: list[str]) -> None:
     assert _completed(*words) == completions
+
+
+@pytest.mark.needs("bash")
+def test_names_complete_from_files_and_none_that_a_shell_acts_on(tmp_path: Path) -> None:
+    names = ["web-1", "web-2", "web-$(touch owned)", "web-;ls", "web-*", "web-\x1b[2J", "other"]
+    manifest = tmp_path / "nodes.json"
+    nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}} for name in names]
+    manifest.write_text("\n".join(map(json.dumps, nodes)))
+    words = ["kgctl", "showconf", "node", "-f", str(manifest), "web-"]
+    assert _completed(*words) == ["web-1", "web-2"]
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("bash", "zsh", "fish")],
+)
+def test_the_shell_takes_its_script(shell: str, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(kgctl("completion", shell).stdout)
+    run = subprocess.run([shell, "-n", str(script)], capture_output=True, text=True, check=True)
+    assert run.stderr == ""

@@ -1,27 +1,21 @@
-"""Keys, held against those of ``wg``."""
+"""``kgctl genkey``, ``pubkey`` and ``genpsk``, held against those of ``wg``."""
 
 from __future__ import annotations
 
+import base64
 import os
-import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.wireguard.keys import (
-    KeyFileError,
-    PrivateKey,
-    generate_preshared_key,
-    read_private_key,
-    write_key,
-)
-
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "6H279hjgTPSDUjl110oRAXtMDHwfHCOu2eDvljz5N2Y="
+ZERO, ONES = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (0, 255))
+UNCLAMPED = base64.b64encode(bytes(range(7, 39))).decode()
 
 
 def _run(*argv: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -43,59 +37,86 @@ def test_wg_takes_our_keys_and_we_take_its() -> None:
 
 
 @pytest.mark.needs("wg")
-@pytest.mark.parametrize("given", ["", "x", SECRET[:-1], SECRET * 2, "é" * 44])
-def test_what_wg_refuses_we_refuse_too(given: str) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        SECRET,
+        f"{SECRET}\n",
+        f"{SECRET} \t\r\n\v\f\n",
+        f"{SECRET}\0\0",
+        f"{SECRET}{' ' * 5000}",
+        ZERO,
+        ONES,
+        UNCLAMPED,
+    ],
+)
+def test_what_wg_takes_we_take_as_well(given: str) -> None:
+    expected = _run("wg", "pubkey", given=given)
+    assert expected.returncode == 0
+    ours = _kgctl("pubkey", given=given)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (0, expected.stdout, "")
+
+
+@pytest.mark.needs("wg")
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        SECRET[:-1],
+        SECRET[:-1] + "\n=",
+        SECRET * 2,
+        f" {SECRET}",
+        f"\n{SECRET}",
+        f"{SECRET} x",
+        f"{SECRET}{' ' * 5000}x",
+        f"{SECRET[:20]}\n{SECRET[20:]}",
+        SECRET.replace("Y=", "Z="),  # the same bytes to most decoders
+        SECRET.replace("+", "-").replace("/", "_").replace("6", "-"),
+        "é" * 44,
+        "\0" * 44,
+    ],
+)
+def test_what_wg_refuses_we_refuse_in_one_line(given: str) -> None:
     assert _run("wg", "pubkey", given=given).returncode == 1
     refused = _kgctl("pubkey", given=given)
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    assert refused.stderr.count("\n") == 1
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "what came on stdin is no private key: base64 of 32 bytes, as kgctl genkey prints it\n"
+    )
 
 
-@pytest.mark.parametrize("given", [SECRET, f"{SECRET}\n", f"{SECRET}  \n\n"])
-def test_white_space_after_a_key_does_not_count(given: str) -> None:
-    assert len(_kgctl("pubkey", given=given).stdout) == 45
+def test_keys_are_never_repeated_and_no_argument_is_taken() -> None:
+    assert len({_kgctl(name).stdout for name in ("genkey", "genkey", "genpsk", "genpsk")}) == 4
+    for name in ("genkey", "genpsk", "pubkey"):
+        refused = _kgctl(name, SECRET)
+        assert (refused.returncode, refused.stdout) == (1, "")
 
 
-def test_keys_are_new_and_clamped() -> None:
-    keys = [PrivateKey.generate() for _ in range(20)]
-    assert len({key.raw for key in keys}) == 20
-    assert all(key.raw[0] & 7 == 0 and key.raw[31] & 192 == 64 for key in keys)
-    assert len({generate_preshared_key().raw for _ in range(20)}) == 20
-
-
-def test_a_private_key_has_no_text() -> None:
-    key = PrivateKey.parse(SECRET)
-    assert key is not None
-    for shown in (str(key), repr(key), f"{key!r}", repr({"key": key})):
-        assert SECRET[:8] not in shown
-
-
-def test_a_key_file_is_for_its_owner_alone_and_never_overwritten(tmp_path: Path) -> None:
-    path, key = tmp_path / "laptop.key", PrivateKey.generate()
-    write_key(path, key)
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600  # noqa: PTH116
-    assert read_private_key(path) == key
-    with pytest.raises(KeyFileError, match="never overwritten"):
-        write_key(path, PrivateKey.generate())
-    assert read_private_key(path) == key
-
-
-def test_an_error_never_shows_what_is_in_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "bad.key"
-    path.write_text(SECRET[:-2])
-    with pytest.raises(KeyFileError) as raised:
-        read_private_key(path)
-    assert SECRET[:8] not in str(raised.value)
-
-
-def test_a_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
-    for mode, warned in ((0o644, True), (0o600, False)):
-        path = tmp_path / f"{mode:o}.key"
-        path.touch(mode=mode)
+@pytest.mark.parametrize("command", ["genkey", "genpsk"])
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o604, True), (0o600, False)])
+def test_a_file_that_others_can_read_is_warned_of(
+    tmp_path: Path, command: str, mode: int, warned: bool
+) -> None:
+    path = tmp_path / "key"
+    path.touch()
+    path.chmod(mode)
+    for argv in ([sys.executable, "-m", "kgctl"], ["wg"]):
+        if argv == ["wg"] and not any(
+            os.access(f"{place}/wg", os.X_OK) for place in os.get_exec_path()
+        ):
+            continue
         with path.open("w") as file:
             run = subprocess.run(
-                [sys.executable, "-m", "kgctl", "genkey"],
-                stdout=file, stderr=subprocess.PIPE, text=True, check=True,
-            )  # fmt: skip
-        assert ("others can read" in run.stderr) is warned
+                [*argv, command], stdout=file, stderr=subprocess.PIPE, text=True, check=True
+            )
+        assert bool(run.stderr) is warned
+        assert not warned or "umask to 077" in run.stderr
+        assert len(path.read_text()) == 45
+
+
+def test_a_closed_stdin_is_no_key() -> None:
+    script = f"exec {sys.executable} -m kgctl pubkey <&-"
+    refused = _run("sh", "-c", script)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("what came on stdin is no private key")

@@ -70,26 +70,6 @@ def test_networkd_keeps_the_tunnels_own_packets_out_of_it(key: str) -> None:
     assert "FirewallMark=51820\nInvertRule=true\nTable=51820" in text
 
 
-@pytest.mark.needs("systemd-analyze")
-def test_systemd_knows_every_key_that_we_write(key: str, tmp_path: Path) -> None:
-    out = tmp_path / "units"
-    out.mkdir()
-    kgctl(*EXAMPLE, "laptop", "-d", str(out), "-o", "networkd", "--private-key", key,
-          "--gateway", "aws-1", "--dns", "1.1.1.1", "--listen-port", "5")  # fmt: skip
-    manual = subprocess.run(
-        ["sh", "-c", "strings /lib/systemd/systemd-networkd /lib/systemd/libsystemd-shared*.so"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    files = sorted(path.name for path in out.iterdir())
-    assert files == ["laptop-kilo0.netdev", "laptop-kilo0.network"]
-    if not manual:
-        pytest.skip("systemd-networkd is not here to be asked")
-    for path in out.iterdir():
-        for line in path.read_text().split("\n"):
-            if "=" in line and not line.startswith("#"):
-                assert line.partition("=")[0] in manual
-
-
 def _keyfile(text: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -165,6 +145,24 @@ def test_all_of_them_come_into_a_directory_and_are_touched_only_when_they_change
     for leader in leaders:
         expected = kgctl("--example", "showconf", "node", leader).stdout
         assert (tmp_path / f"{leader}.conf").read_text() == expected
+
+
+@pytest.mark.parametrize("granularity", ["location", "full"])
+@pytest.mark.parametrize("recording", CLUSTERS, ids=lambda path: path.stem)
+def test_all_leaders_at_once_get_what_each_gets_alone(
+    recording: Path, granularity: str, tmp_path: Path
+) -> None:
+    cluster, out = tmp_path / "cluster.json", tmp_path / "out"
+    objects = load(recording)[0]
+    cluster.write_text(json.dumps(objects))
+    out.mkdir()
+    options = ("-f", str(cluster), "--mesh-granularity", granularity, "showconf", "node")
+    code = kgctl(*options, "--all", "-d", str(out)).code
+    names = [item["metadata"]["name"] for item in objects["items"] if item["kind"] == "Node"]
+    alone = {name: kgctl(*options, name).stdout for name in names}
+    written = {path.stem: path.read_text() for path in out.iterdir()}
+    assert written == {name: text for name, text in alone.items() if text}
+    assert (code == 0) is bool(written)
 
 
 def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:

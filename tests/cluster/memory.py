@@ -87,6 +87,11 @@ class MemoryTransport:
         self.given.append(answer)
         return answer
 
+    def ask(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Do nothing, as a transport may."""
+
     def refresh(self) -> bool:
         return self._refreshes
 

@@ -20,6 +20,7 @@ PAGES = (
     "docs/drift.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/keys.md",
     "docs/node.md",
     "docs/path.md",
     "docs/peer.md",

@@ -10,8 +10,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import PREFIX, TOPOLOGY_LABEL
+from kgctl.cluster.interface import TOPOLOGY_LABEL, NodeObject, Objects
+from kgctl.cluster.objects import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

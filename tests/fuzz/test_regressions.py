@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.__main__ import _report, _without_atheris
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.fuzz.targets import TARGETS, seeds
 from tests.recorded import CLUSTERS, load
@@ -39,3 +40,25 @@ def test_a_cluster_can_be_said_in_the_language() -> None:
         assert node.annotations.items() >= item["metadata"].get("annotations", {}).items()
     for peer, item in zip(found.peers, peers, strict=True):
         assert peer["spec"].items() >= item["spec"].items()
+
+
+def test_what_the_fuzzer_found_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    output = (
+        "...\nTest unit written to .fuzz/objects-crash-1\nstat::number_of_executed_units: 1234\n"
+    )
+    assert not _report("objects", 77, output)
+    told = capsys.readouterr().out
+    assert "Test unit written to .fuzz/objects-crash-1" in told
+    assert "failed after 1,234 inputs" in told
+    assert _report("objects", 0, output)
+    assert capsys.readouterr().out == "fuzz: objects: 1,234 inputs tried, none failed\n"
+    assert not _report("objects", 0, "it never began")
+
+
+def test_without_the_fuzzer_it_says_so_and_ci_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ci, code in (("true", 1), ("", 0)):
+        monkeypatch.setenv("CI", ci)
+        assert _without_atheris() == code
+        assert "there is no atheris here" in capsys.readouterr().out

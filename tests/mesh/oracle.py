@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 
@@ -65,6 +67,30 @@ def segments(
         )
         for name, address in result
     ]
+
+
+def peers(given: Sequence[Peer]) -> list[tuple[str, list[str]]]:
+    """Return the name and the allowed IPs of each peer, in order."""
+    result: list[tuple[str, list[str]]] = []
+    for peer in sorted(given, key=lambda peer: peer.name.encode()):
+        claimed = [cidr for _, cidrs in result for cidr in cidrs]
+        own: list[str] = []
+        for cidr in map(str, peer.allowed_ips):
+            if cidr not in claimed and cidr not in own:
+                own.append(cidr)
+        result.append((peer.name, own))
+    return result
+
+
+def endpoint(
+    key: PublicKey | None, keepalive: int, annotated: Endpoint | None, nodes: Sequence[Node]
+) -> str:
+    """Return the endpoint of whoever has the key; ``nodes`` in the order in which they count."""
+    for node in nodes if keepalive > 0 else ():
+        for known, found in node.discovered_endpoints.items():
+            if known == key:
+                return str(found)
+    return str(annotated)
 
 
 def _allowed(nodes: list[Node]) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from tests.network import pages, plan, probe, tunnel, wiring
 from tests.network.commands import describe, run
 from tests.network.layout import LAN
+from tests.qr import scanned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,21 @@ def test_join_a_phone(led: LiveNetwork) -> None:
     follow(led, "join-a-phone.md")
     assert (led.directory / "phone.svg").read_text().rstrip().endswith("</svg>")
     assert "phone" not in led.read("get", "peers")
+
+
+@pytest.mark.needs("zbarimg")
+def test_a_phone_joins_with_nothing_but_what_its_camera_saw(led: LiveNetwork) -> None:
+    picture, key = led.directory / "phone.png", led.directory / "phone.key"
+    led.admin("peer", "add", "phone")
+    led.read("showconf", "peer", "phone", "-o", "qr", "--private-key", str(key),
+             "--only", "ams-1,fra-1", "--output-file", str(picture))  # fmt: skip
+    led.lead()
+    phone = led["laptop"]
+    tunnel.join(phone, scanned(picture).decode())
+    try:
+        assert probe.unreached(phone, [plan.AMS_1.ipv4.pod, plan.FRA_1.ipv4.pod]) == []
+    finally:
+        tunnel.leave(phone)
 
 
 def test_a_vpn_for_a_small_office(led: LiveNetwork) -> None:

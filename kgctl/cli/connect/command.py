@@ -1,0 +1,156 @@
+"""``kgctl connect [NAME]``: this host joins the network, and stays on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.connect import values
+from kgctl.cli.connect.running import Level, LogFormat, run
+from kgctl.cli.names import complete_peer
+from kgctl.cli.output import answer
+from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
+from kgctl.cli.shared import Shared, with_shared
+
+if TYPE_CHECKING:
+    from kgctl.cluster.apiserver import ApiServer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@with_shared
+def connect(
+    shared: Shared,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=complete_peer,
+            help="The name of this host's Peer. Default: the host's name.",
+        ),
+    ] = None,
+    allowed_ip: Annotated[
+        str | None,
+        typer.Option(
+            "--allowed-ip",
+            "-a",
+            metavar="CIDR",
+            help="The address of this host in the network. Default: the Peer's, where there is "
+            "one, else 10.10.10.10/32.",
+        ),
+    ] = None,
+    allowed_ips: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR,...", help="Also reach these through a node. Repeatable."),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...",
+            help="The cluster's Services: the same as --allowed-ips. Repeatable.",
+        ),
+    ] = None,
+    interface: Annotated[
+        str, typer.Option("--interface", "-i", metavar="NAME", help="The interface.")
+    ] = "kilo0",
+    private_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The private key. Default: a new one, in memory only."),
+    ] = None,
+    persistent_keepalive: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", help="The keepalive of a Peer that is created; 0 is off."),
+    ] = 10,
+    mtu: Annotated[int, typer.Option(metavar="BYTES", help="The interface's MTU.")] = 1420,
+    resync_period: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Check everything this often; changes come at once."),
+    ] = "30s",
+    clean_up: Annotated[
+        bool,
+        typer.Option(
+            "--clean-up/--no-clean-up",
+            help="At the end remove routes, the interface, and the Peer if it was created.",
+        ),
+    ] = True,
+    dns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IP,...", help="DNS servers, set with resolvectl. Repeatable."),
+    ] = None,
+    search_domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN,...",
+            help="Ask those servers for these domains only; ~DOMAIN does not search. Repeatable.",
+        ),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once/--no-once", help="Apply once, and exit.", show_default=False)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run/--no-dry-run",
+            help="Print what would be done, as ip and wg commands.",
+            show_default=False,
+        ),
+    ] = False,
+    log_level: Annotated[Level, typer.Option(help="What to log.")] = Level.INFO,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="How to log it: live is a view of the peers. Default: live on a terminal, "
+            "else json.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Join the network with this host, and stay on it until SIGINT or SIGTERM.
+
+    It takes the capability CAP_NET_ADMIN and nothing else.
+    """
+    from kgctl.connect.interface import Options
+    from kgctl.host.privileges import require_linux
+
+    require_linux()
+    options = Options(
+        name=values.peer_name(name),
+        interface=values.interface(interface),
+        address=values.one_cidr("--allowed-ip", allowed_ip) if allowed_ip is not None else None,
+        extra=(*cidrs("--allowed-ips", allowed_ips), *cidrs("--service-cidr", service_cidr)),
+        private_key=private_key,
+        listen_port=listen_port(shared),
+        keepalive=values.within("--persistent-keepalive", persistent_keepalive, values.KEEPALIVE),
+        mtu=values.within("--mtu", mtu, values.MTU),
+        period=values.period(resync_period),
+        clean_up=clean_up,
+        granularity=mesh_granularity(shared),
+        topology_label=_topology_label(shared),
+        dns=tuple(values.one_address("--dns", text) for text in split_values(dns)),
+        search_domains=tuple(values.domain(text) for text in split_values(search_domain)),
+    )
+    cluster = _cluster(shared)
+    if dry_run:
+        from kgctl.connect.dryrun import commands
+
+        answer("".join(f"{line}\n" for line in commands(options, cluster)))
+    else:
+        run(shared, options, cluster, once=once, level=log_level, log_format=log_format)
+
+
+def _cluster(shared: Shared) -> ApiServer:
+    if shared.filename or shared.example:
+        raise UsageError(
+            "connect joins a live cluster: it does not go with --filename or --example"
+        )
+    return live_cluster(shared)
+
+
+def _topology_label(shared: Shared) -> str:
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
+
+    return shared.topology_label or TOPOLOGY_LABEL

@@ -1,0 +1,29 @@
+"""What ``kgctl peer`` prints: on stdout what kubectl would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cli.output import answer
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.cluster.writing import Object
+
+KIND = "peer.kilo.squat.ai"
+DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+"""What kubectl says behind what was not really done."""
+
+
+def show(peer: Object, output: str | None, done: str) -> None:
+    """Print a Peer that was created or changed, as kubectl would."""
+    from kgctl.render.structured import to_json, to_yaml
+
+    name = printable(peer["metadata"]["name"])
+    if output == "name":
+        answer(f"{KIND}/{name}\n")
+    elif output:
+        metadata = {key: value for key, value in peer["metadata"].items() if key != "managedFields"}
+        answer((to_json if output == "json" else to_yaml)({**peer, "metadata": metadata}))
+    else:
+        answer(f"{KIND}/{name} {done}\n")

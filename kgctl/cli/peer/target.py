@@ -1,0 +1,70 @@
+"""What ``kgctl peer`` works on: where it reads from, and where it writes to."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.cli.shared import Shared
+    from kgctl.cluster.interface import Source
+    from kgctl.cluster.peers import PeerObjects
+    from kgctl.mesh.state import State
+
+
+class Target(NamedTuple):
+    """A source of state and, where it is a live cluster, its Peer objects.
+
+    ``options`` are those that name it, for the commands that are suggested; ``sleep`` waits that
+    many seconds.
+    """
+
+    source: Source
+    open_store: Callable[[], PeerObjects] | None = None
+    options: tuple[str, ...] = ()
+    sleep: Callable[[float], None] = time.sleep
+
+    def state(self) -> State:
+        """Read the cluster: its peers as they are stored at this moment."""
+        from kgctl.cluster.objects import state_of
+
+        return state_of(self.source.read())
+
+    def store(self) -> PeerObjects:
+        """Return the Peer objects, to be changed.
+
+        Raises:
+            UsageError: it is no live cluster.
+        """
+        if self.open_store is None:
+            raise UsageError(
+                "files and the example cannot be changed: leave out --filename and --example, or "
+                "print a manifest with: kgctl peer add NAME --dry-run=client -o yaml"
+            )
+        return self.open_store()
+
+    def command(self, *arguments: str) -> str:
+        """Return the kgctl command to be suggested, for a shell."""
+        return shlex.join(("kgctl", *arguments, *self.options))
+
+
+def target_of(shared: Shared) -> Target:
+    """Return what the shared options name.
+
+    Raises:
+        UsageError: they name more than one source, or none that there is.
+    """
+    from kgctl.cli.reading import source_of
+    from kgctl.cluster.apiserver import ApiServer
+
+    source = source_of(shared)
+    if not isinstance(source, ApiServer):
+        return Target(source)
+    named = (("--kubeconfig", shared.kubeconfig), ("--context", shared.context))
+    options = [text for name, value in named if value is not None for text in (name, value)]
+    return Target(source, source.peers, tuple(options))

@@ -1,0 +1,81 @@
+"""``kgctl peer validate``: every Peer held against Kilo's rules, offline too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from kgctl.cli.output import answer, note
+from kgctl.cli.peer.printing import KIND
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kgctl.cluster.interface import Source
+    from kgctl.mesh.cidr import Cidr
+
+    Peers = Sequence[Mapping[str, Any]]
+
+
+class InvalidPeersError(KgctlError):
+    """Some Peers break Kilo's rules; each was named before."""
+
+
+def validate_peers(source: Source, service_cidrs: Sequence[Cidr] = ()) -> None:
+    """Check every Peer that is read: stderr says what is wrong with which, and what is odd.
+
+    Raises:
+        InvalidPeersError: at least one is invalid.
+        ClusterError: they cannot be read.
+    """
+    from kgctl.cluster.objects import state_of
+    from kgctl.mesh.doubts import doubts
+
+    objects = source.read()
+    wrong = [(name, problems) for name, problems in map(_problems, objects.peers) if problems]
+    for name, problems in wrong:
+        note(f"{_called(name)} is invalid: {'; '.join(problems)}")
+    for name, doubt in (*_of_objects(objects.peers), *doubts(state_of(objects), service_cidrs)):
+        note(f"{_called(name)}, warning: {doubt}")
+    count = len(objects.peers)
+    if wrong:
+        raise InvalidPeersError(f"{len(wrong)} of {_peers(count)} invalid")
+    answer(f"{_peers(count)} valid\n")
+
+
+def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the name of a Peer, and what Kilo or the API server would refuse it for."""
+    from kgctl.cluster.peerobjects import peer_of
+    from kgctl.mesh.endpoint import is_dns_name
+    from kgctl.mesh.peer import InvalidPeer
+
+    parsed = peer_of(peer)
+    problems = list(parsed.problems) if isinstance(parsed, InvalidPeer) else []
+    if parsed.name and not is_dns_name(parsed.name):
+        problems.append(f'metadata.name "{printable(parsed.name, 60)}" is no RFC 1123 subdomain')
+    return parsed.name, tuple(problems)
+
+
+def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
+    """Yield what is odd about objects and cannot be seen of the peers that they become."""
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.cluster.writing import spec_of
+    from kgctl.mesh.key import PresharedKey
+
+    for name, count in Counter(map(peer_name, peers)).items():
+        if name and count > 1:
+            yield name, f"there are {count} of this name, of which the last counts"
+    for peer in peers:
+        key = spec_of(peer).get("presharedKey")
+        if key and (not isinstance(key, str) or PresharedKey.parse(key) is None):
+            yield peer_name(peer), "presharedKey is not base64 of 32 bytes, and counts as none"
+
+
+def _called(name: str) -> str:
+    return f"{KIND}/{printable(name, 300) or '(without a name)'}"
+
+
+def _peers(count: int) -> str:
+    return f"{count} peer" if count == 1 else f"{count} peers"

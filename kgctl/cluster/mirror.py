@@ -1,0 +1,225 @@
+"""A copy of a cluster's nodes and peers that is kept up to date, whatever the API server does.
+
+As client-go's reflector does it: list, then watch from the version of the list. A watch that
+ends by itself goes on from its last event. Whenever the connection broke, or the version is too
+old, the list begins anew: an API server that came back from a backup counts from a lower version,
+and a watch from our higher one would be silent for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from kgctl.cluster.errors import ClusterError, ForbiddenError, GoneError, OverloadedError
+from kgctl.cluster.interface import Objects
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from kgctl.cluster.client import Api
+    from kgctl.cluster.interface import NodeObject
+    from kgctl.cluster.lists import Listed
+    from kgctl.cluster.watch import Event
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 30.0
+"""Seconds between attempts while the API server cannot be read: doubled from the first on."""
+
+_SHORT = 1.0  # seconds; no API server ends a watch so soon without an error
+
+
+class Listener(Protocol):
+    """Hears of what happens to a mirror; called from its threads."""
+
+    def changed(self, kind: str, name: str) -> None:
+        """An object was added, changed or deleted; an empty ``name`` means all were read anew."""
+        ...
+
+    def failed(self, kind: str, error: ClusterError, pause: float) -> None:
+        """Objects of a kind cannot be followed; it is tried again after ``pause`` seconds."""
+        ...
+
+
+class Kind(NamedTuple, Generic[T]):
+    """How objects of one kind are listed and watched, and what they are called."""
+
+    plural: str
+    name: Callable[[T], str]
+    list: Callable[[], Listed[T]]
+    watch: Callable[[str], Generator[Event[T], None, None]]
+
+
+class Follower(Generic[T]):
+    """Keeps a copy of all objects of one kind. ``run`` is for a thread of its own.
+
+    ``poll`` is the number of seconds between lists where watching is not allowed.
+    """
+
+    def __init__(
+        self,
+        kind: Kind[T],
+        listener: Listener,
+        *,
+        poll: float = 30.0,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._kind = kind
+        self._listener = listener
+        self._poll = poll
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._objects: dict[str, T] | None = None
+        self._heard = 0.0
+        self._version = ""
+        self._failures = 0
+        self._watchable = True
+
+    @property
+    def objects(self) -> list[T] | None:
+        """All objects as far as they are known; None before the first list."""
+        with self._lock:
+            return None if self._objects is None else list(self._objects.values())
+
+    @property
+    def heard(self) -> float:
+        """When the API server last said anything of this kind, in Unix seconds; 0 for never."""
+        return self._heard
+
+    def run(self) -> None:
+        """Follow for ever."""
+        while True:
+            self.step()
+
+    def step(self) -> None:
+        """List where that is needed, then follow one watch to its end."""
+        try:
+            if not self._version:
+                self._read()
+            if self._watchable:
+                self._follow()
+            else:
+                self._sleep(self._poll)
+                self._version = ""
+        except GoneError:
+            self._version = ""
+            self._failures += 1
+            if self._failures > 1:
+                self._sleep(self._pause(None))
+        except ClusterError as error:
+            self._fail(error)
+        except Exception as error:  # a thread that ended would never say a word again
+            fault = f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}"
+            self._fail(ClusterError(fault))
+
+    def _read(self) -> None:
+        listed = self._kind.list()
+        objects = {self._kind.name(one): one for one in listed.objects}
+        with self._lock:
+            same = objects == self._objects
+            self._objects = objects
+        self._version = listed.resource_version
+        self._heard = self._clock()
+        if not same:
+            self._listener.changed(self._kind.plural, "")
+
+    def _follow(self) -> None:
+        started = self._clock()
+        try:
+            for event in self._kind.watch(self._version):
+                self._take(event)
+        except ForbiddenError as error:
+            self._watchable = False
+            self._listener.failed(self._kind.plural, error, self._poll)
+        else:
+            self._heard = self._clock()
+            if self._heard - started < _SHORT:  # a proxy that ends every watch must not be run hot
+                self._failures += 1
+                self._sleep(self._pause(None))
+            else:
+                self._failures = 0
+
+    def _take(self, event: Event[T]) -> None:
+        self._failures = 0
+        self._heard = self._clock()
+        self._version = event.resource_version or self._version
+        if event.object is None:
+            return
+        name = self._kind.name(event.object)
+        with self._lock:
+            assert self._objects is not None  # watching comes after listing
+            if event.kind == "DELETED":
+                self._objects.pop(name, None)
+            else:
+                self._objects[name] = event.object
+        self._listener.changed(self._kind.plural, name)
+
+    def _fail(self, error: ClusterError) -> None:
+        self._version = ""
+        self._failures += 1
+        pause = self._pause(error)
+        self._listener.failed(self._kind.plural, error, pause)
+        self._sleep(pause)
+
+    def _pause(self, error: ClusterError | None) -> float:
+        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: clients must not march in step
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) * spread
+        asked = error.retry_after if isinstance(error, OverloadedError) else None
+        return max(pause, float(min(asked or 0, 300)))
+
+
+class Mirror:
+    """Nodes and peers of a live cluster, each followed by a thread that never keeps kgctl alive."""
+
+    def __init__(self, api: Api, listener: Listener, *, lasts: int, poll: float) -> None:
+        self.nodes = Follower(_nodes(api, lasts), listener, poll=poll)
+        self.peers = Follower(_peers(api, lasts), listener, poll=poll)
+
+    def start(self) -> None:
+        """Start to follow."""
+        for follower in (self.nodes, self.peers):
+            threading.Thread(target=follower.run, daemon=True).start()
+
+    def read(self) -> Objects | None:
+        """Return all that is known; None before both kinds were listed once."""
+        nodes, peers = self.nodes.objects, self.peers.objects
+        if nodes is None or peers is None:
+            return None
+        return Objects(nodes=nodes, peers=peers, passed_over={})
+
+    @property
+    def heard(self) -> float:
+        """When the API server last said anything of nodes, in Unix seconds."""
+        return self.nodes.heard
+
+
+def _nodes(api: Api, lasts: int) -> Kind[NodeObject]:
+    from kgctl.cluster.lists import nodes_to_watch
+    from kgctl.cluster.watch import watch_nodes
+
+    return Kind(
+        "nodes",
+        lambda node: node.name,
+        lambda: nodes_to_watch(api),
+        lambda version: watch_nodes(api, version, lasts),
+    )
+
+
+def _peers(api: Api, lasts: int) -> Kind[Mapping[str, Any]]:
+    from kgctl.cluster.lists import peers_to_watch
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.cluster.watch import watch_peers
+
+    return Kind(
+        "peers",
+        peer_name,
+        lambda: peers_to_watch(api),
+        lambda version: watch_peers(api, version, lasts),
+    )

@@ -1,0 +1,94 @@
+"""Changes of this host as the ``ip`` and ``wg`` commands that would make them.
+
+A line is for a person, and for ``sh``: it holds parsed values only, quoted, and no secret.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from kgctl.host.routes import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from kgctl.host.interface import Refused, RouteChange
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.routes import Exclusion, Route
+    from kgctl.wireguard.device import DeviceChange, PeerChange
+
+
+def link_commands(
+    interface: str, *, exists: bool, mtu: int, addresses: tuple[Cidr, ...]
+) -> Iterator[str]:
+    """Yield what makes the interface; ``mtu`` is in bytes."""
+    name = shlex.quote(interface)
+    if not exists:
+        yield f"ip link add {name} type wireguard"
+    yield f"ip link set {name} mtu {mtu}"
+    for cidr in addresses:
+        nodad = " nodad" if cidr.version == 6 else ""
+        yield f"ip address replace {cidr} dev {name}{nodad}"
+    yield f"ip link set {name} up"
+
+
+def device_commands(
+    interface: str, change: DeviceChange, *, private_key: Path | None, peer: str
+) -> Iterator[str]:
+    """Yield what changes the device. ``private_key`` is the file; None is one in memory.
+
+    A preshared key is read from the Peer object when the command is run: it is not shown.
+    """
+    name = shlex.quote(interface)
+    if change.private_key is not None:
+        file = "<(wg genkey)" if private_key is None else shlex.quote(str(private_key))
+        yield f"wg set {name} private-key {file}"
+    if change.listen_port is not None:
+        yield f"wg set {name} listen-port {change.listen_port}"
+    for one in change.peers:
+        yield f"wg set {name} peer {one.public_key}{_peer(one, peer)}"
+    for cidr in change.drop_allowed_ips:
+        yield f"# take the allowed IP {cidr} from the peer that has it"
+    for key in change.remove:
+        yield f"wg set {name} peer {key} remove"
+
+
+def _peer(change: PeerChange, peer: str) -> str:
+    words = []
+    if change.preshared_key is not None:
+        path = "'{.spec.presharedKey}'"
+        words.append(f"preshared-key <(kubectl get peer {shlex.quote(peer)} -o jsonpath={path})")
+    elif change.drop_preshared_key:
+        words.append("preshared-key /dev/null")
+    if change.endpoint is not None:
+        words.append(f"endpoint {change.endpoint}")
+    if change.persistent_keepalive is not None:
+        words.append(f"persistent-keepalive {change.persistent_keepalive}")
+    if change.add_allowed_ips:
+        words.append(f"allowed-ips {','.join(map(str, change.add_allowed_ips))}")
+    return "".join(f" {word}" for word in words)
+
+
+def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iterator[str]:
+    """Yield as comments which routes there will not be, and why."""
+    for one in excluded:
+        yield f"# not into the tunnel: {one}, to which the tunnel's own packets go, or kgctl's"
+    for refused in taken:
+        yield f"# no route to {refused.route.destination}: {refused.reason}"
+
+
+def route_commands(interface: str, change: RouteChange) -> Iterator[str]:
+    """Yield what changes the routes."""
+    for verb, routes in (("add", change.add), ("replace", change.replace), ("del", change.remove)):
+        for route in routes:
+            yield f"ip route {verb} {_route(route)} dev {shlex.quote(interface)}{_onlink(route)}"
+
+
+def _route(route: Route) -> str:
+    return str(route.destination) + (f" via {route.gateway}" if route.gateway else "")
+
+
+def _onlink(route: Route) -> str:
+    return f"{' onlink' if route.gateway else ''} proto {PROTOCOL}"

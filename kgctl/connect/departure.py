@@ -1,0 +1,77 @@
+"""Leaving: what was made is taken back, as far as it goes, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.host import resolver
+from kgctl.host.errors import HostError
+from kgctl.host.tunnel import Origin
+from kgctl.mesh.errors import KgctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.connect.identity import Identity
+    from kgctl.connect.journal import Journal
+    from kgctl.connect.membership import PeerStore
+    from kgctl.host.record import RecordFile
+    from kgctl.host.tunnel import Tunnel
+
+
+class Departure:
+    """Takes back what a session has made; goes on past what fails, and logs it.
+
+    ``farewell`` gives the Peer objects to delete ours from, with little patience.
+    """
+
+    def __init__(
+        self,
+        tunnel: Tunnel,
+        file: RecordFile,
+        journal: Journal,
+        farewell: Callable[[], PeerStore],
+    ) -> None:
+        self._tunnel = tunnel
+        self._file = file
+        self._journal = journal
+        self._farewell = farewell
+        self._whole = True
+
+    def clean_up(self, identity: Identity | None, *, resolving: bool) -> None:
+        """Remove routes, the interface and the Peer; the record goes when all of that is gone.
+
+        ``resolving`` says that name resolution was set up.
+        """
+        if self._tunnel.touched:
+            if resolving and self._tunnel.origin is Origin.FOUND:  # a link that goes takes it along
+                self._attempt("undo name resolution", lambda: resolver.revert(self._tunnel.name))
+            self._attempt("clean up the interface", lambda: self._tunnel.close(self._failed))
+            self._journal.info("cleaned up the interface and its routes", name=self._tunnel.name)
+        if identity is not None:
+            self._attempt("delete the peer", lambda: self._delete_peer(identity))
+        if self._whole and not self._is_left():
+            self._file.remove()
+
+    def _delete_peer(self, identity: Identity) -> None:
+        if identity.leave(self._farewell()):
+            self._journal.info("deleted peer", peer=identity.application.name)
+
+    def _is_left(self) -> bool:
+        """Tell whether an interface is there that a kgctl that was killed has left."""
+        if self._tunnel.touched:
+            return False
+        try:
+            return self._tunnel.leftover() is not None
+        except HostError:
+            return True
+
+    def _attempt(self, what: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except KgctlError as error:
+            self._failed(what, error)
+
+    def _failed(self, what: str, error: KgctlError) -> None:
+        self._whole = False
+        self._journal.error(f"failed to {what}", err=error)

@@ -1,0 +1,69 @@
+"""What a session is made of besides the host: options and a source of state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kgctl.cluster.interface import Objects
+    from kgctl.connect.membership import PeerStore
+    from kgctl.mesh.cidr import Address, Cidr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of ``kgctl connect``. Times are in seconds, ``mtu`` in bytes.
+
+    ``address`` is None where none was named: then it is the Peer's own, or the default.
+    """
+
+    name: str
+    interface: str
+    address: Cidr | None
+    extra: tuple[Cidr, ...]
+    private_key: Path | None
+    listen_port: int
+    keepalive: int
+    mtu: int
+    period: float
+    clean_up: bool
+    granularity: str
+    topology_label: str
+    dns: tuple[Address, ...] = ()
+    search_domains: tuple[str, ...] = ()
+
+
+class Cluster(Protocol):
+    """A live cluster; see ``kgctl.cluster.apiserver.ApiServer``."""
+
+    def read(self) -> Objects:
+        """Read everything once."""
+        ...
+
+    def peers(self) -> PeerStore:
+        """Return the Peer objects, to be read and changed."""
+        ...
+
+    def host(self) -> str:
+        """Return the name or the address that requests go to."""
+        ...
+
+
+class Copy(Protocol):
+    """A copy of a cluster's state that is kept up to date; see ``kgctl.cluster.mirror``."""
+
+    @property
+    def heard(self) -> float:
+        """When the API server last said anything, in Unix seconds."""
+        ...
+
+    def start(self) -> None:
+        """Start to follow the cluster."""
+        ...
+
+    def read(self) -> Objects | None:
+        """Return what is known; None before everything was read once."""
+        ...

@@ -1,0 +1,97 @@
+"""What a network asks of this host: its peers, and its routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.errors import MeshError
+from kgctl.mesh.routes import peer_routes
+from kgctl.mesh.state import network_of
+from kgctl.mesh.text import printable
+from kgctl.wireguard.configure import peer_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.routes import Route
+    from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import PeerSection
+
+
+class NotAMemberError(MeshError):
+    """The network has no usable Peer of our name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to set up. ``names`` says who a peer is, by key.
+
+    ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
+    """
+
+    peers: tuple[PeerSection, ...]
+    routes: tuple[Route, ...]
+    names: Mapping[PublicKey, str]
+
+
+def wanted_of(
+    state: State, *, name: str, now: float, granularity: str, extra: Sequence[Cidr] = ()
+) -> Wanted:
+    """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
+
+    ``extra`` are networks to be reached through the first ready node's segment, by node name.
+
+    Raises:
+        NotAMemberError: there is no such peer, or it takes no part.
+        MeshError: there is no network; the message says why.
+    """
+    topology = network_of(state, now=now, granularity=granularity)
+    own = next((peer for peer in topology.peers if peer.name == name), None)
+    if own is None:
+        raise NotAMemberError(_why_no_member(state, name))
+    sections = _with_extra(topology, peer_configuration(topology, own).peers, state, now, extra)
+    return Wanted(peers=sections, routes=peer_routes(topology, name, extra), names=_names(topology))
+
+
+def _with_extra(
+    topology: Topology,
+    sections: tuple[PeerSection, ...],
+    state: State,
+    now: float,
+    extra: Sequence[Cidr],
+) -> tuple[PeerSection, ...]:
+    """Give ``extra`` to the segment of the first ready node, from whoever has it."""
+    if not extra:
+        return sections
+    segment = topology.segment_of(state.ready_nodes(now)[0].name)
+    assert segment is not None  # every ready node is in a segment
+    networks = {cidr.masked() for cidr in extra}
+    return tuple(
+        section._replace(allowed_ips=(*section.allowed_ips, *extra))
+        if section.public_key == segment.key
+        else section._replace(
+            allowed_ips=tuple(
+                cidr for cidr in section.allowed_ips if cidr.masked() not in networks
+            ),
+        )
+        for section in sections
+    )
+
+
+def _names(topology: Topology) -> dict[PublicKey, str]:
+    names = {peer.public_key: peer.name for peer in topology.peers if peer.public_key is not None}
+    return names | {segment.key: segment.leader.name for segment in topology.segments}
+
+
+def _why_no_member(state: State, name: str) -> str:
+    shown = printable(name)
+    for invalid in state.invalid_peers:
+        if invalid.name == name:
+            return f'the Peer "{shown}" is invalid: {", ".join(invalid.problems)}'
+    if state.peer(name) is not None:
+        return f'the Peer "{shown}" takes no part: it has no allowed IPs, or no public key'
+    return f'the Peer "{shown}" is not in the cluster any more: nodes do not answer this host'

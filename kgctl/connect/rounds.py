@@ -1,0 +1,151 @@
+"""One round of a session: what is known of the network, made true on this host, and told."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kgctl.connect.network import Wanted, wanted_of
+from kgctl.connect.parsed import Parser
+from kgctl.host.record import KnownPeer, Record
+
+if TYPE_CHECKING:
+    from kgctl.cluster.interface import Objects
+    from kgctl.connect.identity import Identity
+    from kgctl.connect.interface import Options
+    from kgctl.connect.journal import Journal
+    from kgctl.connect.synchroniser import Change, Synchroniser
+    from kgctl.host.names import Names
+    from kgctl.host.record import RecordFile
+    from kgctl.host.tunnel import Tunnel
+    from kgctl.mesh.endpoint import Endpoint
+
+
+class Rounds:
+    """The rounds of a session that has joined. ``file`` learns of every peer that is set up."""
+
+    def __init__(
+        self,
+        options: Options,
+        identity: Identity,
+        tunnel: Tunnel,
+        synchroniser: Synchroniser,
+        names: Names,
+        file: RecordFile,
+        journal: Journal,
+    ) -> None:
+        self._options = options
+        self._identity = identity
+        self._tunnel = tunnel
+        self._synchroniser = synchroniser
+        self._names = names
+        self._file = file
+        self._journal = journal
+        self._parser = Parser(options.topology_label)
+        self._wanted: Wanted | None = None
+
+    @property
+    def device_writes(self) -> int:
+        """How often the device was written to."""
+        return self._synchroniser.device_writes
+
+    @property
+    def route_writes(self) -> int:
+        """How many routes were written."""
+        return self._synchroniser.route_writes
+
+    def forget(self) -> None:
+        """Take nothing for set up any more: the interface is another one."""
+        self._synchroniser.forget()
+
+    def apply(self, objects: Objects, now: float, *, whole: bool) -> None:
+        """Make this host what the network asks of it; heartbeats are judged at ``now``.
+
+        Raises:
+            KgctlError: it did not succeed.
+        """
+        state = self._parser.state(objects)
+        if self._identity.membership.ours and state.peer(self._options.name) is None:
+            self._rejoin(objects)
+        wanted = wanted_of(
+            state,
+            name=self._options.name,
+            now=now,
+            granularity=self._options.granularity,
+            extra=self._options.extra,
+        )
+        change = self._synchroniser.apply(
+            wanted, self._tunnel.device, self._tunnel.routes, now=time.time(), whole=whole
+        )
+        if change is not None:
+            self._report(wanted, change)
+        self._wanted = wanted
+        if change or whole:
+            self._keep_record(wanted)
+
+    def _rejoin(self, objects: Objects) -> None:
+        """Create our Peer again, when somebody deleted it."""
+        if any(
+            peer.get("metadata", {}).get("name") == self._options.name for peer in objects.peers
+        ):
+            return
+        for message, values in self._identity.enter_again():
+            self._journal.warn(message, **values)
+
+    # --- what is told ---
+
+    def known_peers(self) -> dict[str, KnownPeer]:
+        """Return what the network says of each peer, by public key, as of the last round."""
+        return {} if self._wanted is None else self._known_peers(self._wanted)
+
+    def report_unresolved(self) -> None:
+        """Log the endpoints whose names have no address."""
+        for known in self.known_peers().values():
+            if known.problem:
+                self._journal.warn("endpoint unresolved", name=known.name, err=known.problem)
+
+    def _report(self, wanted: Wanted, change: Change) -> None:
+        if change.excluded:
+            self._journal.warn(
+                "kept addresses out of the tunnel to which the tunnel's own packets go, or kgctl's",
+                addresses=", ".join(map(str, change.excluded)),
+            )
+        for refused in change.refused:
+            self._journal.warn("route refused", route=refused.route, reason=refused.reason)
+        if change or self._wanted is None:
+            device, routes = change.device, change.routes
+            self._journal.info(
+                "synchronised",
+                peers=len(wanted.peers),
+                peers_changed=len(device.peers),
+                peers_removed=len(device.remove),
+                routes_added=len(routes.add),
+                routes_replaced=len(routes.replace),
+                routes_removed=len(routes.remove),
+            )
+
+    def _keep_record(self, wanted: Wanted) -> None:
+        record = self._file.read() or Record(interface=self._options.interface)
+        fresh = replace(record, pid=os.getpid(), peers=self._known_peers(wanted))
+        if fresh != record:
+            self._file.write(fresh)
+
+    def _known_peers(self, wanted: Wanted) -> dict[str, KnownPeer]:
+        given = self._synchroniser.given
+        return {
+            str(section.public_key): KnownPeer(
+                name=wanted.names.get(section.public_key, ""),
+                wanted_endpoint=str(section.endpoint or ""),
+                endpoint=str(given.get(section.public_key, "")),
+                problem=self._problem(section.endpoint),
+            )
+            for section in wanted.peers
+        }
+
+    def _problem(self, endpoint: Endpoint | None) -> str:
+        """Return why the name of an endpoint has no address, or the empty string."""
+        if endpoint is None or not isinstance(endpoint.host, str):
+            return ""
+        return self._names.problem(endpoint.host)

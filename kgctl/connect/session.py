@@ -1,0 +1,286 @@
+"""A session: this host joins the network, stays on it, and leaves."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kgctl.connect import loop
+from kgctl.connect.contact import Contact
+from kgctl.connect.departure import Departure
+from kgctl.connect.identity import Identity, establish
+from kgctl.connect.loop import CHANGED, Inbox
+from kgctl.connect.outside import cluster_addresses, look_up_again
+from kgctl.connect.rounds import Rounds
+from kgctl.connect.schedule import Schedule
+from kgctl.connect.signals import Signals
+from kgctl.connect.synchroniser import Synchroniser
+from kgctl.host import resolver
+from kgctl.host.errors import GoneError
+from kgctl.host.names import Names
+from kgctl.host.record import KnownPeer, Record, given_endpoints
+from kgctl.host.tunnel import Origin, Tunnel
+from kgctl.mesh.errors import KgctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kgctl.cluster.errors import ClusterError
+    from kgctl.cluster.mirror import Listener
+    from kgctl.connect.interface import Cluster, Copy, Options
+    from kgctl.connect.journal import Journal
+    from kgctl.connect.membership import PeerStore
+    from kgctl.host.record import RecordFile
+
+TICK = 10.0
+"""Seconds between two looks at whether the API server was heard, where nothing else happens."""
+
+_SMALL_COLLECTIONS = (700, 10, 10)
+"""Python's own thresholds: kgctl raises them for commands that end after a second."""
+
+_NAMES_SECONDS = 5.0  # that ``--once`` waits for endpoints to be resolved
+
+
+class Session:
+    """One ``kgctl connect``. ``file`` is locked by the caller.
+
+    ``farewell`` gives the Peer objects to delete ours from, with little patience.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        cluster: Cluster,
+        file: RecordFile,
+        journal: Journal,
+        *,
+        farewell: Callable[[], PeerStore],
+    ) -> None:
+        self._options = options
+        self._cluster = cluster
+        self._file = file
+        self._journal = journal
+        self._inbox = Inbox()
+        self._signals = Signals(self._inbox)
+        self._names = Names(lambda: self._inbox.put(CHANGED))
+        self._contact = Contact()
+        self._tunnel = Tunnel(options.interface, file)
+        self._departure = Departure(self._tunnel, file, journal, farewell)
+        self._identity: Identity | None = None
+        self._rounds: Rounds | None = None
+        self.last_event = ""
+
+    # --- what a view shows ---
+
+    @property
+    def tunnel(self) -> Tunnel:
+        """The interface."""
+        return self._tunnel
+
+    def known_peers(self) -> dict[str, KnownPeer]:
+        """Return what the network says of each peer, by public key, as of the last round."""
+        return {} if self._rounds is None else self._rounds.known_peers()
+
+    # --- the whole of it ---
+
+    def once(self) -> None:
+        """Join, apply what the network asks for, and leave it so.
+
+        Raises:
+            KgctlError: it did not succeed; what was made is taken back.
+        """
+        with self._signals.taken(), self._taken_back_on_error():
+            rounds = self.join()
+            with self._signals.interrupting():
+                objects = self._cluster.read()
+            rounds.apply(objects, time.time(), whole=True)
+            with self._signals.interrupting():
+                settled = self._names.settle(_NAMES_SECONDS)
+            if not settled:
+                self._journal.warn("some endpoints are not resolved yet")
+            rounds.apply(objects, time.time(), whole=True)
+        rounds.report_unresolved()
+        self._tunnel.dispose()
+
+    def stay(
+        self,
+        copy: Callable[[Listener], Copy],
+        *,
+        tick: Callable[[], None] = lambda: None,
+        every: float = TICK,
+    ) -> None:
+        """Join, follow the network until a signal ends it, and leave.
+
+        Raises:
+            KgctlError: it could not join; what was made is taken back.
+        """
+        with self._signals.taken():
+            with self._taken_back_on_error():
+                self.join()
+                ended = self._follow(copy(self), tick, every)
+                self._journal.info("received signal, shutting down", signal=ended)
+            self.leave()
+        self._tunnel.dispose()
+
+    def _follow(self, copy: Copy, tick: Callable[[], None], every: float) -> str:
+        """Act on what happens, until a signal; return its name."""
+
+        def ticked() -> None:
+            if copy.heard:
+                self._contact.heard(copy.heard)
+            tick()
+
+        gc.set_threshold(*_SMALL_COLLECTIONS)
+        copy.start()
+        self._journal.info("starting syncer")
+        return loop.run(
+            self._inbox,
+            Schedule(self._options.period),
+            lambda whole: self.act(copy, whole=whole),
+            tick=ticked,
+            every=every,
+        )
+
+    # --- a mirror's listener ---
+
+    def changed(self, kind: str, name: str) -> None:
+        """Take note of a change; called from the threads that follow the cluster."""
+        self._journal.debug("event", kind=kind, name=name)
+        self.last_event = f"{kind}: {name}" if name else f"{kind} were read"
+        self._inbox.put(CHANGED)
+
+    def failed(self, kind: str, error: ClusterError, pause: float) -> None:
+        """Say that the cluster cannot be followed; the tunnel goes on."""
+        self.last_event = f"cannot follow {kind}: {error}"
+        self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
+        look_up_again(self._cluster.host(), self._names)
+
+    # --- joining ---
+
+    def join(self) -> Rounds:
+        """Have the Peer and the interface, and return what keeps them up to date.
+
+        Raises:
+            KgctlError: they cannot be had; ``leave`` takes back what was made.
+            KeyboardInterrupt: a signal came while the API server was waited for.
+        """
+        if self._resolver_commands():
+            resolver.require()
+        leftover, record = self._tunnel.leftover(), self._file.read()
+        with self._signals.interrupting():
+            identity = establish(self._options, self._cluster.peers(), record, leftover)
+        self._identity = identity
+        self._note(identity, record)
+        with self._signals.interrupting():
+            for message, values in identity.enter():
+                self._journal.info(message, **values)
+        self._set_up(identity)
+        given = given_endpoints(record) if leftover is not None else {}
+        synchroniser = Synchroniser(
+            identity.private_key,
+            self._options.listen_port,
+            self._names,
+            given,
+            outside=lambda: cluster_addresses(self._cluster.host(), self._names),
+        )
+        self._rounds = Rounds(
+            self._options,
+            identity,
+            self._tunnel,
+            synchroniser,
+            self._names,
+            self._file,
+            self._journal,
+        )
+        return self._rounds
+
+    def _note(self, identity: Identity, record: Record | None) -> None:
+        """Put down which Peer is about to be created, in case we are killed on the way."""
+        created = identity.found is None or identity.membership.ours
+        self._file.write(
+            replace(
+                record or Record(interface=self._options.interface),
+                pid=os.getpid(),
+                peer=identity.membership.name if created else "",
+                peer_key=str(identity.application.public_key) if created else "",
+            )
+        )
+
+    def _set_up(self, identity: Identity) -> None:
+        addresses = identity.addresses
+        origin = self._tunnel.open(mtu=self._options.mtu, addresses=addresses)
+        log = self._journal.warn if origin is Origin.FOUND else self._journal.info
+        log(origin.value, name=self._options.interface, index=self._tunnel.link.index)
+        self._journal.info(
+            "successfully set IP address of WireGuard interface",
+            IP=", ".join(map(str, addresses)),
+        )
+        self._journal.info("set WireGuard interface up", MTU=self._options.mtu)
+        for argv in self._resolver_commands():
+            resolver.run(argv)
+            self._journal.info("set up name resolution", command=" ".join(argv))
+
+    def _resolver_commands(self) -> list[list[str]]:
+        options = self._options
+        return resolver.commands(options.interface, options.dns, options.search_domains)
+
+    # --- rounds ---
+
+    def act(self, copy: Copy, *, whole: bool) -> bool:
+        """Apply what is known of the network; tell whether that succeeded."""
+        assert self._rounds is not None
+        if copy.heard:
+            self._contact.heard(copy.heard)
+        objects = copy.read()
+        if objects is None:
+            return True  # its coming will be an event
+        try:
+            if whole:
+                self._mend(self._rounds)
+            self._rounds.apply(objects, self._contact.judged(time.time()), whole=whole)
+        except KgctlError as error:
+            if isinstance(error, GoneError):
+                self._rounds.forget()
+            self._journal.error("failed to sync", err=error)
+            self.last_event = f"failed to sync: {error}"
+            return False
+        return True
+
+    def _mend(self, rounds: Rounds) -> None:
+        """Have the interface again if somebody removed it, or its program died."""
+        if self._tunnel.is_whole():
+            return
+        assert self._identity is not None
+        self._journal.warn("the interface was changed by somebody else, setting it up again")
+        rounds.forget()
+        self._set_up(self._identity)
+
+    # --- leaving ---
+
+    def leave(self) -> None:
+        """Take back what was made, unless the options say to leave it."""
+        if self._rounds is not None:
+            self._journal.info(
+                "wrote to this host",
+                device_writes=self._rounds.device_writes,
+                route_writes=self._rounds.route_writes,
+            )
+        if self._options.clean_up:
+            self._departure.clean_up(self._identity, resolving=bool(self._resolver_commands()))
+            return
+        self._journal.info("left everything as it is", name=self._options.interface)
+        self._tunnel.release()
+
+    @contextmanager
+    def _taken_back_on_error(self) -> Iterator[None]:
+        """What another kgctl has left is not touched before it is taken over."""
+        try:
+            yield
+        except BaseException:
+            if self._identity is not None:
+                self.leave()
+            raise

@@ -1,0 +1,59 @@
+"""Signals that end a session in good order."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.connect.loop import Inbox
+
+
+class Signals:
+    """Has SIGINT, SIGTERM and, unless nohup(1) says otherwise, SIGHUP end a session.
+
+    Usually a signal is left in the inbox, and nothing is broken off half done.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._interruptible = False
+        self._came = False
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take signals for a while."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._take) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Have a signal break off what waits; nothing half made may depend on it.
+
+        Raises:
+            KeyboardInterrupt: a signal came, now or before.
+        """
+        self._interruptible = True
+        try:
+            if self._came:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interruptible = False
+
+    def _take(self, number: int, _frame: object) -> None:
+        self._came = True
+        if self._interruptible:
+            self._interruptible = False
+            raise KeyboardInterrupt
+        self._inbox.put(signal.Signals(number).name)

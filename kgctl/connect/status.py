@@ -1,0 +1,156 @@
+"""How the peers of a tunnel do, and why one may not be connected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.endpoint import is_public, parse_endpoint
+from kgctl.wireguard.device import SESSION_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from kgctl.host.record import KnownPeer
+    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.wireguard.device import DevicePeer, DeviceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """One peer: ages in seconds (None: never), rates in bytes a second (None: not measured).
+
+    ``reasons`` say why there may be no connection; none where there is one.
+    """
+
+    name: str
+    public_key: str
+    endpoint: str
+    wanted_endpoint: str
+    handshake_age: float | None
+    received: int
+    sent: int
+    receiving: float | None
+    sending: float | None
+    keepalive: int
+    connected: bool
+    reasons: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it; names as in Kubernetes."""
+        age = self.handshake_age
+        return {
+            "name": self.name,
+            "publicKey": self.public_key,
+            "endpoint": self.endpoint or None,
+            "wantedEndpoint": self.wanted_endpoint or None,
+            "lastHandshakeSecondsAgo": None if age is None else round(age, 1),
+            "receivedBytes": self.received,
+            "sentBytes": self.sent,
+            "receivedBytesPerSecond": _rounded(self.receiving),
+            "sentBytesPerSecond": _rounded(self.sending),
+            "persistentKeepalive": self.keepalive,
+            "connected": self.connected,
+            "reasons": list(self.reasons),
+        }
+
+
+def _rounded(rate: float | None) -> int | None:
+    return None if rate is None else round(rate)
+
+
+def peer_statuses(
+    state: DeviceState,
+    known: Mapping[str, KnownPeer],
+    *,
+    now: float,
+    source: Callable[[Address], Address | None],
+    before: DeviceState | None = None,
+    seconds: float = 0.0,
+) -> list[PeerStatus]:
+    """Return how every peer does at ``now`` (Unix seconds), sorted by name.
+
+    ``known`` is what the network says, by key. ``source`` tells the address with which this host
+    sends to another one. ``before`` is the device ``seconds`` ago, to tell rates.
+    """
+    found = []
+    for key, peer in state.peers.items():
+        past = before.peers.get(key) if before is not None and seconds > 0 else None
+        told = known.get(str(key))
+        found.append(_status(peer, told, past, now=now, seconds=seconds, source=source))
+    return sorted(found, key=lambda one: (one.name, one.public_key))
+
+
+def _status(
+    peer: DevicePeer,
+    told: KnownPeer | None,
+    past: DevicePeer | None,
+    *,
+    now: float,
+    seconds: float,
+    source: Callable[[Address], Address | None],
+) -> PeerStatus:
+    age = max(0.0, now - peer.last_handshake) if peer.last_handshake else None
+    connected = age is not None and age <= SESSION_SECONDS
+    return PeerStatus(
+        name=told.name if told else "",
+        public_key=str(peer.public_key),
+        endpoint=str(peer.endpoint or ""),
+        wanted_endpoint=told.wanted_endpoint if told else "",
+        handshake_age=age,
+        received=peer.received,
+        sent=peer.sent,
+        receiving=None if past is None else (peer.received - past.received) / seconds,
+        sending=None if past is None else (peer.sent - past.sent) / seconds,
+        keepalive=peer.persistent_keepalive,
+        connected=connected,
+        reasons=() if connected else tuple(_reasons(peer, told, source)),
+    )
+
+
+def _reasons(
+    peer: DevicePeer, told: KnownPeer | None, source: Callable[[Address], Address | None]
+) -> list[str]:
+    """Return what may keep a peer from being connected, the likeliest first."""
+    reasons = []
+    wanted = parse_endpoint(told.wanted_endpoint) if told else None
+    if told is not None and told.problem and peer.endpoint is None:
+        reasons.append(f"its endpoint {told.wanted_endpoint} cannot be resolved: {told.problem}")
+    elif peer.endpoint is None:
+        reasons.append("it has no endpoint: it has to call first")
+    else:
+        reasons += _out_of_reach(wanted or peer.endpoint, peer.endpoint, source)
+    if peer.persistent_keepalive == 0:
+        reasons.append(
+            "no keepalive: without traffic there is no handshake, and a NAT in between forgets "
+            "the way; set persistentKeepalive of the Peer"
+        )
+    elif peer.endpoint is not None and not reasons:
+        reasons.append(
+            "nobody answers at its endpoint: it is down, a firewall drops UDP, or it does not "
+            "know this host's key"
+        )
+    return reasons
+
+
+def _out_of_reach(
+    wanted: Endpoint, present: Endpoint, source: Callable[[Address], Address | None]
+) -> list[str]:
+    """Tell whether the peer is behind NAT, and whether this host is too."""
+    address = present.address or wanted.address
+    if address is None:
+        return []
+    own = source(address)
+    if own is None:
+        return [f"this machine has no route to its endpoint {present}"]
+    if is_public(address) or address.is_loopback:
+        return []
+    if is_public(own):
+        return [f"its endpoint {present} is a private address: it is behind NAT, and has to call"]
+    return [
+        f"its endpoint {present} is a private address, as is this host's ({own}): if they are "
+        "not on one network, both are behind NAT, and cannot meet unless a node tells where they "
+        "are seen (kilo.squat.ai/discovered-endpoints, which takes a keepalive on both)"
+    ]

@@ -1,0 +1,204 @@
+"""Making this host what the network asks of it, by the least that has to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.connect.outside import dialled
+from kgctl.host.interface import Refused
+from kgctl.host.routes import TAKEN, route_change
+from kgctl.mesh.endpoint import Endpoint
+from kgctl.mesh.routes import passage
+from kgctl.wireguard.device import (
+    DeviceChange,
+    DeviceState,
+    applied,
+    device_change,
+    wanted_peers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from kgctl.connect.network import Wanted
+    from kgctl.host.interface import Device, RouteChange, Routes, RouteTable
+    from kgctl.host.names import Names
+    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.routes import Exclusion, Passage, Route
+    from kgctl.wireguard.conf import PeerSection
+    from kgctl.wireguard.keys import PrivateKey
+
+OVERDUE = 135.0
+"""Seconds since the last handshake after which an endpoint's name is resolved again: a session
+is renewed after 120 s, and a handshake is tried for 5 s at a time (as wg's reresolve-dns.sh)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a round has changed, which routes are newly refused, and what was taken out of them.
+
+    ``excluded`` is None where that is as it was the last time.
+    """
+
+    device: DeviceChange
+    routes: RouteChange
+    refused: Sequence[Refused] = ()
+    excluded: tuple[Exclusion, ...] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.device) or bool(self.routes)
+
+
+class PlannedRoutes(NamedTuple):
+    """What to do to routes; ``taken`` are those that the machine has itself."""
+
+    change: RouteChange
+    passage: Passage
+    taken: tuple[Refused, ...]
+
+
+def plan_routes(
+    table: RouteTable, wanted: Sequence[Route], outside: Collection[Address]
+) -> PlannedRoutes:
+    """Return what makes kgctl's routes of ``table`` into ``wanted``, as far as that may be.
+
+    No route leads to an address ``outside``, and none takes the place of one of the machine's.
+    """
+    found = passage(wanted, outside, table.others)
+    allowed = [route for route in found.routes if route.destination not in table.others]
+    taken = (route for route in found.routes if route.destination in table.others)
+    return PlannedRoutes(
+        route_change(table.own, allowed), found, tuple(Refused(route, TAKEN) for route in taken)
+    )
+
+
+class Synchroniser:
+    """Applies what is wanted to a device and its routes; counts what it writes.
+
+    ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
+    addresses that are never to be routed into the tunnel, besides those of endpoints.
+    """
+
+    def __init__(
+        self,
+        private_key: PrivateKey,
+        listen_port: int,
+        names: Names,
+        given: Mapping[PublicKey, Endpoint] | None = None,
+        *,
+        outside: Callable[[], Iterable[Address]] = tuple,
+    ) -> None:
+        self._private_key = private_key
+        self._own_key = private_key.public_key()
+        self._listen_port = listen_port
+        self._names = names
+        self._outside = outside
+        self.given: dict[PublicKey, Endpoint] = dict(given or {})
+        self._applied: tuple[DeviceState, tuple[Route, ...], frozenset[Address]] | None = None
+        self._refused: dict[Route, Refused] = {}
+        self._excluded: tuple[Exclusion, ...] = ()
+        self._routes: RouteTable | None = None
+        self.state: DeviceState | None = None
+        self.device_writes = 0
+        self.route_writes = 0
+
+    def forget(self) -> None:
+        """Take nothing for set up any more: the interface is another one."""
+        self._applied = self._routes = None
+        self._refused.clear()
+
+    def apply(
+        self, wanted: Wanted, device: Device, routes: Routes, *, now: float, whole: bool
+    ) -> Change | None:
+        """Make ``device`` and ``routes`` what is wanted at ``now``, in Unix seconds.
+
+        Returns None where nothing else is wanted than the last time, and the round is not a
+        ``whole`` one: then nothing is even read.
+
+        Raises:
+            kgctl.KgctlError: the device refused.
+        """
+        state, outside = self.target(wanted), frozenset(self._outside())
+        goal = (state, wanted.routes, outside)
+        if not whole and self._applied == goal:
+            return None
+        self._applied = None
+        device_changed = self._set_device(device, state, now)
+        outside |= dialled(state) | dialled(self.state)
+        change = self._set_routes(routes, wanted.routes, outside, whole=whole)
+        if whole:
+            self._resolve_again(wanted.peers, now)
+        self._applied = goal
+        return replace(change, device=device_changed)
+
+    def target(self, wanted: Wanted) -> DeviceState:
+        """Return what the device is to be, with names resolved as far as they are."""
+        return DeviceState(
+            private_key=self._private_key,
+            listen_port=self._listen_port,
+            peers=wanted_peers(wanted.peers, self._endpoints(wanted.peers), self._own_key),
+        )
+
+    def _endpoints(self, sections: Sequence[PeerSection]) -> dict[PublicKey, Endpoint]:
+        found = {}
+        for section in sections:
+            endpoint = section.endpoint
+            if endpoint is not None and isinstance(endpoint.host, str):
+                address = self._names.address(endpoint.host)
+                endpoint = None if address is None else Endpoint(address, endpoint.port)
+            if endpoint is not None:
+                found[section.public_key] = endpoint
+        return found
+
+    def _set_device(self, device: Device, wanted: DeviceState, now: float) -> DeviceChange:
+        present = device.read()
+        change = device_change(present, wanted, given=self.given, now=now)
+        if change:
+            device.apply(change)
+            self.device_writes += 1
+            present = applied(present, change)
+        self.given = {
+            key: peer.endpoint for key, peer in wanted.peers.items() if peer.endpoint is not None
+        }
+        self.state = present
+        return change
+
+    def _set_routes(
+        self,
+        routes: Routes,
+        wanted: Sequence[Route],
+        outside: Collection[Address],
+        *,
+        whole: bool,
+    ) -> Change:
+        """Return what was changed of routes, and what is news of those that are not as wanted.
+
+        Between whole rounds the kernel is not asked what it has: 500 routes take 0.1 s to read.
+        """
+        table = self._routes
+        if whole or table is None:
+            table = routes.read()
+        self._routes = None
+        planned = plan_routes(table, wanted, outside)
+        refused = [*planned.taken, *(routes.apply(planned.change) if planned.change else ())]
+        present = set(planned.passage.routes) - {one.route for one in refused}
+        self._routes = table._replace(own=present)
+        self.route_writes += len(planned.change) - (len(refused) - len(planned.taken))
+        news = [one for one in refused if self._refused.get(one.route) != one]
+        self._refused = {one.route: one for one in refused}
+        same = self._excluded == planned.passage.excluded
+        self._excluded = planned.passage.excluded
+        return Change(DeviceChange(), planned.change, news, None if same else self._excluded)
+
+    def _resolve_again(self, sections: Sequence[PeerSection], now: float) -> None:
+        """Have names looked up anew where a handshake is overdue: the host may have moved."""
+        assert self.state is not None
+        for section in sections:
+            endpoint, peer = section.endpoint, self.state.peers.get(section.public_key)
+            if endpoint is None or not isinstance(endpoint.host, str) or peer is None:
+                continue
+            if now - peer.last_handshake > OVERDUE:
+                self._names.refresh(endpoint.host)

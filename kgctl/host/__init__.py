@@ -1,0 +1,1 @@
+"""This machine: links, addresses, routes, WireGuard devices and name resolution, on Linux."""

@@ -1,0 +1,50 @@
+"""The kernel's routing socket, and its errors in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kgctl.host.errors import GoneError, HostError, PrivilegeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GONE = (errno.ENODEV, errno.ENXIO)
+_NOT_ALLOWED = (errno.EPERM, errno.EACCES)
+
+
+def open_netlink() -> Any:
+    """Return pyroute2's ``IPRoute`` on a socket of its own; the caller closes it."""
+    from pyroute2.iproute.linux import IPRoute
+
+    return IPRoute()
+
+
+def errno_of(error: BaseException) -> int:
+    """Return the errno of an error of pyroute2 or of the system; 0 where it has none."""
+    code = getattr(error, "code", None) or getattr(error, "errno", None)
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn an error of netlink into ours: ``what`` failed, and why.
+
+    Raises:
+        PrivilegeError: the kernel does not allow it.
+        GoneError: the link is not there.
+        HostError: any other refusal.
+    """
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        code = errno_of(error)
+        text = f"cannot {what}: {os.strerror(code) if code else error}"
+        if code in _NOT_ALLOWED:
+            raise PrivilegeError(f"{text}; it takes CAP_NET_ADMIN") from error
+        raise (GoneError if code in _GONE else HostError)(text) from error

@@ -1,0 +1,50 @@
+"""What this process may do to the network of this machine (capabilities(7))."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kgctl.host.errors import HostError, PrivilegeError
+
+CAP_NET_ADMIN = 12
+"""The one capability that setting up a tunnel takes: links, addresses, routes, WireGuard."""
+
+_STATUS = Path("/proc/self/status")
+
+
+def has_net_admin(status: Path = _STATUS) -> bool:
+    """Tell whether this process has CAP_NET_ADMIN in effect."""
+    for line in status.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> CAP_NET_ADMIN & 1)
+    return False
+
+
+def require_linux(platform: str = sys.platform) -> None:
+    """Make sure that this is a machine that ``kgctl.host`` knows how to set up.
+
+    Raises:
+        HostError: it is another system.
+    """
+    if platform != "linux":
+        raise HostError(
+            "connect and status are for Linux; elsewhere join with a file: "
+            "kgctl showconf peer NAME -o wg-quick"
+        )
+
+
+def require_net_admin(status: Path = _STATUS) -> None:
+    """Make sure that this process may set up a tunnel.
+
+    Raises:
+        PrivilegeError: it may not; the message says how it may.
+    """
+    if not has_net_admin(status):
+        raise PrivilegeError(
+            "kgctl connect sets up an interface and routes, which takes the capability "
+            "CAP_NET_ADMIN and nothing else: run it with sudo, as the systemd unit "
+            "kgctl-connect@.service, or in a container with --cap-add NET_ADMIN; --dry-run "
+            "shows what it would do without it"
+        )

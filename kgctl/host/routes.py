@@ -1,0 +1,145 @@
+"""The routes of one link that are kgctl's, known by their protocol number.
+
+So they are recognised after a kgctl that was killed, and no other route is ever touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from kgctl.host.errors import GoneError
+from kgctl.host.interface import Refused, RouteChange, RouteTable
+from kgctl.host.netlink import errno_of, open_netlink, told
+from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
+from kgctl.mesh.routes import Route, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.host.links import Link
+
+PROTOCOL = 75
+"""kgctl's number as the origin of a route (rtnetlink(7), rtm_protocol): no other program's."""
+
+TAKEN = "this machine has another route there already"
+"""Why a route is left out that the machine has itself, whatever its metric."""
+
+_MAIN = 254  # the routing table that everybody looks into
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_EVERYTHING = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
+
+
+def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChange:
+    """Return the least that makes ``present`` into ``wanted``."""
+    before = {route.destination: route for route in present}
+    after = {route.destination: route for route in wanted}
+    changed = [route for route in after.values() if before.get(route.destination, route) != route]
+    return RouteChange(
+        add=[route for route in after.values() if route.destination not in before],
+        replace=changed,
+        remove=sorted(
+            (route for route in before.values() if route.destination not in after),
+            key=lambda route: order(route.destination),
+        ),
+    )
+
+
+class LinkRoutes:
+    """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``.
+
+    ``addresses`` are those that this host sends from, where the link has others as well.
+    """
+
+    def __init__(self, link: Link, addresses: Iterable[Cidr] = ()) -> None:
+        self._link = link
+        self._sources: dict[int, str] = {}
+        for cidr in addresses:
+            self._sources.setdefault(cidr.version, str(cidr.address))
+        self._netlink = open_netlink()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._netlink.close()
+
+    def read(self) -> RouteTable:
+        """Return the routes; see ``Routes``."""
+        return read_routes(self._netlink, self._link)
+
+    def apply(self, change: RouteChange) -> list[Refused]:
+        """Carry out a change; see ``Routes``."""
+        refused = []
+        steps = (("add", change.add), ("replace", change.replace), ("del", change.remove))
+        for verb, routes in steps:
+            for route in routes:
+                reason = self._change(verb, route)
+                if reason is not None:
+                    refused.append(Refused(route, reason))
+        return refused
+
+    def _change(self, verb: str, route: Route) -> str | None:
+        """Return why the kernel refuses, or None."""
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            self._netlink.route(verb, **self._message(route))
+        except NetlinkError as error:
+            code = errno_of(error)
+            if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
+                return None
+            if code == errno.ENODEV:
+                raise GoneError(f"the interface {self._link.name} is gone") from error
+            if code == errno.EEXIST:
+                return TAKEN
+            return os.strerror(code)
+        return None
+
+    def _message(self, route: Route) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "family": _FAMILIES[route.destination.version],
+            "dst": str(route.destination),
+            "oif": self._link.index,
+            "proto": PROTOCOL,
+            "table": _MAIN,
+        }
+        source = self._sources.get(route.destination.version)
+        if source is not None:
+            message["prefsrc"] = source
+        if route.gateway is not None:
+            message |= {"gateway": str(route.gateway), "flags": ["onlink"]}
+        elif route.destination.version == 4:
+            message["scope"] = "link"
+        return message
+
+
+def read_routes(netlink: Any, link: Link | None) -> RouteTable:
+    """Return the main table as ``link`` stands in it; None is a link that is not there yet.
+
+    Raises:
+        HostError: routes cannot be read.
+    """
+    own: set[Route] = set()
+    others: set[Cidr] = set()
+    for family in _FAMILIES.values():
+        with told("read the routes of this machine"):
+            messages = list(netlink.route("dump", family=family, table=_MAIN))
+        for message in messages:
+            _sort_in(message, None if link is None else link.index, own, others)
+    return RouteTable(own, frozenset(others))
+
+
+def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> None:
+    """Put a route where it belongs; those of the link that others have made are nobody's."""
+    if message.get_attr("RTA_TABLE") != _MAIN:  # older kernels list every table (before 4.20)
+        return
+    address = message.get_attr("RTA_DST")
+    text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
+    destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
+    if destination is None:
+        return
+    if index is None or message.get_attr("RTA_OIF") != index:
+        others.add(destination)
+    elif message["proto"] == PROTOCOL:
+        own.add(Route(destination, parse_address(gateway) if gateway else None))

@@ -1,0 +1,252 @@
+"""The interface of a tunnel: made, taken over or found; and left as it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kgctl.host import userspace
+from kgctl.host.errors import GoneError, HostError
+from kgctl.host.interface import RouteChange
+from kgctl.host.links import Link, Links
+from kgctl.host.record import Record
+from kgctl.host.routes import LinkRoutes
+from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.errors import KgctlError
+from kgctl.wireguard.device import DeviceState, device_change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.host.kernel import KernelDevice
+    from kgctl.host.record import RecordFile
+    from kgctl.host.userspace import UserspaceDevice
+    from kgctl.mesh.cidr import Cidr
+
+
+class Origin(StrEnum):
+    """Where the interface comes from."""
+
+    CREATED = "created WireGuard interface"
+    STARTED = "started a userspace WireGuard for the interface"
+    TAKEN_OVER = "took over the WireGuard interface that another kgctl left"
+    FOUND = "use the WireGuard interface that is there"
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What an interface was like that kgctl did not make."""
+
+    link: Link
+    addresses: frozenset[Cidr]
+    device: DeviceState
+
+
+def open_device(link: Link) -> KernelDevice | UserspaceDevice | None:
+    """Return the WireGuard device of a link; None where the link is of another kind."""
+    if link.kind == "wireguard":
+        from kgctl.host.kernel import KernelDevice
+
+        return KernelDevice(link.name)
+    device = userspace.UserspaceDevice(link.name)
+    return None if device.process() is None else device
+
+
+class Tunnel:
+    """One interface with its device and routes. Nothing is done before ``open``.
+
+    ``touched`` tells whether ``open`` was called: until then there is nothing to take back.
+    ``origin`` says where the interface came from, the last time that it was opened.
+    ``file`` keeps what was made, so that it can be taken over after ``kill -9``.
+    """
+
+    def __init__(self, name: str, file: RecordFile) -> None:
+        self.name = name
+        self._file = file
+        self._links = Links()
+        self._before: _Before | None = None
+        self._link: Link | None = None
+        self._device: KernelDevice | UserspaceDevice | None = None
+        self._routes: LinkRoutes | None = None
+        self.touched = False
+        self.origin: Origin | None = None
+
+    @property
+    def link(self) -> Link:
+        """The link, once it is open."""
+        assert self._link is not None
+        return self._link
+
+    @property
+    def device(self) -> KernelDevice | UserspaceDevice:
+        """The WireGuard device, once it is open."""
+        assert self._device is not None
+        return self._device
+
+    @property
+    def routes(self) -> LinkRoutes:
+        """The routes, once it is open."""
+        assert self._routes is not None
+        return self._routes
+
+    def leftover(self) -> DeviceState | None:
+        """Return the device that a kgctl that was killed has left, with its key; or None.
+
+        Raises:
+            HostError: the links of this machine cannot be read.
+        """
+        record, link = self._file.read(), self._links.find(self.name)
+        if link is None or record is None or not _made(record, link):
+            return None
+        device = open_device(link)
+        if device is None:
+            return None
+        try:
+            return device.read()
+        finally:
+            device.close()
+
+    def open(self, *, mtu: int, addresses: tuple[Cidr, ...]) -> Origin:
+        """Have the interface, with its MTU in bytes and its addresses, and up.
+
+        Raises:
+            HostError: it cannot be made; what was made of it is taken back by ``close``.
+        """
+        self.touched = True
+        link, record = self._links.find(self.name), self._file.read()
+        if link is None:
+            origin = self._create()
+        elif record is not None and _made(record, link):
+            origin = Origin.TAKEN_OVER
+        else:
+            origin = Origin.FOUND
+        link = self._links.find(self.name)
+        if link is None:
+            raise GoneError(f"the interface {self.name} went away while it was set up")
+        self._attach(link, addresses)
+        if origin is Origin.FOUND:
+            self._remember(link)
+        self.origin = origin
+        self._note(made_link=origin is not Origin.FOUND, link_index=link.index)
+        self._dress(link, mtu, addresses, None if origin is Origin.FOUND else record)
+        return origin
+
+    def is_whole(self) -> bool:
+        """Tell whether the link still is the one that was opened, and up.
+
+        Raises:
+            HostError: links cannot be read.
+        """
+        link = self._links.find(self.name)
+        return link is not None and link.index == self.link.index and link.up
+
+    def release(self) -> None:
+        """Close sockets; what was set up stays."""
+        for part in (self._device, self._routes):
+            if part is not None:
+                part.close()
+        self._device = self._routes = None
+
+    def dispose(self) -> None:
+        """Close every socket; nothing can be done with it any more."""
+        self.release()
+        self._links.close()
+
+    def close(self, failed: Callable[[str, KgctlError], None]) -> None:
+        """Take back everything that was made, and nothing else; go on past what fails."""
+        record, link = self._file.read(), self._links.find(self.name)
+        if link is not None and record is not None and _made(record, link):
+            self._attempt("delete the interface", lambda: self._delete(link), failed)
+        elif link is not None and self._before is not None:
+            self._restore(link, self._before, failed)
+        self.release()
+
+    def _create(self) -> Origin:
+        self._note(made_link=True, link_index=0)
+        if self._links.create(self.name):
+            return Origin.CREATED
+        userspace.start(self.name)
+        return Origin.STARTED
+
+    def _attach(self, link: Link, addresses: tuple[Cidr, ...]) -> None:
+        self.release()
+        device = open_device(link)
+        if device is None:
+            raise HostError(
+                f"there is an interface {self.name} already, and it is no WireGuard: give "
+                "another name with --interface"
+            )
+        self._link, self._device = link, device
+        self._routes = LinkRoutes(link, addresses)
+
+    def _remember(self, link: Link) -> None:
+        if self._before is None:
+            addresses = frozenset(self._links.addresses(link))
+            self._before = _Before(link, addresses, self.device.read())
+
+    def _note(self, *, made_link: bool, link_index: int) -> None:
+        record = self._file.read() or Record(interface=self.name)
+        self._file.write(replace(record, made_link=made_link, link_index=link_index))
+
+    def _dress(self, link: Link, mtu: int, addresses: tuple[Cidr, ...], old: Record | None) -> None:
+        """Set MTU and addresses; addresses that an earlier kgctl gave it and we do not, go."""
+        if link.mtu != mtu:
+            self._links.configure(link, mtu=mtu)
+        present = self._links.addresses(link)
+        given = {parse_cidr(text) for text in (old.addresses if old else ())}
+        record = self._file.read() or Record(interface=self.name)
+        self._file.write(replace(record, addresses=tuple(map(str, addresses))))
+        self._links.remove_addresses(link, (present & given) - set(addresses))
+        self._links.add_addresses(link, (one for one in addresses if one not in present))
+        if not link.up:
+            self._links.configure(link, up=True)
+
+    def _delete(self, link: Link) -> None:
+        device = self._device or open_device(link)
+        self._links.delete(link)
+        if isinstance(device, userspace.UserspaceDevice):
+            userspace.end(device)
+
+    def _restore(
+        self, link: Link, before: _Before, failed: Callable[[str, KgctlError], None]
+    ) -> None:
+        """Give back an interface that was there before us, as it was."""
+        self._attempt("remove the routes", self._remove_routes, failed)
+        self._attempt("restore the device", lambda: self._restore_device(before.device), failed)
+        self._attempt(
+            "remove the addresses",
+            lambda: self._links.remove_addresses(
+                link, self._links.addresses(link) - before.addresses
+            ),
+            failed,
+        )
+        self._attempt(
+            "restore the link",
+            lambda: self._links.configure(
+                link, mtu=before.link.mtu, up=None if before.link.up else False
+            ),
+            failed,
+        )
+
+    def _remove_routes(self) -> None:
+        self.routes.apply(RouteChange(remove=list(self.routes.read().own)))
+
+    def _restore_device(self, before: DeviceState) -> None:
+        change = device_change(self.device.read(), before, given={}, now=0.0)
+        if change:
+            self.device.apply(change)
+
+    @staticmethod
+    def _attempt(
+        what: str, step: Callable[[], None], failed: Callable[[str, KgctlError], None]
+    ) -> None:
+        try:
+            step()
+        except KgctlError as error:
+            failed(what, error)
+
+
+def _made(record: Record, link: Link) -> bool:
+    """Tell whether kgctl made this very link: an index of 0 was killed before it knew."""
+    return record.made_link and record.link_index in (0, link.index)

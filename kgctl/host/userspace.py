@@ -1,0 +1,174 @@
+"""A WireGuard device of a program's, through its control socket, and starting such a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from kgctl.host.errors import GoneError, HostError, NoWireGuardError
+from kgctl.mesh.text import printable
+from kgctl.wireguard.uapi import GET, check, read_state, write_change
+
+if TYPE_CHECKING:
+    from kgctl.wireguard.device import DeviceChange, DeviceState
+
+SOCKETS = Path("/var/run/wireguard")
+"""Where every userspace WireGuard puts its control sockets (wireguard.com/xplatform)."""
+
+PROGRAM = "wireguard-go"
+PROGRAM_VARIABLE = "WG_USERSPACE_IMPLEMENTATION"
+"""Names another program, as for wg-quick(8)."""
+
+_ANSWER_SECONDS = 10.0
+_START_SECONDS = 10.0
+_END_SECONDS = 3.0
+_ANSWER_BYTES = 64 << 20
+_ERROR_BYTES = 1 << 16
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
+
+class UserspaceDevice:
+    """The device that listens at ``/var/run/wireguard/NAME.sock``; a ``Device``."""
+
+    def __init__(self, name: str, sockets: Path = SOCKETS) -> None:
+        self._name = name
+        self._path = sockets / f"{name}.sock"
+
+    def close(self) -> None:
+        """Do nothing: each request has a connection of its own."""
+
+    def read(self) -> DeviceState:
+        """Return its state; see ``Device``."""
+        return read_state(self._ask(GET))
+
+    def apply(self, change: DeviceChange) -> None:
+        """Carry out a change in one request; see ``Device``."""
+        check(self._ask(write_change(change)))
+
+    def process(self) -> int | None:
+        """Return the id of the process that listens there, as the kernel knows it, or None."""
+        try:
+            with self._connect() as connection:
+                size = _CREDENTIALS.size
+                found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        except OSError:
+            return None
+        return int(_CREDENTIALS.unpack(found)[0])
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(str(self._path))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _ask(self, request: str) -> str:
+        try:
+            with self._connect() as connection:
+                connection.sendall(request.encode())
+                return _answer(connection)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise GoneError(f"no userspace WireGuard listens at {self._path}") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HostError(f"cannot speak to WireGuard at {self._path}: {reason}") from error
+
+
+def _answer(connection: socket.socket) -> str:
+    """Return what is said until the empty line that ends an answer."""
+    said = bytearray()
+    while not said.endswith(b"\n\n") and len(said) < _ANSWER_BYTES:
+        piece = connection.recv(1 << 16)
+        if not piece:
+            break
+        said += piece
+    return said.decode("utf-8", "replace")
+
+
+def program() -> str:
+    """Return the userspace WireGuard to start: a name on the PATH, or a path."""
+    return os.environ.get(PROGRAM_VARIABLE) or PROGRAM
+
+
+def start(name: str, *, sockets: Path = SOCKETS) -> None:
+    """Start a userspace WireGuard that makes the interface ``name``, and goes on by itself.
+
+    It goes into the background as those programs do; whoever removes the interface ends it.
+
+    Raises:
+        NoWireGuardError: there is no such program.
+        HostError: it did not come up.
+    """
+    wanted = program()
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = _run([wanted, name], said)
+        except FileNotFoundError:
+            raise NoWireGuardError(
+                f"this kernel has no WireGuard, and there is no {printable(wanted)}: install "
+                f"{PROGRAM}, or name another program in {PROGRAM_VARIABLE}"
+            ) from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HostError(f"cannot start {printable(wanted)}: {error}") from error
+        if done.returncode != 0:
+            said.seek(0)
+            why = _last_error(said.read(_ERROR_BYTES))
+            raise HostError(f"{printable(wanted)} did not come up: {why}")
+    _await_socket(UserspaceDevice(name, sockets), wanted)
+
+
+def _run(argv: list[str], said: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
+    """Run what goes into the background; its errors go to a file.
+
+    Not to a pipe: some such programs hold on to it, and it would be waited for its end.
+    """
+    quiet = "LOG_LEVEL" not in os.environ
+    return subprocess.run(  # noqa: S603 - the program that the user names
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if quiet else None,
+        stderr=said if quiet else None,
+        timeout=_START_SECONDS,
+        check=False,
+        start_new_session=True,
+    )
+
+
+def _last_error(said: bytes) -> str:
+    """Return the line in which the program says what is wrong, as far as it does."""
+    lines = said.decode("utf-8", "replace").split("\n")
+    errors = [line for line in lines if "rror" in line or "ailed" in line]
+    return printable(errors[-1].strip(), 300) if errors else "it does not say why"
+
+
+def _await_socket(device: UserspaceDevice, wanted: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while device.process() is None:
+        if time.monotonic() > deadline:
+            raise HostError(f"{printable(wanted)} opened no control socket in {SOCKETS}")
+        time.sleep(0.01)
+
+
+def end(device: UserspaceDevice) -> None:
+    """See to it that the program behind a device ends, whose interface was removed.
+
+    It does so by itself; one that does not within some seconds is ended.
+    """
+    deadline = time.monotonic() + _END_SECONDS
+    while (process := device.process()) is not None:
+        if time.monotonic() > deadline:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGTERM)
+            return
+        time.sleep(0.02)

@@ -1,0 +1,112 @@
+"""The routes by which an outside machine reaches a network through its tunnel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Address, Cidr, single
+from kgctl.mesh.exclusion import exclude, halves
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from kgctl.mesh.topology import Topology
+
+
+class Route(NamedTuple):
+    """A way to ``destination``, which has no host bits, through the tunnel.
+
+    ``gateway`` is a segment's WireGuard IP, reached on the link itself; None is straight to the
+    device.
+    """
+
+    destination: Cidr
+    gateway: Address | None = None
+
+    def __str__(self) -> str:
+        return f"{self.destination}" + ("" if self.gateway is None else f" via {self.gateway}")
+
+
+class Exclusion(NamedTuple):
+    """An address that was taken out of a network which is routed into the tunnel."""
+
+    address: Address
+    network: Cidr
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.network}"
+
+
+class Passage(NamedTuple):
+    """Routes that do not lead a tunnel into itself, and what was taken out of them for that."""
+
+    routes: tuple[Route, ...]
+    excluded: tuple[Exclusion, ...]
+
+
+def passage(
+    routes: Iterable[Route], outside: Iterable[Address], others: Collection[Cidr] = ()
+) -> Passage:
+    """Return ``routes`` without a way to the addresses ``outside``, sorted by destination.
+
+    ``outside`` is where packets go that carry the tunnel. ``others`` are the networks that the
+    machine has routes to besides: an address in one of them is safe from every wider network. A
+    default route becomes two halves, which win over the machine's own and leave it as it is.
+    """
+    gateways: dict[Cidr, Address | None] = {}
+    for route in sorted(routes, key=lambda one: one.destination.prefix, reverse=True):
+        whole = route.destination
+        for part in (whole,) if whole.prefix else halves(whole):
+            gateways.setdefault(part, route.gateway)
+    excluded = []
+    for address in sorted(set(outside), key=lambda one: order(single(one))):
+        own = max((other.prefix for other in others if other.contains(address)), default=0)
+        for network, _ in exclude(gateways, address, wider_than=own):
+            excluded.append(Exclusion(address, network))
+    found = (Route(destination, gateway) for destination, gateway in gateways.items())
+    return Passage(
+        tuple(sorted(found, key=lambda route: order(route.destination))), tuple(excluded)
+    )
+
+
+def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tuple[Route, ...]:
+    """Return the routes of the peer ``name``, one a destination, sorted by destination.
+
+    What is behind a segment goes by the segment's WireGuard IP; that IP itself and what other
+    peers are allowed go straight to the device; ``extra`` goes by the first segment. Where two
+    ask for one destination the first is given it, in that order. (Kilo, pkg/mesh/routes.go.)
+    """
+    found: dict[Cidr, Route] = {}
+    for route in (*_segment_routes(topology), *_other_peers(topology, name)):
+        found.setdefault(route.destination, route)
+    for cidr in extra:
+        route = _by(topology.segments[0].wireguard_ip, cidr)
+        found.setdefault(route.destination, route)
+    return tuple(sorted(found.values(), key=lambda route: order(route.destination)))
+
+
+def order(cidr: Cidr) -> tuple[int, int, int]:
+    """Return what to sort networks by: family, address, length of the prefix."""
+    return cidr.version, int(cidr.address), cidr.prefix
+
+
+def _segment_routes(topology: Topology) -> Iterator[Route]:
+    for segment in topology.segments:
+        gateway = segment.wireguard_ip
+        yield Route(single(gateway))
+        for cidr in segment.allowed_ips[:-1]:  # the last one is the WireGuard IP
+            yield _by(gateway, cidr)
+        for cidr in segment.allowed_location_ips:
+            yield _by(gateway, cidr)
+
+
+def _other_peers(topology: Topology, name: str) -> Iterator[Route]:
+    for peer in topology.peers:
+        if peer.name != name:
+            for cidr in peer.allowed_ips:
+                yield Route(cidr.masked())
+
+
+def _by(gateway: Address, cidr: Cidr) -> Route:
+    """A gateway of the other family is left out: WireGuard goes by the destination alone."""
+    return Route(cidr.masked(), gateway if gateway.version == cidr.version else None)

@@ -1,0 +1,222 @@
+"""A WireGuard device as a value: what it is, what it is to be, and the least that leads there.
+
+A peer that stays keeps its session: it is never removed and added again, its allowed IPs are
+never emptied in between, and its endpoint is left alone unless the one that we want has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.wireguard.conf import PeerSection
+    from kgctl.wireguard.keys import PrivateKey
+
+SESSION_SECONDS = 180
+"""How long a session of WireGuard lasts at most (REJECT_AFTER_TIME); after it, no handshake
+means no connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePeer:
+    """What a device knows of one peer. ``last_handshake`` is in Unix seconds, 0 for never.
+
+    ``endpoint`` has an IP address: a device resolves no names. It is where the next packet goes,
+    configured or learned from the last one that came.
+    """
+
+    public_key: PublicKey
+    preshared_key: PresharedKey | None = None
+    endpoint: Endpoint | None = None
+    allowed_ips: frozenset[Cidr] = frozenset()
+    persistent_keepalive: int = 0
+    last_handshake: float = 0.0
+    received: int = 0
+    sent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """A device: its key, UDP port (0: none yet), firewall mark (0: none), and peers by key."""
+
+    private_key: PrivateKey | None = None
+    listen_port: int = 0
+    fwmark: int = 0
+    peers: Mapping[PublicKey, DevicePeer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerChange:
+    """What to do to one peer; None leaves a setting as it is.
+
+    ``add_allowed_ips`` takes them from whoever has them; ``drop_preshared_key`` switches it off.
+    """
+
+    public_key: PublicKey
+    new: bool = False
+    endpoint: Endpoint | None = None
+    persistent_keepalive: int | None = None
+    preshared_key: PresharedKey | None = None
+    drop_preshared_key: bool = False
+    add_allowed_ips: tuple[Cidr, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing."""
+        return self == PeerChange(public_key=self.public_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceChange:
+    """What to do to a device, in this order; None leaves a setting as it is.
+
+    ``drop_allowed_ips`` are taken from whoever has them, without touching what else the peer has;
+    ``remove`` are the peers to end.
+    """
+
+    private_key: PrivateKey | None = None
+    listen_port: int | None = None
+    peers: tuple[PeerChange, ...] = ()
+    drop_allowed_ips: tuple[Cidr, ...] = ()
+    remove: tuple[PublicKey, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return self != DeviceChange()
+
+
+def wanted_peers(
+    sections: Iterable[PeerSection],
+    endpoints: Mapping[PublicKey, Endpoint],
+    own_key: PublicKey | None = None,
+) -> dict[PublicKey, DevicePeer]:
+    """Return the peers of a configuration as a device would have them after ``wg setconf``.
+
+    Of two sections with one key the later counts, and an allowed IP is the last one's that asks
+    for it. ``endpoints`` has the addresses to dial; a key that is not in it gets none. A device
+    is no peer of its own.
+    """
+    by_key = {section.public_key: section for section in sections}
+    owner = {cidr.masked(): key for key, one in by_key.items() for cidr in one.allowed_ips}
+    allowed: dict[PublicKey, list[Cidr]] = {key: [] for key in by_key}
+    for cidr, key in owner.items():
+        allowed[key].append(cidr)
+    return {
+        key: DevicePeer(
+            public_key=key,
+            preshared_key=section.preshared_key,
+            endpoint=endpoints.get(key),
+            allowed_ips=frozenset(allowed[key]),
+            persistent_keepalive=section.persistent_keepalive,
+        )
+        for key, section in by_key.items()
+        if key != own_key
+    }
+
+
+def device_change(
+    present: DeviceState,
+    wanted: DeviceState,
+    *,
+    given: Mapping[PublicKey, Endpoint],
+    now: float,
+) -> DeviceChange:
+    """Return the least that makes ``present`` into ``wanted``.
+
+    ``given`` are the endpoints that were set before. A peer that is somewhere else than we said
+    has moved, and stays there: its endpoint is set only when ours is another than before, or
+    when it has no session any more at ``now`` (Unix seconds).
+    """
+    keyed = wanted.private_key is not None and wanted.private_key != present.private_key
+    ported = wanted.listen_port not in (0, present.listen_port)
+    changes = [
+        _peer_change(present.peers.get(key), peer, given.get(key), now)
+        for key, peer in wanted.peers.items()
+    ]
+    remove = tuple(key for key in present.peers if key not in wanted.peers)
+    return DeviceChange(
+        private_key=wanted.private_key if keyed else None,
+        listen_port=wanted.listen_port if ported else None,
+        peers=tuple(change for change in changes if not change.is_empty),
+        drop_allowed_ips=_left_over(present, wanted),
+        remove=remove,
+    )
+
+
+def _peer_change(
+    present: DevicePeer | None, wanted: DevicePeer, given: Endpoint | None, now: float
+) -> PeerChange:
+    before = DevicePeer(public_key=wanted.public_key) if present is None else present
+    missing = sorted(wanted.allowed_ips - before.allowed_ips, key=str)
+    keepalive, preshared = wanted.persistent_keepalive, wanted.preshared_key
+    return PeerChange(
+        public_key=wanted.public_key,
+        new=present is None,
+        endpoint=wanted.endpoint if _moves(before, wanted.endpoint, given, now) else None,
+        persistent_keepalive=None if keepalive == before.persistent_keepalive else keepalive,
+        preshared_key=None if preshared == before.preshared_key else preshared,
+        drop_preshared_key=preshared is None and before.preshared_key is not None,
+        add_allowed_ips=tuple(missing),
+    )
+
+
+def _moves(before: DevicePeer, wanted: Endpoint | None, given: Endpoint | None, now: float) -> bool:
+    """Tell whether the endpoint is to be set."""
+    if wanted is None or wanted == before.endpoint:
+        return False
+    if before.endpoint is None or (given is not None and wanted != given):
+        return True
+    return now - before.last_handshake > SESSION_SECONDS
+
+
+def _left_over(present: DeviceState, wanted: DeviceState) -> tuple[Cidr, ...]:
+    """Return the allowed IPs to take from peers that stay, and that no other peer will take."""
+    claimed = {cidr for peer in wanted.peers.values() for cidr in peer.allowed_ips}
+    left = {
+        cidr
+        for key, peer in present.peers.items()
+        if key in wanted.peers
+        for cidr in peer.allowed_ips
+        if cidr not in claimed
+    }
+    return tuple(sorted(left, key=str))
+
+
+def applied(state: DeviceState, change: DeviceChange) -> DeviceState:
+    """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner."""
+    peers = dict(state.peers)
+    for one in change.peers:
+        taken = frozenset(one.add_allowed_ips)
+        for key, other in peers.items():
+            peers[key] = replace(other, allowed_ips=other.allowed_ips - taken)
+        before = peers.get(one.public_key) or DevicePeer(public_key=one.public_key)
+        peers[one.public_key] = _changed(before, one)
+    dropped = frozenset(change.drop_allowed_ips)
+    return DeviceState(
+        private_key=change.private_key or state.private_key,
+        listen_port=state.listen_port if change.listen_port is None else change.listen_port,
+        fwmark=state.fwmark,
+        peers={
+            key: replace(peer, allowed_ips=peer.allowed_ips - dropped)
+            for key, peer in peers.items()
+            if key not in change.remove
+        },
+    )
+
+
+def _changed(peer: DevicePeer, change: PeerChange) -> DevicePeer:
+    keepalive = change.persistent_keepalive
+    preshared = None if change.drop_preshared_key else change.preshared_key or peer.preshared_key
+    return replace(
+        peer,
+        endpoint=change.endpoint or peer.endpoint,
+        persistent_keepalive=peer.persistent_keepalive if keepalive is None else keepalive,
+        preshared_key=preshared,
+        allowed_ips=peer.allowed_ips | frozenset(change.add_allowed_ips),
+    )

@@ -1,0 +1,155 @@
+"""A mirror follows, whatever the API server does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cluster.errors import (
+    ClusterError,
+    ConnectionLostError,
+    ForbiddenError,
+    GoneError,
+    OverloadedError,
+)
+from kgctl.cluster.lists import Listed
+from kgctl.cluster.mirror import LONGEST_PAUSE, Follower, Kind
+from kgctl.cluster.watch import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class Server:
+    """Answers lists and watches as a test writes them down; hears what comes of it."""
+
+    def __init__(self) -> None:
+        self.lists: list[Listed[str] | ClusterError] = []
+        self.watches: list[list[Event[str] | ClusterError]] = []
+        self.watched_from: list[str] = []
+        self.changes: list[str] = []
+        self.failures: list[ClusterError] = []
+        self.slept: list[float] = []
+        self.now = 0.0
+        kind = Kind("things", lambda text: text.split("=")[0], self.list, self.watch)
+        self.follower = Follower(
+            kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now
+        )
+
+    def list(self) -> Listed[str]:
+        answer = self.lists.pop(0)
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    def watch(self, version: str) -> Generator[Event[str], None, None]:
+        self.watched_from.append(version)
+        for event in self.watches.pop(0):
+            if isinstance(event, ClusterError):
+                raise event
+            self.now += 10
+            yield event
+        self.now += 10
+
+    def changed(self, kind: str, name: str) -> None:
+        assert kind == "things"
+        self.changes.append(name)
+
+    def failed(self, kind: str, error: ClusterError, pause: float) -> None:
+        assert kind == "things"
+        self.failures.append(error)
+
+    def objects(self) -> set[str]:
+        return set(self.follower.objects or ())
+
+
+def test_it_lists_watches_and_goes_on_from_the_last_event() -> None:
+    server = Server()
+    assert server.follower.objects is None
+    server.lists = [Listed(["a=1", "b=1"], "5")]
+    server.watches = [
+        [Event("MODIFIED", "a=2", "6"), Event("DELETED", "b=1", "7"), Event("ADDED", "c=1", "8")],
+        [Event("BOOKMARK", None, "20")],
+        [],
+    ]
+    for _ in range(3):
+        server.follower.step()
+    assert server.objects() == {"a=2", "c=1"}
+    assert server.watched_from == ["5", "8", "20"]
+    assert server.changes == ["", "a", "b", "c"]
+    assert server.slept == []
+    assert server.follower.heard == server.now
+
+
+def test_an_expired_version_is_listed_anew() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5"), Listed(["a=2"], "900")]
+    server.watches = [[GoneError("too old", 410)], []]
+    server.follower.step()
+    server.follower.step()
+    assert server.watched_from == ["5", "900"]
+    assert server.objects() == {"a=2"}
+    assert server.slept == []  # the first time at once
+
+
+def test_after_a_broken_connection_a_lower_version_is_believed() -> None:
+    server = Server()
+    server.lists = [Listed(["a=9"], "900"), Listed(["a=1"], "5")]
+    server.watches = [[ConnectionLostError("cut")], []]
+    server.follower.step()
+    server.follower.step()
+    assert server.watched_from == ["900", "5"]
+    assert server.objects() == {"a=1"}
+
+
+def test_pauses_grow_while_it_is_away_and_what_is_known_stays() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5"), *[ConnectionLostError("away")] * 12, Listed(["a=1"], "6")]
+    server.watches = [[ConnectionLostError("cut")], []]
+    for _ in range(14):
+        server.follower.step()
+    assert server.objects() == {"a=1"}
+    assert len(server.slept) == 13
+    assert server.slept[0] < 0.5
+    assert LONGEST_PAUSE * 0.7 < server.slept[-1] < LONGEST_PAUSE * 1.3
+    assert server.changes == [""]  # nothing had changed when it was back
+
+
+def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks() -> None:
+    server = Server()
+    server.lists = [OverloadedError("429", 429, "", 17), Listed([], "5")]
+    server.watches = [[]]
+    server.follower.step()
+    server.follower.step()
+    assert server.slept == [17]
+
+
+def test_without_the_right_to_watch_it_lists_once_a_period() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5"), Listed(["a=2"], "6")]
+    server.watches = [[ForbiddenError("no watch", 403)]]
+    for _ in range(3):
+        server.follower.step()
+    assert server.objects() == {"a=2"}
+    assert server.slept == [7, 7]
+    assert len(server.failures) == 1
+
+
+def test_a_watch_that_always_ends_at_once_is_not_run_hot() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5")]
+    server.watches = [[]] * 3
+    server.follower._clock = lambda: 0.0
+    for _ in range(3):
+        server.follower.step()
+    assert len(server.slept) == 3
+    assert server.slept[2] > server.slept[0]
+
+
+def test_a_fault_of_its_own_does_not_end_it() -> None:
+    server = Server()
+    server.lists = []  # which raises IndexError
+    server.follower.step()
+    assert "kgctl has a fault: IndexError" in str(server.failures[0])
+    server.lists, server.watches = [Listed(["a=1"], "5")], [[]]
+    server.follower.step()
+    assert server.objects() == {"a=1"}

@@ -1,0 +1,92 @@
+"""What a network asks of a host: routes, extra networks, and as commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kgctl.cluster.example import TAKEN_AT, Example
+from kgctl.cluster.objects import state_of
+from kgctl.connect.commands import device_commands, link_commands, route_commands
+from kgctl.connect.network import NotAMemberError, Wanted, wanted_of
+from kgctl.host.routes import route_change
+from kgctl.mesh.duration import parse_duration
+from kgctl.mesh.state import network_of
+from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
+from kgctl.wireguard.keys import PrivateKey
+from tests.wireguard.test_device import cidr
+
+STATE = state_of(Example().read())
+NAME = "laptop"
+
+
+def wanted(*extra: str) -> Wanted:
+    return wanted_of(
+        STATE, name=NAME, now=TAKEN_AT, granularity="auto", extra=[cidr(text) for text in extra]
+    )
+
+
+def test_it_is_what_showconf_prints() -> None:
+    topology = network_of(STATE, now=TAKEN_AT)
+    own = next(peer for peer in topology.peers if peer.name == NAME)
+    assert wanted().peers == peer_configuration(topology, own).peers
+
+
+def test_routes_follow_kilo_s_rules() -> None:
+    topology = network_of(STATE, now=TAKEN_AT)
+    routes = {str(route.destination): route.gateway for route in wanted().routes}
+    for segment in topology.segments:
+        assert routes[f"{segment.wireguard_ip}/32"] is None
+        for network in (*segment.allowed_ips[:-1], *segment.allowed_location_ips):
+            if segment.endpoint is None or segment.endpoint.address != network.address:
+                assert routes[str(network.masked())] == segment.wireguard_ip
+    for peer in topology.peers:
+        for network in peer.allowed_ips:
+            assert (str(network.masked()) in routes) == (peer.name != NAME)
+
+
+def test_extra_networks_go_to_the_first_ready_node_s_segment() -> None:
+    topology = network_of(STATE, now=TAKEN_AT)
+    segment = topology.segment_of(STATE.ready_nodes(TAKEN_AT)[0].name)
+    assert segment is not None
+    found = wanted("10.43.0.0/16")
+    owners = [one.public_key for one in found.peers if cidr("10.43.0.0/16") in one.allowed_ips]
+    assert owners == [segment.key]
+    routes = {str(route.destination): route.gateway for route in found.routes}
+    assert routes["10.43.0.0/16"] == topology.segments[0].wireguard_ip
+
+
+def test_without_a_peer_of_that_name_it_is_said() -> None:
+    with pytest.raises(NotAMemberError, match='"nobody" is not in the cluster any more'):
+        wanted_of(STATE, name="nobody", now=TAKEN_AT, granularity="auto")
+
+
+def test_commands_hold_no_secret() -> None:
+    key = PrivateKey(b"a" * 32)
+    state = DeviceState(private_key=key, listen_port=51820, peers=wanted_peers(wanted().peers, {}))
+    change = device_change(DeviceState(), state, given={}, now=0)
+    lines = [
+        *link_commands("kilo0", exists=False, mtu=1420, addresses=(cidr("fd00::1/128"),)),
+        *device_commands("kilo0", change, private_key=Path("/etc/my key"), peer=NAME),
+        *route_commands("kilo0", route_change([], wanted().routes)),
+    ]
+    assert lines[:4] == [
+        "ip link add kilo0 type wireguard",
+        "ip link set kilo0 mtu 1420",
+        "ip address replace fd00::1/128 dev kilo0 nodad",
+        "ip link set kilo0 up",
+    ]
+    assert "wg set kilo0 private-key '/etc/my key'" in lines
+    assert key.reveal() not in "\n".join(lines)
+    secrets = [one.preshared_key.reveal() for one in wanted().peers if one.preshared_key]
+    assert not any(secret in line for secret in secrets for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("1m30s", 90), ("1.5h", 5400), ("0", 0), ("30", None), ("-1s", None), ("", None)],
+)
+def test_durations_are_go_s(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds

@@ -1,0 +1,89 @@
+"""Traffic that runs while something else happens, and what of it was lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.network.commands import environment
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from tests.network.namespace import Lab, Namespace
+
+INTERVAL = 0.01
+"""Seconds between two pings: a gap of that length shows."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What was sent, and what of it never arrived."""
+
+    sent: int
+    lost: int
+
+
+class Pinging:
+    """A ping that runs in the background; a context manager. ``losses`` is known at its end."""
+
+    def __init__(self, source: Namespace, target: str) -> None:
+        argv = ("ping", "-n", "-q", "-i", f"{INTERVAL:g}", target)
+        self._process = subprocess.Popen(
+            source.entered(*argv), stdout=subprocess.PIPE, text=True, env=environment()
+        )
+        self.losses = Losses(0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it now, and count."""
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        output, _rest = self._process.communicate(timeout=15)
+        counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+        assert counts is not None, output
+        sent, received = int(counts[1]), int(counts[2])
+        # the last one may still have been under way
+        self.losses = Losses(sent, max(0, sent - received - 1))
+
+
+class Datagrams:
+    """UDP at a constant rate by iperf3 for some seconds; leaving the context waits for its end."""
+
+    def __init__(
+        self, lab: Lab, client: Namespace, server: Namespace, address: str, seconds: int
+    ) -> None:
+        lab.start(server, "iperf3", "--server", "--one-off", "--bind", address)
+        wanted = (
+            f"until iperf3 --json -u -b 5M -l 1200 -t {seconds} -c {address}; do sleep 0.2; done"
+        )
+        self._process = subprocess.Popen(
+            client.entered("sh", "-c", wanted),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(),
+        )
+        self._seconds = seconds
+        self.losses = Losses(0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        output, _rest = self._process.communicate(timeout=self._seconds + 20)
+        start = output.rfind('{\n\t"start"')
+        report = json.loads(output[start:])
+        assert "sum" in report["end"], report.get("error", output)
+        end = report["end"]["sum"]
+        self.losses = Losses(end["packets"], end["lost_packets"])

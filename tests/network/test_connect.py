@@ -1,0 +1,353 @@
+"""``kgctl connect`` between real namespaces, the real API server behind a line that is cut."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.network import plan, probe, tunnel
+from tests.network.connection import Connection, kgctl
+from tests.network.objects import peer_object
+from tests.network.site import ADDRESS, Site, stranger, within
+from tests.network.stream import Datagrams, Pinging
+from tests.network.uplink import Uplink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.apiserver.server import ApiServer
+    from tests.network.layout import SmallCluster
+
+    Recorder = Callable[[str, str], None]
+
+AMS = ("ams-1", "ams-2")
+POD = plan.AMS_1.ipv4.pod
+FAR_POD = plan.FRA_1.ipv4.pod
+
+
+@pytest.fixture
+def site(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
+    with Uplink(cluster["laptop"], api_server.url) as uplink:
+        yield Site(cluster, api_server, uplink)
+
+
+def wireguard_key(site: Site) -> str:
+    return site.laptop.run("wg", "show", "kilo0", "public-key").stdout.strip()
+
+
+def test_it_joins_and_leaves_the_host_as_it_was(site: Site) -> None:
+    site.publish(*AMS, "fra-1", "home-1")
+    before = site.traces()
+    with site.connect() as connection:  # with a key that it makes itself
+        connection.until("synchronised")
+        site.lead()
+        for node in (plan.AMS_1, plan.AMS_2, plan.FRA_1):
+            for address in node.ipv4.to_ping:
+                assert probe.reaches(site.laptop, address), f"{node.name} at {address}"
+        assert probe.reaches(site.cluster["ams-1"], plan.LAPTOP.ipv4)
+        assert site.peers() == ["laptop"]
+        assert connection.end() == 0, connection.describe()
+    assert site.traces() == before
+    assert site.peers() == []
+
+
+def test_what_happens_elsewhere_costs_no_packet(site: Site, record_property: Recorder) -> None:
+    site.publish(*AMS)
+    laptop, ams = site.laptop, site.cluster["ams-1"]
+    with site.joined() as connection:
+        assert probe.reaches(laptop, POD)
+        handshake = tunnel.dump(laptop)[site.cluster.keys["ams-1"].public].latest_handshake
+        with (
+            Datagrams(site.cluster.lab, laptop, ams, POD, 8) as datagrams,
+            Pinging(laptop, plan.AMS_2.ipv4.pod) as pings,
+        ):
+            time.sleep(1)
+            # behind ours in the order of segments, and before: then every WireGuard IP moves up
+            for number, location in ((1, "zzz"), (2, "aaa")):
+                site.server.apply([stranger(number, location)])
+                took = within(1.0, lambda: len(tunnel.dump(laptop)) == 2)
+                record_property(f"seconds until applied ({location})", f"{took:.2f}")
+                time.sleep(0.5)
+                site.withdraw(f"stranger-{number}")
+                within(1.0, lambda: len(tunnel.dump(laptop)) == 1)
+            # a fellow of the same segment goes and comes: its networks leave the leader's
+            site.withdraw("ams-2")
+            within(1.0, lambda: "10.42.1.0/24" not in laptop.ip("route"))
+            site.publish("ams-2")
+            within(1.0, lambda: "10.42.1.0/24" in laptop.ip("route"))
+        record_property("pings", str(pings.losses))
+        record_property("datagrams", str(datagrams.losses))
+        assert datagrams.losses.sent > 1000
+        assert datagrams.losses.lost == 0
+        # ams-2 was out of the network for a moment; the leader was not
+        assert tunnel.dump(laptop)[site.cluster.keys["ams-1"].public].latest_handshake <= (
+            handshake + 130
+        )
+        assert connection.said("failed") == []
+
+
+def test_a_node_comes_moves_and_goes(site: Site) -> None:
+    site.publish(*AMS)
+    laptop, far = site.laptop, site.cluster["fra-1"]
+    key = site.cluster.keys["fra-1"].public
+    with site.joined(), Pinging(laptop, POD) as pings:
+        site.publish("fra-1")
+        within(1.0, lambda: key in tunnel.dump(laptop))
+        site.lead(only=("fra-1",))
+        assert probe.reaches(laptop, FAR_POD)
+
+        far.ip("address", "add", "203.0.113.21/24", "dev", "uplink")
+        site.annotate("fra-1", endpoint="203.0.113.21:51820")
+        within(1.0, lambda: tunnel.dump(laptop)[key].endpoint == "203.0.113.21:51820")
+        assert probe.reaches(laptop, FAR_POD)
+        far.ip("address", "del", "203.0.113.21/24", "dev", "uplink")
+
+        site.withdraw("fra-1")
+        within(1.0, lambda: key not in tunnel.dump(laptop))
+        within(1.0, lambda: FAR_POD.rpartition(".")[0] not in laptop.ip("route"))  # comes next
+    assert pings.losses.lost == 0, pings.losses
+
+
+@pytest.mark.parametrize("how", ["cut", "stalled"])
+def test_the_tunnel_goes_on_without_the_api_server(site: Site, how: str) -> None:
+    site.publish(*AMS)
+    with site.joined("--resync-period", "1s") as connection:
+        with Pinging(site.laptop, POD) as pings:
+            (site.uplink.cut if how == "cut" else site.uplink.stall)()
+            if how == "cut":
+                connection.until("cannot follow", 2)
+            site.publish("fra-1")
+            time.sleep(3)
+            assert len(tunnel.dump(site.laptop)) == 1
+            site.uplink.mend()
+            within(10.0, lambda: len(tunnel.dump(site.laptop)) == 2)
+        assert pings.losses.lost == 0, pings.losses
+        assert connection.end() == 0
+    assert site.peers() == []
+
+
+def test_it_follows_an_api_server_that_came_back_from_a_backup(site: Site) -> None:
+    site.publish(*AMS)
+    with site.server.rolled_back() as roll_back, site.joined() as connection:
+        site.publish("fra-1", "home-1")
+        within(2.0, lambda: len(tunnel.dump(site.laptop)) == 3)
+        with Pinging(site.laptop, POD) as pings:
+            roll_back()  # to before our Peer was created, too
+            connection.until("the peer was deleted, created it again", within=60)
+            within(5.0, lambda: len(tunnel.dump(site.laptop)) == 1)
+            site.publish("fra-1")
+            within(2.0, lambda: len(tunnel.dump(site.laptop)) == 2)
+        assert pings.losses.lost == 0, pings.losses
+        assert site.peers() == ["laptop"]
+    assert site.peers() == []
+
+
+def test_what_a_killed_one_left_is_taken_over(site: Site) -> None:
+    site.publish(*AMS)
+    before = site.traces()
+    with site.joined() as first:
+        key = wireguard_key(site)
+        with Pinging(site.laptop, POD) as pings:
+            first.kill()
+            site.publish("fra-1")
+            second = site.connect()  # it is given no key: it finds it
+            with second:
+                second.until("took over the WireGuard interface")
+                second.until("synchronised")
+                assert wireguard_key(site) == key
+                assert len(tunnel.dump(site.laptop)) == 2
+                assert site.peers() == ["laptop"]
+                pings.end()
+        assert pings.losses.lost == 0, pings.losses
+    assert site.traces() == before
+    assert site.peers() == []
+
+
+def test_a_killed_one_whose_program_died_too(site: Site) -> None:
+    site.publish(*AMS)
+    before = site.traces()
+    with site.joined() as first:
+        first.kill()
+    site.laptop.ip("link", "delete", "kilo0")  # and with it wireguard-go, and the private key
+    with site.connect() as second:
+        second.until("took over the peer")
+        second.until("synchronised")
+        site.lead()
+        assert probe.reaches(site.laptop, POD)
+    assert site.traces() == before
+    assert site.peers() == []
+
+
+def test_the_peer_under_another_name_that_a_killed_one_left_goes(site: Site) -> None:
+    site.publish(*AMS)
+    with site.joined() as first:
+        first.kill()
+    with Connection(site.laptop, site.kubeconfig, "desk", "-a", "10.5.0.9/32") as second:
+        second.until("synchronised")
+        assert site.peers() == ["desk"]
+        assert "10.5.0.9/32" in site.laptop.ip("address", "show", "dev", "kilo0")
+        assert plan.LAPTOP.ipv4 not in site.laptop.ip("address", "show", "dev", "kilo0")
+    assert site.peers() == []
+
+
+def test_the_second_on_one_interface_says_so_and_ends(site: Site) -> None:
+    site.publish(*AMS)
+    with site.joined() as first:
+        with site.connect() as second:
+            assert second.wait() == 1
+        assert f"another kgctl connect (process {first.pid}) has the interface" in second.errors
+        assert probe.reaches(site.laptop, POD)
+        assert site.peers() == ["laptop"]
+
+
+def test_an_interface_that_was_there_is_given_back_as_it_was(site: Site) -> None:
+    site.publish(*AMS)
+    laptop = site.laptop
+    laptop.run("wireguard-go", "kilo0")
+    laptop.run("sh", "-c", "wg genkey | wg set kilo0 private-key /dev/stdin listen-port 1234")
+    laptop.ip("address", "add", "10.77.0.1/24", "dev", "kilo0")
+    laptop.ip("link", "set", "kilo0", "up", "mtu", "1300")
+    laptop.ip("route", "add", "10.78.0.0/24", "dev", "kilo0")
+    shown = laptop.run("wg", "showconf", "kilo0").stdout
+    before = site.traces()
+    with site.joined() as connection:
+        assert connection.said("use the WireGuard interface that is there")
+        assert probe.reaches(laptop, POD)
+    assert site.traces() == before
+    assert laptop.run("wg", "showconf", "kilo0").stdout == shown
+
+
+def test_an_interface_that_somebody_removes_is_set_up_again(site: Site) -> None:
+    site.publish(*AMS)
+    with site.joined("--resync-period", "1s") as connection:
+        site.laptop.ip("link", "delete", "kilo0")
+        connection.until("synchronised", 2)
+        assert probe.reaches(site.laptop, POD)
+
+
+def test_with_a_key_of_its_own_and_a_peer_that_is_there(site: Site, tmp_path: Path) -> None:
+    site.publish(*AMS)
+    keys = site.cluster.keys["laptop"]
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_text(f"{keys.private}\n")
+    preshared = tunnel.preshared_key()
+    site.server.apply([peer_object(plan.LAPTOP, keys.public, preshared=preshared)])
+    with site.connect() as other:  # with a key that it made itself
+        assert other.wait() == 1
+    assert "its public key" in other.errors
+    assert "--private-key" in other.errors
+    options = ("--private-key", str(file), "--service-cidr", "10.43.0.0/16")
+    with site.joined(*options) as connection:
+        assert probe.reaches(site.laptop, POD)
+        assert "10.43.0.0/16 via 10.4.0.1" in site.laptop.ip("route")
+        command = site.laptop.run("ps", "-o", "args=", "--pid", str(connection.pid)).stdout
+        everything = command + connection.describe()
+    for secret in (keys.private, preshared):
+        assert secret not in everything
+    assert site.peers() == ["laptop"]  # it was there before
+
+
+def test_clean_up_may_be_left_out(site: Site) -> None:
+    site.publish(*AMS)
+    with site.joined("--clean-up=false") as connection:
+        assert connection.end(signal.SIGINT) == 0
+    assert probe.reaches(site.laptop, POD)
+    assert site.peers() == ["laptop"]
+    with site.connect() as again:
+        again.until("synchronised")  # takes it over, and cleans up
+    assert site.peers() == []
+
+
+def test_once_applies_and_exits(site: Site) -> None:
+    site.publish(*AMS)
+    with site.connect("--once") as connection:
+        assert connection.wait() == 0, connection.describe()
+    site.lead()
+    assert probe.reaches(site.laptop, POD)
+    with site.connect() as taken:
+        taken.until("took over the WireGuard interface")
+
+
+def test_a_dry_run_touches_nothing_and_its_commands_do_it(site: Site, tmp_path: Path) -> None:
+    site.publish(*AMS)
+    keys, before = site.cluster.keys["laptop"], site.traces()
+    file = site.laptop.write("laptop.key", keys.private)
+    argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "-a", "10.5.0.1/32")
+    options = ("--private-key", str(file), "--persistent-keepalive", "2", "--dry-run")
+    script = kgctl(site.laptop, *argv, *options).stdout
+    assert site.traces() == before
+    assert site.peers() == []
+    assert keys.private not in script
+    manifest = script[script.index("{") : script.index("\nEND")]
+    site.server.apply([json.loads(manifest)])
+    rest = script[script.index("END\n") + 4 :]
+    rest = rest.replace("ip link add kilo0 type wireguard", "wireguard-go kilo0")
+    site.laptop.run("bash", "-ec", rest)
+    site.lead()
+    assert probe.reaches(site.laptop, POD)
+
+
+def test_status_says_how_it_goes_and_why_not(site: Site) -> None:
+    site.publish(*AMS, "home-1")
+    with site.joined():
+        assert probe.reaches(site.laptop, POD)
+        shown = json.loads(kgctl(site.laptop, "status", "-o", "json").stdout)["items"]
+        assert [one["interface"] for one in shown] == ["kilo0"]
+        peers = {peer["name"]: peer for peer in shown[0]["peers"]}
+        assert peers["ams-1"]["connected"]
+        assert peers["ams-1"]["reasons"] == []
+        assert peers["ams-1"]["lastHandshakeSecondsAgo"] < 60
+        assert peers["ams-1"]["receivedBytesPerSecond"] >= 0
+        assert not peers["home-1"]["connected"]
+        assert "both are behind NAT" in peers["home-1"]["reasons"][0]
+        told = kgctl(site.laptop, "status", "kilo0")
+        assert "kilo0: 1 of 2 peers connected" in told.stdout
+        assert "home-1: its endpoint 192.168.77.10:51820 is a private address" in told.stderr
+    gone = kgctl(site.laptop, "status", check=False)
+    assert gone.returncode == 1
+    assert "has no tunnel of Kilo's" in gone.stderr
+
+
+@pytest.mark.needs("setpriv")
+def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
+    site.publish(*AMS)
+    before = site.traces()
+    only = ("setpriv", "--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin")
+    with Connection(site.laptop, site.kubeconfig, "laptop", within=only) as connection:
+        connection.until("synchronised")
+        caps = site.laptop.run("grep", "CapBnd", f"/proc/{connection.pid}/status").stdout
+        assert int(caps.split()[1], 16) == 1 << 12
+        site.lead()
+        assert connection.end() == 0, connection.describe()
+    assert site.traces() == before
+    without = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
+    with Connection(site.laptop, site.kubeconfig, "laptop", within=without) as refused:
+        assert refused.wait() == 1
+    assert "CAP_NET_ADMIN" in refused.errors
+    assert len(refused.errors.splitlines()) == 1
+    assert site.traces() == before
+    assert site.peers() == []
+
+
+@pytest.mark.needs("script")
+def test_on_a_terminal_there_is_a_live_view(site: Site) -> None:
+    site.publish(*AMS)
+    command = (
+        f"{sys.executable} -m kgctl --kubeconfig {site.kubeconfig} connect laptop -a {ADDRESS}"
+    )
+    records = f"RUNTIME_DIRECTORY={site.laptop.directory}"
+    terminal = ("env", records, "TERM=xterm", "script", "-qec", f"timeout -s INT 5 {command}")
+    done = site.laptop.run(*terminal, "/dev/null", check=False)
+    assert "created peer, peer: laptop" in done.stdout
+    assert "kilo0: " in done.stdout
+    assert "of 1 peers connected" in done.stdout
+    assert "last event: " in done.stdout
+    assert "deleted peer" in done.stdout
+    assert site.peers() == []
