@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from kgctl.cluster.errors import AnswerError, ConflictError, NotFoundError
+from kgctl.cluster.errors import AnswerError, ConflictError
 from kgctl.cluster.lists import JSON, NODES
 from kgctl.cluster.peers import MERGE_PATCH
+from kgctl.cluster.singly import DRY_RUN, decoded_object, object_path
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.client import Api
 
 _ATTEMPTS = 8  # a kubelet and Kilo's agent write to their node all the time
 
@@ -48,9 +48,9 @@ class NodeObjects:
             _check_unchanged(name, changes, seen, metadata.get("annotations") or {})
             version = {"resourceVersion": metadata.get("resourceVersion")}
             patch = {"metadata": {**version, "annotations": dict(changes)}}
-            query = {"dryRun": "All"} if dry_run else {}
+            query = DRY_RUN if dry_run else {}
             try:
-                self._api.send("PATCH", _path(name), query, patch, MERGE_PATCH)
+                self._api.send("PATCH", object_path(NODES, "node", name), query, patch, MERGE_PATCH)
             except ConflictError:
                 if attempt == _ATTEMPTS:
                     raise
@@ -58,7 +58,7 @@ class NodeObjects:
                 return
 
     def _metadata(self, name: str) -> Mapping[str, Any]:
-        found = self._api.get(_path(name), {}, JSON, _one)
+        found = self._api.get(object_path(NODES, "node", name), {}, JSON, decoded_object)
         metadata = found.get("metadata")
         if not isinstance(metadata, dict):
             raise AnswerError(f"the API server answered for node {printable(name)} with no object")
@@ -75,16 +75,3 @@ def _check_unchanged(
                 409,
                 "Conflict",
             )
-
-
-def _path(name: str) -> str:
-    if not name.strip("."):  # in a path, "" and dots would lead elsewhere; no object is called so
-        raise NotFoundError(f'there is no node named "{name}"', 404, "NotFound")
-    return f"{NODES}/{quote(name, safe='')}"
-
-
-def _one(body: Body) -> dict[str, Any]:
-    found = body.json()
-    if not isinstance(found, dict):
-        raise body.unreadable(b"")
-    return found

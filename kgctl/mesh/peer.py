@@ -46,3 +46,8 @@ class InvalidPeer(NamedTuple):
     name: str
     problems: tuple[str, ...]
     allowed_ips: tuple[Cidr, ...] = ()
+
+
+def is_own_address(cidr: Cidr) -> bool:
+    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
+    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value

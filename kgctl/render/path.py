@@ -9,6 +9,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kgctl.mesh.cidr import Address
     from kgctl.mesh.path.ends import End
     from kgctl.mesh.path.machine import Machine
     from kgctl.mesh.path.walk import Hop, Path, Walk
@@ -22,8 +23,8 @@ def path_to_text(path: Path) -> str:
 def path_to_object(path: Path) -> dict[str, Any]:
     """Return the path as JSON has it."""
     return {
-        "from": _end_object(path.start, str(path.there.source)),
-        "to": _end_object(path.target, str(path.there.destination)),
+        "from": _end_object(path.start, path.there.source),
+        "to": _end_object(path.target, path.there.destination),
         "reachable": path.reachable,
         "there": _walk_object(path.there),
         "back": None if path.back is None else _walk_object(path.back),
@@ -31,8 +32,7 @@ def path_to_object(path: Path) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    source = f"{path.there.source} ({path.start.what})"
-    target = f"{path.there.destination} ({path.target.what})"
+    source, target = _end(path.start, path.there.source), _end(path.target, path.there.destination)
     yield f"{source} {'reaches' if path.reachable else 'does not reach'} {target}"
     yield ""
     yield "there:"
@@ -40,6 +40,10 @@ def _lines(path: Path) -> Iterator[str]:
     if path.back is not None:
         yield "back:"
         yield from _walk_lines(path.back)
+
+
+def _end(end: End, address: Address | None) -> str:
+    return end.what if address is None else f"{address} ({end.what})"
 
 
 def _walk_lines(walk: Walk) -> Iterator[str]:
@@ -76,9 +80,9 @@ def _name(machine: Machine) -> str:
     return f"peer {printable(machine.name)}" if machine.kind == "peer" else printable(machine.name)
 
 
-def _end_object(end: End, address: str) -> dict[str, Any]:
+def _end_object(end: End, address: Address | None) -> dict[str, Any]:
     return {
-        "address": address,
+        "address": None if address is None else str(address),
         "is": end.what,
         "machine": None if end.machine is None else _machine_object(end.machine),
     }

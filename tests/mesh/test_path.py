@@ -240,6 +240,15 @@ def test_families_do_not_mix() -> None:
     assert _reason(_path(topology, "p", "a1")) is Reason.NO_COMMON_FAMILY
 
 
+def test_a_peer_whose_addresses_others_claim_has_none() -> None:
+    topology = _network([A1], _peer("p", "10.5.0.1/32"), _peer("q", "10.5.0.1/32"))
+    for start, target in (("q", "a1"), ("a1", "q")):
+        path = _path(topology, start, target)
+        assert _reason(path) is Reason.NO_ADDRESS
+        assert "peer q has no address" in path_to_text(path)
+        assert path_to_object(path)["reachable"] is False
+
+
 def test_a_name_can_be_told_apart() -> None:
     topology = _network([A1, B1], _peer("b1", "10.5.0.1/32", endpoint="192.0.2.9"))
     kinds = {text: find_end(topology, text) for text in ("b1", "node/b1", "peer/b1", "peer/a1")}
@@ -262,8 +271,11 @@ def test_a_path_ends_and_a_way_back_is_one_from_where_it_came(
         steps = [walk.hops[0].start, *(hop.end for hop in walk.hops)] if walk.hops else []
         assert not steps or steps[-1].name == walk.last.name
         assert all(hop.let_in_by and hop.chosen_by for hop in walk.hops if hop.encrypted)
-        assert all(hop.let_in_by.contains(walk.source) for hop in walk.hops if hop.let_in_by)
-        assert all(hop.chosen_by.contains(walk.destination) for hop in walk.hops if hop.chosen_by)
+        for hop in walk.hops:
+            assert walk.source is not None
+            assert walk.destination is not None
+            assert hop.let_in_by is None or hop.let_in_by.contains(walk.source)
+            assert hop.chosen_by is None or hop.chosen_by.contains(walk.destination)
     assert path.reachable is (path_to_object(path)["reachable"])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_address, single
 from kgctl.mesh.path.machine import Machine, leader_of
+from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -62,15 +63,11 @@ def find_end(topology: Topology, text: str) -> End | None:
         )
     peer = topology.peer(name) if "peer" in wanted else None
     if peer is not None:
-        own = [cidr.address for cidr in peer.allowed_ips if _is_own(cidr)]
-        behind = [_a_pod(cidr) for cidr in peer.allowed_ips if not _is_own(cidr)]
+        own = [cidr.address for cidr in peer.allowed_ips if is_own_address(cidr)]
+        behind = [_a_pod(cidr) for cidr in peer.allowed_ips if not is_own_address(cidr)]
         return End((*own, *behind), Machine(peer=peer), f"peer {printable(name)}", named=True)
     address = parse_address(text)
     return None if address is None else _place(topology, address)
-
-
-def _is_own(cidr: Cidr) -> bool:
-    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value
 
 
 def _a_pod(subnet: Cidr) -> Address:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ELSEWHERE = "elsewhere"
     LOOP = "loop"
     NO_COMMON_FAMILY = "no-common-family"
+    NO_ADDRESS = "no-address"
 
 
 RULES: Mapping[Reason, str] = {}

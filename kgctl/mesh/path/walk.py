@@ -54,10 +54,13 @@ class Hop(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """One direction: the hops as far as the packet comes, where it is then, and why not further."""
+    """One direction: the hops as far as the packet comes, where it is then, and why not further.
 
-    source: Address
-    destination: Address
+    An address is None where that end has none.
+    """
+
+    source: Address | None
+    destination: Address | None
     hops: tuple[Hop, ...]
     last: Machine
     failure: Failure | None = None
@@ -88,10 +91,7 @@ def find_path(topology: Topology, start: End, target: End) -> Path:
          if one.version == other.version), None,
     )  # fmt: skip
     if pair is None:
-        failure = Failure(start.machine, Reason.NO_COMMON_FAMILY,
-                          "one end has IPv4 addresses only, the other IPv6")  # fmt: skip
-        only = (start.addresses[0], target.addresses[0])
-        return Path(start, target, Walk(*only, (), start.machine, failure), None)
+        return Path(start, target, _not_begun(start.machine, start, target), None)
     there = _walk(topology, start.machine, *pair, up=())
     if target.named:
         there = _arrived(there, target)
@@ -101,6 +101,19 @@ def find_path(topology: Topology, start: End, target: End) -> Path:
     source, destination = pair
     back = _walk(topology, there.last, destination, source, up=up)
     return Path(start, target, there, _arrived(back, start))
+
+
+def _not_begun(machine: Machine, start: End, target: End) -> Walk:
+    """Return the walk of a packet that has no address to come from, or to go to."""
+    failure = Failure(
+        machine, Reason.NO_COMMON_FAMILY, "one end has IPv4 addresses only, the other IPv6"
+    )
+    for end in (start, target):
+        if not end.addresses:
+            why = f"{end.what} has no address: others claim all of its allowed IPs"
+            failure = Failure(machine, Reason.NO_ADDRESS, why)
+    source, destination = (next(iter(end.addresses), None) for end in (start, target))
+    return Walk(source, destination, (), machine, failure)
 
 
 def _arrived(walk: Walk, end: End) -> Walk:
