@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
 _NAMES_KEPT = 1 << 14
-_ACTIVE = frozenset('"\\&')  # what is more than itself in a label
 
 
 def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
@@ -98,14 +97,21 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
 @lru_cache(_NAMES_KEPT)
 def _name(text: str) -> str:
     """Return a name as an identifier of DOT, quoted where it has to be."""
+    # with a dash in it, as most names have, it is neither DOT's ID nor a number; and it is no HTML
+    if "-" in text[1:] and _is_harmless(text) and text[0] != "<":
+        return f'"{text}"'
     return str(quote(_text(text)))
+
+
+def _is_harmless(text: str) -> bool:
+    """Tell whether nothing in a text is more than itself between the quotes of DOT."""
+    active = '"' in text or "\\" in text or "&" in text
+    return not active and len(text) <= _TEXT_LIMIT and text.isprintable()
 
 
 def _label(*lines: str) -> str:
     """Return lines as a label of DOT."""
-    whole = "".join(lines)
-    harmless = whole.isprintable() and not _ACTIVE.intersection(whole)
-    if harmless and len(whole) <= _TEXT_LIMIT:
+    if _is_harmless("".join(lines)):
         return '"' + "\\n".join(lines) + '"'  # as graphviz quotes it, at once
     return str(quote(_text(*map(_without_entities, lines))))
 
