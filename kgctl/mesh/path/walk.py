@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.path.machine import Machine
     from kgctl.mesh.topology import Topology
 
+Opened = tuple[tuple["PublicKey | None", "PublicKey | None"], ...]
+"""The tunnels that a packet before this one opened: whose, and to whom."""
+
 _MOST_HOPS = 8  # Kilo's longest way has three: to the leader, through the tunnel, to the node
 
 
@@ -130,7 +133,7 @@ def _walk(
     source: Address,
     destination: Address,
     *,
-    up: tuple[tuple[PublicKey | None, PublicKey | None], ...],
+    up: Opened,
 ) -> Walk:
     """Follow a packet; ``up`` are the tunnels that are open because of one before it."""
     hops: list[Hop] = []
@@ -152,7 +155,7 @@ def _step(
     at: Machine,
     source: Address,
     destination: Address,
-    up: tuple[tuple[PublicKey | None, PublicKey | None], ...],
+    up: Opened,
 ) -> Hop | Failure | None:
     """Return the next hop, or None where the packet has arrived."""
     route = route_to(topology, at, destination)
@@ -163,26 +166,41 @@ def _step(
         return Hop(at, route.to, route.network)
     entry = tunnel_to(topology, at, destination)
     if route.way is Way.OUTSIDE:
-        if entry is None:
-            why = f"{printable(at.name)} has no route of Kilo's to {destination}"
-            return Failure(at, Reason.NO_ROUTE, f"{why}: it leaves the network there")
-        why = f"{destination} is the endpoint of a tunnel, so it is never routed into one"
-        return Failure(at, Reason.OUTSIDE, f"{why}: it leaves the network there")
+        return _outside(at, destination, is_endpoint=entry is not None)
     if entry is None:
         why = f"{destination} is in nobody's allowed IPs, so WireGuard drops the packet"
         return Failure(at, Reason.NO_ALLOWED_IP, why)
-    tunnel = dial(topology, at, entry.machine)
-    if tunnel.failure is not None and (at.key, entry.machine.key) not in up:
+    return _through(topology, Hop(at, entry.machine, route.network, chosen_by=entry.allowed_ip),
+                    source, up)  # fmt: skip
+
+
+def _outside(at: Machine, destination: Address, *, is_endpoint: bool) -> Failure:
+    if is_endpoint:
+        why = f"{destination} is the endpoint of a tunnel, so it is never routed into one"
+        return Failure(at, Reason.OUTSIDE, f"{why}: it leaves the network there")
+    why = f"{printable(at.name)} has no route of Kilo's to {destination}"
+    return Failure(at, Reason.NO_ROUTE, f"{why}: it leaves the network there")
+
+
+def _through(topology: Topology, hop: Hop, source: Address, up: Opened) -> Hop | Failure:
+    """Return the hop with what is to know of its tunnel, or why it is none."""
+    at, to = hop.start, hop.end
+    tunnel = dial(topology, at, to)
+    if tunnel.failure is not None and (at.key, to.key) not in up:
         return Failure(at, tunnel.failure, tunnel.how)
-    entrance = tunnel_to(topology, entry.machine, source)
-    if entrance is None or entrance.machine.key != at.key:
-        return _refused(at, entry.machine, source, None if entrance is None else
-                        f"{entrance.allowed_ip} of {printable(entrance.machine.name)}")  # fmt: skip
-    return Hop(
-        at, entry.machine, route.network, True, entry.machine.key, tunnel.endpoint,
-        entry.allowed_ip, entrance.allowed_ip,
-        "the packet before it opened the tunnel" if tunnel.failure else tunnel.how,
-    )  # fmt: skip
+    entrance = tunnel_to(topology, to, source)
+    if entrance is None:
+        return _refused(at, to, source, None)
+    if entrance.machine.key != at.key:
+        owner = f"{entrance.allowed_ip} of {printable(entrance.machine.name)}"
+        return _refused(at, to, source, owner)
+    return hop._replace(
+        encrypted=True,
+        key=to.key,
+        endpoint=tunnel.endpoint,
+        let_in_by=entrance.allowed_ip,
+        how="the packet before it opened the tunnel" if tunnel.failure else tunnel.how,
+    )
 
 
 def _refused(at: Machine, by: Machine, source: Address, owner: str | None) -> Failure:
