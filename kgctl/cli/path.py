@@ -73,7 +73,7 @@ def _start(reading: Reading, topology: Topology, text: str) -> End:
     end = _end(reading, topology, text)
     if end.machine is None:
         raise UnknownNameError(
-            f"{end.addresses[0]} is in no network of the cluster, so nothing tells how it gets in; "
+            f"{end.addresses[0]} is {end.what}, so nothing tells how it gets into the network; "
             "give a node, a peer, or one of their addresses"
         )
     return end
@@ -85,4 +85,9 @@ def _end(reading: Reading, topology: Topology, text: str) -> End:
     end = find_end(topology, text)
     if end is None:
         raise unknown_member(reading, text)
-    return end
+    if end.machine is not None:
+        return end
+    from kgctl.mesh.path.absent import absent_owner
+
+    owner = absent_owner(reading.state, topology, reading.now, end.addresses[0])
+    return end if owner is None else end._replace(what=owner)

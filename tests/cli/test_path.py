@@ -35,6 +35,17 @@ def test_what_is_not_ready_is_told_with_its_reason() -> None:
     assert 'did you mean "aws-1"?' in kgctl("--example", "path", "aws1", "aws-2").stderr
 
 
+def test_an_address_of_what_takes_no_part_says_so() -> None:
+    done = kgctl("--example", "path", "aws-1", "10.42.10.5")
+    assert done.code == 1
+    whose = "10.42.10.5 (of home-tv, which takes no part: heartbeat 3h old)"
+    assert done.stdout.startswith(f"10.42.0.2 (a pod of aws-1) does not reach {whose}")
+    assert (
+        "heartbeat 3h old, so nothing tells"
+        in kgctl("--example", "path", "10.42.10.5", "aws-1").stderr
+    )
+
+
 def test_json_has_every_hop() -> None:
     done = kgctl("--example", "path", "aws-2", "home-pi", "-o", "json")
     path = json.loads(done.stdout)

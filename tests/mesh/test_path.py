@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.objects import state_of
+from kgctl.mesh.cidr import parse_address
+from kgctl.mesh.path.absent import absent_owner
 from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.walk import find_path
@@ -170,6 +172,28 @@ def test_a_network_that_a_clash_took_out_is_not_reached() -> None:
     topology = _network([a1, b1, _node("c1", 4, "203.0.113.9")])
     assert _path(topology, "c1", "172.21.0.1").there.last.name == "b1"  # a's went first
     assert _reason(_path(topology, "a1", "8.8.8.8")) is Reason.NO_ROUTE
+
+
+def test_who_would_have_an_address_is_told() -> None:
+    late = _node("c1", 4, "203.0.113.9", last_seen="0", allowed_location_ips="172.22.0.0/16")
+    a1 = _node("a1", 1, "198.51.100.1", allowed_location_ips="172.21.0.0/16")
+    b1 = _node("b1", 3, "203.0.113.1", allowed_location_ips="172.21.9.0/24")
+    bad = {**_peer("p", "10.5.0.1/32", "nonsense")}
+    state = state_of(Objects([a1, b1, late], [bad], {}))
+    topology = network_of(state, now=NOW, granularity="location", hostname="")
+    said = {
+        "10.42.4.9": "of c1, which takes no part: no heartbeat",
+        "172.22.1.1": "of c1, which takes no part: no heartbeat",
+        "172.21.0.1": "in 172.21.0.0/16 of location:a, which Kilo leaves out: it clashes with "
+        "another network",
+        "10.5.0.1": 'of peer p, which is invalid: allowed IP "nonsense" is no CIDR '
+        "(address/prefix)",
+        "8.8.8.8": None,
+    }
+    for text, words in said.items():
+        address = parse_address(text)
+        assert address is not None
+        assert absent_owner(state, topology, NOW, address) == words
 
 
 @pytest.mark.parametrize(

@@ -27,5 +27,8 @@ class Reason(StrEnum):
     NO_ADDRESS = "no-address"
 
 
-RULES: Mapping[Reason, str] = {}
-"""The code of the rule of ``kgctl check`` that finds each of them, where one does."""
+RULES: Mapping[tuple[Reason, str], str] = {}
+"""The code of the rule of ``kgctl check`` that finds what is wrong, where one does.
+
+By the reason, and whether a ``node`` or a ``peer`` is at fault.
+"""

@@ -25,16 +25,20 @@ _MOST_HOPS = 8  # Kilo's longest way has three: to the leader, through the tunne
 
 
 class Failure(NamedTuple):
-    """Why a packet does not get on, and at which machine; ``why`` is printable."""
+    """Why a packet does not get on, and at which machine; ``why`` is printable.
+
+    ``culprit`` is the machine whose object is at fault, where that is another one.
+    """
 
     machine: Machine
     reason: Reason
     why: str
+    culprit: Machine | None = None
 
     @property
     def rule(self) -> str | None:
         """The code of the rule of ``kgctl check`` that finds what is wrong, if one does."""
-        return RULES.get(self.reason)
+        return RULES.get((self.reason, (self.culprit or self.machine).kind))
 
 
 class Hop(NamedTuple):
@@ -114,7 +118,7 @@ def _not_begun(machine: Machine, start: End, target: End) -> Walk:
     for end in (start, target):
         if not end.addresses:
             why = f"{end.what} has no address: others claim all of its allowed IPs"
-            failure = Failure(machine, Reason.NO_ADDRESS, why)
+            failure = Failure(machine, Reason.NO_ADDRESS, why, culprit=end.machine)
     source, destination = (next(iter(end.addresses), None) for end in (start, target))
     return Walk(source, destination, (), machine, failure)
 
@@ -187,7 +191,7 @@ def _through(topology: Topology, hop: Hop, source: Address, up: Opened) -> Hop |
     at, to = hop.start, hop.end
     tunnel = dial(topology, at, to)
     if tunnel.failure is not None and (at.key, to.key) not in up:
-        return Failure(at, tunnel.failure, tunnel.how)
+        return Failure(at, tunnel.failure, tunnel.how, culprit=to)
     entrance = tunnel_to(topology, to, source)
     if entrance is None:
         return _refused(at, to, source, None)
