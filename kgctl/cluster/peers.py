@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from kgctl.cluster.errors import AnswerError, ClusterError, NotFoundError
 from kgctl.cluster.lists import JSON, PEERS
+from kgctl.cluster.singly import DRY_RUN, decoded_object, object_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.client import Api
 
 APPLY_PATCH = "application/apply-patch+yaml"
 """Server-Side Apply; JSON is YAML, too."""
@@ -40,7 +40,7 @@ class PeerObjects:
             kgctl.cluster.errors.NotFoundError: there is none.
             kgctl.ClusterError: it cannot be read.
         """
-        return self._api.get(_path(name), {}, JSON, _one)
+        return self._api.get(object_path(PEERS, "peer", name), {}, JSON, decoded_object)
 
     def create(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create ``peer`` and return it as it is stored.
@@ -61,7 +61,9 @@ class PeerObjects:
             kgctl.cluster.errors.ConflictError: it was changed since; read it again.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
-        return self._send("PUT", _path(str(peer["metadata"]["name"])), dry_run, peer)
+        return self._send(
+            "PUT", object_path(PEERS, "peer", str(peer["metadata"]["name"])), dry_run, peer
+        )
 
     def patch(
         self, name: str, patch: Mapping[str, Any], *, dry_run: bool = False
@@ -75,7 +77,7 @@ class PeerObjects:
             kgctl.cluster.errors.ConflictError: it is not in that state any more.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
-        return self._send("PATCH", _path(name), dry_run, patch, MERGE_PATCH)
+        return self._send("PATCH", object_path(PEERS, "peer", name), dry_run, patch, MERGE_PATCH)
 
     def apply(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Have the API server create or change ``peer`` such that its fields are these.
@@ -87,8 +89,8 @@ class PeerObjects:
         Raises:
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
-        path = _path(str(peer["metadata"]["name"]))
-        query = {**_query(dry_run), "fieldManager": FIELD_MANAGER, "force": "true"}
+        path = object_path(PEERS, "peer", str(peer["metadata"]["name"]))
+        query = {**(DRY_RUN if dry_run else {}), "fieldManager": FIELD_MANAGER, "force": "true"}
         try:
             stored = self._api.send("PATCH", path, query, peer, APPLY_PATCH)
         except ClusterError as error:
@@ -130,7 +132,7 @@ class PeerObjects:
         }
         if dry_run:  # beside a body the query would not count
             options["dryRun"] = ["All"]
-        self._api.send("DELETE", _path(name), _query(dry_run), options)
+        self._api.send("DELETE", object_path(PEERS, "peer", name), _query(dry_run), options)
 
     def _send(
         self,
@@ -147,17 +149,4 @@ class PeerObjects:
 
 
 def _query(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
-
-
-def _path(name: str) -> str:
-    if not name.strip("."):  # in a path, "" and dots would lead elsewhere; no object is called so
-        raise NotFoundError(f'there is no peer named "{name}"', 404, "NotFound")
-    return f"{PEERS}/{quote(name, safe='')}"
-
-
-def _one(body: Body) -> dict[str, Any]:
-    found = body.json()
-    if not isinstance(found, dict):
-        raise body.unreadable(b"")
-    return found
+    return DRY_RUN if dry_run else {}

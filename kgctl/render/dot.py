@@ -16,7 +16,7 @@ from graphviz.quoting import quote
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
@@ -26,8 +26,8 @@ _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
 _NAMES_KEPT = 1 << 14
 
 
-def to_dot(topology: Topology) -> str:
-    """Return the network as DOT text."""
+def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
+    """Return the network as DOT text, with the edges ``drawn_in`` that :func:`edge` made."""
     graph = graphviz.Digraph("kilo")
     graph.attr(
         label=_text(str(topology.subnet)),
@@ -39,7 +39,14 @@ def to_dot(topology: Topology) -> str:
     for segment in topology.segments:
         graph.subgraph(_segment(segment))  # one made by graph.subgraph() would copy all edges
     graph.subgraph(_peers(topology.peers))
+    graph.body.extend(drawn_in)
     return str(graph.source)
+
+
+def edge(start: str, end: str, label: str, **attributes: str) -> str:
+    """Return a line of DOT: an edge from one name to another, with a label."""
+    words = " ".join(f"{name}={value}" for name, value in attributes.items())
+    return f"\t{_name(start)} -> {_name(end)} [label={_label(label)} {words}]\n"
 
 
 def _edges(topology: Topology) -> Iterator[str]:

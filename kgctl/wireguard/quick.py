@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
+from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -90,11 +91,6 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
         comments=tuple(_comments(peer, settings)),
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in kept))
-
-
-def is_own_address(cidr: Cidr) -> bool:
-    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
-    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value
 
 
 def _sections(topology: Topology, peer: Peer) -> list[_Section]:
