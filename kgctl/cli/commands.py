@@ -31,7 +31,7 @@ COMMANDS = {
 }
 """Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
 
-VERDICTS = frozenset(("path", "diff", "drift"))
+VERDICTS = frozenset(("check", "path", "diff", "drift"))
 """The commands whose exit code is their answer, 0 or 1; any trouble of theirs is 2."""
 
 
