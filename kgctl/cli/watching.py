@@ -32,10 +32,6 @@ _REST = 4  # times as long as the work: a large cluster's heartbeats never take 
 _STDIN = "-"
 
 
-class EndedError(KgctlError):
-    """A watch was told to end."""
-
-
 def keep_up_to_date(
     shared: Shared, file: Path, content: Callable[[Reading], bytes], interval: int
 ) -> None:
@@ -60,7 +56,7 @@ def keep_up_to_date(
             _follow(shared, source, upkeep, interval)
         else:
             _look(shared, source, upkeep, interval)
-    except (KeyboardInterrupt, EndedError):
+    except KeyboardInterrupt:
         note(f"no longer watching; {upkeep.label} stays as it is")
 
 
@@ -146,4 +142,4 @@ def _follow(shared: Shared, cluster: ApiServer, upkeep: _Upkeep, interval: int) 
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise EndedError
+    raise KeyboardInterrupt  # which nothing takes for an error to live through
