@@ -12,8 +12,8 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := dot ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
-	systemd-networkd unshare wg wg-quick wireguard-go zbarimg
+TEST_TOOLS := curl dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
+	systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from kgctl.cluster.load import Cluster, load_cluster, load_example, load_files
+    from kgctl.mesh.difference import Difference, difference
     from kgctl.mesh.errors import KgctlError, MeshError
     from kgctl.mesh.node import Node
+    from kgctl.mesh.path.ends import find_end
+    from kgctl.mesh.path.walk import find_path
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.readiness import why_not_ready
     from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
@@ -52,6 +55,7 @@ __all__ = [
     "Configuration",
     "ConnectionLostError",
     "CredentialsError",
+    "Difference",
     "ForbiddenError",
     "GranularityError",
     "InvalidPeer",
@@ -77,6 +81,9 @@ __all__ = [
     "UnauthorizedError",
     "UnreachableError",
     "__version__",
+    "difference",
+    "find_end",
+    "find_path",
     "load_cluster",
     "load_example",
     "load_files",
@@ -96,8 +103,11 @@ _PLACES = {
         "RequestTimeoutError StatusError TlsError UnauthorizedError UnreachableError"
     ),
     "kgctl.cluster.load": "Cluster load_cluster load_example load_files",
+    "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.errors": "KgctlError MeshError",
     "kgctl.mesh.node": "Node",
+    "kgctl.mesh.path.ends": "find_end",
+    "kgctl.mesh.path.walk": "find_path",
     "kgctl.mesh.peer": "InvalidPeer Peer",
     "kgctl.mesh.readiness": "why_not_ready",
     "kgctl.mesh.state": "GranularityError NoReadyNodesError State network_of",

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from kgctl.mesh.cidr import parse_address, parse_cidr
+from kgctl.mesh.difference import difference
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.path.ends import find_end
+from kgctl.mesh.path.walk import find_path
 from kgctl.mesh.state import network_of
+from kgctl.render.difference import (
+    difference_to_markdown,
+    difference_to_object,
+    difference_to_text,
+)
 from kgctl.render.dot import to_dot
 from kgctl.render.listing import Listing, list_nodes, list_peers, list_segments
 from kgctl.render.manifest import peer_object
+from kgctl.render.path import path_to_object, path_to_text
+from kgctl.render.pathdot import path_edges
 from kgctl.render.structured import to_json, to_yaml
 from kgctl.render.table import to_columns
 from kgctl.wireguard.conf import Configuration
@@ -56,6 +66,8 @@ def assert_all_harmless(state: State, granularity: str = "location") -> None:
         assert_graph_harmless(topology)
         assert_configurations_harmless(topology)
         assert_manifests_harmless(topology)
+        assert_paths_harmless(topology)
+    assert_differences_harmless(topology, network(state, "full"))
 
 
 def assert_shown(text: str) -> None:
@@ -139,6 +151,34 @@ def _assert_data(listing: Listing) -> None:
     assert json.loads(as_json)["items"] == items
     if _is_unicode(items):
         assert _yaml(as_yaml)["items"] == items
+
+
+def assert_paths_harmless(topology: Topology) -> None:
+    """Check what is said of the ways between the first and the last of nodes and peers."""
+    names = [f"node/{node.name}" for segment in topology.segments for node in segment.nodes]
+    names += [f"peer/{peer.name}" for peer in topology.peers]
+    for start, target in ((names[0], names[-1]), (names[-1], names[0])):
+        ends = find_end(topology, start), find_end(topology, target)
+        assert ends[0] is not None
+        assert ends[1] is not None
+        path = find_path(topology, ends[0], ends[1])
+        assert_shown(path_to_text(path))
+        assert_shown(to_json(path_to_object(path)))
+        drawn = list(path_edges(path))
+        assert shape_of(to_dot(topology, drawn)).edges == shape_of(to_dot(topology)).edges + len(
+            drawn
+        )
+
+
+def assert_differences_harmless(one: Topology | None, other: Topology | None) -> None:
+    """Check what is said of two networks that differ, in every form."""
+    for found in (difference(one, other), difference(other, None)):
+        assert_shown(difference_to_text(found))
+        assert_shown(to_json(difference_to_object(found)))
+        page = difference_to_markdown(found)
+        assert_shown(page)
+        rows = [line for line in page.splitlines() if line.startswith("|")]
+        assert {row.replace("\\|", "").count("|") for row in rows} <= {5}
 
 
 def assert_manifests_harmless(topology: Topology) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 _QUOTED = r'"(?:[^"\\]|\\.)*"'  # as in Graphviz, a backslash takes the next character with it
 _ID = rf"(?:[A-Za-z_][A-Za-z0-9_]*|-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)|{_QUOTED})"
 _EDGE = re.compile(rf"\t({_ID}) -> ({_ID}) \[dir=both(?: style=dashed)?\]")
+_DRAWN = re.compile(rf"\t({_ID}) -> ({_ID}) \[label=({_ID})(?: [a-z]+=[a-z]+)+\]")
 _NODE = re.compile(rf"\t\t({_ID}) \[label=({_ID})(?: rank=1)? shape=ellipse\]")
 _SUBGRAPH = re.compile(rf"\tsubgraph ({_ID}) \{{")
 _OTHERS = [
@@ -36,7 +37,7 @@ def shape_of(text: str) -> Shape:
     assert text.endswith("}\n")
     for line in text.removesuffix("\n").split("\n"):
         assert line.lstrip("\t").isprintable(), repr(line)
-        if edge := _EDGE.fullmatch(line):
+        if edge := _EDGE.fullmatch(line) or _DRAWN.fullmatch(line):
             _assert_names(*edge.groups())
             shape = shape._replace(edges=shape.edges + 1)
         elif node := _NODE.fullmatch(line):

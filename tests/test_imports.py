@@ -42,6 +42,8 @@ COMMANDS = [
     ["--example", "showconf", "node", "aws-1"],
     ["--example", "showconf", "peer", "laptop", "-o", "wg-quick"],
     ["--example", "showconf", "peer", "laptop", "--as-peer", "-o", "yaml"],
+    ["--example", "path", "aws-2", "laptop"],
+    ["--example", "diff", "--set", "node/aws-1:leader=true", "-o", "json"],
     ["completion", "powershell"],
 ]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.apiserver import ApiServer
 
 DEFAULT_TIMEOUT = "30s"
-_READERS = frozenset({"graph", "showconf", "get"})
+_READERS = frozenset({"graph", "showconf", "get", "check", "path", "drift"})
 _VALUED = frozenset({"--at", "--mesh-granularity", "--port", "--backend"})
 _ELSEWHERE = ("-f", "--filename", "--example", "--debug", "-h", "--help")
 
@@ -29,8 +29,12 @@ class Target(NamedTuple):
     request_timeout: str | None = None
     topology_label: str | None = None
 
-    def server(self, *, debug: bool = False, interactive: bool = True) -> ApiServer:
+    def server(
+        self, *, debug: bool = False, interactive: bool = True, every_label: bool = False
+    ) -> ApiServer:
         """Return the live cluster; nothing is connected yet.
+
+        Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
 
         Raises:
             ClusterError: the timeout is none.
@@ -49,7 +53,7 @@ class Target(NamedTuple):
             kubeconfig=self.kubeconfig,
             context=self.context,
             request_timeout=parse_timeout(timeout),
-            label=self.topology_label or TOPOLOGY_LABEL,
+            label="" if every_label else self.topology_label or TOPOLOGY_LABEL,
             interactive=interactive,
             trace=trace,
         )

@@ -12,6 +12,7 @@ from kgctl.cli.arguments import normalised
 from kgctl.cli.commands import Commands
 from kgctl.cli.output import answer, discard_rest
 from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.verdict import exit_code_of
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
@@ -41,11 +42,14 @@ def root(shared: Shared) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code: 0, or 1 for any error, 130 if interrupted."""
+    """Run the command line and return its exit code: 0, or 1 for an error, 130 if interrupted.
+
+    Of commands whose 1 is an answer, an error is 2.
+    """
     try:
         return _run(arguments)
     except KgctlError as error:
-        return _fail(str(error), error, error.exit_code)
+        return _fail(str(error), error, max(error.exit_code, exit_code_of(error)))
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", None, _INTERRUPTED)
     except BrokenPipeError:
@@ -53,9 +57,11 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except OSError as error:
         discard_rest()
-        return _fail(f"the system refuses: {error}; --debug tells where", error, 1)
+        return _fail(
+            f"the system refuses: {error}; --debug tells where", error, exit_code_of(error)
+        )
     except Exception as error:
-        return _fail(_in_one_line(error), error, 1)
+        return _fail(_in_one_line(error), error, exit_code_of(error))
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -12,7 +12,15 @@ COMMANDS = {
     "graph": "Print the network as a graph in Graphviz's DOT language.",
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
+    "check": "Say what is wrong with the network, and what to do.",
+    "explain": "Print the page of a rule of check.",
+    "path": "Tell how a packet travels from one machine to another, or where it stops.",
+    "diff": "Tell what a change would do to the network, before it is made.",
+    "drift": "Tell how the WireGuard of a machine differs from what it should be.",
+    "node": "Tell Kilo about nodes: where they are, which lead, how they are called.",
     "peer": "Add, change and remove the machines outside the cluster.",
+    "link": "Make several clusters one network.",
+    "unlink": "Take the links between clusters away again.",
     "genkey": "Print a new private key.",
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
@@ -22,6 +30,9 @@ COMMANDS = {
     "help": "Print the help of a command.",
 }
 """Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
+
+VERDICTS = frozenset(("check", "path", "diff", "drift"))
+"""The commands whose exit code is their answer, 0 or 1; any trouble of theirs is 2."""
 
 
 class Commands(TyperGroup):

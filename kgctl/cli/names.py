@@ -64,6 +64,25 @@ def ready_peer(reading: Reading, name: str) -> Peer:
     raise UnknownNameError(f'did not find any peer named "{printable(name)}" in the cluster')
 
 
+def unknown_member(reading: Reading, name: str) -> UnknownNameError:
+    """Return the error for what is neither a ready node, a ready peer nor an IP address."""
+    node, peer = reading.state.node(name), reading.state.peer(name)
+    invalid = {one.name: one.problems for one in reading.state.invalid_peers}
+    why: Iterable[str] = invalid.get(name, ())
+    if node is not None:
+        why = why_not_ready(node, reading.now)
+    elif peer is not None:
+        why = why_peer_not_ready(peer)
+    if why:
+        note(f'"{printable(name)}" takes no part in the network: {", ".join(why)}')
+    else:
+        known = [one.name for one in reading.state.nodes]
+        _suggest(name, [*known, *(one.name for one in reading.state.peers)])
+    return UnknownNameError(
+        f'did not find any node, peer or IP address "{printable(name)}" in the cluster'
+    )
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the name that is most like ``name``, or None when none is like it."""
     from difflib import get_close_matches
@@ -85,6 +104,11 @@ def complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_peer(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a peer; nothing when the cluster cannot be read."""
     return _complete(ctx, incomplete, "peers")
+
+
+def complete_member(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a node or a peer; nothing when the cluster cannot be read."""
+    return sorted(_complete(ctx, incomplete, "nodes") + _complete(ctx, incomplete, "peers"))
 
 
 def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -96,7 +96,7 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
     from kgctl.cluster.objects import state_of
 
     state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
-    moment = _time(shared, state, time.time() if now is None else now)
+    moment = time_of(shared, state, time.time() if now is None else now)
     return Reading(state, moment, mesh_granularity(shared), from_files=bool(shared.filename))
 
 
@@ -164,7 +164,8 @@ def mesh_granularity(shared: Shared) -> str:
     return granularity
 
 
-def _time(shared: Shared, state: State, now: float) -> float:
+def time_of(shared: Shared, state: State, now: float) -> float:
+    """Return the time, in Unix seconds, at which the options have heartbeats judged."""
     if shared.at == NEWEST:
         return max((node.last_seen for node in state.nodes), default=0)
     if shared.at is not None:

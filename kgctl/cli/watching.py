@@ -33,10 +33,6 @@ _REST = 4  # times as long as the work: a large cluster's heartbeats never take 
 _STDIN = "-"
 
 
-class EndedError(KgctlError):
-    """A watch was told to end."""
-
-
 def keep_up_to_date(
     shared: Shared, file: Path, content: Callable[[Reading], bytes], interval: int
 ) -> None:
@@ -73,7 +69,7 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
             _follow(shared, source, upkeep, interval)
         else:
             _look(shared, source, upkeep, between_looks or interval)
-    except (KeyboardInterrupt, EndedError):
+    except KeyboardInterrupt:
         return
 
 
@@ -172,4 +168,4 @@ def _follow(shared: Shared, cluster: ApiServer, upkeep: Upkeep, interval: int) -
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise EndedError
+    raise KeyboardInterrupt  # which nothing takes for an error to live through

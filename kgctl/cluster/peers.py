@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from kgctl.cluster.errors import AnswerError, NotFoundError
+from kgctl.cluster.errors import AnswerError, ClusterError, NotFoundError
 from kgctl.cluster.lists import JSON, PEERS
+from kgctl.cluster.singly import DRY_RUN, decoded_object, object_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.client import Api
 
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-Side Apply; JSON is YAML, too."""
+
+FIELD_MANAGER = "kgctl"
 MERGE_PATCH = "application/merge-patch+json"
 """RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+
+
+_UNSUPPORTED_MEDIA_TYPE = 415
 
 
 class PeerObjects:
@@ -33,7 +40,7 @@ class PeerObjects:
             kgctl.cluster.errors.NotFoundError: there is none.
             kgctl.ClusterError: it cannot be read.
         """
-        return self._api.get(_path(name), {}, JSON, _one)
+        return self._api.get(object_path(PEERS, "peer", name), {}, JSON, decoded_object)
 
     def create(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create ``peer`` and return it as it is stored.
@@ -54,7 +61,9 @@ class PeerObjects:
             kgctl.cluster.errors.ConflictError: it was changed since; read it again.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
-        return self._send("PUT", _path(str(peer["metadata"]["name"])), dry_run, peer)
+        return self._send(
+            "PUT", object_path(PEERS, "peer", str(peer["metadata"]["name"])), dry_run, peer
+        )
 
     def patch(
         self, name: str, patch: Mapping[str, Any], *, dry_run: bool = False
@@ -68,7 +77,37 @@ class PeerObjects:
             kgctl.cluster.errors.ConflictError: it is not in that state any more.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
-        return self._send("PATCH", _path(name), dry_run, patch, MERGE_PATCH)
+        return self._send("PATCH", object_path(PEERS, "peer", name), dry_run, patch, MERGE_PATCH)
+
+    def apply(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Have the API server create or change ``peer`` such that its fields are these.
+
+        Fields that it had of us before and has no more go; those of others stay, and those that
+        others set otherwise become ours: Server-Side Apply. A server without it (before
+        Kubernetes 1.16) is sent the whole Peer.
+
+        Raises:
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        path = object_path(PEERS, "peer", str(peer["metadata"]["name"]))
+        query = {**(DRY_RUN if dry_run else {}), "fieldManager": FIELD_MANAGER, "force": "true"}
+        try:
+            stored = self._api.send("PATCH", path, query, peer, APPLY_PATCH)
+        except ClusterError as error:
+            if getattr(error, "status", None) != _UNSUPPORTED_MEDIA_TYPE:
+                raise
+            return self._put(peer, dry_run=dry_run)
+        if not isinstance(stored, dict):
+            raise AnswerError(f"the API server answered PATCH {path} with no object")
+        return stored
+
+    def _put(self, peer: Mapping[str, Any], *, dry_run: bool) -> dict[str, Any]:
+        try:
+            present = self.get(str(peer["metadata"]["name"]))
+        except NotFoundError:
+            return self.create(peer, dry_run=dry_run)
+        metadata = {**present["metadata"], **peer["metadata"]}
+        return self.replace({**peer, "metadata": metadata}, dry_run=dry_run)
 
     def delete(
         self,
@@ -93,7 +132,7 @@ class PeerObjects:
         }
         if dry_run:  # beside a body the query would not count
             options["dryRun"] = ["All"]
-        self._api.send("DELETE", _path(name), _query(dry_run), options)
+        self._api.send("DELETE", object_path(PEERS, "peer", name), _query(dry_run), options)
 
     def _send(
         self,
@@ -110,17 +149,4 @@ class PeerObjects:
 
 
 def _query(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
-
-
-def _path(name: str) -> str:
-    if not name.strip("."):  # in a path, "" and dots would lead elsewhere; no object is called so
-        raise NotFoundError(f'there is no peer named "{name}"', 404, "NotFound")
-    return f"{PEERS}/{quote(name, safe='')}"
-
-
-def _one(body: Body) -> dict[str, Any]:
-    found = body.json()
-    if not isinstance(found, dict):
-        raise body.unreadable(b"")
-    return found
+    return DRY_RUN if dry_run else {}

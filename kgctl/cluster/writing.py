@@ -75,8 +75,7 @@ def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
     except (NotFoundError, ConflictError):
         return
     except ClusterError:
-        cause = str(error) or "interrupted"
         raise UnfinishedError(
-            f"{cause}; the peer {printable(name)} could not be removed again: "
-            f"kgctl peer rm {printable(name)}"
+            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed "
+            f"again: kgctl peer rm {printable(name)}"
         ) from error

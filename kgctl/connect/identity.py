@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from kgctl.connect.membership import Application, Membership
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.key import PublicKey
+from kgctl.mesh.peer import is_own_address
 from kgctl.wireguard.keys import PrivateKey, read_private_key
-from kgctl.wireguard.quick import is_own_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

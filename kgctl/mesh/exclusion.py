@@ -13,23 +13,31 @@ T = TypeVar("T")
 
 
 def exclude(
-    claims: dict[Cidr, T], address: Address, *, wider_than: int = 0
+    claims: dict[Cidr, T],
+    address: Address,
+    *,
+    wider_than: int = 0,
+    prefixes: set[int] | None = None,
 ) -> list[tuple[Cidr, T]]:
     """Replace each claim that contains ``address`` by what is around it; return those replaced.
 
     The most specific goes first, and a part that is claimed already stays with whom it belongs
     to, so that of two networks one within the other the smaller still wins. Claims are networks
     without host bits. Those whose prefix is ``wider_than`` or shorter stay as they are: 0 spares
-    a default route, which has no prefix.
+    a default route, which has no prefix. ``prefixes`` are those that claims may have, where that
+    is known: few, so it is faster. Those of what is around the address are added to them.
     """
     replaced = []
     size, value = address.max_prefixlen, int(address)
-    for prefix in range(size, wider_than, -1):
+    known = range(size + 1) if prefixes is None else prefixes
+    for prefix in sorted((one for one in known if wider_than < one <= size), reverse=True):
         network = Cidr(type(address)(value >> (size - prefix) << (size - prefix)), prefix)
         if network in claims:
             claim = claims.pop(network)
             for part in around(network, address):
                 claims.setdefault(part, claim)
+                if prefixes is not None:
+                    prefixes.add(part.prefix)
             replaced.append((network, claim))
     return replaced
 

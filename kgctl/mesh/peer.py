@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Peer(NamedTuple):
     """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
 
-    ``public_key`` is None for the all-zero key, which Kilo takes for no key at all.
+    ``public_key`` is None for the all-zero key, which Kilo takes for no key at all. In a network
+    ``endpoint`` may be one that nodes discovered; the Peer's own is ``replaced_endpoint`` then.
     """
 
     name: str
@@ -22,6 +23,13 @@ class Peer(NamedTuple):
     preshared_key: PresharedKey | None = None
     persistent_keepalive: int = 0
     endpoint: Endpoint | None = None
+    discovered: bool = False
+    replaced_endpoint: Endpoint | None = None
+
+    @property
+    def annotated_endpoint(self) -> Endpoint | None:
+        """The endpoint that the Peer object names, whatever nodes discovered."""
+        return self.replaced_endpoint if self.discovered else self.endpoint
 
     @property
     def is_ready(self) -> bool:
@@ -38,3 +46,8 @@ class InvalidPeer(NamedTuple):
     name: str
     problems: tuple[str, ...]
     allowed_ips: tuple[Cidr, ...] = ()
+
+
+def is_own_address(cidr: Cidr) -> bool:
+    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
+    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value

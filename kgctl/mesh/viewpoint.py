@@ -59,7 +59,9 @@ class Viewpoints:
         if peer.persistent_keepalive <= 0 or peer.public_key is None:
             return peer
         endpoint = self._discovered(peer.public_key, own)
-        return peer if endpoint is None else peer._replace(endpoint=endpoint)
+        if endpoint is None:
+            return peer
+        return peer._replace(endpoint=endpoint, discovered=True, replaced_endpoint=peer.endpoint)
 
     def _discovered(self, key: PublicKey, own: Discovered) -> Endpoint | None:
         return own.get(key) or self._all.get(key)

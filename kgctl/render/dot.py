@@ -14,15 +14,15 @@ import graphviz
 from kgctl.render.dotquoting import identifier, label, text, without_entities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology
 
 
-def to_dot(topology: Topology) -> str:
-    """Return the network as DOT text."""
+def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
+    """Return the network as DOT text, with the edges ``drawn_in`` that :func:`edge` made."""
     graph = graphviz.Digraph("kilo")
     graph.attr(
         label=text(str(topology.subnet)),
@@ -34,7 +34,14 @@ def to_dot(topology: Topology) -> str:
     for segment in topology.segments:
         graph.subgraph(_segment(segment))  # one made by graph.subgraph() would copy all edges
     graph.subgraph(_peers(topology.peers))
+    graph.body.extend(drawn_in)
     return str(graph.source)
+
+
+def edge(start: str, end: str, words: str, **attributes: str) -> str:
+    """Return a line of DOT: an edge from one name to another, with a label."""
+    look = " ".join(f"{name}={value}" for name, value in attributes.items())
+    return f"\t{identifier(start)} -> {identifier(end)} [label={label(words)} {look}]\n"
 
 
 def _edges(topology: Topology) -> Iterator[str]:

@@ -11,20 +11,26 @@ from kgctl.mesh.text import printable
 
 _TEXT_LIMIT = 1000  # characters of a name, or of one line of a label
 _NAMES_KEPT = 1 << 14
-_ACTIVE = frozenset('"\\&')  # what is more than itself in a label
 
 
 @lru_cache(_NAMES_KEPT)
 def identifier(name: str) -> str:
     """Return a name as an identifier of DOT, quoted where it has to be."""
+    # with a dash in it, as most names have, it is neither DOT's ID nor a number; and it is no HTML
+    if "-" in name[1:] and _is_harmless(name) and name[0] != "<":
+        return f'"{name}"'
     return str(quote(text(name)))
+
+
+def _is_harmless(line: str) -> bool:
+    """Tell whether nothing in a text is more than itself between the quotes of DOT."""
+    active = '"' in line or "\\" in line or "&" in line
+    return not active and len(line) <= _TEXT_LIMIT and line.isprintable()
 
 
 def label(*lines: str) -> str:
     """Return lines as a label of DOT."""
-    whole = "".join(lines)
-    harmless = whole.isprintable() and not _ACTIVE.intersection(whole)
-    if harmless and len(whole) <= _TEXT_LIMIT:
+    if _is_harmless("".join(lines)):
         return '"' + "\\n".join(lines) + '"'  # as graphviz quotes it, at once
     return str(quote(text(*map(without_entities, lines))))
 

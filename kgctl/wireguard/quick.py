@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
+from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -90,11 +91,6 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
         comments=tuple(_comments(peer, settings)),
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in kept))
-
-
-def is_own_address(cidr: Cidr) -> bool:
-    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
-    return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value
 
 
 def _sections(topology: Topology, peer: Peer) -> list[_Section]:
@@ -190,10 +186,11 @@ def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
     """
     routes = {network: section for section in sections for network in section.networks}
     claimed = set(routes)
+    prefixes = {network.prefix for network in routes} - {0}
     for section in sections:
         address = section.base.endpoint.address if section.base.endpoint else None
         if address is not None:
-            _keep_out(routes, address, section.comments[0])
+            _keep_out(routes, prefixes, address, section.comments[0])
     for section in sections:
         section.networks = []
     for network, section in routes.items():
@@ -214,9 +211,11 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
     )
 
 
-def _keep_out(routes: dict[Cidr, _Section], address: Address, owner: str) -> None:
+def _keep_out(
+    routes: dict[Cidr, _Section], prefixes: set[int], address: Address, owner: str
+) -> None:
     """Replace each route that contains ``address`` by what is around it, and say so."""
-    for network, section in exclude(routes, address):
+    for network, section in exclude(routes, address, prefixes=prefixes):
         section.comments.append(
             f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "
             "route to it through the tunnel would cut the tunnel off"

@@ -14,7 +14,7 @@ from tests.fuzz.targets import DICTIONARY, TARGETS, seeds
 KEPT = Path(".fuzz")
 """What the fuzzers found worth keeping: inputs that reach something new, and those that fail."""
 
-SHARES = {"objects": 0.5, "manifests": 0.35, "configurations": 0.15}
+SHARES = {"objects": 0.45, "manifests": 0.3, "configurations": 0.15, "dumps": 0.1}
 _LONGEST_INPUT = 8192  # bytes
 _LONGEST_RUN = 10  # seconds that one input may take
 _MEMORY = 1024  # megabytes that one may take

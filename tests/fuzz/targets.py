@@ -10,6 +10,10 @@ from kgctl.cluster.documents import read_documents
 from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.manifests import Manifests
 from kgctl.cluster.objects import state_of
+from kgctl.mesh.errors import KgctlError
+from kgctl.wireguard.conf import Configuration, PeerSection
+from kgctl.wireguard.drift import drift
+from kgctl.wireguard.dump import parse_devices
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.harmless import assert_all_harmless, assert_shown
@@ -55,6 +59,19 @@ def configurations(data: bytes, scratch: Path) -> None:
     assert parse_configuration(text) == found
 
 
+def dumps(data: bytes, scratch: Path) -> None:
+    """Take bytes for what wg prints of an interface; no error shows a part of it."""
+    try:
+        devices = parse_devices(data.decode("utf-8", "replace"), "it")
+    except KgctlError as error:
+        _assert_one_line(str(error))
+        return
+    for device in devices:
+        wanted = Configuration(peers=tuple(PeerSection(peer.public_key) for peer in device.peers))
+        for one in drift(device, wanted, device.public_key, 1.8e9):
+            _assert_one_line(f"{one.wanted} {one.found}"[:1999])
+
+
 def _assert_one_line(message: str) -> None:
     assert_shown(message)
     assert "\n" not in message
@@ -65,6 +82,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "objects": objects,
     "manifests": manifests,
     "configurations": configurations,
+    "dumps": dumps,
 }
 
 DICTIONARY = [
@@ -91,9 +109,23 @@ def seeds(target: str) -> list[bytes]:
             few = {**cluster, "items": items[:1] + items[-1:]}
             found.append(json.dumps(few).encode())
             found.append(_yaml(few))
+        elif target == "dumps":
+            found += [_dump(number) for number in range(3)]
         else:
             found += [case["stdout"].encode() for case in cases if "[Peer]" in case["stdout"]][:5]
     return [seed for seed in found if len(seed) < 8000]
+
+
+def _dump(peers: int) -> bytes:
+    """Return what ``wg show all dump`` prints of an interface with so many peers."""
+    key, secret = "B" * 42 + "A=", "C" * 42 + "A="
+    lines = [f"kilo0\t{secret}\t{key}\t51820\toff"]
+    lines += [
+        f"kilo0\t{'DEF'[number]}{key[1:]}\t(none)\t192.0.2.1:51820\t10.{number}.0.0/16,fd00::/64"
+        "\t1800000000\t1\t2\t25"
+        for number in range(peers)
+    ]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _yaml(cluster: object) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import _report, _without_atheris
+from tests.fuzz.__main__ import SHARES, _report, _without_atheris
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.fuzz.targets import TARGETS, seeds
 from tests.recorded import CLUSTERS, load
@@ -62,3 +62,8 @@ def test_without_the_fuzzer_it_says_so_and_ci_fails(
         monkeypatch.setenv("CI", ci)
         assert _without_atheris() == code
         assert "there is no atheris here" in capsys.readouterr().out
+
+
+def test_every_target_has_its_share_of_the_time() -> None:
+    assert SHARES.keys() == TARGETS.keys()
+    assert round(sum(SHARES.values()), 6) == 1

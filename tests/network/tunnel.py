@@ -106,6 +106,14 @@ def configure(
     sessions of everybody else go on. ``address`` is the node's WireGuard IP with the prefix of
     the Kilo subnet.
     """
+    set_device(namespace, config, private_key, address)
+    _set_routes(namespace, leader_routes(dump(namespace).values(), address))
+
+
+def set_device(
+    namespace: Namespace, config: str, private_key: str, address: IPv4Interface | IPv6Interface
+) -> None:
+    """Set up the device of a leader as :func:`configure` does, without any route."""
     how = "syncconf"
     if not exists(namespace):
         _create(namespace)
@@ -119,7 +127,6 @@ def configure(
     namespace.ip("link", "set", KILO, "mtu", str(MTU), "up")
     nodad = ["nodad"] if address.version == 6 else []
     namespace.ip("address", "add", str(address), "dev", KILO, *nodad)
-    _set_routes(namespace, leader_routes(dump(namespace).values(), address))
 
 
 def _create(namespace: Namespace) -> None:

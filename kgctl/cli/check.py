@@ -1,0 +1,133 @@
+"""``kgctl check``: what is wrong with the network, and what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.output import answer, note, on_terminal
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.verdict import trouble_exits_2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.diagnosis.finding import Rule
+    from kgctl.diagnosis.report import Report
+
+
+class Severity(StrEnum):
+    """How much a finding has to weigh, for the exit code to be 1."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+    GITHUB = "github"
+    MARKDOWN = "markdown"
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_Codes = list[str] | None
+
+
+@app.command()
+@with_shared
+@trouble_exits_2
+def check(
+    shared: Shared,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Check the live cluster as it would be with the -f files."),
+    ] = False,
+    select: Annotated[
+        _Codes, typer.Option(metavar="CODES", help="These rules alone: KG001,KG3. Repeatable.")
+    ] = None,
+    ignore: Annotated[
+        _Codes, typer.Option(metavar="CODES", help="All but these rules. Repeatable.")
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(help="Exit with 1 from this severity on. Default: error.", show_default=False),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="A service network of the cluster. Repeatable."),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Settings. Default: kgctl.toml or pyproject.toml here."),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="How to print what is found.")
+    ] = Format.TABLE,
+) -> None:
+    """Say what is wrong with the network, what it breaks, and what to do.
+
+    Exits with 0 when nothing is found that weighs as much as --fail-on, with 1 when something is,
+    with 2 when the cluster could not be looked at.
+    """
+    from kgctl.cli.check_settings import CheckSettings, settings_file
+    from kgctl.diagnosis.report import choose_rules
+
+    given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr)
+    settings = given.over(settings_file(config))
+    rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
+    report = _report(shared, live, rules, settings.service_cidrs or ())
+    for unseen in report.unseen:
+        note(f"not looked at: {unseen}")
+    answer(_rendered(report, output))
+    if report.fails(settings.fail_on or Severity.ERROR):
+        raise typer.Exit(1)
+
+
+def _report(
+    shared: Shared, live: bool, rules: Sequence[Rule], service_cidrs: Sequence[str]
+) -> Report:
+    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.examining import examined
+    from kgctl.diagnosis.report import examine
+    from kgctl.diagnosis.subject import Settings
+
+    networks = tuple(cidrs("--service-cidr", service_cidrs))
+    subject, now, granularity = examined(shared, live=live)
+    return examine(subject, Settings(now, granularity, networks), rules)
+
+
+def _rendered(report: Report, output: Format) -> str:
+    from kgctl.render import findings
+
+    if output is Format.JSON:
+        return findings.to_json(report)
+    if output is Format.MARKDOWN:
+        return findings.to_markdown(report)
+    if output is Format.TABLE:
+        return findings.to_text(report, _colours() if on_terminal() else None)
+    from kgctl.render import ci
+
+    writers = {Format.SARIF: ci.to_sarif, Format.JUNIT: ci.to_junit, Format.GITHUB: ci.to_github}
+    return writers[output](report)
+
+
+def _colours() -> dict[str, tuple[str, str]]:
+    """Return the codes that colour a severity; none where NO_COLOR or a dumb terminal asks so."""
+    import os
+
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return {}
+    reset = "\x1b[0m"
+    return {
+        "error": ("\x1b[31m", reset),
+        "warning": ("\x1b[33m", reset),
+        "info": ("\x1b[36m", reset),
+    }

@@ -1,0 +1,105 @@
+"""The settings of ``kgctl check`` in a file: for CI, and for a team."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kgctl.cli.arguments import UsageError, split_values
+from kgctl.mesh.text import printable
+
+_FILES = ("kgctl.toml", ".kgctl.toml", "pyproject.toml")
+_KEYS = {"select": list, "ignore": list, "fail-on": str, "service-cidrs": list}
+_SEVERITIES = ("error", "warning", "info")
+
+
+class CheckSettings(NamedTuple):
+    """What may stand in a file as well as on the command line; None where nothing was said."""
+
+    select: list[str] | None = None
+    ignore: list[str] | None = None
+    fail_on: str | None = None
+    service_cidrs: list[str] | None = None
+
+    def over(self, lower: CheckSettings) -> CheckSettings:
+        """Return these settings over ``lower``; what both ignore is ignored."""
+        return CheckSettings(
+            select=lower.select if self.select is None else self.select,
+            ignore=[*(lower.ignore or ()), *(self.ignore or ())] or None,
+            fail_on=self.fail_on or lower.fail_on,
+            service_cidrs=(
+                lower.service_cidrs if self.service_cidrs is None else self.service_cidrs
+            ),
+        )
+
+    @staticmethod
+    def codes(values: list[str] | None) -> list[str]:
+        """Return codes that are repeated or separated by commas."""
+        return split_values(values)
+
+
+def settings_file(name: str | None) -> CheckSettings:
+    """Return the settings in the file ``name``, or in the first one here that holds some.
+
+    ``kgctl.toml`` and ``.kgctl.toml`` have a table ``[check]``, ``pyproject.toml`` has
+    ``[tool.kgctl.check]``.
+
+    Raises:
+        UsageError: the file cannot be read, is no TOML, or has a key or a value that is unknown.
+    """
+    if name is not None:
+        return _checked(name, _table(Path(name)) or {})
+    for candidate in _FILES:
+        if Path(candidate).is_file():
+            table = _table(Path(candidate))
+            if table is not None:
+                return _checked(candidate, table)
+    return CheckSettings()
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    import tomllib
+
+    shown = printable(str(path))
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {shown}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: TOML's own, and no UTF-8
+        raise UsageError(f"{shown} is no TOML: {printable(str(error))}") from None
+    within = ["tool", "kgctl"] if path.name == "pyproject.toml" else []
+    found: Any = content
+    for key in within:
+        found = found.get(key) if isinstance(found, dict) else None
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise UsageError(f"{shown}: [{'.'.join(within)}] is no table")
+    _refuse_unknown(shown, ".".join(within), found, ["check"])
+    table = found.get("check")
+    if table is not None and not isinstance(table, dict):
+        raise UsageError(f"{shown}: [{'.'.join([*within, 'check'])}] is no table")
+    return table
+
+
+def _checked(name: str, table: dict[str, Any]) -> CheckSettings:
+    shown = printable(name)
+    _refuse_unknown(shown, "check", table, list(_KEYS))
+    for key, value in table.items():
+        wanted = _KEYS[key]
+        texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if (wanted is list and not texts) or (wanted is str and value not in _SEVERITIES):
+            kind = "a list of texts" if wanted is list else f"one of {', '.join(_SEVERITIES)}"
+            raise UsageError(f"{shown}: check.{key} is not {kind}")
+    return CheckSettings(*(table.get(key) for key in _KEYS))
+
+
+def _refuse_unknown(shown: str, where: str, table: dict[str, Any], known: list[str]) -> None:
+    from kgctl.cli.names import nearest
+
+    for key in table:
+        if key not in known:
+            near = nearest(key, known)
+            hint = f'; did you mean "{near}"?' if near else f"; known: {', '.join(known)}"
+            place = f" in [{where}]" if where else ""
+            raise UsageError(f'{shown}: unknown key "{printable(key)}"{place}{hint}')

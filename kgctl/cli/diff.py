@@ -1,0 +1,106 @@
+"""``kgctl diff``: what a change does to the network, before it is made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.output import answer
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.verdict import trouble_exits_2
+
+if TYPE_CHECKING:
+    from kgctl.mesh.difference import Difference
+
+
+class Format(StrEnum):
+    """How the difference is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+Files = list[str] | None
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@with_shared
+@trouble_exits_2
+def diff(
+    shared: Shared,
+    base: Annotated[
+        Files, typer.Option(metavar="FILE", help="Compare with this state, not a live cluster.")
+    ] = None,
+    before: Annotated[
+        Files, typer.Option("--from", metavar="FILE", help="Compare this snapshot with --to.")
+    ] = None,
+    after: Annotated[Files, typer.Option("--to", metavar="FILE", help="A later snapshot.")] = None,
+    settings: Annotated[
+        Files,
+        typer.Option("--set", metavar="node/NAME:KEY=VALUE", help="What if it were annotated so?"),
+    ] = None,
+    absent: Annotated[
+        Files,
+        typer.Option("--without", metavar="node/NAME|peer/NAME", help="What if it were gone?"),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="How to print it.")
+    ] = Format.TEXT,
+) -> None:
+    """Tell what applying -f FILE, --set and --without would change in the network.
+
+    Segments, leaders, addresses, endpoints, and who loses or gains a link. Exit 0 without a
+    difference, 1 with one, 2 when that cannot be told.
+    """
+    found = _snapshots(shared, before, after) if before or after else None
+    if found is None:
+        found = _what_if(shared, base, settings or [], absent or [])
+    elif base or settings or absent or shared.filename:
+        raise UsageError("--from and --to compare two snapshots; -f, --set and the rest do not fit")
+    answer(shown(found, output.value))
+    raise typer.Exit(1 if found else 0)
+
+
+def shown(found: Difference, output: str) -> str:
+    """Return the difference in one of the formats."""
+    from kgctl.render import difference as render
+
+    if output == Format.JSON.value:
+        from kgctl.render.structured import to_json
+
+        return to_json(render.difference_to_object(found))
+    if output == Format.MARKDOWN.value:
+        return render.difference_to_markdown(found)
+    return render.difference_to_text(found)
+
+
+def _snapshots(shared: Shared, before: Files, after: Files) -> Difference:
+    from kgctl.cli.whatif import compared, read_files
+
+    if not (before and after):
+        raise UsageError("--from and --to go together: give both snapshots")
+    return compared(shared, read_files(before), read_files(after), snapshots=True)
+
+
+def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]) -> Difference:
+    from kgctl.cli.whatif import changed, compared, read_base, read_files
+
+    if not (shared.filename or settings or absent):
+        raise UsageError(
+            "nothing to compare is given: -f FILE, --set, --without, or --from and --to"
+        )
+    if base and shared.example:
+        raise UsageError("--example and --base name two states; give one of them")
+    now = read_base(shared, base)
+    then = now
+    if shared.filename:
+        from kgctl.cluster.overlay import applied
+
+        then = applied(now, read_files(shared.filename))
+    return compared(shared, now, changed(then, settings, absent), snapshots=bool(base))

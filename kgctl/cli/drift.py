@@ -1,0 +1,180 @@
+"""``kgctl drift``: how a machine's WireGuard differs from what it should be."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.names import complete_member, unknown_member
+from kgctl.cli.output import answer
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.verdict import trouble_exits_2
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.cli.reading import Reading
+    from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.topology import Topology
+    from kgctl.render.drift import Line
+    from kgctl.wireguard.conf import Configuration
+    from kgctl.wireguard.drift import Drift
+    from kgctl.wireguard.dump import Device
+
+_LONGEST = 64 << 20  # bytes of a dump: that of 100,000 peers has 30 MB
+
+
+class Format(StrEnum):
+    """How the differences are printed; without one, for a person."""
+
+    JSON = "json"
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@with_shared
+@trouble_exits_2
+def drift(
+    shared: Shared,
+    name: Annotated[str, typer.Argument(metavar="NODE|PEER", autocompletion=complete_member)],
+    dump: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="What `wg show all dump` printed there; - for stdin."),
+    ],
+    interface: Annotated[
+        str | None, typer.Option("--interface", "-i", help="Which interface, if there are more.")
+    ] = None,
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
+    ] = None,
+) -> None:
+    """Tell how the WireGuard of a leader or a peer differs from what the cluster says.
+
+    FILE holds what `wg show all dump`, `wg show IFACE dump` or `wg showconf IFACE` printed.
+    Nothing secret of it is ever printed. Exit 0 as it should be, 1 it differs, 2 trouble.
+    """
+    from kgctl.cli.reading import read
+    from kgctl.render.drift import drift_to_object, drift_to_text
+    from kgctl.wireguard.dump import parse_devices
+
+    devices = parse_devices(_text(dump), "standard input" if dump == "-" else printable(dump))
+    reading = read(shared)
+    machine = _machine(reading, name)
+    device = _device(devices, machine, interface)
+    found, count = _compared(shared, reading, machine, device)
+    lines = _lines(reading, found)
+    if output is Format.JSON:
+        from kgctl.render.structured import to_json
+
+        answer(to_json(drift_to_object(machine.name, lines)))
+    else:
+        answer(drift_to_text(machine.name, lines, count))
+    raise typer.Exit(1 if any(one.is_fault for one in found) else 0)
+
+
+def _text(name: str) -> str:
+    """Return what the file holds.
+
+    Raises:
+        DumpError: it cannot be read, or is too large.
+    """
+    from kgctl.wireguard.dump import DumpError
+
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(_LONGEST + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise DumpError(f"cannot read {printable(name)}: {error.strerror}") from None
+    if len(data) > _LONGEST:
+        raise DumpError(f"{printable(name)} has more than {_LONGEST:,} bytes: that is no dump")
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _machine(reading: Reading, text: str) -> Machine:
+    from kgctl.mesh.path.ends import find_end
+
+    end = find_end(reading.topology(), text)
+    if end is None or end.machine is None or not end.named:
+        raise unknown_member(reading, text)
+    if end.machine.node is not None and not end.machine.leads:
+        raise UsageError(
+            f'node "{printable(end.machine.name)}" leads no segment, so it needs no WireGuard; '
+            "see: kgctl get segments"
+        )
+    return end.machine
+
+
+def _device(devices: Sequence[Device], machine: Machine, interface: str | None) -> Device:
+    """Return the interface that is meant: the named one, the only one, or the one with the key.
+
+    Raises:
+        UsageError: there is none, or it is not clear which.
+    """
+    named = [one for one in devices if interface is None or one.name == interface]
+    own = [one for one in named if one.public_key is not None and one.public_key == machine.key]
+    for found in (named, own):
+        if len(found) == 1:
+            return found[0]
+    names = ", ".join(printable(one.name) or "without a name" for one in devices)
+    raise UsageError(f"--interface has to say which one is meant; there are: {names}")
+
+
+def _compared(
+    shared: Shared, reading: Reading, machine: Machine, device: Device
+) -> tuple[list[Drift], int]:
+    """Return the differences, and how many peers there should be.
+
+    A peer may have been configured by its plain configuration or by a whole file for wg-quick,
+    whose networks are others; the one that is nearer counts.
+    """
+    from kgctl.wireguard.drift import drift as differences
+
+    topology = reading.topology(hostname=machine.name if machine.node is not None else None)
+    every = [
+        (differences(device, one, machine.key, reading.now), len(one.peers))
+        for one in _configurations(shared, topology, machine)
+    ]
+    return min(every, key=lambda found: len(found[0]))
+
+
+def _configurations(shared: Shared, topology: Topology, machine: Machine) -> list[Configuration]:
+    from kgctl.cli.reading import listen_port
+    from kgctl.wireguard.configure import node_configuration, peer_configuration
+
+    if machine.node is not None:
+        return [node_configuration(topology, machine.node, listen_port=listen_port(shared))]
+    assert machine.peer is not None
+    from kgctl.wireguard.quick import QuickSettings, quick_configuration
+
+    quick = quick_configuration(topology, machine.peer, QuickSettings())
+    return [quick, peer_configuration(topology, machine.peer)]
+
+
+def _lines(reading: Reading, found: Sequence[Drift]) -> list[Line]:
+    from kgctl.render.drift import Line
+
+    owners = {node.key: f"node {node.name}" for node in reading.state.nodes if node.key}
+    peers = {peer.public_key: f"peer {peer.name}" for peer in reading.state.peers}
+    owners.update({key: who for key, who in peers.items() if key is not None})
+    return [
+        Line(
+            one.kind.value,
+            None if one.key is None else str(one.key),
+            owners.get(one.key) if one.key is not None else None,
+            one.wanted,
+            one.found,
+            one.is_fault,
+        )
+        for one in found
+    ]

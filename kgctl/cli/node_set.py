@@ -1,0 +1,155 @@
+"""``kgctl node set``: annotations that are checked, shown, and then written."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.output import answer, note
+from kgctl.mesh.errors import KgctlError, MeshError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.cli.shared import Shared
+    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.cluster.interface import NodeObject, Objects
+
+Changes = dict[str, str | None]
+_DONE = {
+    "none": "annotated",
+    "client": "annotated (dry run)",
+    "server": "annotated (server dry run)",
+}
+
+
+class DeclinedError(KgctlError):
+    """Whoever was asked said no."""
+
+
+def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Changes:
+    """Return the annotations that change, by their whole names; None for one that is removed.
+
+    Raises:
+        UsageError: nothing is given, or one is both set and removed.
+        AnnotationError: Kilo would ignore one.
+    """
+    from kgctl.cluster.annotations import checked
+
+    changes = dict(checked(key, value) for key, value in given.items() if value is not None)
+    for key in unset:
+        name, _ = checked(key, None)
+        if name in changes:
+            raise UsageError(f"--unset {printable(key)} does not go with a value for it")
+        changes[name] = None
+    if not changes:
+        raise UsageError("nothing to set is given; see: kgctl node set --help")
+    return changes
+
+
+def set_nodes(
+    shared: Shared,
+    names: Sequence[str],
+    selector: str | None,
+    changes: Changes,
+    *,
+    ask: bool,
+    dry_run: str,
+) -> None:
+    """Annotate nodes: show what it does to the network, ask, and write."""
+    from kgctl.cli.whatif import read_base
+    from kgctl.cluster.nodes import NodeObjects
+
+    offline = bool(shared.filename or shared.example)
+    if offline and dry_run != "client":
+        raise UsageError("files and the example cannot be changed; give --dry-run=client")
+    cluster = None if offline else _cluster(shared)
+    objects = cluster.read() if cluster is not None else read_base(shared, shared.filename)
+    chosen = [node for node in _chosen(objects, names, selector) if _differs(node, changes)]
+    if not chosen:
+        note("all of that is set already: nothing to change")
+        return
+    _show_difference(shared, objects, chosen, changes)
+    if dry_run == "none" and ask:
+        _ask(len(chosen))
+    for node in chosen:
+        if cluster is not None and dry_run != "client":
+            NodeObjects(cluster.api()).annotate(
+                node.name, changes, node.annotations, dry_run=dry_run == "server"
+            )
+        answer(f"node/{printable(node.name)} {_DONE[dry_run]}\n")
+
+
+def _cluster(shared: Shared) -> ApiServer:
+    """Return the live cluster, of whose nodes every label is read: the selector may ask for any."""
+    from kgctl.cli.ahead import Target
+
+    target = Target(
+        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
+    )
+    return target.server(debug=bool(shared.debug), every_label=True)
+
+
+def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> list[NodeObject]:
+    """Return the nodes that are named, and those that the selector matches.
+
+    Raises:
+        UsageError: neither is given, or nothing matches.
+        UnknownNameError: there is no node of a name.
+    """
+    from kgctl.cli.names import UnknownNameError, nearest
+    from kgctl.cluster.selector import parse_selector
+
+    if not names and selector is None:
+        raise UsageError("no node is given: name some, or give -l LABELS")
+    known = {node.name: node for node in objects.nodes}
+    for name in names:
+        if name not in known:
+            found = nearest(name, known)
+            hint = f'; did you mean "{printable(found)}"?' if found else ""
+            raise UnknownNameError(f'there is no node named "{printable(name)}"{hint}')
+    wanted = set(names)
+    if selector is not None:
+        matches = parse_selector(selector).matches
+        wanted |= {node.name for node in objects.nodes if matches(node.labels)}
+    if not wanted:
+        raise UsageError(f'no node has the labels "{printable(str(selector))}"')
+    return [known[name] for name in sorted(wanted)]
+
+
+def _differs(node: NodeObject, changes: Changes) -> bool:
+    return any(node.annotations.get(key) != value for key, value in changes.items())
+
+
+def _show_difference(
+    shared: Shared, objects: Objects, chosen: Sequence[NodeObject], changes: Changes
+) -> None:
+    from kgctl.cli.whatif import compared
+    from kgctl.cluster.overlay import annotated
+    from kgctl.render.difference import difference_to_text
+
+    after = annotated(objects, [node.name for node in chosen], changes)
+    try:
+        found = compared(shared, objects, after, snapshots=bool(shared.filename))
+    except MeshError as error:  # the change may be what mends it
+        note(f"the network cannot be told: {str(error).splitlines()[0]}")
+        return
+    text = difference_to_text(found).rstrip("\n")
+    note(text or "the network stays as it is")
+
+
+def _ask(count: int) -> None:
+    """Ask on the terminal whether to go on.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        DeclinedError: the answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("nothing is changed without being asked for; give --yes, or --dry-run")
+    nodes = "1 node" if count == 1 else f"{count} nodes"
+    print(f"Annotate {nodes}? [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise DeclinedError("nothing was changed")

@@ -1,0 +1,93 @@
+"""``kgctl path FROM TO``: how a packet travels, hop by hop."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.names import complete_member, unknown_member
+from kgctl.cli.output import answer
+from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.verdict import trouble_exits_2
+
+if TYPE_CHECKING:
+    from kgctl.cli.reading import Reading
+    from kgctl.mesh.path.ends import End
+    from kgctl.mesh.topology import Topology
+
+
+class Format(StrEnum):
+    """How the path is printed; without one, for a person."""
+
+    JSON = "json"
+    DOT = "dot"
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@with_shared
+@trouble_exits_2
+def path(
+    shared: Shared,
+    start: Annotated[str, typer.Argument(metavar="FROM", autocompletion=complete_member)],
+    target: Annotated[str, typer.Argument(metavar="TO", autocompletion=complete_member)],
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
+    ] = None,
+) -> None:
+    """Tell how a packet travels from FROM to TO, and its answer back, or where it stops.
+
+    Either is a node (its pods are meant), a peer, or an IP address. Exit 0 when it arrives, 1
+    when it does not, 2 when that cannot be told.
+    """
+    from kgctl.cli.reading import read
+    from kgctl.mesh.path.walk import find_path
+
+    reading = read(shared)
+    topology = reading.topology(hostname="")  # each machine's own view is taken on the way
+    found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
+    if output is Format.DOT:
+        from kgctl.render.dot import to_dot
+        from kgctl.render.pathdot import path_edges
+
+        answer(to_dot(topology, path_edges(found)))
+    elif output is Format.JSON:
+        from kgctl.render.path import path_to_object
+        from kgctl.render.structured import to_json
+
+        answer(to_json(path_to_object(found)))
+    else:
+        from kgctl.render.path import path_to_text
+
+        answer(path_to_text(found))
+    raise typer.Exit(0 if found.reachable else 1)
+
+
+def _start(reading: Reading, topology: Topology, text: str) -> End:
+    from kgctl.cli.names import UnknownNameError
+
+    end = _end(reading, topology, text)
+    if end.machine is None:
+        raise UnknownNameError(
+            f"{end.addresses[0]} is {end.what}, so nothing tells how it gets into the network; "
+            "give a node, a peer, or one of their addresses"
+        )
+    return end
+
+
+def _end(reading: Reading, topology: Topology, text: str) -> End:
+    from kgctl.mesh.path.ends import find_end
+
+    end = find_end(topology, text)
+    if end is None:
+        raise unknown_member(reading, text)
+    if end.machine is not None:
+        return end
+    from kgctl.mesh.path.absent import absent_owner
+
+    owner = absent_owner(reading.state, topology, reading.now, end.addresses[0])
+    return end if owner is None else end._replace(what=owner)

@@ -1,0 +1,108 @@
+"""All that a diagnosis looks at, from what was read; and reading as much as one may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.cluster.errors import ForbiddenError, PeersNotServedError, StatusError
+from kgctl.cluster.interface import TOPOLOGY_LABEL, Objects
+from kgctl.cluster.objects import state_of
+from kgctl.cluster.peerobjects import peer_name
+from kgctl.diagnosis.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.cluster.client import Api, Body
+
+_GROUP = "/apis/kilo.squat.ai"
+_VERSION = "v1alpha1"
+_PASSED_OVER = ("kilo.squat.ai/", "/Peer")
+
+
+class Evidence(NamedTuple):
+    """The objects that were read, whether peers are served, and what could not be looked at."""
+
+    objects: Objects
+    peers_served: bool | None = None
+    peer_versions: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    def over(self, lower: Evidence) -> Evidence:
+        """Return this laid over ``lower``: of two objects of one name this one's counts."""
+        mine, below = self.objects, lower.objects
+        return Evidence(
+            Objects([*below.nodes, *mine.nodes], [*below.peers, *mine.peers], mine.passed_over),
+            lower.peers_served if self.peers_served is None else self.peers_served,
+            (*lower.peer_versions, *self.peer_versions),
+            (*lower.unseen, *self.unseen),
+        )
+
+    def subject(self, *, topology_label: str = TOPOLOGY_LABEL) -> Subject:
+        """Parse the objects, as the subject of a diagnosis."""
+        objects = self.objects
+        return Subject(
+            state=state_of(objects, topology_label=topology_label),
+            node_annotations={node.name: node.annotations for node in objects.nodes},
+            peer_annotations={peer_name(peer): _annotations(peer) for peer in objects.peers},
+            peers_served=self.peers_served,
+            peer_versions=self.peer_versions,
+            unseen=self.unseen,
+        )
+
+
+def evidence_of(objects: Objects) -> Evidence:
+    """Return what was read from files; Peers of another version show that there is one."""
+    prefix, suffix = _PASSED_OVER
+    versions = tuple(
+        kind.removeprefix(prefix).removesuffix(suffix)
+        for kind in sorted(objects.passed_over)
+        if kind.startswith(prefix) and kind.endswith(suffix)
+    )
+    return Evidence(objects, peer_versions=versions)
+
+
+def read_evidence(server: ApiServer) -> Evidence:
+    """Read a live cluster as far as one may: without the right to list peers, the nodes alone.
+
+    Raises:
+        kgctl.ClusterError: the nodes cannot be read, or peers for another reason than rights.
+    """
+    from kgctl.cluster.lists import list_nodes, list_peers
+
+    api = server.api()
+    nodes = list_nodes(api)
+    try:
+        return Evidence(Objects(nodes, list_peers(api), {}), peers_served=True)
+    except PeersNotServedError:
+        versions = _other_versions(api)
+        return Evidence(Objects(nodes, [], {}), peers_served=False, peer_versions=versions)
+    except ForbiddenError:
+        unseen = "peers: these credentials may not list them (docs/rbac.yaml has what it takes)"
+        return Evidence(Objects(nodes, [], {}), unseen=(unseen,))
+
+
+def _other_versions(api: Api) -> tuple[str, ...]:
+    """Return the versions of Kilo's API group, which any user may ask for; empty if none."""
+    try:
+        return api.get(_GROUP, {}, "application/json", _group_versions)
+    except StatusError:
+        return ()
+
+
+def _group_versions(body: Body) -> tuple[str, ...]:
+    group: Any = body.json()
+    versions = group.get("versions") if isinstance(group, dict) else None
+    named = [one.get("version") for one in versions or () if isinstance(one, dict)]
+    return tuple(name for name in named if isinstance(name, str) and name != _VERSION)
+
+
+def _annotations(peer: Mapping[str, Any]) -> Mapping[str, str]:
+    metadata = peer.get("metadata")
+    found = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {
+        key: text for key, text in found.items() if isinstance(key, str) and isinstance(text, str)
+    }

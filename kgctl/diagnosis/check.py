@@ -1,0 +1,34 @@
+"""Looking at a cluster with every rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis import annotations as node_annotations
+from kgctl.diagnosis import cluster, locations, networks, nodes, peers
+from kgctl.diagnosis.facts import Facts
+from kgctl.diagnosis.finding import Finding, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.diagnosis.subject import Settings, Subject
+
+RULES: tuple[Rule, ...] = (
+    *nodes.RULES,
+    *node_annotations.RULES,
+    *networks.RULES,
+    *locations.RULES,
+    *peers.RULES,
+    *cluster.RULES,
+)
+"""All rules, by code."""
+
+BY_CODE = {rule.code: rule for rule in RULES}
+"""The rules by their codes, for who wants to say which rule tells more."""
+
+
+def check(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -> list[Finding]:
+    """Return what is wrong, rule by rule. The work grows as n log n with nodes and peers."""
+    facts = Facts(subject, settings)
+    return [Finding(rule.code, rule.severity, *one) for rule in rules for one in rule.find(facts)]

@@ -1,0 +1,91 @@
+"""What several rules need, worked out once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis.nesting import Used, nested
+from kgctl.mesh.errors import MeshError
+from kgctl.mesh.state import AUTO, kilo_subnet, network_of
+from kgctl.mesh.topology import FULL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Segment, Topology
+
+
+class Facts:
+    """A subject, the settings, and what follows from them."""
+
+    def __init__(self, subject: Subject, settings: Settings) -> None:
+        self.subject = subject
+        self.settings = settings
+        self._nested: dict[object, list[tuple[Used, Used]]] = {}
+
+    @property
+    def state(self) -> State:
+        """The nodes and peers that were read."""
+        return self.subject.state
+
+    @property
+    def now(self) -> float:
+        """The time at which the cluster is judged, in Unix seconds."""
+        return self.settings.now
+
+    @cached_property
+    def ready_nodes(self) -> list[Node]:
+        """The nodes that take part, by name."""
+        return self.state.ready_nodes(self.now)
+
+    @cached_property
+    def ready_peers(self) -> list[Peer]:
+        """The peers that take part, by name."""
+        return [peer for peer in self.state.peers if peer.is_ready]
+
+    @cached_property
+    def topology(self) -> Topology | None:
+        """The network, or None where there is none; other rules say why."""
+        try:
+            return network_of(self.state, now=self.now, granularity=self.settings.granularity)
+        except MeshError:
+            return None
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments of the network; empty where there is none."""
+        return () if self.topology is None else self.topology.segments
+
+    def nested(self, networks: Callable[[Facts], Iterable[Used]]) -> list[tuple[Used, Used]]:
+        """Return which of the networks that a function lists lie within others; sorted once."""
+        if networks not in self._nested:
+            self._nested[networks] = list(nested(networks(self)))
+        return self._nested[networks]
+
+    @cached_property
+    def wireguard_addresses(self) -> tuple[int, int]:
+        """How many WireGuard IPs the segments need, and how many the Kilo subnet has."""
+        granularity = self.settings.granularity
+        if granularity == AUTO:
+            granularity = self.ready_nodes[0].granularity if self.ready_nodes else ""
+        names = {
+            ((node.internal_ip is None or granularity == FULL) and node.name) or (node.location,)
+            for node in self.ready_nodes
+        }
+        return len(names), (1 << kilo_subnet(self.state.nodes).host_bits) - 1
+
+    @cached_property
+    def discovered(self) -> dict[PublicKey, Endpoint]:
+        """Where ready nodes see the machine that has a key: the first that tells, by name."""
+        found: dict[PublicKey, Endpoint] = {}
+        for node in self.ready_nodes:
+            for key, endpoint in node.discovered_endpoints.items():
+                found.setdefault(key, endpoint)
+        return found

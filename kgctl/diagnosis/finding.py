@@ -1,0 +1,57 @@
+"""A rule, and what it finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kgctl.diagnosis.facts import Facts
+
+ERROR, WARNING, INFO = "error", "warning", "info"
+SEVERITIES = (ERROR, WARNING, INFO)
+"""How much a finding weighs, heaviest first."""
+
+NODE, PEER, LOCATION, CLUSTER = "node", "peer", "location", "cluster"
+"""The kinds of object that a finding can be about; a location is named as its segment is."""
+
+
+class Found(NamedTuple):
+    """One thing that is wrong: with which object, what, what it breaks, and what to do.
+
+    ``kind`` is one of node, peer, location and cluster. All texts are printable, on one line
+    each; ``name`` is the object's own, untrusted, and is made printable where it is shown.
+    """
+
+    kind: str
+    name: str
+    sentence: str
+    consequence: str
+    remedy: str
+
+
+class Finding(NamedTuple):
+    """What a rule found; the fields are those of :class:`Found`, and those of its rule."""
+
+    code: str
+    severity: str
+    kind: str
+    name: str
+    sentence: str
+    consequence: str
+    remedy: str
+
+
+class Rule(NamedTuple):
+    """A rule: a stable code, a name in words, a severity, and how it looks.
+
+    ``find`` yields what is wrong, in a stable order. ``kgctl explain CODE`` prints the rule's page,
+    ``pages/CODE.md`` beside this module.
+    """
+
+    code: str
+    name: str
+    severity: str
+    summary: str
+    find: Callable[[Facts], Iterator[Found]]

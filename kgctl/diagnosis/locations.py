@@ -1,0 +1,245 @@
+"""KG3xx: leaders, endpoints and NAT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
+from kgctl.diagnosis.nesting import Lookup, Used, nested
+from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.subject import PREFIX
+from kgctl.mesh.cidr import single
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.topology import Segment
+
+_SHOWN_SEGMENTS = 3
+_ENDPOINT = "endpoint"
+
+
+def _is_private(endpoint: Endpoint | None) -> bool:
+    """Tell whether an endpoint is a private address; a DNS name may be anything."""
+    return endpoint is not None and endpoint.address is not None and not endpoint.is_public
+
+
+def _keepalive_command(name: str) -> str:
+    return f"kubectl annotate node {quoted(name)} --overwrite {PREFIX}persistent-keepalive=25"
+
+
+def _unreachable(facts: Facts) -> list[Segment]:
+    """Return the segments that nobody outside can dial, as far as annotations tell."""
+    return [segment for segment in facts.segments if _is_private(segment.endpoint)]
+
+
+def _private_endpoint(facts: Facts) -> Iterator[Found]:
+    if len(facts.segments) < 2 and not facts.ready_peers:
+        return
+    for segment in _unreachable(facts):
+        if segment.leader.persistent_keepalive > 0:
+            yield Found(
+                LOCATION,
+                segment.name,
+                f"its leader {printable(segment.leader.name)} has the private endpoint "
+                f"{segment.endpoint}, and no public one was discovered",
+                "from elsewhere it can not be dialled: links come up when it dials, or never",
+                f"if it can be reached by a public address, say so: {PREFIX}force-endpoint",
+            )
+
+
+def _both_behind_nat(facts: Facts) -> Iterator[Found]:
+    hidden = _unreachable(facts)
+    for number, segment in enumerate(hidden):
+        if number == 0:
+            continue
+        others = [printable(one.name) for one in hidden[: min(number, _SHOWN_SEGMENTS)]]
+        more = f" and {number - _SHOWN_SEGMENTS} more" if number > _SHOWN_SEGMENTS else ""
+        yield Found(
+            LOCATION,
+            segment.name,
+            f"it has a private endpoint, and so has {', '.join(others)}{more}",
+            "unless a network of their own joins them, neither can dial the other: they never meet",
+            "give one a public endpoint (a forwarded port, and "
+            f"{PREFIX}force-endpoint), or make them one location if they share a network",
+        )
+
+
+def _nat_without_keepalive(facts: Facts) -> Iterator[Found]:
+    if len(facts.segments) < 2 and not facts.ready_peers:
+        return
+    for segment in _unreachable(facts):
+        seen = facts.discovered.get(segment.key)
+        if segment.leader.persistent_keepalive <= 0 and (seen is None or _is_private(seen)):
+            yield Found(
+                LOCATION,
+                segment.name,
+                f"its leader {printable(segment.leader.name)} has the private endpoint "
+                f"{segment.endpoint}, and no persistent-keepalive",
+                "behind NAT its links are lost after some 30 s of silence, and nobody can dial it",
+                _keepalive_command(segment.leader.name),
+            )
+
+
+def _nat_seen(facts: Facts) -> Iterator[Found]:
+    """Others see the leader elsewhere than it says, and without keepalive that is not used."""
+    seen = facts.discovered
+    for segment in facts.segments:
+        found, own = seen.get(segment.key), segment.leader.endpoint
+        if segment.leader.persistent_keepalive > 0 or found is None or found == own:
+            continue
+        if _is_private(own) and not _is_private(found):
+            yield Found(
+                LOCATION,
+                segment.name,
+                f"its leader {printable(segment.leader.name)} says {own}, other nodes see it at "
+                f"{found}: it is behind NAT, and has no persistent-keepalive",
+                "without one Kilo does not use what was discovered, and the link is soon lost",
+                _keepalive_command(segment.leader.name),
+            )
+
+
+def _flag_ignored(facts: Facts) -> Iterator[Found]:
+    for node in facts.state.nodes:
+        if node.leader and not node.is_ready(facts.now):
+            yield Found(
+                NODE,
+                node.name,
+                "it has the leader flag, but is not ready",
+                "another node of its location leads, or none",
+                "make it ready, or flag another one",
+            )
+    for segment in facts.segments:
+        leader = segment.leader
+        if not leader.leader or not _has_public(leader):
+            continue
+        for node in segment.nodes:
+            if node.leader and not _has_public(node):
+                yield Found(
+                    NODE,
+                    node.name,
+                    f"its leader flag is ignored: {printable(leader.name)} has one too, and a "
+                    "public endpoint",
+                    f"{printable(leader.name)} leads {printable(segment.name)}",
+                    f"kubectl annotate node {quoted(node.name)} {PREFIX}leader-",
+                )
+
+
+def _has_public(node: Node) -> bool:
+    return node.endpoint is not None and node.endpoint.is_public
+
+
+def _several_flags(facts: Facts) -> Iterator[Found]:
+    for segment in facts.segments:
+        flagged = [node for node in segment.nodes if node.leader]
+        if len(flagged) > 1:
+            names = ", ".join(printable(node.name) for node in flagged[:_SHOWN_SEGMENTS])
+            yield Found(
+                LOCATION,
+                segment.name,
+                f"{len(flagged)} of its nodes have the leader flag: {names}",
+                f"one leads, {printable(segment.leader.name)}; the others' flags do nothing now",
+                f"leave the flag on one; to take it away: kubectl annotate node NODE "
+                f"{PREFIX}leader-",
+            )
+
+
+def _loops(facts: Facts) -> Iterator[Found]:
+    for outer, inner in nested(_allowed_and_endpoints(facts)):
+        if inner.use == _ENDPOINT and outer.use != _ENDPOINT:
+            yield Found(
+                inner.kind,
+                inner.name,
+                f"its endpoint {inner.network.address} lies in {outer.network}, an allowed IP of "
+                f"{outer.kind} {printable(outer.name)}",
+                "a routing loop: packets for the endpoint go into the tunnel that needs it",
+                "give a node whose public address is its internal one no internal IP: kubectl "
+                f'annotate node NODE --overwrite {PREFIX}force-internal-ip=""; '
+                "else take the address out of the allowed IPs",
+            )
+
+
+def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
+    """Yield allowed IPs and dialled addresses; a private address of one's own is KG301's."""
+    for segment in facts.segments:
+        for cidr in (*segment.allowed_ips, *segment.allowed_location_ips):
+            yield Used(cidr, "allowed", LOCATION, segment.name)
+        address = segment.endpoint and segment.endpoint.address
+        if address and not _is_private(segment.endpoint):
+            yield Used(single(address), _ENDPOINT, LOCATION, segment.name)
+    for peer in () if facts.topology is None else facts.topology.peers:
+        for cidr in peer.allowed_ips:
+            if cidr.prefix:  # a /0 holds every endpoint, and is KG405's
+                yield Used(cidr, "allowed", PEER, peer.name)
+        if peer.endpoint and peer.endpoint.address:
+            yield Used(single(peer.endpoint.address), _ENDPOINT, PEER, peer.name)
+
+
+def _filtered(facts: Facts) -> Iterator[Found]:
+    if not any(segment.filtered_location_ips for segment in facts.segments):
+        return
+    location_ips, allowed_ips, peer_ips = _claimed(facts)
+    for segment in facts.segments:
+        for cidr in segment.filtered_location_ips:
+            clash = (
+                location_ips.touching(cidr, beside=segment.name)
+                or allowed_ips.around(cidr, beside=segment.name)
+                or peer_ips.touching(cidr, beside="")
+            )
+            yield Found(
+                LOCATION,
+                segment.name,
+                f"its allowed location IP {cidr} is filtered out: it clashes with {_whose(clash)}",
+                "the network behind the location is reached by nobody",
+                "take it out of allowed-location-ips, or renumber what it clashes with",
+            )
+
+
+def _claimed(facts: Facts) -> tuple[Lookup, Lookup, Lookup]:
+    """Return what one may clash with: others' location IPs, others' and peers' allowed IPs."""
+    location_ips = (
+        Used(cidr, "an allowed location IP", LOCATION, segment.name)
+        for segment in facts.segments
+        for cidr in (*segment.allowed_location_ips, *segment.filtered_location_ips)
+    )
+    allowed_ips = (
+        Used(cidr, "an allowed IP", LOCATION, segment.name)
+        for segment in facts.segments
+        for cidr in segment.allowed_ips
+    )
+    peer_ips = (
+        Used(cidr, "an allowed IP", PEER, peer.name)
+        for peer in facts.ready_peers
+        for cidr in peer.allowed_ips
+    )
+    return Lookup(location_ips), Lookup(allowed_ips), Lookup(peer_ips)
+
+
+def _whose(used: Used | None) -> str:
+    if used is None:
+        return "another network"
+    kind = "peer " if used.kind == PEER else ""
+    return f"{used.network}, {used.use} of {kind}{printable(used.name)}"
+
+
+RULES = (
+    Rule("KG301", "private-endpoint", WARNING, "A location can not be dialled by others.",
+         _private_endpoint),
+    Rule("KG302", "both-behind-nat", WARNING, "Two locations can dial neither other.",
+         _both_behind_nat),
+    Rule("KG303", "nat-without-keepalive", WARNING,
+         "A leader with a private endpoint has no keepalive.", _nat_without_keepalive),
+    Rule("KG304", "discovered-without-keepalive", ERROR,
+         "A leader is seen behind NAT and has no keepalive.", _nat_seen),
+    Rule("KG305", "leader-flag-ignored", WARNING, "A leader flag has no effect.", _flag_ignored),
+    Rule("KG306", "several-leader-flags", WARNING, "Several nodes of a location are flagged.",
+         _several_flags),
+    Rule("KG307", "endpoint-in-allowed-ips", ERROR, "An endpoint lies inside allowed IPs.",
+         _loops),
+    Rule("KG308", "allowed-location-ip-filtered", WARNING,
+         "Kilo filters out an allowed location IP.", _filtered),
+)  # fmt: skip

@@ -1,0 +1,201 @@
+"""KG4xx: peers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
+from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.readiness import why_peer_not_ready
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.diagnosis.facts import Facts
+
+_P = 2**255 - 19
+_LOW_ORDER = frozenset(
+    number.to_bytes(32, "little")
+    for number in (
+        *(1, _P - 1, _P, _P + 1),
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    )
+)
+"""Points of small order on Curve25519 (https://cr.yp.to/ecdh.html): no handshake comes of them."""
+
+
+def _invalid(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.invalid_peers:
+        yield Found(
+            PEER,
+            peer.name,
+            f"invalid: {', '.join(peer.problems)}",
+            "Kilo leaves the peer out whole: no node lets it in",
+            f"kubectl edit peers.kilo.squat.ai {quoted(peer.name)}",
+        )
+
+
+def _not_ready(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        if peer.public_key is not None and not peer.allowed_ips:
+            yield Found(
+                PEER,
+                peer.name,
+                f"not ready: {', '.join(why_peer_not_ready(peer))}",
+                "no node lets it in",
+                f"kgctl peer set {quoted(peer.name)} --allowed-ips ADDRESS/32",
+            )
+
+
+def _shadowed(facts: Facts) -> Iterator[Found]:
+    first: dict[str, str] = {}
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            owner = first.setdefault(str(cidr), peer.name)
+            if owner != peer.name:
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is claimed by peer {printable(owner)}, which comes "
+                    "first",
+                    "packets for it go to the other peer",
+                    f"give it one of its own: kgctl peer set {quoted(peer.name)} --allowed-ips …",
+                )
+
+
+def _host_bits(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        for cidr in peer.allowed_ips:
+            if cidr.network_value != int(cidr.address):
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} has host bits set: it stands for {cidr.masked()}",
+                    "the whole network leads to the peer, not one address",
+                    f"write {cidr.address}/{cidr.address.max_prefixlen} for the address, or "
+                    f"{cidr.masked()}",
+                )
+
+
+def _default_route(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            if cidr.prefix == 0:
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is everything",
+                    "every leader sends all that it has no narrower route for to the peer",
+                    "name the networks behind the peer; a gateway for a client is set up on the "
+                    "client's side",
+                )
+
+
+def _no_host(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            address = cidr.address
+            broadcast = str(address) == "255.255.255.255"
+            if cidr.host_bits == 0 and (broadcast or address.is_multicast or address.is_loopback):
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is a broadcast, multicast or loopback address",
+                    "no machine can have it: nothing reaches the peer there",
+                    "give it an address of a host",
+                )
+
+
+def _key_of_node(facts: Facts) -> Iterator[Found]:
+    nodes = {node.key: node.name for node in reversed(facts.state.nodes) if node.key is not None}
+    for peer in facts.state.peers:
+        if peer.public_key in nodes:
+            yield Found(
+                PEER,
+                peer.name,
+                f"its public key is that of node {printable(nodes[peer.public_key])}",
+                "WireGuard knows a peer by its key: node and peer take each other's traffic",
+                f"kgctl peer rotate {quoted(peer.name)}, or kgctl peer rm, if it is the node",
+            )
+
+
+def _key_twice(facts: Facts) -> Iterator[Found]:
+    first: dict[object, str] = {}
+    for peer in facts.ready_peers:
+        owner = first.setdefault(peer.public_key, peer.name)
+        if owner != peer.name:
+            yield Found(
+                PEER,
+                peer.name,
+                f"its public key is also that of peer {printable(owner)}",
+                "WireGuard knows a peer by its key: only one of the two gets its allowed IPs",
+                f"kgctl peer rotate {quoted(peer.name)}, or join the two into one",
+            )
+
+
+def _weak_key(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        if peer.public_key is not None and peer.public_key.raw not in _LOW_ORDER:
+            continue
+        what = "all zero" if peer.public_key is None else "a point of small order, which is weak"
+        yield Found(
+            PEER,
+            peer.name,
+            f"its public key is {what}",
+            "no handshake can come of it",
+            f"kgctl peer rotate {quoted(peer.name)}",
+        )
+
+
+def _stale_node(facts: Facts) -> Iterator[Found]:
+    """One address and port can only be one machine: the older key is of what was there before."""
+    first: dict[object, str] = {}
+    for segment in facts.segments:
+        if segment.endpoint is not None:
+            first.setdefault(segment.endpoint, f"{printable(segment.name)}")
+    for peer in facts.ready_peers:
+        if peer.endpoint is None:
+            continue
+        owner = first.setdefault(peer.endpoint, f"peer {printable(peer.name)}")
+        if owner != f"peer {printable(peer.name)}":
+            yield Found(
+                PEER,
+                peer.name,
+                f"its endpoint {peer.endpoint} is also that of {owner}",
+                "one machine is there: one of the two is a leftover, of a linked cluster's node "
+                "that got another key, say",
+                "write the peer anew from the other cluster: kgctl showconf node NODE --as-peer "
+                f"-o yaml; or kgctl peer rm {quoted(peer.name)}",
+            )
+
+
+def _no_keepalive(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        if peer.endpoint is None and peer.persistent_keepalive == 0:
+            yield Found(
+                PEER,
+                peer.name,
+                "it has no endpoint and no persistent keepalive",
+                "behind NAT it can not be reached after some 30 s in which it sent nothing",
+                f"kgctl peer set {quoted(peer.name)} --persistent-keepalive 25",
+            )
+
+
+RULES = (
+    Rule("KG401", "peer-invalid", ERROR, "Kilo leaves an invalid peer out.", _invalid),
+    Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
+    Rule("KG403", "allowed-ip-shadowed", ERROR, "Another peer claims the same allowed IP.",
+         _shadowed),
+    Rule("KG404", "host-bits-set", WARNING, "An allowed IP stands for more than it says.",
+         _host_bits),
+    Rule("KG405", "default-route", WARNING, "A peer's allowed IP is everything.", _default_route),
+    Rule("KG406", "no-host-address", WARNING, "An allowed IP is no address of a host.", _no_host),
+    Rule("KG407", "key-of-a-node", ERROR, "A peer has a node's public key.", _key_of_node),
+    Rule("KG408", "key-of-two-peers", ERROR, "Two peers have the same public key.", _key_twice),
+    Rule("KG409", "weak-key", ERROR, "A peer's public key is zero or weak.", _weak_key),
+    Rule("KG410", "endpoint-twice", WARNING, "Two machines claim one endpoint.", _stale_node),
+    Rule("KG411", "peer-without-keepalive", WARNING,
+         "A peer without endpoint has no keepalive.", _no_keepalive),
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""What the rules look at: the state that was read, and what else was seen on the way."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.state import AUTO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.state import State
+
+_NONE: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+PREFIX = "kilo.squat.ai/"
+"""What the names of Kilo's annotations begin with."""
+
+
+class Subject(NamedTuple):
+    """All that was read.
+
+    ``node_annotations`` and ``peer_annotations`` hold each object's annotations by its name, as
+    they are: untrusted text. ``peers_served`` is None where that could not be told (files do
+    not tell it); ``peer_versions`` names the versions of the Peer API that were seen besides
+    v1alpha1, which is the one that Kilo reads. ``unseen`` says, in words, what could not be
+    looked at.
+    """
+
+    state: State
+    node_annotations: Mapping[str, Mapping[str, str]] = _NONE
+    peer_annotations: Mapping[str, Mapping[str, str]] = _NONE
+    peers_served: bool | None = None
+    peer_versions: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+class Settings(NamedTuple):
+    """How it is looked at: the time in Unix seconds, the granularity, the service networks."""
+
+    now: float
+    granularity: str = AUTO
+    service_cidrs: tuple[Cidr, ...] = ()

@@ -1,0 +1,216 @@
+"""Following a packet from hop to hop, and its answer back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.path.dial import dial
+from kgctl.mesh.path.machine import tunnel_to
+from kgctl.mesh.path.reason import RULES, Reason
+from kgctl.mesh.path.route import Way, route_to
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.mesh.cidr import Address, Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.path.ends import End
+    from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.topology import Topology
+
+Opened = tuple[tuple["PublicKey | None", "PublicKey | None"], ...]
+"""The tunnels that a packet before this one opened: whose, and to whom."""
+
+_MOST_HOPS = 8  # Kilo's longest way has three: to the leader, through the tunnel, to the node
+
+
+class Failure(NamedTuple):
+    """Why a packet does not get on, and at which machine; ``why`` is printable.
+
+    ``culprit`` is the machine whose object is at fault, where that is another one.
+    """
+
+    machine: Machine
+    reason: Reason
+    why: str
+    culprit: Machine | None = None
+
+    @property
+    def rule(self) -> str | None:
+        """The code of the rule of ``kgctl check`` that finds what is wrong, if one does."""
+        return RULES.get((self.reason, (self.culprit or self.machine).kind))
+
+
+class Hop(NamedTuple):
+    """From one machine to the next, by ``route`` of the first.
+
+    Through a tunnel it is ``encrypted`` for ``key``, sent to ``endpoint``; ``chosen_by`` is the
+    allowed IP for the destination at the one end, ``let_in_by`` the one for the source at the
+    other; ``how`` says how the tunnel comes up.
+    """
+
+    start: Machine
+    end: Machine
+    route: Cidr | None
+    encrypted: bool = False
+    key: PublicKey | None = None
+    endpoint: Endpoint | None = None
+    chosen_by: Cidr | None = None
+    let_in_by: Cidr | None = None
+    how: str = ""
+
+
+class Walk(NamedTuple):
+    """One direction: the hops as far as the packet comes, where it is then, and why not further.
+
+    An address is None where that end has none.
+    """
+
+    source: Address | None
+    destination: Address | None
+    hops: tuple[Hop, ...]
+    last: Machine
+    failure: Failure | None = None
+
+
+class Path(NamedTuple):
+    """Both directions; without an arrival there is no way back."""
+
+    start: End
+    target: End
+    there: Walk
+    back: Walk | None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a packet arrives, and its answer as well."""
+        return self.back is not None and self.back.failure is None
+
+
+def find_path(topology: Topology, start: End, target: End) -> Path:
+    """Follow a packet from ``start``, which has a machine, to ``target``, and the answer back.
+
+    The network should have been built for no host's view: each machine's own is taken here.
+    """
+    assert start.machine is not None
+    pair = next(
+        ((one, other) for one in start.addresses for other in target.addresses
+         if one.version == other.version), None,
+    )  # fmt: skip
+    if pair is None:
+        return Path(start, target, _not_begun(start.machine, start, target), None)
+    there = _walk(topology, start.machine, *pair, up=())
+    if target.named:
+        there = _arrived(there, target)
+    if there.failure is not None:
+        return Path(start, target, there, None)
+    up = tuple((hop.end.key, hop.start.key) for hop in there.hops if hop.encrypted)
+    source, destination = pair
+    back = _walk(topology, there.last, destination, source, up=up)
+    return Path(start, target, there, _arrived(back, start))
+
+
+def _not_begun(machine: Machine, start: End, target: End) -> Walk:
+    """Return the walk of a packet that has no address to come from, or to go to."""
+    failure = Failure(
+        machine, Reason.NO_COMMON_FAMILY, "one end has IPv4 addresses only, the other IPv6"
+    )
+    for end in (start, target):
+        if not end.addresses:
+            why = f"{end.what} has no address: others claim all of its allowed IPs"
+            failure = Failure(machine, Reason.NO_ADDRESS, why, culprit=end.machine)
+    source, destination = (next(iter(end.addresses), None) for end in (start, target))
+    return Walk(source, destination, (), machine, failure)
+
+
+def _arrived(walk: Walk, end: End) -> Walk:
+    """Make a failure of an arrival at another machine than the end's."""
+    if walk.failure is not None or end.is_at(walk.last):
+        return walk
+    why = f"{walk.destination} arrives at {printable(walk.last.name)}, which claims it as well"
+    return walk._replace(failure=Failure(walk.last, Reason.ELSEWHERE, why))
+
+
+def _walk(
+    topology: Topology,
+    start: Machine,
+    source: Address,
+    destination: Address,
+    *,
+    up: Opened,
+) -> Walk:
+    """Follow a packet; ``up`` are the tunnels that are open because of one before it."""
+    hops: list[Hop] = []
+    at, failure = start, None
+    while len(hops) < _MOST_HOPS:
+        step = _step(topology, at, source, destination, up)
+        if step is None or isinstance(step, Failure):
+            failure = step
+            break
+        hops.append(step)
+        at = step.end
+    else:
+        failure = Failure(at, Reason.LOOP, "the packet goes round in a circle")
+    return Walk(source, destination, tuple(hops), at, failure)
+
+
+def _step(
+    topology: Topology,
+    at: Machine,
+    source: Address,
+    destination: Address,
+    up: Opened,
+) -> Hop | Failure | None:
+    """Return the next hop, or None where the packet has arrived."""
+    route = route_to(topology, at, destination)
+    if route.way is Way.HERE:
+        return None
+    if route.way is Way.LOCATION:
+        assert route.to is not None
+        return Hop(at, route.to, route.network)
+    entry = tunnel_to(topology, at, destination)
+    if route.way is Way.OUTSIDE:
+        return _outside(at, destination, is_endpoint=entry is not None)
+    if entry is None:
+        why = f"{destination} is in nobody's allowed IPs, so WireGuard drops the packet"
+        return Failure(at, Reason.NO_ALLOWED_IP, why)
+    return _through(topology, Hop(at, entry.machine, route.network, chosen_by=entry.allowed_ip),
+                    source, up)  # fmt: skip
+
+
+def _outside(at: Machine, destination: Address, *, is_endpoint: bool) -> Failure:
+    if is_endpoint:
+        why = f"{destination} is the endpoint of a tunnel, so it is never routed into one"
+        return Failure(at, Reason.OUTSIDE, f"{why}: it leaves the network there")
+    why = f"{printable(at.name)} has no route of Kilo's to {destination}"
+    return Failure(at, Reason.NO_ROUTE, f"{why}: it leaves the network there")
+
+
+def _through(topology: Topology, hop: Hop, source: Address, up: Opened) -> Hop | Failure:
+    """Return the hop with what is to know of its tunnel, or why it is none."""
+    at, to = hop.start, hop.end
+    tunnel = dial(topology, at, to)
+    if tunnel.failure is not None and (at.key, to.key) not in up:
+        return Failure(at, tunnel.failure, tunnel.how, culprit=to)
+    entrance = tunnel_to(topology, to, source)
+    if entrance is None:
+        return _refused(at, to, source, None)
+    if entrance.machine.key != at.key:
+        owner = f"{entrance.allowed_ip} of {printable(entrance.machine.name)}"
+        return _refused(at, to, source, owner)
+    return hop._replace(
+        encrypted=True,
+        key=to.key,
+        endpoint=tunnel.endpoint,
+        let_in_by=entrance.allowed_ip,
+        how="the packet before it opened the tunnel" if tunnel.failure else tunnel.how,
+    )
+
+
+def _refused(at: Machine, by: Machine, source: Address, owner: str | None) -> Failure:
+    name, sender = printable(by.name), printable(at.name)
+    if owner is None:
+        why = f"{name} drops it: {source} is in nobody's allowed IPs there"
+    else:
+        why = f"{name} drops it: {source} is not to come from {sender}, for {owner} has it"
+    return Failure(by, Reason.SOURCE_REFUSED, why)

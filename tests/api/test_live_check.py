@@ -1,0 +1,62 @@
+"""kgctl check on a live cluster: with fewer rights, without the CRD, and with files over it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.apiserver.fleet import fleet
+from tests.recorded import kgctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.apiserver.server import ApiServer
+
+PEER = {
+    "apiVersion": "kilo.squat.ai/v1alpha1",
+    "kind": "Peer",
+    "metadata": {"name": "p"},
+    "spec": {"allowedIPs": ["10.5.0.9/32"], "publicKey": "nonsense"},
+}
+
+
+def codes(answer_text: str) -> set[str]:
+    return {one["code"] for one in json.loads(answer_text)["findings"]}
+
+
+def test_who_may_list_nodes_alone_gets_all_the_rest(api_server: ApiServer) -> None:
+    api_server.clear()
+    api_server.apply([PEER, *fleet(2)])
+    whole = kgctl("--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json")
+    assert "KG401" in codes(whole.stdout)
+    kubeconfig = api_server.token_user("nodes-only")
+    part = kgctl("--kubeconfig", str(kubeconfig), "check", "-o", "json")
+    assert codes(part.stdout) == codes(whole.stdout) - {"KG401"}
+    assert "not looked at: peers" in part.stderr
+    nobody = kgctl("--kubeconfig", str(api_server.token_user("nobody")), "check")
+    assert (nobody.code, nobody.stdout) == (2, "")
+
+
+def test_a_missing_crd_is_found(api_server: ApiServer) -> None:
+    api_server.clear()
+    api_server.apply(fleet(2))
+    arguments = ["--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json"]
+    assert "KG502" not in codes(kgctl(*arguments).stdout)
+    with api_server.without_peers_crd():
+        answer = kgctl(*arguments)
+    assert answer.code == 1
+    assert "KG502" in codes(answer.stdout)
+
+
+def test_files_are_laid_over_the_live_cluster(api_server: ApiServer, tmp_path: Path) -> None:
+    api_server.clear()
+    api_server.apply([PEER, *fleet(2)])
+    path = tmp_path / "peer.json"
+    key = "DgWsxZRv+z+Aghy+/s9AlZmXyQj1D8Rcoy6ZrJmfT+I="
+    path.write_text(json.dumps({**PEER, "spec": {"allowedIPs": [], "publicKey": key}}))
+    live = ["--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json"]
+    assert "KG401" in codes(kgctl(*live).stdout)
+    both = codes(kgctl(*live, "-f", str(path), "--live").stdout)
+    assert "KG402" in both
+    assert not {"KG401", "KG501"} & both

@@ -1,0 +1,80 @@
+"""``kgctl diff``: its exit codes, its sources, and its forms."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kgctl.cluster.example import __file__ as example
+from tests.recorded import kgctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLUSTER = example.replace("__init__.py", "cluster.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--set", "node/aws-1:leader=true"], 0),
+        (["--set", "node/aws-2:leader-"], 0),
+        (["--set", "node/aws-1:location=x"], 1),
+        (["--without", "peer/tablet"], 0),  # it is invalid, so it took no part
+        (["--without", "node/aws-9"], 2),
+        (["--without", "aws-1"], 2),
+        (["--set", "peer/laptop:leader=true"], 2),
+        (["--set", "node/aws-1:leader"], 2),
+        (["--set", "node/aws-1:persistent-keepalive=25s"], 2),
+        (["--base", CLUSTER, "--without", "node/aws-1"], 2),
+        (["--from", CLUSTER], 2),
+        (["--from", CLUSTER, "--to", CLUSTER, "--set", "node/aws-1:leader=true"], 2),
+        (["-f", "nowhere.yaml"], 2),
+        (["--nonsense"], 2),
+        (["-o", "xml", "--without", "node/aws-1"], 2),
+        ([], 2),
+    ],
+)
+def test_the_exit_code_is_the_answer(arguments: list[str], code: int) -> None:
+    done = kgctl("--example", "diff", *arguments)
+    assert done.code == code, done.stderr
+    assert bool(done.stdout) is (code == 1)
+    assert bool(done.stderr) is (code == 2)
+
+
+def test_snapshots_are_compared_each_by_its_own_time(tmp_path: Path) -> None:
+    with open(CLUSTER, encoding="utf-8") as file:  # noqa: PTH123
+        objects = json.load(file)
+    later = tmp_path / "later.json"
+    for item in objects["items"]:
+        annotations = item["metadata"].get("annotations", {})
+        if "kilo.squat.ai/last-seen" in annotations:
+            seen = int(annotations["kilo.squat.ai/last-seen"]) + 86400
+            annotations["kilo.squat.ai/last-seen"] = str(seen)
+    later.write_text(json.dumps(objects))
+    assert kgctl("diff", "--from", CLUSTER, "--to", str(later)).code == 0
+    objects["items"] = [item for item in objects["items"] if item["metadata"]["name"] != "edge-1"]
+    later.write_text(json.dumps(objects))
+    found = kgctl("diff", "--from", CLUSTER, "--to", str(later), "-o", "json")
+    assert found.code == 1
+    changes = json.loads(found.stdout)["changes"]
+    assert [(one["kind"], one["name"], one["after"]) for one in changes] == [
+        ("segment", "node:edge-1", None),
+        ("node", "edge-1", None),
+    ]
+
+
+def test_files_are_applied_to_a_base(tmp_path: Path) -> None:
+    manifest = tmp_path / "peer.json"
+    peer = kgctl("--example", "showconf", "peer", "office", "--as-peer", "-o", "json").stdout
+    manifest.write_text(peer)
+    given = ("diff", "--base", CLUSTER, "-f", str(manifest))
+    assert kgctl(*given).code == 0
+    manifest.write_text(peer.replace("192.168.50.0/24", "192.168.60.0/24"))
+    found = kgctl(*given)
+    assert found.code == 1
+    assert (
+        "allowed IPs: 10.5.0.3/32, 192.168.50.0/24 -> 10.5.0.3/32, 192.168.60.0/24" in found.stdout
+    )
