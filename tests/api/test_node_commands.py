@@ -167,7 +167,7 @@ def test_what_others_write_meanwhile_stays(kubeconfig: Path, api_server: ApiServ
             beats += 1
             patch = {"metadata": {"annotations": {"beat": str(beats)}}}
             admin.send("PATCH", "/api/v1/nodes/n1", {}, patch, MERGE_PATCH)
-            time.sleep(0.01)  # it could win every time otherwise, as no agent does
+            time.sleep(0.1)  # it could win every time otherwise, as no agent does
 
     agent = threading.Thread(target=beat)
     agent.start()

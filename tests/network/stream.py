@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.01
 """Seconds between two pings: a gap of that length shows."""
+
+UNDER_WAY = 0.3
+"""Seconds that an answer may take."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,10 @@ class Pinging:
     """A ping that runs in the background; a context manager. ``losses`` is known at its end."""
 
     def __init__(self, source: Namespace, target: str) -> None:
-        argv = ("ping", "-n", "-q", "-i", f"{INTERVAL:g}", target)
+        argv = ("ping", "-n", "-i", f"{INTERVAL:g}", target)
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe would be full soon
         self._process = subprocess.Popen(
-            source.entered(*argv), stdout=subprocess.PIPE, text=True, env=environment()
+            source.entered(*argv), stdout=self._said, env=environment()
         )
         self.losses = Losses(0, 0)
 
@@ -49,12 +54,16 @@ class Pinging:
         if self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGINT)
-        output, _rest = self._process.communicate(timeout=15)
-        counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
-        assert counts is not None, output
-        sent, received = int(counts[1]), int(counts[2])
-        # the last one may still have been under way
-        self.losses = Losses(sent, max(0, sent - received - 1))
+        self._process.wait(timeout=15)
+        with self._said as said:
+            said.seek(0)
+            output = said.read()
+        sent = re.search(r"(\d+) packets transmitted", output)
+        assert sent is not None, output
+        answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl=", output)}
+        # those of the last moment may still be under way, on a machine that has much to do
+        counted = max(0, int(sent[1]) - int(UNDER_WAY / INTERVAL))
+        self.losses = Losses(int(sent[1]), len(set(range(1, counted + 1)) - answered))
 
 
 class Datagrams:
