@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
+TEST_TOOLS := chromium dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
 	systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
@@ -40,7 +40,7 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver .venv/.fuzz ## everything that CI checks: lint and all tests
+test: lint tools apiserver browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
 	$(FUZZ)
 
@@ -54,7 +54,7 @@ lint: .venv/.dev ## format, style, docstrings, types, import rules
 .PHONY: unit
 unit: .venv/.dev ## tests that need nothing but Python (and Graphviz)
 	@.ci/install-tools wanted dot
-	$(PYTEST) -m 'not api and not network' $(ARGS)
+	$(PYTEST) -m 'not api and not network and not browser' $(ARGS)
 
 .PHONY: api
 api: apiserver ## tests against a real kube-apiserver
@@ -63,6 +63,10 @@ api: apiserver ## tests against a real kube-apiserver
 .PHONY: network
 network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
+
+.PHONY: browser
+browser: .venv/.dev browserfiles ## tests of pages in Chromium
+	$(PYTEST) -m browser $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZZ_SECONDS=3600 is longer
@@ -103,6 +107,11 @@ tools: .venv/.dev
 .PHONY: apiserver
 apiserver: tools
 	@tests/apiserver/build.sh
+
+# what tests in a browser take from npm, by a lock file; in a cache, once a machine
+.PHONY: browserfiles
+browserfiles:
+	@tests/browser/install.sh
 
 # The stamps: .pip (an environment whose pip knows dependency groups), .kgctl (to use it), .dev (to work on it)
 .venv/.pip:

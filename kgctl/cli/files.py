@@ -1,4 +1,4 @@
-"""Writing files that hold secrets: whole or not at all, and for their owner alone."""
+"""Writing files whole or not at all; those that hold secrets for their owner alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +36,39 @@ def write_private(path: Path, content: bytes) -> bool:
     return True
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file for everyone to read, in one step; a pipe or a device is written into.
+
+    Raises:
+        OutputFileError: it cannot be written.
+    """
+    try:
+        target = path.resolve()  # what a link leads to, not the link
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                stream.write(content)
+        else:
+            _replace(target, content, _usual_mode(target))
+    except OSError as error:
+        raise OutputFileError(f"cannot write {printable(str(path))}: {error.strerror}") from None
+
+
+def _usual_mode(path: Path) -> int:
+    """Return the mode that the file has, or that a new one gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _replace(path: Path, content: bytes, mode: int | None = None) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+        if mode is not None:
+            os.chmod(temporary, mode)  # noqa: PTH101
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         os.unlink(temporary)  # noqa: PTH108
