@@ -23,6 +23,7 @@ COMMANDS = {
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
     "connect": "Join the network with this host, and stay on it.",
+    "serve": "Show the network in a browser, live, and count it for Prometheus.",
     "status": "Show how this host's tunnels do, and why a peer is not connected.",
     "completion": "Print the completion script for a shell.",
     "help": "Print the help of a command.",

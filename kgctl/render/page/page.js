@@ -41,7 +41,7 @@
     $("title").textContent = `Kilo network ${data.subnet}`;
     document.title = `Kilo network ${data.subnet}`;
     $("summary").textContent = `${ready} of ${plural(count, "node")} ready, ` +
-      `${plural(things.size - count, "peer")}, granularity ${data.granularity}; as of ${data.taken}`;
+      `${plural(things.size - count, "peer")}, granularity ${data.granularity}; as of ${data.taken}` + (data.trouble ? `; ${data.trouble}` : "");
     $("findings-button").textContent = `Findings (${data.findings.length})`;
   }
 
@@ -412,13 +412,23 @@
 
   // --- live, by kgctl serve ---
 
+  function redraw(fresh) { // where one reads and types stays where it is
+    const focus = document.activeElement, scroll = $("panel").scrollTop;
+    const [kept, id] = [focus?.dataset?.id, focus?.id];
+    take(fresh);
+    draw(false); list(); panel();
+    $("panel").scrollTop = scroll;
+    const again = kept ? [...$("list").querySelectorAll("button")].find((one) => one.dataset.id === kept) : id && $(id);
+    again?.focus?.({ preventScroll: true });
+  }
+
   async function follow(address, version) {
     try {
       const answer = await fetch(`${address}?since=${version}`, { cache: "no-store", credentials: "omit" });
       if (answer.status === 200) {
         const fresh = await answer.json();
         version = fresh.version;
-        take(fresh); draw(false); list(); panel();
+        redraw(fresh);
       } else if (answer.status !== 204) throw new Error(`status ${answer.status}`);
       if ($("summary").dataset.lost) { delete $("summary").dataset.lost; take(data); announce("connected again"); }
     } catch {
