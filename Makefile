@@ -12,8 +12,8 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := chromium dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
-	systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
+TEST_TOOLS := chromium curl dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl \
+	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made
@@ -40,7 +40,7 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
+test: lint tools apiserver mermaid browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
 	$(FUZZ)
 
@@ -52,7 +52,7 @@ lint: .venv/.dev ## format, style, docstrings, types, import rules
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: unit
-unit: .venv/.dev ## tests that need nothing but Python (and Graphviz)
+unit: .venv/.dev mermaid ## tests that need nothing but Python (and Graphviz, and Node)
 	@.ci/install-tools wanted dot
 	$(PYTEST) -m 'not api and not network and not browser' $(ARGS)
 
@@ -88,9 +88,10 @@ format: .venv/.dev ## format the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 
 .PHONY: pictures
-pictures: .venv/.kgctl ## draw the pictures of the documentation anew
+pictures: .venv/.dev ## draw the pictures of the documentation anew
 	@.ci/install-tools required dot
 	$(BIN)/kgctl --example graph | dot -Tsvg -Gfontname=Helvetica -Nfontname=Helvetica -o docs/images/example.svg
+	$(BIN)/python -m tests.docs.pictures docs/images
 
 .PHONY: clean
 clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)
@@ -107,6 +108,11 @@ tools: .venv/.dev
 .PHONY: apiserver
 apiserver: tools
 	@tests/apiserver/build.sh
+
+# the parser that tests hold Mermaid texts against, from npm; in a cache, once a machine
+.PHONY: mermaid
+mermaid:
+	@tests/mermaid/install.sh
 
 # what tests in a browser take from npm, by a lock file; in a cache, once a machine
 .PHONY: browserfiles

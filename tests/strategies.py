@@ -45,7 +45,7 @@ octets = st.integers(0, 255)
 addresses4 = st.tuples(
     st.sampled_from(["10", "52", "172.20", "192.168"]), octets, octets, octets
 ).map(lambda parts: ".".join([*str(parts[0]).split("."), *map(str, parts[1:])][:4]))
-addresses6 = st.integers(1, 2**16).map(lambda number: f"2001:db8::{number:x}")
+addresses6 = st.integers(1, 2**16 - 1).map(lambda number: f"2001:db8::{number:x}")
 networks = st.one_of(
     st.tuples(addresses4, st.integers(8, 32)).map(lambda pair: f"{pair[0]}/{pair[1]}"),
     st.tuples(addresses6, st.integers(32, 128)).map(lambda pair: f"{pair[0]}/{pair[1]}"),

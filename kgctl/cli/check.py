@@ -9,19 +9,13 @@ import typer
 
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, with_shared
-from kgctl.mesh.errors import KgctlError
+from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.diagnosis.finding import Rule
     from kgctl.diagnosis.report import Report
-
-
-class CouldNotLookError(KgctlError):
-    """The cluster could not be looked at; the message is that of what was in the way."""
-
-    exit_code = 2
 
 
 class Severity(StrEnum):
@@ -49,6 +43,7 @@ _Codes = list[str] | None
 
 @app.command()
 @with_shared
+@trouble_exits_2
 def check(
     shared: Shared,
     live: Annotated[
@@ -86,12 +81,9 @@ def check(
     from kgctl.diagnosis.report import choose_rules
 
     given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr)
-    try:
-        settings = given.over(settings_file(config))
-        rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
-        report = _report(shared, live, rules, settings.service_cidrs or ())
-    except KgctlError as error:
-        raise CouldNotLookError(str(error)) from error
+    settings = given.over(settings_file(config))
+    rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
+    report = _report(shared, live, rules, settings.service_cidrs or ())
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
     answer(_rendered(report, output))

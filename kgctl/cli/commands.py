@@ -9,7 +9,7 @@ import typer.main
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "graph": "Print the network as a graph in Graphviz's DOT language.",
+    "graph": "Draw the network: for Graphviz, as a picture, a page, or a tree.",
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
     "check": "Say what is wrong with the network, and what to do.",
@@ -19,6 +19,8 @@ COMMANDS = {
     "drift": "Tell how the WireGuard of a machine differs from what it should be.",
     "node": "Tell Kilo about nodes: where they are, which lead, how they are called.",
     "peer": "Add, change and remove the machines outside the cluster.",
+    "link": "Make several clusters one network.",
+    "unlink": "Take the links between clusters away again.",
     "genkey": "Print a new private key.",
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
@@ -30,7 +32,7 @@ COMMANDS = {
 }
 """Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
 
-VERDICTS = frozenset(("path", "diff", "drift"))
+VERDICTS = frozenset(("check", "path", "diff", "drift"))
 """The commands whose exit code is their answer, 0 or 1; any trouble of theirs is 2."""
 
 

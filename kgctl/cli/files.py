@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
@@ -71,5 +72,6 @@ def _replace(path: Path, content: bytes, mode: int | None = None) -> None:
             os.chmod(temporary, mode)  # noqa: PTH101
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
+        with suppress(FileNotFoundError):  # a signal may come when it has its name already
+            os.unlink(temporary)  # noqa: PTH108
         raise

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kgctl.cli.arguments import UsageError
 from kgctl.cli.names import UnknownNameError, complete_listed, nearest
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from kgctl.cli.reading import Reading
     from kgctl.render.listing import Listing
 
@@ -51,8 +54,14 @@ def get(
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="Print more, or something else.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Draw the table anew whenever it changes.")
+    ] = False,
 ) -> None:
     """List nodes, peers or segments, and say of those that are not ready why."""
+    if watch:
+        _watch(shared, kind, names or [], output)
+        return
     from kgctl.cli.reading import read
 
     listing = _listing(read(shared), kind)
@@ -61,7 +70,24 @@ def get(
     _show(listing, output, single=len(names or ()) == 1)
 
 
-def _listing(reading: Reading, kind: Kind) -> Listing:
+def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) -> None:
+    if output not in (None, Format.WIDE):
+        raise UsageError(f"--watch is for tables; it does not go with -o {output}")
+    from kgctl.cli.screen import redraw
+    from kgctl.render.table import fitted, terminal_table
+
+    wide = output is Format.WIDE
+
+    def drawing(reading: Reading, console: Console) -> RenderableType:
+        listing = _listing(reading, kind, quiet=True)
+        items = tuple(item for item in listing.items if not names or item["name"] in names)
+        listing = listing._replace(items=items)
+        return terminal_table(listing if wide else fitted(listing, console.width), wide=wide)
+
+    redraw(shared, drawing)
+
+
+def _listing(reading: Reading, kind: Kind, *, quiet: bool = False) -> Listing:
     from kgctl.mesh.errors import MeshError
     from kgctl.render.listing import list_nodes, list_peers, list_segments
 
@@ -72,7 +98,8 @@ def _listing(reading: Reading, kind: Kind) -> Listing:
     try:
         topology = reading.topology()
     except MeshError as error:  # the list is what people look at to find out why
-        note(f"there is no network, so no segments: {str(error).splitlines()[0]}")
+        if not quiet:
+            note(f"there is no network, so no segments: {str(error).splitlines()[0]}")
         topology = None
     return list_nodes(reading.state, topology, reading.now)
 
@@ -100,6 +127,8 @@ def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
     elif not listing.items:
         note(f"no {listing.plural} found")
     elif on_terminal():
-        print_table(listing, wide=output is Format.WIDE)
+        left_out = print_table(listing, wide=output is Format.WIDE)
+        if left_out:
+            note(f"too narrow for {', '.join(left_out)}; -o wide and -o json have all")
     else:
         answer(to_columns(listing, wide=output is Format.WIDE))

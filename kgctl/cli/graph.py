@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.names import complete_node
 from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+FORMATS = ("dot", "svg", "png", "pdf", "mermaid", "json", "tree", "html")
+STYLES = ("plain", "rich")
+ENDINGS = {".gv": "dot", ".mmd": "mermaid", ".txt": "tree", **{f".{one}": one for one in FORMATS}}
+"""What the name of a file says of its format."""
 
-class Format(StrEnum):
-    """How the network is drawn."""
 
-    DOT = "dot"
-    HTML = "html"
+def _choice(*values: str) -> str:
+    return "|".join(values)
 
 
 @app.command()
@@ -26,38 +29,140 @@ class Format(StrEnum):
 def graph(
     shared: Shared,
     output: Annotated[
-        Format | None,
-        typer.Option("--output", "-o", help="The format. Default: dot; html with -O NAME.html."),
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar=_choice(*FORMATS),
+            help="The format. Default: what the ending of --output-file says, else dot.",
+            autocompletion=lambda: list(FORMATS),
+        ),
     ] = None,
     output_file: Annotated[
         Path | None,
         typer.Option("--output-file", "-O", metavar="FILE", help="Write it into a file."),
     ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            metavar=_choice(*STYLES),
+            help="plain: the graph of Kilo's own kgctl. rich: with locations, states, a legend. "
+            "Default: plain for a dot without further options, else rich.",
+            autocompletion=lambda: list(STYLES),
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="dot|neato|fdp|sfdp|circo|twopi",
+            help="Graphviz's program that lays it out. Default: dot.",
+        ),
+    ] = None,
+    collapse: Annotated[
+        bool | None,
+        typer.Option(
+            "--collapse/--no-collapse",
+            help="Draw one node for each location. Default: where there are too many nodes.",
+            show_default=False,
+        ),
+    ] = None,
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draw this node or peer, and what is near it.",
+            autocompletion=complete_node,
+        ),
+    ] = None,
+    hops: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="--focus: as many links away. Default: 1."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Draw this location alone, and the peers.")
+    ] = None,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Draw no peers.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="-o tree: draw it anew whenever it changes.")
+    ] = False,
 ) -> None:
-    """Draw the network: in Graphviz's DOT language, or as a page for a browser.
+    """Draw the network: for Graphviz, as a picture, a page, or a tree for the terminal.
 
-    Draw it with, for example: kgctl graph | dot -Tsvg > kilo.svg
+    For example: kgctl graph -O kilo.svg
     """
-    page = output is Format.HTML or (
-        output is None and output_file is not None and output_file.suffix.lower() == ".html"
-    )
-    text = _page(shared) if page else _dot(shared)
-    if output_file is None:
-        answer(text)
+    chosen = _format(output, output_file)
+    if watch and (chosen != "tree" or output_file is not None):
+        raise UsageError("--watch draws a tree on the terminal anew: -o tree, without a file")
+    if hops is not None and focus is None:
+        raise UsageError("--hops counts from the node or peer that --focus names; give both")
+    shaped = collapse is not None or focus is not None or location is not None or no_peers
+    plain = _is_plain(chosen, style, shaped=shaped)
+    if chosen == "dot" and plain and output_file is None and layout is None:
+        answer(_plain(shared))
         return
-    from kgctl.cli.files import write_public
+    if chosen == "html":
+        if shaped or style is not None or layout is not None:
+            raise UsageError("-o html is the whole network, shaped in the browser; give -O alone")
+        _write_page(shared, output_file)
+        return
+    from kgctl.cli.pictures import Wanted, show
 
-    write_public(output_file, text.encode("utf-8", "backslashreplace"))
+    wanted = Wanted(
+        chosen, output_file, plain, layout, collapse, focus, 1 if hops is None else hops, location,
+        no_peers, watch,
+    )  # fmt: skip
+    show(shared, wanted)
 
 
-def _page(shared: Shared) -> str:
-    from kgctl.cli.page import read_page
-
-    return read_page(shared)
-
-
-def _dot(shared: Shared) -> str:
+def _plain(shared: Shared) -> str:
     from kgctl.cli.reading import read
     from kgctl.render.dot import to_dot
 
     return to_dot(read(shared).topology())
+
+
+def _write_page(shared: Shared, file: Path | None) -> None:
+    from kgctl.cli.page import read_page
+
+    page = read_page(shared)
+    if file is None:
+        answer(page)
+        return
+    from kgctl.cli.files import write_public
+
+    write_public(file, page.encode("utf-8", "backslashreplace"))
+
+
+def _format(output: str | None, file: Path | None) -> str:
+    if output is None and file is not None:
+        output = ENDINGS.get(file.suffix.lower())
+        if output is None:
+            raise UsageError(
+                f"the ending of --output-file says no format; give -o {_choice(*FORMATS)}"
+            )
+    return _one_of("--output", output or "dot", FORMATS)
+
+
+def _is_plain(chosen: str, style: str | None, *, shaped: bool) -> bool:
+    drawn = chosen in ("dot", "svg", "png", "pdf")
+    if style is None:
+        return chosen == "dot" and not shaped
+    _one_of("--style", style, STYLES)
+    if not drawn:
+        raise UsageError(f"--style is for dot, svg, png and pdf; {chosen} has one of its own")
+    if style == "plain" and shaped:
+        raise UsageError(
+            "--style plain is the whole graph; --collapse, --focus, --location and --no-peers "
+            "go with --style rich"
+        )
+    return style == "plain"
+
+
+def _one_of(option: str, value: str, values: tuple[str, ...]) -> str:
+    if value not in values:
+        from kgctl.mesh.text import printable
+
+        raise UsageError(
+            f'{option} "{printable(value)}" is unknown; it is one of: {", ".join(values)}'
+        )
+    return value

@@ -19,11 +19,16 @@ def answer(text: str) -> None:
         BrokenPipeError: whoever was to read it is gone.
         OutputError: it cannot be written for another reason.
     """
+    answer_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def answer_bytes(content: bytes) -> None:
+    """Write an answer that need not be text; for the rest as ``answer`` does."""
     if sys.stdout is None:  # it was closed before kgctl began
         raise OutputError("cannot write the answer: standard output is closed")
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise

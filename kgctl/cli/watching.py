@@ -1,10 +1,11 @@
-"""``--watch FILE``: a file that follows the cluster, and nothing else."""
+"""``--watch``: a file or a screen that follows the cluster, and nothing else."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,6 @@ _REST = 4  # times as long as the work: a large cluster's heartbeats never take 
 _STDIN = "-"
 
 
-class EndedError(KgctlError):
-    """A watch was told to end."""
-
-
 def keep_up_to_date(
     shared: Shared, file: Path, content: Callable[[Reading], bytes], interval: int
 ) -> None:
@@ -47,37 +44,49 @@ def keep_up_to_date(
     Raises:
         KgctlError: it cannot be written at all; later errors are said, and lived through.
     """
+    upkeep = _FileUpkeep(file, content)
+    watch(shared, upkeep, interval)
+    note(f"no longer watching; {upkeep.label} stays as it is")
+
+
+def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | None = None) -> None:
+    """Keep up what ``upkeep`` writes, until a signal.
+
+    It is looked at anew every ``interval`` seconds, changes or not; files every ``between_looks``.
+
+    Raises:
+        KgctlError: it cannot be written at all; later errors are said, and lived through.
+    """
     from kgctl.cluster.apiserver import ApiServer
 
     if _STDIN in (shared.filename or ()):
         raise UsageError("--watch reads again and again, and stdin can be read once; give a file")
     signal.signal(signal.SIGTERM, _end)
-    upkeep = _Upkeep(file, content)
     try:
         source = source_of(shared)
         upkeep.write(reading_of(shared, source.read()))
         if isinstance(source, ApiServer):
             _follow(shared, source, upkeep, interval)
         else:
-            _look(shared, source, upkeep, interval)
-    except (KeyboardInterrupt, EndedError):
-        note(f"no longer watching; {upkeep.label} stays as it is")
+            _look(shared, source, upkeep, between_looks or interval)
+    except KeyboardInterrupt:
+        return
 
 
-class _Upkeep:
-    """The file, and what was said of it last."""
+class Upkeep(ABC):
+    """What is kept up to date, called ``label`` in messages, and what was said of it last."""
 
-    def __init__(self, file: Path, content: Callable[[Reading], bytes]) -> None:
-        self.label = printable(str(file))
-        self._file = file
-        self._content = content
+    def __init__(self, label: str) -> None:
+        self.label = label
         self._said = ""
 
     def write(self, reading: Reading) -> None:
-        """Write the file if its content is another one by now."""
-        if write_private(self._file, self._content(reading)):
-            note(f"wrote {self.label}")
+        """Write it if it is another by now."""
+        self._write(reading)
         self._said = ""
+
+    @abstractmethod
+    def _write(self, reading: Reading) -> None: ...
 
     def attempt(self, read: Callable[[], Reading]) -> bool:
         """Write it if that is possible, else say once why not; return whether it was."""
@@ -95,7 +104,20 @@ class _Upkeep:
         self._said = text
 
 
-def _look(shared: Shared, source: Source, upkeep: _Upkeep, interval: int) -> None:
+class _FileUpkeep(Upkeep):
+    """A file."""
+
+    def __init__(self, file: Path, content: Callable[[Reading], bytes]) -> None:
+        super().__init__(printable(str(file)))
+        self._file = file
+        self._content = content
+
+    def _write(self, reading: Reading) -> None:
+        if write_private(self._file, self._content(reading)):
+            note(f"wrote {self.label}")
+
+
+def _look(shared: Shared, source: Source, upkeep: Upkeep, interval: int) -> None:
     """Read the source again and again, less often as long as that fails."""
     pause = float(interval)
     while True:
@@ -107,7 +129,7 @@ def _look(shared: Shared, source: Source, upkeep: _Upkeep, interval: int) -> Non
 class _News:
     """Wakes the main thread when something changes; says what cannot be followed."""
 
-    def __init__(self, upkeep: _Upkeep, interval: int) -> None:
+    def __init__(self, upkeep: Upkeep, interval: int) -> None:
         self.came = threading.Event()
         self._upkeep = upkeep
         self._interval = interval
@@ -124,7 +146,7 @@ class _News:
             self._upkeep.say(f"{error}; {self._upkeep.label} stays as it is")
 
 
-def _follow(shared: Shared, cluster: ApiServer, upkeep: _Upkeep, interval: int) -> None:
+def _follow(shared: Shared, cluster: ApiServer, upkeep: Upkeep, interval: int) -> None:
     """Follow the changes of a live cluster, for ever.
 
     Nodes are judged as of when the API server was last heard: its absence makes none of them
@@ -146,4 +168,4 @@ def _follow(shared: Shared, cluster: ApiServer, upkeep: _Upkeep, interval: int) 
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise EndedError
+    raise KeyboardInterrupt  # which nothing takes for an error to live through

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.errors import AnswerError
+from kgctl.cluster.errors import AnswerError, ClusterError, NotFoundError
 from kgctl.cluster.lists import JSON, PEERS
 from kgctl.cluster.singly import DRY_RUN, decoded_object, object_path
 
@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
     from kgctl.cluster.client import Api
 
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-Side Apply; JSON is YAML, too."""
+
+FIELD_MANAGER = "kgctl"
 MERGE_PATCH = "application/merge-patch+json"
 """RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+
+
+_UNSUPPORTED_MEDIA_TYPE = 415
 
 
 class PeerObjects:
@@ -71,6 +78,36 @@ class PeerObjects:
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         return self._send("PATCH", object_path(PEERS, "peer", name), dry_run, patch, MERGE_PATCH)
+
+    def apply(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Have the API server create or change ``peer`` such that its fields are these.
+
+        Fields that it had of us before and has no more go; those of others stay, and those that
+        others set otherwise become ours: Server-Side Apply. A server without it (before
+        Kubernetes 1.16) is sent the whole Peer.
+
+        Raises:
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        path = object_path(PEERS, "peer", str(peer["metadata"]["name"]))
+        query = {**(DRY_RUN if dry_run else {}), "fieldManager": FIELD_MANAGER, "force": "true"}
+        try:
+            stored = self._api.send("PATCH", path, query, peer, APPLY_PATCH)
+        except ClusterError as error:
+            if getattr(error, "status", None) != _UNSUPPORTED_MEDIA_TYPE:
+                raise
+            return self._put(peer, dry_run=dry_run)
+        if not isinstance(stored, dict):
+            raise AnswerError(f"the API server answered PATCH {path} with no object")
+        return stored
+
+    def _put(self, peer: Mapping[str, Any], *, dry_run: bool) -> dict[str, Any]:
+        try:
+            present = self.get(str(peer["metadata"]["name"]))
+        except NotFoundError:
+            return self.create(peer, dry_run=dry_run)
+        metadata = {**present["metadata"], **peer["metadata"]}
+        return self.replace({**peer, "metadata": metadata}, dry_run=dry_run)
 
     def delete(
         self,

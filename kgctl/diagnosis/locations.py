@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.nesting import Used, nested
+from kgctl.diagnosis.nesting import Lookup, Used, nested
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.mesh.cidr import single
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.diagnosis.facts import Facts
-    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.node import Node
     from kgctl.mesh.topology import Segment
@@ -181,33 +180,50 @@ def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
 
 
 def _filtered(facts: Facts) -> Iterator[Found]:
+    if not any(segment.filtered_location_ips for segment in facts.segments):
+        return
+    location_ips, allowed_ips, peer_ips = _claimed(facts)
     for segment in facts.segments:
         for cidr in segment.filtered_location_ips:
-            clash = _clash(facts, segment, cidr)
+            clash = (
+                location_ips.touching(cidr, beside=segment.name)
+                or allowed_ips.around(cidr, beside=segment.name)
+                or peer_ips.touching(cidr, beside="")
+            )
             yield Found(
                 LOCATION,
                 segment.name,
-                f"its allowed location IP {cidr} is filtered out: it clashes with {clash}",
+                f"its allowed location IP {cidr} is filtered out: it clashes with {_whose(clash)}",
                 "the network behind the location is reached by nobody",
                 "take it out of allowed-location-ips, or renumber what it clashes with",
             )
 
 
-def _clash(facts: Facts, segment: Segment, cidr: Cidr) -> str:
-    """Say what an allowed location IP clashes with; asked for the few that were filtered out."""
-    for other in facts.segments:
-        if other is not segment:
-            for one in (*other.allowed_location_ips, *other.filtered_location_ips):
-                if one.intersects(cidr):
-                    return f"{one}, an allowed location IP of {printable(other.name)}"
-        for one in other.allowed_ips:
-            if one.contains(cidr.address):
-                return f"{one}, an allowed IP of {printable(other.name)}"
-    for peer in facts.ready_peers:
-        for one in peer.allowed_ips:
-            if one.intersects(cidr):
-                return f"{one}, an allowed IP of peer {printable(peer.name)}"
-    return "another network"
+def _claimed(facts: Facts) -> tuple[Lookup, Lookup, Lookup]:
+    """Return what one may clash with: others' location IPs, others' and peers' allowed IPs."""
+    location_ips = (
+        Used(cidr, "an allowed location IP", LOCATION, segment.name)
+        for segment in facts.segments
+        for cidr in (*segment.allowed_location_ips, *segment.filtered_location_ips)
+    )
+    allowed_ips = (
+        Used(cidr, "an allowed IP", LOCATION, segment.name)
+        for segment in facts.segments
+        for cidr in segment.allowed_ips
+    )
+    peer_ips = (
+        Used(cidr, "an allowed IP", PEER, peer.name)
+        for peer in facts.ready_peers
+        for cidr in peer.allowed_ips
+    )
+    return Lookup(location_ips), Lookup(allowed_ips), Lookup(peer_ips)
+
+
+def _whose(used: Used | None) -> str:
+    if used is None:
+        return "another network"
+    kind = "peer " if used.kind == PEER else ""
+    return f"{used.network}, {used.use} of {kind}{printable(used.name)}"
 
 
 RULES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,3 +50,57 @@ def _place(used: Used) -> tuple[int, int, int, str, str, str]:
 
 def _holds(outer: Cidr, inner: Cidr) -> bool:
     return outer.prefix <= inner.prefix and outer.contains(inner.address)
+
+
+class Lookup:
+    """Networks, to be asked which of them one intersects: by prefix lengths and by order.
+
+    Two networks intersect when either holds the other's address, as Kilo tests it. Of networks
+    that are the same, or have the same address, those of two owners are kept: one that is asked
+    for beside its own owner still finds the other.
+    """
+
+    def __init__(self, networks: Iterable[Used]) -> None:
+        self._around: dict[tuple[int, int, int], list[Used]] = {}
+        self._inside: dict[tuple[int, int], list[Used]] = {}
+        for used in networks:
+            network = used.network
+            place = network.network_value >> network.host_bits
+            _keep(self._around.setdefault((network.version, network.prefix, place), []), used)
+            address = (network.version, int(network.address))
+            _keep(self._inside.setdefault(address, []), used)
+        self._lengths = sorted({key[:2] for key in self._around})
+        self._addresses = sorted(self._inside)
+
+    def around(self, cidr: Cidr, *, beside: str) -> Used | None:
+        """Return a network that holds the address of ``cidr``, of another owner, or None."""
+        size, value = cidr.address.max_prefixlen, int(cidr.address)
+        for version, length in self._lengths:
+            if version == cidr.version:
+                found = self._around.get((version, length, value >> (size - length)), ())
+                other = next((one for one in found if one.name != beside), None)
+                if other is not None:
+                    return other
+        return None
+
+    def touching(self, cidr: Cidr, *, beside: str) -> Used | None:
+        """Return a network that intersects ``cidr``, of another owner, or None."""
+        found = self.around(cidr, beside=beside)
+        if found is not None:
+            return found
+        last = cidr.network_value + (1 << cidr.host_bits) - 1
+        start = bisect_left(self._addresses, (cidr.version, cidr.network_value))
+        for place in range(start, len(self._addresses)):
+            address = self._addresses[place]
+            if address > (cidr.version, last):
+                return None
+            for one in self._inside[address]:
+                if one.name != beside:
+                    return one
+        return None
+
+
+def _keep(kept: list[Used], used: Used) -> None:
+    """Add ``used`` unless two owners, or its own, are there."""
+    if len(kept) < 2 and all(one.name != used.name for one in kept):
+        kept.append(used)

@@ -26,12 +26,14 @@ Item = dict[str, Any]
 class Column(NamedTuple):
     """A column of a table: its title, and the key of an item or what to make of the item.
 
-    ``wide`` columns are shown with ``-o wide`` alone.
+    ``wide`` columns are shown with ``-o wide`` alone. Where a terminal is too narrow, the ``spare``
+    ones are left out, those with the highest number first.
     """
 
     title: str
     value: str | Callable[[Item], object]
     wide: bool = False
+    spare: int = 0
 
     def cell(self, item: Item) -> str:
         """Return what stands in the column for ``item``: one printable line."""
@@ -178,23 +180,23 @@ def _keepalive(item: Item) -> str | None:
 _NODE_COLUMNS = (
     Column("NAME", "name"),
     Column("LOCATION", "location"),
-    Column("SEGMENT", "segment"),
+    Column("SEGMENT", "segment", spare=5),
     Column("LEADER", "leader"),
-    Column("ENDPOINT", "endpoint"),
-    Column("WIREGUARD-IP", "wireguardIP"),
-    Column("POD-SUBNET", "podSubnet"),
+    Column("ENDPOINT", "endpoint", spare=1),
+    Column("WIREGUARD-IP", "wireguardIP", spare=3),
+    Column("POD-SUBNET", "podSubnet", spare=4),
     Column("INTERNAL-IP", "internalIP", wide=True),
     Column("KEEPALIVE", _keepalive, wide=True),
     Column("GRANULARITY", "granularity", wide=True),
     Column("KEY", "key", wide=True),
-    Column("HEARTBEAT", _heartbeat_age),
+    Column("HEARTBEAT", _heartbeat_age, spare=2),
     Column("READY", _readiness),
 )
 _PEER_COLUMNS = (
     Column("NAME", "name"),
     Column("ALLOWED-IPS", "allowedIPs"),
-    Column("ENDPOINT", "endpoint"),
-    Column("KEEPALIVE", _keepalive),
+    Column("ENDPOINT", "endpoint", spare=1),
+    Column("KEEPALIVE", _keepalive, spare=1),
     Column("PRESHARED-KEY", "hasPresharedKey", wide=True),
     Column("PUBLIC-KEY", "publicKey", wide=True),
     Column("READY", _readiness),
@@ -203,9 +205,9 @@ _SEGMENT_COLUMNS = (
     Column("NAME", "name"),
     Column("LEADER", "leader"),
     Column("NODES", lambda item: len(item["nodes"])),
-    Column("ENDPOINT", "endpoint"),
-    Column("WIREGUARD-IP", "wireguardIP"),
+    Column("ENDPOINT", "endpoint", spare=1),
+    Column("WIREGUARD-IP", "wireguardIP", spare=2),
     Column("ALLOWED-IPS", "allowedIPs", wide=True),
-    Column("ALLOWED-LOCATION-IPS", "allowedLocationIPs"),
+    Column("ALLOWED-LOCATION-IPS", "allowedLocationIPs", spare=3),
     Column("KEY", "key", wide=True),
 )

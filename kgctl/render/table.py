@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from kgctl.render.listing import Listing
 
 _GAP = "   "
+_LAST = 24  # characters of the last column, which has the reasons and may be broken
 
 
 def to_columns(listing: Listing, *, wide: bool = False) -> str:
@@ -21,9 +24,40 @@ def to_columns(listing: Listing, *, wide: bool = False) -> str:
     )
 
 
-def print_table(listing: Listing, *, wide: bool = False) -> None:
-    """Print a rich table on the terminal that stdout is; ``NO_COLOR`` is obeyed."""
+def print_table(listing: Listing, *, wide: bool = False) -> list[str]:
+    """Print a rich table on the terminal that stdout is; ``NO_COLOR`` is obeyed.
+
+    Returns the titles of the columns that were left out for want of room; none if ``wide``.
+    """
     from rich.console import Console
+
+    console = Console()
+    fitting = listing if wide else fitted(listing, console.width)
+    console.print(terminal_table(fitting, wide=wide))
+    kept = fitting.titles(wide=wide)
+    return [title for title in listing.titles(wide=wide) if title not in kept]
+
+
+def fitted(listing: Listing, width: int) -> Listing:
+    """Return the listing without columns that can be spared, so that the others fit."""
+    while _width(listing) > width:
+        spare = max(listing.columns, key=lambda column: 0 if column.wide else column.spare)
+        if spare.wide or not spare.spare:
+            break
+        columns = tuple(column for column in listing.columns if column is not spare)
+        listing = listing._replace(columns=columns)
+    return listing
+
+
+def _width(listing: Listing) -> int:
+    table = [listing.titles(wide=False), *listing.rows(wide=False)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths[-1] = min(widths[-1], _LAST)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def terminal_table(listing: Listing, *, wide: bool = False) -> Table:
+    """Return a table for a terminal, which breaks cells that are too long for it."""
     from rich.table import Table
     from rich.text import Text
 
@@ -35,4 +69,4 @@ def print_table(listing: Listing, *, wide: bool = False) -> None:
         if "ready" in item:
             cells[-1].stylize("green" if item["ready"] else "red")
         table.add_row(*cells)
-    Console().print(table)
+    return table

@@ -88,6 +88,12 @@ class Request(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.answer()
 
+    def do_PATCH(self) -> None:
+        self.answer()
+
+    def do_DELETE(self) -> None:
+        self.answer()
+
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 

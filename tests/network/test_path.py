@@ -15,20 +15,16 @@ from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.walk import find_path
 from kgctl.render.path import path_to_text
-from kgctl.wireguard.keys import PrivateKey
-from kgctl.wireguard.quick import QuickSettings, quick_configuration
-from tests.network import agent, randomly, tunnel, wiring
+from tests.network import laying, randomly
 from tests.network.namespace import Lab
 from tests.network.objects import write_manifest
-from tests.network.plan import PORT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kgctl.cluster.load import Cluster
     from kgctl.mesh.path.walk import Path as Way
-    from tests.network.namespace import Namespace
-    from tests.network.randomly import Member, Plan, Site
+    from tests.network.randomly import Member, Plan
 
 CLUSTERS = int(os.environ.get("KGCTL_PATH_CLUSTERS", "4"))
 FIRST = int(os.environ.get("KGCTL_PATH_FIRST", "1"))
@@ -61,8 +57,8 @@ def test_it_says_reachable_exactly_when_ping_gets_through(seed: int, tmp_path: P
     pings = _pings(plan, cluster)
     random.shuffle(pings)
     with Lab() as lab:
-        _wire(lab, plan)
-        _set_up(lab, plan, cluster)
+        laying.wire(lab, plan)
+        laying.set_up(lab, plan, cluster)
         for chosen, patience in _in_order(pings[:PINGS]):
             answered = _ping(lab, chosen, patience)
             wrong = [one for one, came in zip(chosen, answered, strict=True)
@@ -130,73 +126,6 @@ def _ping(lab: Lab, pings: list[Ping], patience: int) -> list[bool]:
 
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(answered, pings))
-
-
-def _wire(lab: Lab, plan: Plan) -> None:
-    internet = lab.add("internet")
-    wiring.forward(internet)
-    for site in plan.sites:
-        _wire_site(lab, internet, site)
-        for member in site.members:
-            _wire_member(lab, internet, site, member)
-
-
-def _attach(internet: Namespace, namespace: Namespace, public: str) -> None:
-    gateway = f"{public.rpartition('.')[0]}.1"
-    wiring.connect(namespace, "uplink", internet, namespace.label)
-    wiring.assign(namespace, "uplink", f"{public}/24")
-    wiring.assign(internet, namespace.label, f"{gateway}/24")
-    wiring.default_routes(namespace, gateway)
-
-
-def _wire_site(lab: Lab, internet: Namespace, site: Site) -> None:
-    router = lab.add(site.name)
-    wiring.bridge(router, "lan", f"{site.network}.1/24", f"{site.network}.129/24")
-    if site.public:
-        _attach(internet, router, site.public)
-        wiring.home_router(router, "uplink", "nftables")
-
-
-def _wire_member(lab: Lab, internet: Namespace, site: Site, member: Member) -> None:
-    namespace, router = lab.add(member.name), lab.namespaces[site.name]
-    wiring.forward(namespace)
-    if "internal-ip" in member.annotations or member.public is None:
-        wiring.connect(namespace, "lan", router, member.name)
-        router.ip("link", "set", member.name, "master", "lan")
-        wiring.assign(namespace, "lan", f"{member.lan or f'{site.network}.2'}/24")
-    if member.public:
-        _attach(internet, namespace, member.public)
-    elif site.public:
-        wiring.default_routes(namespace, f"{site.network}.1")
-    if member.lan:
-        subnet = member.address.rpartition(".")[0]
-        wiring.bridge(namespace, "kube-bridge", f"{subnet}.1/24")
-        pod = lab.add(member.host)
-        wiring.connect(pod, "eth0", namespace, "pod")
-        namespace.ip("link", "set", "pod", "master", "kube-bridge")
-        wiring.assign(pod, "eth0", f"{member.address}/24")
-        wiring.default_routes(pod, f"{subnet}.1")
-
-
-def _set_up(lab: Lab, plan: Plan, cluster: Cluster) -> None:
-    for member in plan.members:
-        namespace = lab.namespaces[member.name]
-        if member.lan:
-            node = cluster.state.node(member.name)
-            assert node is not None
-            view = cluster.topology(hostname=member.name)
-            agent.set_up(namespace, member.keys.private, view, node)
-            continue
-        topology = cluster.topology()
-        peer = topology.peer(member.name)
-        key = PrivateKey.parse(member.keys.private)
-        assert peer is not None
-        settings = QuickSettings(private_key=key, listen_port=PORT)
-        tunnel.join(namespace, str(quick_configuration(topology, peer, settings)))
-        behind = [cidr for cidr in peer.allowed_ips if cidr.host_bits]
-        answering = [target for target in plan.targets
-                     for cidr in behind if cidr.contains(parse_address(target))]  # type: ignore[arg-type]  # fmt: skip
-        wiring.assign(namespace, "lo", *(f"{target}/32" for target in answering))
 
 
 def _told(seed: int, plan: Plan, lab: Lab, wrong: list[Ping]) -> str:

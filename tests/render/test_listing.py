@@ -98,3 +98,29 @@ def test_a_terminal_gets_colours_unless_they_are_not_wanted() -> None:
 def test_a_pipe_gets_no_escape_sequence() -> None:
     run = subprocess.run([*MAIN, "get", "nodes"], capture_output=True, check=True)
     assert b"\x1b" not in run.stdout
+
+
+@pytest.mark.needs("script", "stty")
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("kind", ["get nodes", "get peers", "get segments", "graph -o tree"])
+def test_no_line_is_longer_than_the_terminal(kind: str, width: int) -> None:
+    command = f"unset COLUMNS; stty cols {width}; {' '.join(MAIN)} {kind} 2>/dev/null"
+    run = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True, text=True, check=True, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    plain = re.sub("\x1b\\[[0-9;]*m", "", run.stdout)
+    lines = plain.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= width
+    assert plain.split()[0] in ("NAME", "Kilo")
+
+
+@pytest.mark.needs("script", "stty")
+def test_columns_that_have_no_room_are_named() -> None:
+    command = f"unset COLUMNS; stty cols 80; {' '.join(MAIN)} get nodes"
+    run = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True
+    )
+    assert "SEGMENT" not in run.stdout.splitlines()[0]
+    assert "too narrow for SEGMENT, " in run.stdout.splitlines()[-1]
+    assert run.stdout.count("home-nas") == 1

@@ -27,7 +27,14 @@ class Reason(StrEnum):
     NO_ADDRESS = "no-address"
 
 
-RULES: Mapping[tuple[Reason, str], str] = {}
+RULES: Mapping[tuple[Reason, str], str] = {
+    (Reason.PRIVATE_ENDPOINT, "node"): "KG302",
+    (Reason.NO_KEEPALIVE, "node"): "KG303",
+    (Reason.ROUTING_LOOP, "node"): "KG307",
+    (Reason.ROUTING_LOOP, "peer"): "KG307",
+    (Reason.NO_ENDPOINT, "peer"): "KG411",
+    (Reason.NO_KEEPALIVE, "peer"): "KG411",
+}
 """The code of the rule of ``kgctl check`` that finds what is wrong, where one does.
 
 By the reason, and whether a ``node`` or a ``peer`` is at fault.

@@ -1,0 +1,3 @@
+"""``kgctl link`` and ``kgctl unlink``."""
+
+from kgctl.cli.link.command import app as app

@@ -1,0 +1,158 @@
+"""The clusters that a command line names, read, and ready to be changed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.cli.shared import Shared
+    from kgctl.cluster.interface import Objects, Source
+    from kgctl.cluster.peers import PeerObjects
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linking import Member
+
+_FEWEST = 2
+
+
+class Named(NamedTuple):
+    """A cluster of the command line: its name, and where it is read from."""
+
+    name: str
+    source: Source
+
+    def store(self) -> PeerObjects:
+        """Return its Peer objects, to be changed.
+
+        Raises:
+            UsageError: it is no live cluster.
+        """
+        from kgctl.cluster.apiserver import ApiServer
+
+        if not isinstance(self.source, ApiServer):
+            raise UsageError(
+                f"{printable(self.name)} was read from files, which link does not change: write "
+                "manifests with --directory DIR, or look with --dry-run"
+            )
+        return self.source.peers()
+
+
+class Read(NamedTuple):
+    """A cluster as it was read."""
+
+    named: Named
+    objects: Objects
+    member: Member
+
+
+def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
+    """Return the clusters that arguments name: ``[NAME=]CONTEXT``, ``[NAME=]FILE``.
+
+    A file is a kubeconfig, whose current context counts, or manifests; anything else is a
+    context.
+
+    Raises:
+        UsageError: there are fewer than two, or two of one name.
+        KgctlError: one cannot be read.
+    """
+    if shared.filename or shared.example or shared.context:
+        raise UsageError("link takes clusters as arguments, not --context, --filename or --example")
+    found = [_named(shared, argument) for argument in arguments]
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f'two clusters are called "{printable(twice)}"; name them: NAME=CLUSTER')
+    if len(found) < _FEWEST:
+        raise UsageError("give two clusters or more: contexts, kubeconfigs or manifest files")
+    return found
+
+
+def _named(shared: Shared, argument: str) -> Named:
+    from kgctl.cli.reading import live_cluster
+
+    name, equals, where = argument.partition("=")
+    if not equals or "/" in name:
+        name, where = "", argument
+    path = Path(where)
+    if not path.exists():
+        return Named(name or where, live_cluster(shared._replace(context=where)))
+    called = name or path.name.removesuffix(path.suffix) or path.name
+    if path.is_file() and _is_kubeconfig(path):
+        return Named(called, live_cluster(shared._replace(kubeconfig=where, context=None)))
+    from kgctl.cluster.manifests import Manifests
+
+    return Named(called, Manifests([where]))
+
+
+def _is_kubeconfig(path: Path) -> bool:
+    """Tell whether a file is one: its ``kind`` is Config."""
+    from kgctl.cluster.errors import KubeconfigError
+    from kgctl.cluster.kubeconfig import load_access
+
+    text = path.read_bytes()[:_HEAD]
+    if b"Config" not in text and b"clusters" not in text:
+        return False
+    try:
+        load_access(str(path))
+    except KubeconfigError:
+        return False
+    return True
+
+
+_HEAD = 1 << 20
+
+
+def read_all(
+    shared: Shared, clusters: Sequence[Named], service_cidrs: Mapping[str, tuple[Cidr, ...]]
+) -> list[Read]:
+    """Read every cluster, and build its network.
+
+    Raises:
+        KgctlError: one cannot be read, or has no network; the message says which.
+    """
+    return [_read(shared, one, service_cidrs.get(one.name, ())) for one in clusters]
+
+
+def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read:
+    from kgctl.cli.reading import reading_of
+    from kgctl.link.plan import links_of
+    from kgctl.mesh.errors import MeshError
+    from kgctl.mesh.linking import Member
+
+    objects = named.source.read()
+    reading = reading_of(shared, objects, time.time())
+    try:
+        topology = reading.topology()
+    except MeshError as error:
+        raise type(error)(f"{printable(named.name)}: {error}") from None
+    links = links_of(objects.peers)
+    return Read(named, objects, Member(named.name, reading.state, topology, service_cidrs, links))
+
+
+def service_networks(
+    values: Sequence[str] | None, clusters: Sequence[Named]
+) -> dict[str, tuple[Cidr, ...]]:
+    """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
+
+    Raises:
+        UsageError: one is written otherwise, or names no cluster of the command line.
+    """
+    from kgctl.cli.arguments import cidrs
+
+    names = {one.name for one in clusters}
+    found: dict[str, tuple[Cidr, ...]] = {}
+    for value in values or ():
+        name, equals, networks = value.rpartition("=")
+        if not equals or name not in names:
+            raise UsageError(
+                f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
+                f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
+            )
+        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
+    return found

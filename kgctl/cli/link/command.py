@@ -1,0 +1,97 @@
+"""``kgctl link CLUSTER CLUSTER...`` and ``kgctl unlink``: options in, and the work elsewhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kgctl.cli.shared import Shared, with_shared
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Check(StrEnum):
+    """What is checked before clusters are linked, and can be told not to matter."""
+
+    OVERLAP = "overlap"
+    ENDPOINTS = "endpoints"
+    KEYS = "keys"
+    GRANULARITY = "granularity"
+
+
+_Clusters = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CLUSTER CLUSTER...",
+        help="A kubeconfig context, a kubeconfig file, or manifests; NAME=CLUSTER names it.",
+        show_default=False,
+    ),
+]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")]
+_Directory = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        "-d",
+        metavar="DIR",
+        help="Write the Peers of each cluster to DIR/CLUSTER.yaml, and change no cluster.",
+    ),
+]
+
+
+@app.command()
+@with_shared
+def link(
+    shared: Shared,
+    clusters: _Clusters,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLUSTER=CIDR", help="The service network of a cluster. Repeatable."),
+    ] = None,
+    allow: Annotated[
+        list[Check] | None,
+        typer.Option(help="Link though this check fails. Repeatable."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove links to segments that are gone.")
+    ] = False,
+    directory: _Directory = None,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and keep the links current.")
+    ] = False,
+) -> None:
+    """Make clusters one network: each one's segments become Peers of the others.
+
+    Checks that their networks go together, shows what it will do, and asks.
+    """
+    from kgctl.cli.link.linking import Wish, link_clusters
+
+    wish = Wish(
+        clusters=clusters,
+        service_cidrs=service_cidr,
+        allowed=frozenset(one.value for one in allow or ()),
+        prune=prune,
+        directory=directory,
+        dry_run=dry_run,
+        yes=yes,
+        watch=watch,
+    )
+    link_clusters(shared, wish)
+
+
+@unlink_app.command()
+@with_shared
+def unlink(
+    shared: Shared, clusters: _Clusters, dry_run: _DryRun = False, yes: _Yes = False
+) -> None:
+    """Remove from each of the clusters the Peers that kgctl link made for the others."""
+    from kgctl.cli.link.linking import Wish, unlink_clusters
+
+    unlink_clusters(shared, Wish(clusters=clusters, prune=True, dry_run=dry_run, yes=yes))

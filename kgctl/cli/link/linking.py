@@ -1,0 +1,254 @@
+"""Linking: check, plan, ask, and carry out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
+from kgctl.cli.output import answer, note
+from kgctl.link.plan import (
+    ADD,
+    CHANGE,
+    REMOVE,
+    SAME,
+    STALE,
+    Step,
+    carry_out,
+    plan,
+    slug,
+    wanted_peers,
+)
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.linking import ENDPOINTS, obstacles
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from kgctl.cli.shared import Shared
+
+WATCH_SECONDS = 10.0
+"""Seconds between two looks at the clusters; a leader is stale after 60."""
+
+_SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
+_WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
+
+
+class LinkError(KgctlError):
+    """The clusters cannot be linked as they are, or were linked in part."""
+
+
+class Wish(NamedTuple):
+    """What was asked for on the command line."""
+
+    clusters: Sequence[str]
+    service_cidrs: Sequence[str] | None = None
+    allowed: frozenset[str] = frozenset()
+    prune: bool = False
+    directory: Path | None = None
+    dry_run: bool = False
+    yes: bool = False
+    watch: bool = False
+
+
+Plan = list[tuple[Named, list[Step]]]
+
+
+def link_clusters(shared: Shared, wish: Wish) -> None:
+    """Link the clusters of a wish, once, or for as long as it is not interrupted.
+
+    Raises:
+        LinkError: something stands against it, or it was carried out in part.
+        KgctlError: a cluster cannot be read or changed.
+    """
+    if wish.watch and not wish.yes:
+        raise UsageError(
+            "--watch changes clusters whenever there is something to change: add --yes"
+        )
+    if wish.watch and (wish.directory is not None or wish.dry_run):
+        raise UsageError("--watch does not go with --directory or --dry-run")
+    clusters = named_clusters(shared, wish.clusters)
+    networks = service_networks(wish.service_cidrs, clusters)
+
+    def look() -> list[Read]:
+        return read_all(shared, clusters, networks)
+
+    if wish.watch:
+        _follow(look, wish)
+        return
+    reads = look()
+    _check(reads, wish.allowed)
+    if wish.directory is not None:
+        _write(reads, wish.directory, wish.allowed)
+        return
+    _settle(_plan(reads, wish), wish)
+
+
+def unlink_clusters(shared: Shared, wish: Wish) -> None:
+    """Remove the links between the clusters of a wish.
+
+    Raises:
+        KgctlError: a cluster cannot be read or changed.
+    """
+    clusters = named_clusters(shared, wish.clusters)
+    names = [one.name for one in clusters]
+    found = []
+    for one in clusters:
+        others = [name for name in names if name != one.name]
+        found.append((one, plan(one.source.read().peers, {}, others, prune=True)))
+    _settle(found, wish)
+
+
+# --- check and plan ---
+
+
+def _check(reads: Sequence[Read], allowed: Iterable[str]) -> None:
+    """Say what stands against linking.
+
+    Raises:
+        LinkError: some of it is not allowed.
+    """
+    found = obstacles([read.member for read in reads])
+    for one in found:
+        note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+    refused = sorted({one.check for one in found if one.check not in allowed})
+    if refused:
+        raise LinkError(
+            f"not linked, nothing was changed: mend what is said above, or allow it with "
+            f"{' '.join(f'--allow {check}' for check in refused)}"
+        )
+
+
+def _wanted(reads: Sequence[Read], target: Read, allowed: Iterable[str]) -> dict[str, object]:
+    wanted: dict[str, object] = {}
+    for read in reads:
+        if read is not target:
+            wanted |= wanted_peers(read.member, private_endpoints=ENDPOINTS in allowed)
+    return wanted
+
+
+def _plan(reads: Sequence[Read], wish: Wish) -> Plan:
+    found = []
+    for target in reads:
+        others = [read.member.name for read in reads if read is not target]
+        wanted = _wanted(reads, target, wish.allowed)
+        steps = plan(target.objects.peers, wanted, others, prune=wish.prune)  # type: ignore[arg-type]
+        found.append((target.named, steps))
+    return found
+
+
+def _shown(found: Plan) -> str:
+    """Return the plan as text, a line a step; what stays is left out."""
+    lines = []
+    for named, steps in found:
+        changes = [step for step in steps if step.action != SAME]
+        if changes:
+            lines.append(f"{printable(named.name)}:")
+        for step in changes:
+            more = f" ({', '.join(step.fields)})" if step.fields else ""
+            more += " is stale; --prune removes it" if step.action == STALE else ""
+            lines.append(f"  {_SIGNS[step.action]} peer {printable(step.name)}{more}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _counts(found: Plan) -> dict[str, int]:
+    actions = [step.action for _, steps in found for step in steps]
+    return {action: actions.count(action) for action in _WORDS}
+
+
+# --- carrying out ---
+
+
+def _settle(found: Plan, wish: Wish) -> None:
+    """Show the plan, ask, and carry it out."""
+    counts = _counts(found)
+    answer(_shown(found))
+    if not any(counts.values()):
+        answer("nothing to do\n")
+        return
+    summary = ", ".join(f"{count} {_WORDS[action]}" for action, count in counts.items())
+    answer(f"{summary}{' (dry run)' if wish.dry_run else ''}\n")
+    if wish.dry_run:
+        return
+    if not wish.yes and not _agreed():
+        raise LinkError("nothing was changed")
+    _carry_out(found)
+    answer(f"done: {summary}\n".replace("to add", "added").replace("to change", "changed")
+           .replace("to remove", "removed"))  # fmt: skip
+
+
+def _agreed() -> bool:
+    """Ask on the terminal.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    import typer
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on: add --yes, or --dry-run to look only")
+    return typer.confirm("Do it?", err=True)
+
+
+def _carry_out(found: Plan) -> None:
+    """Make the steps: what is added and changed first, so that nobody is cut off in between.
+
+    Raises:
+        LinkError: one failed; it says what was done, and the next run does the rest.
+    """
+    ordered = [
+        (named, step)
+        for actions in ((ADD, CHANGE), (REMOVE,))
+        for named, steps in found
+        for step in steps
+        if step.action in actions
+    ]
+    stores = {named.name: named.store() for named, _ in ordered}
+    for done, (named, step) in enumerate(ordered):
+        try:
+            carry_out(step, stores[named.name])
+        except KgctlError as error:
+            raise LinkError(
+                f"{printable(named.name)}: {error}; {done} of {len(ordered)} steps were done, "
+                "run it again for the rest"
+            ) from error
+
+
+def _follow(look: Callable[[], list[Read]], wish: Wish) -> None:
+    """Keep the links current until interrupted; what goes wrong is told, and tried again."""
+    said = ""
+    while True:
+        try:
+            reads = look()
+            _check(reads, wish.allowed)
+            found = _plan(reads, wish)
+            if any(_counts(found).values()):
+                answer(_shown(found))
+                _carry_out(found)
+            said = ""
+        except KgctlError as error:
+            if str(error) != said:
+                note(str(error))
+            said = str(error)
+        time.sleep(WATCH_SECONDS)
+
+
+def _write(reads: Sequence[Read], directory: Path, allowed: Iterable[str]) -> None:
+    """Write the Peers that each cluster is to hold to a file of its own."""
+    from kgctl.cli.files import OutputFileError, write_private
+    from kgctl.render.structured import to_yaml
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
+    for target in reads:
+        peers: Mapping[str, object] = _wanted(reads, target, allowed)
+        text = "---\n".join(to_yaml(peers[name]) for name in sorted(peers))
+        path = directory / f"{slug(target.member.name)}.yaml"
+        write_private(path, text.encode())
+        answer(f"{path}\n")

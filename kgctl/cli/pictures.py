@@ -1,0 +1,144 @@
+"""The pictures of ``kgctl graph``: chosen, drawn, and put where they belong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.files import write_public
+from kgctl.cli.output import answer, answer_bytes, on_terminal
+from kgctl.cli.reading import read
+from kgctl.mesh.text import printable
+from kgctl.render.drawing import LAYOUTS, GraphvizMissingError, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kgctl.cli.reading import Reading
+    from kgctl.cli.shared import Shared
+    from kgctl.render.picture import Picture
+
+_DRAWN = ("svg", "png", "pdf")
+_BINARY = ("png", "pdf")
+
+
+class Wanted(NamedTuple):
+    """What the options of ``kgctl graph`` say; ``collapse`` is None where the size decides."""
+
+    format: str
+    file: Path | None
+    plain: bool
+    layout: str | None
+    collapse: bool | None
+    focus: str | None
+    hops: int
+    location: str | None
+    no_peers: bool
+    watch: bool = False
+
+
+def show(shared: Shared, wanted: Wanted) -> None:
+    """Draw the network and print the picture, or write it into its file.
+
+    Raises:
+        UsageError: options do not go together, or a terminal would get bytes that are no text.
+        KgctlError: it cannot be read, drawn or written.
+    """
+    _check(wanted)
+    if wanted.watch:
+        from kgctl.cli.screen import redraw
+        from kgctl.render.tree import terminal_tree
+
+        redraw(shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)))
+        return
+    reading = read(shared)
+    if wanted.format == "tree" and wanted.file is None and on_terminal():
+        from kgctl.render.tree import print_tree
+
+        print_tree(_picture(reading, wanted))
+        return
+    content = _content(reading, wanted)
+    if wanted.file is not None:
+        write_public(wanted.file, content.encode("utf-8", "backslashreplace")
+                     if isinstance(content, str) else content)  # fmt: skip
+    elif isinstance(content, str):
+        answer(content)
+    else:
+        answer_bytes(content)
+
+
+def _check(wanted: Wanted) -> None:
+    if wanted.layout is not None:
+        if wanted.layout not in LAYOUTS:
+            raise UsageError(
+                f'--layout "{printable(wanted.layout)}" is unknown; it is one of: '
+                f"{', '.join(LAYOUTS)}"
+            )
+        if wanted.format not in _DRAWN and (wanted.format != "dot" or wanted.plain):
+            raise UsageError("--layout is for svg, png and pdf, and for dot with --style rich")
+    if wanted.collapse and wanted.format == "json":
+        raise UsageError("--collapse is for pictures; json has every node")
+    if wanted.format in _BINARY and wanted.file is None and on_terminal():
+        raise UsageError(
+            f"{wanted.format} is no text for a terminal; write a file: -O kilo.{wanted.format}"
+        )
+
+
+def _content(reading: Reading, wanted: Wanted) -> str | bytes:
+    if wanted.format == "dot" or wanted.format in _DRAWN:
+        return _drawn(_dot(reading, wanted), wanted)
+    return _writers()[wanted.format](_picture(reading, wanted))
+
+
+def _writers() -> dict[str, Callable[[Picture], str]]:
+    from kgctl.render.graphjson import to_graph_json
+    from kgctl.render.mermaid import to_mermaid
+    from kgctl.render.tree import to_tree
+
+    return {"json": to_graph_json, "mermaid": to_mermaid, "tree": to_tree}
+
+
+def _dot(reading: Reading, wanted: Wanted) -> str:
+    if wanted.plain:
+        from kgctl.render.dot import to_dot
+
+        return to_dot(reading.topology())
+    from kgctl.render.richdot import to_rich_dot
+
+    return to_rich_dot(_picture(reading, wanted), wanted.layout)
+
+
+def _drawn(dot: str, wanted: Wanted) -> str | bytes:
+    if wanted.format == "dot":
+        return dot
+    try:
+        return draw(dot, wanted.format, wanted.layout or "dot")
+    except GraphvizMissingError as error:
+        from kgctl.cli.packages import graphviz_hint
+
+        raise GraphvizMissingError(f"{error}; {graphviz_hint()}") from None
+
+
+def _picture(reading: Reading, wanted: Wanted) -> Picture:
+    from kgctl.render import selection
+    from kgctl.render.picture import picture_of
+
+    picture = picture_of(reading.state, reading.topology(), reading.now)
+    if wanted.no_peers:
+        picture = selection.without_peers(picture)
+    if wanted.focus is not None:
+        picture = selection.around(picture, wanted.focus, wanted.hops)
+    if wanted.location is not None:
+        picture = selection.at_location(picture, wanted.location)
+    return picture._replace(collapsed=_collapsed(picture, wanted))
+
+
+def _collapsed(picture: Picture, wanted: Wanted) -> bool:
+    from kgctl.render.selection import COLLAPSE_ABOVE
+
+    if wanted.collapse is not None:
+        return wanted.collapse
+    if wanted.format in ("json", "tree") or wanted.focus is not None:
+        return False
+    return sum(1 for _ in picture.nodes) > COLLAPSE_ABOVE

@@ -1,0 +1,1 @@
+"""Linking clusters: what each has to hold for it, and how it gets there."""

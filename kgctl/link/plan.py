@@ -1,0 +1,159 @@
+"""The Peer objects that link clusters: those that there are to be, and what has to be changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.cluster.errors import ClusterError
+from kgctl.cluster.peerobjects import peer_name
+from kgctl.cluster.writing import spec_of
+from kgctl.mesh.linking import Member, is_dialled
+from kgctl.render.manifest import peer_object
+from kgctl.wireguard.configure import segment_as_peer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kgctl.cluster.peers import PeerObjects
+    from kgctl.mesh.topology import Segment
+
+MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
+SOURCE_LABEL = "kgctl.dev/linked-cluster"
+"""The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
+
+ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
+
+_SLUG = re.compile(r"[^a-z0-9]+")
+_LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
+_FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
+
+Object = dict[str, Any]
+
+
+class ForeignPeerError(ClusterError):
+    """A Peer that someone else made has the name that a link needs."""
+
+
+class Step(NamedTuple):
+    """What becomes of one Peer: ``fields`` are those of its spec that differ."""
+
+    action: str
+    name: str
+    source: str
+    wanted: Object | None = None
+    fields: tuple[str, ...] = ()
+    uid: str | None = None
+
+
+def slug(text: str) -> str:
+    """Return ``text`` as part of an object's name, and as the value of a label.
+
+    Where something of it is lost a hash of the whole follows, so that no two become one.
+    """
+    plain = _SLUG.sub("-", text.lower()).strip("-")[:_LONGEST_SLUG].rstrip("-")
+    if plain == text:
+        return plain
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{digest}" if plain else digest
+
+
+def link_name(source: str, segment: Segment) -> str:
+    """Return the name of the Peer for a segment: the same for as long as it is that segment."""
+    return f"link-{slug(source)}-{slug(segment.name.removeprefix('location:'))}"
+
+
+def wanted_peers(source: Member, *, private_endpoints: bool = False) -> dict[str, Object]:
+    """Return the Peers, by name, with which another cluster knows the segments of ``source``.
+
+    The service networks go to the first segment that can be dialled. An endpoint that is no
+    public one is left out, unless the clusters meet on ``private_endpoints``: nodes of the other
+    cluster would dial it in vain, instead of waiting to be dialled.
+    """
+    segments = source.topology.segments
+    gateway = next((one for one in segments if is_dialled(one)), segments[0] if segments else None)
+    wanted = {}
+    for segment in segments:
+        section = segment_as_peer(segment, source.service_cidrs if segment is gateway else ())
+        if not is_dialled(segment) and not private_endpoints:
+            section = section._replace(endpoint=None)
+        keepalive = max(0, segment.leader.persistent_keepalive)
+        name = link_name(source.name, segment)
+        peer = peer_object(name, section._replace(persistent_keepalive=keepalive))
+        peer["metadata"]["labels"] = {MANAGER_LABEL: MANAGER, SOURCE_LABEL: slug(source.name)}
+        wanted[name] = peer
+    return wanted
+
+
+def linked_source(peer: Mapping[str, Any]) -> str | None:
+    """Return the label's name of the cluster that a Peer stands for; None if it is no link."""
+    metadata = peer.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    if not isinstance(labels, dict) or labels.get(MANAGER_LABEL) != MANAGER:
+        return None
+    source = labels.get(SOURCE_LABEL)
+    return source if isinstance(source, str) else None
+
+
+def plan(
+    present: Iterable[Mapping[str, Any]],
+    wanted: Mapping[str, Object],
+    sources: Iterable[str],
+    *,
+    prune: bool,
+) -> list[Step]:
+    """Return what makes the Peers of one cluster what is wanted, sorted by name.
+
+    Only links to the ``sources`` are ever removed, and only to ``prune``.
+
+    Raises:
+        ForeignPeerError: a Peer that is no link has the name of one.
+    """
+    by_name = {peer_name(peer): peer for peer in present}
+    steps = [_step(name, peer, by_name.get(name)) for name, peer in wanted.items()]
+    ours = {slug(source) for source in sources}
+    for name, peer in by_name.items():
+        source = linked_source(peer)
+        if source in ours and name not in wanted:
+            uid = peer["metadata"].get("uid")
+            steps.append(Step(REMOVE if prune else STALE, name, str(source), uid=uid))
+    return sorted(steps, key=lambda step: step.name)
+
+
+def _step(name: str, wanted: Object, present: Mapping[str, Any] | None) -> Step:
+    source = wanted["metadata"]["labels"][SOURCE_LABEL]
+    if present is None:
+        return Step(ADD, name, source, wanted)
+    if linked_source(present) is None:
+        raise ForeignPeerError(
+            f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
+        )
+    spec = spec_of(present)
+    differs = tuple(one for one in _FIELDS if spec.get(one) != wanted["spec"].get(one))
+    return Step(CHANGE if differs else SAME, name, source, wanted, differs)
+
+
+def carry_out(step: Step, store: PeerObjects, *, dry_run: bool = False) -> None:
+    """Make one step; to make it again changes nothing.
+
+    Raises:
+        kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+    """
+    from kgctl.cluster.errors import NotFoundError, PeersNotServedError
+
+    if step.action == REMOVE:
+        try:
+            store.delete(step.name, uid=step.uid, dry_run=dry_run)
+        except PeersNotServedError:
+            raise
+        except NotFoundError:
+            return  # which is what was wanted
+    elif step.action in (ADD, CHANGE):
+        assert step.wanted is not None
+        store.apply(step.wanted, dry_run=dry_run)
+
+
+def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names of those of the Peers that are links."""
+    return frozenset(peer_name(peer) for peer in peers if linked_source(peer) is not None)

@@ -1,0 +1,184 @@
+"""Two or more networks as one: what each has to know of the others, and what stands against it.
+
+Kilo links clusters through Peer objects: each segment of one is a peer of the other's
+(kilo.squat.ai, "Multi-cluster Services"). Their networks must not overlap, since every one of
+them is an allowed IP on the other side, and of two segments one must be able to dial the other.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Segment, Topology
+
+OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
+CHECKS = (OVERLAP, ENDPOINTS, KEYS, GRANULARITY)
+"""What is checked before clusters are linked."""
+
+_SHOWN = 5  # findings of one kind between two clusters; the rest is counted
+
+
+class Member(NamedTuple):
+    """A cluster that is to be linked with others.
+
+    ``links`` are the names of those of its peers that stand for segments of other clusters: they
+    are what linking makes, so they stand against nothing.
+    """
+
+    name: str
+    state: State
+    topology: Topology
+    service_cidrs: tuple[Cidr, ...] = ()
+    links: frozenset[str] = frozenset()
+
+
+class Obstacle(NamedTuple):
+    """What stands against linking: which of ``CHECKS``, and in words what, whose and what to do."""
+
+    check: str
+    text: str
+
+
+class _Claim(NamedTuple):
+    network: Cidr
+    member: str
+    owner: str
+
+
+def obstacles(members: Sequence[Member]) -> list[Obstacle]:
+    """Return everything that stands against linking the members, in the order of ``CHECKS``."""
+    return [
+        *(Obstacle(OVERLAP, text) for text in _overlaps(members)),
+        *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members)),
+        *(Obstacle(KEYS, text) for text in _key_collisions(members)),
+        *(Obstacle(GRANULARITY, text) for text in _mixed_granularities(members)),
+    ]
+
+
+def is_dialled(segment: Segment) -> bool:
+    """Tell whether other networks can dial a segment: at a public address, or at a DNS name."""
+    endpoint = segment.leader.endpoint
+    return endpoint is not None and (endpoint.address is None or endpoint.is_public)
+
+
+# --- overlaps ---
+
+
+def _overlaps(members: Sequence[Member]) -> Iterator[str]:
+    """Yield the networks of two members that intersect.
+
+    Networks lie within one another or apart: sorted by where they begin, the wider first, those
+    that hold the one at hand are a stack.
+    """
+    claims = [claim for member in members for claim in _claims(member)]
+    claims.sort(
+        key=lambda one: (one.network.version, one.network.network_value, one.network.prefix)
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    around: list[_Claim] = []
+    for claim in claims:
+        while around and not around[-1].network.contains(claim.network.address):
+            around.pop()
+        for other in around:
+            if other.member != claim.member:
+                pair = (min(other.member, claim.member), max(other.member, claim.member))
+                found.setdefault(pair, []).append(_overlap(claim, other))
+        around.append(claim)
+    for (first, second), texts in sorted(found.items()):
+        yield from texts[:_SHOWN]
+        if len(texts) > _SHOWN:
+            yield f"{first} and {second} have {len(texts) - _SHOWN} more networks that overlap"
+
+
+def _overlap(inner: _Claim, outer: _Claim) -> str:
+    same = inner.network == outer.network
+    relation = "is also" if same else f"lies in {outer.network},"
+    return (
+        f"{inner.network}, {inner.owner} of {inner.member}, {relation} {outer.owner} of "
+        f"{outer.member}: renumber one of them"
+    )
+
+
+def _claims(member: Member) -> list[_Claim]:
+    """Return every network of a member once, with the first who has it."""
+    owners: dict[Cidr, str] = {}
+    owners.setdefault(member.topology.subnet.masked(), "the WireGuard network")
+    for cidr in member.service_cidrs:
+        owners.setdefault(cidr.masked(), "the service network")
+    for node in member.state.nodes:
+        name = printable(node.name)
+        if node.subnet is not None:
+            owners.setdefault(node.subnet, f"the pod subnet of node {name}")
+        if node.internal_ip is not None:
+            owners.setdefault(single(node.internal_ip.address), f"the internal IP of node {name}")
+    for peer in member.state.peers:
+        if peer.name not in member.links:
+            for cidr in peer.allowed_ips:
+                owners.setdefault(cidr.masked(), f"an allowed IP of peer {printable(peer.name)}")
+    return [_Claim(network, member.name, owner) for network, owner in owners.items()]
+
+
+# --- endpoints, keys, granularities ---
+
+
+def _never_meeting(members: Sequence[Member]) -> Iterator[str]:
+    hidden = {
+        member.name: [one for one in member.topology.segments if not is_dialled(one)]
+        for member in members
+    }
+    for first, second in combinations(hidden, 2):
+        ours, theirs = hidden[first], hidden[second]
+        if ours and theirs:
+            yield (
+                f"{_some(ours)} of {first} and {_some(theirs)} of {second} have no public "
+                "endpoint, so neither can dial the other: give one side a public address with "
+                "the annotation kilo.squat.ai/force-endpoint"
+            )
+
+
+def _some(segments: Sequence[Segment]) -> str:
+    more = f" and {len(segments) - 1} more" if len(segments) > 1 else ""
+    return f"{printable(segments[0].name)}{more}"
+
+
+def _key_collisions(members: Sequence[Member]) -> Iterator[str]:
+    owners: dict[PublicKey, tuple[str, str]] = {}
+    for member in members:
+        for key, owner in _keys(member):
+            name, before = owners.setdefault(key, (member.name, owner))
+            if name != member.name:
+                yield (
+                    f"{owner} of {member.name} has the public key of {before} of {name}: give "
+                    "one of them a key of its own, WireGuard would take the two for one"
+                )
+
+
+def _keys(member: Member) -> Iterable[tuple[PublicKey, str]]:
+    for node in member.state.nodes:
+        if node.key is not None:
+            yield node.key, f"node {printable(node.name)}"
+    for peer in member.state.peers:
+        if peer.public_key is not None and peer.name not in member.links:
+            yield peer.public_key, f"peer {printable(peer.name)}"
+
+
+def _mixed_granularities(members: Sequence[Member]) -> Iterator[str]:
+    for member in members:
+        said: Mapping[str, str] = {
+            node.granularity: node.name for node in member.state.nodes if node.granularity
+        }
+        if len(said) > 1:
+            each = ", ".join(f"{printable(name)} {what}" for what, name in sorted(said.items()))
+            yield (
+                f"the nodes of {member.name} disagree about the granularity ({each}), so they "
+                "build different networks: run all agents with the same --mesh-granularity"
+            )

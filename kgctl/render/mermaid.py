@@ -1,0 +1,154 @@
+"""A picture as a Mermaid flowchart, which GitHub and others draw in Markdown.
+
+Nodes have ids of ours. What the cluster says stands in quoted labels, with every character that
+could mean something to Mermaid, Markdown or HTML as an entity code (``#60;``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.readiness import age
+from kgctl.mesh.text import printable
+from kgctl.render.picture import BROKEN, LOCAL, READY, STALE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kgctl.render.picture import Area, Link, Member, Outsider, Picture
+
+_MOST_LINKS = 12
+"""Tunnels that are drawn as lines; of more, each leads to a point in the middle."""
+
+_TEXT_LIMIT = 200  # characters of a line: Mermaid takes 50,000 in all
+_LISTS = re.compile(r"[-+.)](?= )")  # what would begin a list of Markdown
+_PLAIN = frozenset(" .-/:,()[]+=!★…")
+_CLASSES = (
+    "classDef leader stroke-width:4px,fill:#dceaf4,stroke:#0072b2,color:#1a1a1a",
+    "classDef ready fill:#ffffff,stroke:#0072b2,color:#1a1a1a",
+    "classDef stale fill:#ffffff,stroke:#b36b00,color:#7a4900,stroke-dasharray:7 4",
+    "classDef broken fill:#ffffff,stroke:#d55e00,color:#9c3f00,stroke-dasharray:2 3",
+    "classDef outside fill:#f2f2f2,stroke:#5f5f5f,color:#1a1a1a",
+    "classDef mesh fill:#dceaf4,stroke:#0072b2,color:#1a1a1a",
+)
+
+
+def to_mermaid(picture: Picture) -> str:
+    """Return the picture as the text of a Mermaid flowchart."""
+    return "".join(f"{line}\n" for line in _lines(picture))
+
+
+def _lines(picture: Picture) -> Iterator[str]:
+    yield "flowchart TB"
+    ids = {one.end: f"n{number}" for number, one in enumerate(picture.nodes)}
+    ids.update((peer.end, f"p{number}") for number, peer in enumerate(picture.peers))
+    if picture.collapsed:
+        for number, area in enumerate(picture.areas):
+            ids.update((node.end, f"a{number}") for node in area.nodes)
+            yield f"  a{number}({_label(*_area_lines(area))}):::{_class_of(area)}"
+        ids.update((peer.end, "peers") for peer in picture.peers)
+        if picture.peers:
+            yield f'  peers(["{len(picture.peers)} peers"]):::outside'
+    else:
+        yield from _apart(picture, ids)
+    yield from _links(picture, ids)
+    yield from (f"  {line}" for line in _CLASSES)
+
+
+def _apart(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
+    for number, area in enumerate(picture.areas):
+        yield f"  subgraph a{number}[{_label(area.location or 'no location')}]"
+        for node in area.nodes:
+            yield f"    {ids[node.end]}{_node(node)}"
+        yield "  end"
+    if picture.peers:
+        yield "  subgraph outside[peers]"
+        for peer in picture.peers:
+            yield f"    {ids[peer.end]}{_peer(peer)}"
+        yield "  end"
+
+
+def _node(node: Member) -> str:
+    if node.state != READY:
+        label = _label(node.name, f"{node.state}: {', '.join(node.reasons)}")
+        return f"{{{{{label}}}}}:::broken" if node.state == BROKEN else f"({label}):::stale"
+    if node.leads:
+        nat = ("behind NAT",) if node.behind_nat else ()
+        return f"[{_label(f'★ {node.name}', str(node.wireguard_ip), *nat)}]:::leader"
+    return f"({_label(node.name)}):::ready"
+
+
+def _peer(peer: Outsider) -> str:
+    if peer.state != READY:
+        return f"{{{{{_label(peer.name, '; '.join(peer.reasons))}}}}}:::broken"
+    return f"([{_label(peer.name)}]):::outside"
+
+
+def _area_lines(area: Area) -> Iterator[str]:
+    counts = area.counts
+    yield area.location or "no location"
+    yield f"{len(area.nodes)} nodes, {counts[READY]} ready"
+    for state in (STALE, BROKEN):
+        if counts[state]:
+            yield f"{counts[state]} {state}"
+
+
+def _class_of(area: Area) -> str:
+    return next((state for state in (BROKEN, STALE) if area.counts[state]), "ready")
+
+
+def _links(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
+    tunnels: list[Link] = []
+    for link in picture.links():
+        if link.kind == LOCAL:
+            if not picture.collapsed:
+                yield f"  {ids[link.source]} --- {ids[link.target]}"
+        elif len(tunnels) <= _MOST_LINKS:
+            tunnels.append(link)
+        else:
+            break
+    if len(tunnels) > _MOST_LINKS or (picture.collapsed and tunnels):
+        yield from _through_the_middle(picture, ids)
+        return
+    for link in tunnels:
+        yield f"  {ids[link.source]} {_line(link)} {ids[link.target]}"
+
+
+def _line(link: Link) -> str:
+    if link.kind == "peer":
+        return f'-. "{_keepalive(link.persistent_keepalive)}" .-'
+    return '-. "NAT" .-' if link.behind_nat else "==="
+
+
+def _through_the_middle(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
+    yield '  mesh(("WireGuard mesh:<br>each with each")):::mesh'
+    linked = [f"mesh {'-.-' if one.behind_nat else '==='} {ids[one.end]}"
+              for one in picture.leaders]  # fmt: skip
+    linked += [
+        f"mesh -.- {ids[peer.end]}"
+        if picture.collapsed
+        else f'mesh -. "{_keepalive(peer.persistent_keepalive)}" .- {ids[peer.end]}'
+        for peer in picture.peers
+        if peer.state == READY
+    ]
+    yield from (f"  {line}" for line in dict.fromkeys(linked))
+
+
+def _keepalive(seconds: int) -> str:
+    return f"keepalive {age(seconds)}" if seconds else "no keepalive"
+
+
+def _label(*lines: str) -> str:
+    return '"' + "<br>".join(map(_text, lines)) + '"'
+
+
+def _text(text: str) -> str:
+    shown = "".join(_characters(printable(text, _TEXT_LIMIT)))
+    return _LISTS.sub(lambda mark: f"#{ord(mark[0])};", shown)
+
+
+def _characters(text: Iterable[str]) -> Iterator[str]:
+    for character in text:
+        plain = (character.isalnum() and character.isascii()) or character in _PLAIN
+        yield character if plain else f"#{ord(character)};"

@@ -1,0 +1,311 @@
+"""A picture in Graphviz's DOT language: locations as areas, states told apart, a legend.
+
+The mesh, each leader with each, is drawn line by line while that can be read; then as a point that
+leaders are linked to; and of many as a frame around all of them. Colours are Okabe and Ito's, which
+colour-blind people can tell apart; and none stands alone: lines and words say the same.
+"""
+
+from __future__ import annotations
+
+from itertools import count, islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import graphviz
+
+from kgctl.render.dotquoting import label, text, without_entities
+from kgctl.render.picture import BROKEN, LOCAL, OUTSIDE, READY, STALE
+from kgctl.render.richcaptions import (
+    area_lines,
+    keepalive,
+    node_lines,
+    number,
+    peer_lines,
+    place,
+)
+from kgctl.render.richlegend import legend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kgctl.render.picture import Area, End, Link, Member, Outsider, Picture
+
+_LINES = 12  # tunnels between leaders that are drawn as lines
+_SPOKES = 12  # leaders that are linked to a point; more are framed
+_DETAILED = 40  # nodes on which the addresses are written, too
+_PEERS_APART = 24  # peers that are drawn one by one in a collapsed picture
+_PEERS_IN_A_ROW = 12
+_FOLLOWERS = 4  # nodes in an area that lines lead to, and that stand in one row
+
+_PAPER, _INK, _GREY = "#ffffff", "#1a1a1a", "#5f5f5f"
+_AREAS = (
+    ("#0072b2", "#dceaf4"),
+    ("#009e73", "#dbf1ea"),
+    ("#cc79a7", "#f8e9f1"),
+    ("#56b4e9", "#e4f3fc"),
+    ("#8a8200", "#fbf9d5"),
+)
+"""Line and ground of areas, in turn: blue, green, purple, sky, yellow."""
+
+_STATES = {
+    READY: 'style="filled,rounded" penwidth=1.2',
+    STALE: 'style="filled,rounded,dashed" penwidth=2 color="#b36b00" fontcolor="#7a4900"',
+    BROKEN: 'style="filled,dotted" penwidth=2.5 shape=octagon color="#d55e00" fontcolor="#9c3f00"',
+}
+_LEADER = 'style="filled,rounded,bold" penwidth=3'
+_TUNNEL = 'color="#0072b2" penwidth=1.8'
+_NATTED = 'color="#d55e00" style=dashed penwidth=1.8'
+_KEPT = 'color="#5f5f5f" style=dotted penwidth=1.8'
+
+
+class _Column(NamedTuple):
+    """What stands below each other in a grid: its first and its last node."""
+
+    top: str
+    bottom: str
+
+
+def to_rich_dot(picture: Picture, layout: str | None = None) -> str:
+    """Return the picture as DOT text, for Graphviz's program ``layout``: dot by default."""
+    return _Drawing(picture, layout or "dot").source()
+
+
+class _Drawing:
+    """One picture on its way to DOT. Ends of links get identifiers of ours, not their names."""
+
+    def __init__(self, picture: Picture, layout: str) -> None:
+        self._picture = picture
+        self._layout = layout
+        self._detailed = picture.size <= _DETAILED
+        self._numbers = count()
+        self._ids: dict[End, str] = {}
+        self._top = ""  # what stands in the middle of the first row of a frame
+        self._leaders = picture.leaders
+        self._peers_apart = not picture.collapsed or len(picture.peers) <= _PEERS_APART
+        hubs = len(picture.areas) if picture.collapsed else len(self._leaders)
+        crowded = not picture.collapsed and picture.size > _DETAILED < hubs * _FOLLOWERS * 2
+        self._framed = (hubs > _SPOKES or crowded) and picture.reach is None
+        links = sum(1 for _ in islice(self._tunnels(), _LINES + 1))
+        self._lines = not picture.collapsed and links <= _LINES
+
+    def source(self) -> str:
+        """Return the DOT text."""
+        graph = graphviz.Digraph("kilo")
+        graph.attr(
+            layout=self._layout,
+            label=legend(self._picture, self._title(), framed=self._framed, lines=self._lines),
+            labelloc="t",
+            fontname="Helvetica",
+            fontsize="11",
+            bgcolor=_PAPER,
+            overlap="false",
+            splines="true",
+            newrank="true",
+            compound="true",
+            nodesep="0.18",
+            ranksep="0.32" if self._framed else "0.5",
+        )
+        graph.attr("node", fontname="Helvetica", fontsize="11", shape="box", margin="0.12,0.07",
+                   fillcolor=_PAPER, fontcolor=_INK, color=_GREY, height="0.3")  # fmt: skip
+        graph.attr("edge", fontname="Helvetica", fontsize="10", dir="none", fontcolor=_INK)
+        graph.subgraph(self._mesh())
+        if self._picture.peers:
+            graph.subgraph(self._peers())
+        graph.body.extend(self._edges())
+        return str(graph.source)
+
+    def _title(self) -> str:
+        picture = self._picture
+        nodes = list(picture.nodes)
+        ready = sum(node.state == READY for node in nodes)
+        focus = "a part of the " if picture.reach is not None else ""
+        return (
+            f"{focus}Kilo network {picture.subnet}: {ready} of {len(nodes)} nodes ready, "
+            f"{number(len(picture.areas), 'location')}, {number(len(picture.peers), 'peer')}"
+        )
+
+    # --- areas and what is in them ---
+
+    def _mesh(self) -> graphviz.Digraph:
+        mesh = graphviz.Digraph("cluster_mesh" if self._framed else "mesh")
+        if self._framed:
+            mesh.attr(label="WireGuard: each location linked with each", style="rounded,bold",
+                      color="#0072b2", fontcolor="#0072b2", margin="18")  # fmt: skip
+        if self._picture.collapsed:
+            mesh.body.extend(self._collapsed())
+            return mesh
+        columns: list[_Column] = []
+        for position, area in enumerate(self._picture.areas):
+            cluster, column = self._area(position, area)
+            mesh.subgraph(cluster)
+            columns.append(column)
+        if self._framed:
+            wide = _columns(len(columns))
+            self._top = columns[wide // 2].top
+            mesh.body.extend(_in_order([column.top for column in columns[:wide]]))
+            for above, below in zip(columns, columns[wide:], strict=False):
+                mesh.body.append(f"\t{above.bottom} -> {below.top} [style=invis weight=20]\n")
+        return mesh
+
+    def _area(self, position: int, area: Area) -> tuple[graphviz.Digraph, _Column]:
+        line, ground = _AREAS[position % len(_AREAS)]
+        cluster = graphviz.Digraph(f"cluster_{position}")
+        cluster.attr(label=text(without_entities(place(area))), style="filled,rounded",
+                     color=line, fillcolor=ground, fontcolor=_INK, fontsize="13", margin="12",
+                     labeljust="l", penwidth="1.5")  # fmt: skip
+        for node in area.nodes:
+            cluster.body.append(self._node(node, line))
+        ids = [self._ids[node.end] for node in area.nodes]
+        leaders = sum(node.leads for node in area.nodes)
+        if leaders > _FOLLOWERS:  # a row of them would be too long
+            leaders = 0
+        cluster.body.extend(_grid(ids[:leaders], ids[leaders:]))
+        return cluster, _Column(ids[0], ids[-1])
+
+    def _node(self, node: Member, line: str) -> str:
+        look = _STATES[node.state] + (f' color="{line}"' if node.state == READY else "")
+        if node.leads:
+            look = f'{_LEADER} color="{line}"'
+        caption = label(*node_lines(node, detailed=self._detailed))
+        return f"\t{self._new(node.end)} [label={caption} {look}]\n"
+
+    def _collapsed(self) -> Iterator[str]:
+        ids = []
+        for position, area in enumerate(self._picture.areas):
+            line, ground = _AREAS[position % len(_AREAS)]
+            own = f"a{position}"
+            for node in area.nodes:
+                self._ids[node.end] = own
+            ids.append(own)
+            dash = ",dashed" if any(node.behind_nat for node in area.nodes if node.leads) else ""
+            caption = label(*area_lines(area))
+            yield (
+                f'\t{own} [label={caption} style="filled,rounded{dash}" color="{line}" '
+                f'fillcolor="{ground}" penwidth=2]\n'
+            )
+        if self._framed:
+            yield from _grid([], ids)
+            self._top = ids[_columns(len(ids)) // 2]
+
+    def _peers(self) -> graphviz.Digraph:
+        cluster = graphviz.Digraph("cluster_peers")
+        peers = self._picture.peers
+        cluster.attr(label=f"{number(len(peers), 'peer')}, outside the cluster",
+                     style="filled,rounded,dashed", color=_GREY, fillcolor="#f2f2f2",
+                     fontcolor=_INK, fontsize="13", labeljust="l", margin="12")  # fmt: skip
+        if self._peers_apart:
+            cluster.body.extend(map(self._peer, peers))
+            ready = [peer for peer in peers if peer.state == READY]
+            others = [peer for peer in peers if peer.state != READY]
+            in_order = [self._ids[peer.end] for peer in (*others, *ready)]  # lines go down
+            cluster.body.extend(_grid([], in_order, least=_PEERS_IN_A_ROW))
+        else:
+            self._ids.update((peer.end, "peers") for peer in peers)
+            taking_part = sum(peer.state == READY for peer in peers)
+            cluster.body.append(
+                f'\tpeers [label="{taking_part} of {len(peers)} ready" shape=ellipse]\n'
+            )
+        return cluster
+
+    def _peer(self, peer: Outsider) -> str:
+        look = _STATES[peer.state] if peer.state != READY else 'style="filled"'
+        caption = label(*peer_lines(peer, detailed=self._detailed))
+        shape = "" if peer.state == BROKEN else " shape=ellipse"
+        return f"\t{self._new(peer.end)} [label={caption} {look}{shape}]\n"
+
+    def _new(self, end: End) -> str:
+        self._ids[end] = f"{end[0][0]}{next(self._numbers)}"
+        return self._ids[end]
+
+    # --- lines ---
+
+    def _tunnels(self) -> Iterator[Link]:
+        return (link for link in self._picture.links() if link.kind != LOCAL)
+
+    def _edges(self) -> Iterator[str]:
+        if not self._picture.collapsed:
+            yield from self._local()
+        if self._lines:
+            yield from map(self._tunnel, self._tunnels())
+        elif self._framed:
+            yield from self._to_the_frame()
+        else:
+            yield from self._spokes()
+
+    def _local(self) -> Iterator[str]:
+        crowded = {
+            node.end
+            for area in self._picture.areas
+            if sum(not node.leads for node in area.nodes) > _FOLLOWERS  # rows hide each other
+            for node in area.nodes
+        }
+        for link in self._picture.links():
+            if link.kind != LOCAL:
+                return
+            if link.source not in crowded:
+                yield f'\t{self._ends(link)} [color="{_GREY}" penwidth=0.8]\n'
+
+    def _tunnel(self, link: Link) -> str:
+        if link.kind == OUTSIDE:
+            look = _KEPT + f" label={label(keepalive(link.persistent_keepalive))}"
+            return f"\t{self._ids[link.target]} -> {self._ids[link.source]} [{look}]\n"
+        look = f'{_NATTED} label="NAT"' if link.behind_nat else _TUNNEL
+        return f"\t{self._ends(link)} [{look} constraint=false]\n"
+
+    def _ends(self, link: Link) -> str:
+        return f"{self._ids[link.source]} -> {self._ids[link.target]}"
+
+    def _spokes(self) -> Iterator[str]:
+        yield (
+            '\thub [label="WireGuard mesh:\\neach linked with each" shape=ellipse '
+            'style="filled,bold" color="#0072b2" fillcolor="#dceaf4" penwidth=2]\n'
+        )
+        for peer in self._linked_peers():
+            if self._peers_apart:
+                caption = label(keepalive(peer.persistent_keepalive))
+                yield f"\t{self._ids[peer.end]} -> hub [{_KEPT} label={caption}]\n"
+        if not self._peers_apart:
+            yield f"\tpeers -> hub [{_KEPT}]\n"
+        seen = set()
+        for leader in self._leaders:
+            if self._ids[leader.end] not in seen:
+                look = f'{_NATTED} label="NAT"' if leader.behind_nat else _TUNNEL
+                yield f"\thub -> {self._ids[leader.end]} [{look}]\n"
+            seen.add(self._ids[leader.end])
+
+    def _to_the_frame(self) -> Iterator[str]:
+        peers = self._linked_peers()
+        if peers:
+            last = self._ids[peers[-1].end]
+            yield (
+                f"\t{last} -> {self._top} [{_KEPT} ltail=cluster_peers lhead=cluster_mesh "
+                'label="each peer linked with each location"]\n'
+            )
+
+    def _linked_peers(self) -> list[Outsider]:
+        return [peer for peer in self._picture.peers if peer.state == READY]
+
+
+def _in_order(row: Sequence[str]) -> Iterator[str]:
+    """Place a row from left to right."""
+    if len(row) > 1:
+        yield f"\t{{ rank=same {' -> '.join(row)} [style=invis] }}\n"
+
+
+def _grid(heads: Sequence[str], others: Sequence[str], least: int = 1) -> Iterator[str]:
+    """Place ``others`` in rows below ``heads``, of at ``least`` so many, by lines not seen."""
+    wide = max(least, 1, _columns(len(others)))
+    rows = [list(others[start : start + wide]) for start in range(0, len(others), wide)]
+    yield from _in_order(heads)
+    if heads and rows:
+        middle = heads[len(heads) // 2]
+        for node in rows[0]:
+            yield f"\t{middle} -> {node} [style=invis]\n"
+    elif rows:
+        yield from _in_order(rows[0])
+    for above, below in pairwise(rows):
+        for one, other in zip(above, below, strict=False):
+            yield f"\t{one} -> {other} [style=invis weight=10]\n"
+
+
+def _columns(number: int) -> int:
+    return number if number <= _FOLLOWERS else round(number**0.5 + 0.4)

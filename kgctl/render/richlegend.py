@@ -1,0 +1,61 @@
+"""The title and the legend of a rich picture: a table in Graphviz's HTML-like labels.
+
+No text of the cluster comes here, for in such a label it would act.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.render.picture import BROKEN, READY, STALE
+
+if TYPE_CHECKING:
+    from kgctl.render.picture import Picture
+
+_GAP = "<td>  </td>"
+
+
+def legend(picture: Picture, title: str, *, framed: bool, lines: bool) -> str:
+    """Return the label: ``title``, which is ours alone, and a sample of each thing there is."""
+    assert not set("<>&").intersection(title)
+    samples = _GAP.join(_samples(picture, framed=framed, lines=lines))
+    return (
+        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="4">'
+        f'<tr><td><font point-size="16"><b>{title}</b></font></td></tr>'
+        f'<tr><td><table border="0" cellborder="0" cellspacing="4" cellpadding="5"><tr>{samples}'
+        "</tr></table></td></tr></table>>"
+    )
+
+
+def _samples(picture: Picture, *, framed: bool, lines: bool) -> list[str]:
+    samples = []
+    if not picture.collapsed:
+        states = {node.state for node in picture.nodes}
+        samples.append(_cell("★ leader", 'border="3" style="rounded" color="#0072b2"'))
+        if READY in states:
+            samples.append(_cell("ready node", 'border="1" style="rounded" color="#0072b2"'))
+        if STALE in states:
+            samples.append(
+                _cell("stale: silent", 'border="2" style="rounded,dashed" color="#b36b00"')
+            )
+        if BROKEN in states:
+            samples.append(
+                _cell("broken: lacks something", 'border="2" style="dotted" color="#d55e00"')
+            )
+    if not framed:
+        natted = any(leader.behind_nat for leader in picture.leaders)
+        samples.append(_line("━━━", "#0072b2", "WireGuard tunnel"))
+        if natted:
+            samples.append(_line("╍╍╍", "#d55e00", "through a NAT"))
+        if any(peer.state == READY for peer in picture.peers):
+            where = "" if lines else ", to every leader"
+            samples.append(_line("┅┅┅", "#5f5f5f", f"peer{where}"))
+    return samples or ["<td> </td>"]
+
+
+def _cell(name: str, look: str) -> str:
+    return f"<td {look}>{name}</td>"
+
+
+def _line(strokes: str, colour: str, name: str) -> str:
+    return f'<td><font color="{colour}">{strokes}</font> {name}</td>'

@@ -1,0 +1,261 @@
+"""``kgctl link`` between two real API servers, as a user who may do no more than docs say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.api.faults import FaultyProxy, Request
+from tests.apiserver.binaries import find_binaries
+from tests.apiserver.server import ApiServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROLE = Path(__file__).parents[2] / "docs" / "rbac-link.yaml"
+PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
+KILO = "kilo.squat.ai/"
+
+
+def node(name: str, cluster: int, number: int, location: str, **annotations: str) -> dict[str, Any]:
+    own = {
+        "key": base64.b64encode(hashlib.sha256(f"{cluster} {name}".encode()).digest()).decode(),
+        "endpoint": f"203.0.113.{10 * cluster + number}:51820",
+        "internal-ip": f"172.{16 + cluster}.0.{number}/24",
+        "wireguard-ip": f"10.{100 + cluster}.0.1/16",
+        "location": location,
+        "granularity": "location",
+        "last-seen": "4102444800",
+    } | {key.replace("_", "-"): value for key, value in annotations.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "annotations": {KILO + key: own[key] for key in own}},
+        "spec": {"podCIDR": f"10.{cluster}.{number}.0/24"},
+    }
+
+
+WEST = [node("w1", 1, 1, "eu"), node("w2", 1, 2, "eu"), node("w3", 1, 3, "us")]
+EAST = [node("e1", 2, 1, "asia")]
+OTHERS_PEER = {
+    "apiVersion": "kilo.squat.ai/v1alpha1",
+    "kind": "Peer",
+    "metadata": {"name": "laptop"},
+    "spec": {
+        "allowedIPs": ["10.5.0.1/32"],
+        "publicKey": base64.b64encode(bytes(range(32))).decode(),
+    },
+}
+
+
+class Pair:
+    """Two clusters, west of three nodes and east of one, and kgctl on both of them."""
+
+    def __init__(self, west: ApiServer, east: ApiServer) -> None:
+        self.west, self.east = west, east
+        rules = yaml.safe_load(ROLE.read_text())["rules"]
+        self.west_config = west.user("linker", rules)
+        self.east_config = east.user("linker", rules)
+        self.reset()
+
+    def reset(self) -> None:
+        for server, nodes in ((self.west, WEST), (self.east, EAST)):
+            server.clear()
+            server.apply([*nodes, OTHERS_PEER] if server is self.east else nodes)
+            while len(server.request("GET", "/api/v1/nodes?resourceVersion=0")["items"]) != len(
+                nodes
+            ):
+                time.sleep(0.05)
+
+    def command(self, name: str, *options: str, east: Path | None = None) -> list[str]:
+        clusters = [f"west={self.west_config}", f"east={east or self.east_config}"]
+        return [sys.executable, "-m", "kgctl", name, *clusters, *options]
+
+    def run(
+        self, name: str, *options: str, east: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(name, *options, east=east),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    def specs(self) -> dict[str, dict[str, Any]]:
+        """Return the spec of every peer, by cluster and name."""
+        return {
+            f"{cluster}/{peer['metadata']['name']}": peer["spec"]
+            for cluster, server in (("west", self.west), ("east", self.east))
+            for peer in server.request("GET", PEERS)["items"]
+        }
+
+
+@pytest.fixture(scope="module")
+def east_server(tmp_path_factory: pytest.TempPathFactory, api_server: ApiServer) -> Iterator[Any]:
+    binaries = find_binaries()
+    assert binaries is not None  # as api_server was started
+    server = ApiServer(binaries, tmp_path_factory.mktemp("east"))
+    try:
+        server.launch()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def pair(api_server: ApiServer, east_server: ApiServer) -> Iterator[Pair]:
+    yield Pair(api_server, east_server)
+    api_server.clear()
+    east_server.clear()
+
+
+def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:
+    run = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == (
+        "west:\n  + peer link-east-asia\neast:\n  + peer link-west-eu\n  + peer link-west-us\n"
+        "3 to add, 0 to change, 0 to remove\ndone: 3 added, 0 changed, 0 removed\n"
+    )
+    specs = pair.specs()
+    assert set(specs) == {
+        "west/link-east-asia",
+        "east/link-west-eu",
+        "east/link-west-us",
+        "east/laptop",
+    }
+    assert specs["east/link-west-eu"]["allowedIPs"] == [
+        "10.1.1.0/24", "172.17.0.1/32", "10.1.2.0/24", "172.17.0.2/32", "10.101.0.1/32",
+    ]  # fmt: skip
+    assert specs["east/link-west-eu"]["endpoint"] == {
+        "dnsOrIP": {"ip": "203.0.113.11"}, "port": 51820,
+    }  # fmt: skip
+    assert "10.43.0.0/16" in specs["west/link-east-asia"]["allowedIPs"]
+    again = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
+    assert (again.returncode, again.stdout) == (0, "nothing to do\n")
+
+
+def test_nothing_is_written_unasked_nor_where_a_check_fails(pair: Pair) -> None:
+    before = pair.specs()
+    dry = pair.run("link", "--dry-run")
+    assert dry.returncode == 0
+    assert "(dry run)" in dry.stdout
+    unasked = pair.run("link")
+    assert unasked.returncode == 1
+    assert "--yes" in unasked.stderr
+    overlapping = pair.run("link", "--yes", "--service-cidr", "east=10.1.0.0/16")
+    assert overlapping.returncode == 1
+    assert "lies in 10.1.0.0/16, the service network of east" in overlapping.stderr
+    assert "--allow overlap" in overlapping.stderr
+    assert pair.specs() == before
+    allowed = pair.run("link", "--yes", "--service-cidr", "east=10.1.0.0/16", "--allow", "overlap")
+    assert allowed.returncode == 0
+
+
+def test_a_leader_that_moves_keeps_the_name_of_its_link(pair: Pair) -> None:
+    assert pair.run("link", "--yes").returncode == 0
+    before = pair.specs()
+    pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
+    time.sleep(1)
+    run = pair.run("link", "--yes")
+    assert "  ~ peer link-west-eu (publicKey, endpoint)\n" in run.stdout
+    after = pair.specs()
+    assert set(after) == set(before)
+    assert after["east/link-west-eu"]["endpoint"]["dnsOrIP"] == {"ip": "203.0.113.12"}
+
+
+def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
+    assert pair.run("link", "--yes").returncode == 0
+    pair.west.request("DELETE", "/api/v1/nodes/w3")
+    time.sleep(1)
+    kept = pair.run("link", "--yes")
+    assert "  ? peer link-west-us is stale; --prune removes it\n" in kept.stdout
+    assert "east/link-west-us" in pair.specs()
+    pruned = pair.run("link", "--yes", "--prune")
+    assert "  - peer link-west-us\n" in pruned.stdout
+    assert set(pair.specs()) == {"west/link-east-asia", "east/link-west-eu", "east/laptop"}
+    unlinked = pair.run("unlink", "--yes")
+    assert (unlinked.returncode, unlinked.stderr) == (0, "")
+    assert set(pair.specs()) == {"east/laptop"}
+    assert pair.run("unlink", "--yes").stdout == "nothing to do\n"
+
+
+def test_a_peer_of_somebody_else_is_never_taken_over(pair: Pair) -> None:
+    theirs = {**OTHERS_PEER, "metadata": {"name": "link-west-eu"}}
+    pair.east.apply([theirs])
+    before = pair.specs()
+    run = pair.run("link", "--yes")
+    assert run.returncode == 1
+    assert "link-west-eu is there, but kgctl link did not make it" in run.stderr
+    assert pair.specs() == before
+
+
+def test_after_a_failure_at_any_write_the_next_run_does_the_rest(pair: Pair) -> None:
+    assert pair.run("link", "--yes").returncode == 0
+    linked = pair.specs()
+    user = pair.east.users.with_certificate("linker")
+    with FaultyProxy(pair.east.url, pair.east.ca) as proxy:
+        token = pair.east.users.with_token("admin")
+        through = pair.east.write_kubeconfig("faulty", token, url=proxy.url)
+        assert user != token
+        for write in range(2):
+            for fault in (Request.hang_up, done_and_unsaid):
+                pair.reset()
+                proxy.faults[:] = []
+                proxy.faults += [Request.pass_on] * (2 + write) + [fault]
+                failed = pair.run("link", "--yes", east=through)
+                assert failed.returncode == 1, failed.stdout
+                assert f"{1 + write} of 3 steps were done" in failed.stderr
+                proxy.faults.clear()
+                assert pair.specs() != linked or fault is done_and_unsaid
+                assert pair.run("link", "--yes", east=through).returncode == 0
+                assert pair.specs() == linked
+
+
+def done_and_unsaid(request: Request) -> None:
+    """Have the API server do it, and lose the answer."""
+    wfile, request.wfile = request.wfile, Nowhere()  # type: ignore[assignment]
+    request.pass_on()
+    request.wfile = wfile
+    request.hang_up()
+
+
+class Nowhere:
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def test_watching_follows_a_leader_that_moves(pair: Pair) -> None:
+    process = subprocess.Popen(
+        pair.command("link", "--yes", "--watch"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(lambda: "east/link-west-eu" in pair.specs())
+        pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
+        key = node("w2", 1, 2, "eu")["metadata"]["annotations"][KILO + "key"]
+        wait_for(lambda: pair.specs()["east/link-west-eu"]["publicKey"] == key)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def wait_for(condition: Any, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

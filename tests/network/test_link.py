@@ -1,0 +1,152 @@
+"""Two clusters that ``kgctl link`` made one network: packets from pods of each to the other's.
+
+The state of each is in an API server of its own; nodes do what Kilo's agent would by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from kgctl.cluster.load import load_cluster
+from tests.apiserver.binaries import find_binaries
+from tests.apiserver.server import ApiServer
+from tests.network import laying, tunnel
+from tests.network.namespace import Lab
+from tests.network.plan import KEEPALIVE, PORT
+from tests.network.randomly import Member, Plan, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROLE = Path(__file__).parents[2] / "docs" / "rbac-link.yaml"
+WEB = Path(__file__).with_name("web.py")
+SERVICE = "10.144.0.10"
+SERVICES = "10.144.0.0/16"
+PATIENCE = 60.0
+STALE = 100  # seconds
+
+
+def node(name: str, pod: str, lan: str, public: str | None, wireguard: str) -> Member:
+    annotations = {
+        "endpoint": f"{public or lan}:{PORT}",
+        "internal-ip": f"{lan}/24",
+        "location": name[:-1],
+        "granularity": "location",
+        "wireguard-ip": wireguard,
+    }
+    if public is None:
+        annotations["persistent-keepalive"] = str(KEEPALIVE)
+    subnet = f"{pod.rpartition('.')[0]}.0/24"
+    keys = tunnel.KeyPair.generate()
+    return Member(name, keys, pod, public, lan, annotations, {"podCIDR": subnet})
+
+
+class Clusters:
+    """West: two nodes on a public network. East: one node behind NAT, with a service."""
+
+    def __init__(self, west: ApiServer, east: ApiServer, lab: Lab) -> None:
+        self.west, self.east, self.lab = west, east, lab
+        ours = "10.104.0.1/16"
+        first = node("w1", "10.42.1.2", "192.168.1.2", "198.18.101.2", "10.4.0.1/16")
+        second = node("w2", "10.42.2.2", "192.168.1.3", "198.18.102.2", "10.4.0.1/16")
+        other = node("e1", "10.142.1.2", "192.168.2.2", None, ours)
+        self.plans = {
+            "west": Plan("location", [Site("west", "192.168.1", None, [first, second])], []),
+            "east": Plan("location", [Site("east", "192.168.2", "198.18.2.2", [other])], []),
+        }
+        rules = yaml.safe_load(ROLE.read_text())["rules"]
+        self.kubeconfigs = {"west": west.user("linker", rules), "east": east.user("linker", rules)}
+        for name, server in (("west", west), ("east", east)):
+            server.clear()
+            server.apply(self.plans[name].objects())
+            laying.wire(lab, self.plans[name])
+        with_service = lab.namespaces["e1"]
+        with_service.ip("address", "add", f"{SERVICE}/32", "dev", "lo")
+        lab.start(with_service, sys.executable, str(WEB))
+
+    def link(self, *options: str) -> list[str]:
+        clusters = [f"{name}={path}" for name, path in self.kubeconfigs.items()]
+        return [sys.executable, "-m", "kgctl", "link", *clusters, "--yes", "--service-cidr",
+                f"east={SERVICES}", *options]  # fmt: skip
+
+    def agents(self) -> None:
+        """Have every node do what its agent would, by what its cluster holds now."""
+        for name, plan in self.plans.items():
+            laying.set_up(self.lab, plan, load_cluster(self.kubeconfigs[name]))
+
+    def answered(self, source: str, target: str, seconds: int = 15) -> bool:
+        argv = ("ping", "-n", "-c", "1", "-w", str(seconds), "-i", "0.5", target)
+        pod = self.lab.namespaces[f"{source}-pod"]
+        return pod.run(*argv, timeout=seconds + 20, check=False).returncode == 0
+
+    def fails(self, name: str) -> None:
+        """Let a node of west be gone, and its heartbeat old."""
+        site = self.plans["west"].sites[0]
+        member = next(one for one in site.members if one.name == name)
+        site.members.remove(member)
+        tunnel.remove(self.lab.namespaces[name])
+        silent = member.object()
+        annotations: dict[str, Any] = silent["metadata"]["annotations"]
+        annotations["kilo.squat.ai/last-seen"] = str(int(time.time()) - STALE)
+        self.west.apply([silent])
+
+
+@pytest.fixture
+def clusters(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
+    binaries = find_binaries()
+    assert binaries is not None  # as api_server was started
+    east = ApiServer(binaries, tmp_path_factory.mktemp("east"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(east.close)
+        east.launch()
+        lab = stack.enter_context(Lab())
+        yield Clusters(api_server, east, lab)
+
+
+@pytest.mark.network
+@pytest.mark.needs("root", "curl", "ip", "wg", "wireguard-go")
+def test_pods_and_services_reach_one_another_and_a_failing_leader_is_followed(
+    clusters: Clusters, record_property: Callable[[str, object], None]
+) -> None:
+    clusters.agents()
+    assert not clusters.answered("e1", "10.42.1.2", seconds=2)  # not linked yet
+    subprocess.run(clusters.link(), check=True, timeout=60, stdout=subprocess.DEVNULL)
+    clusters.agents()
+    ways = [("e1", "10.42.1.2"), ("e1", "10.42.2.2"), ("w1", "10.142.1.2"), ("w2", "10.142.1.2"),
+            ("e1", "10.4.0.1"), ("w2", "10.104.0.1")]  # fmt: skip
+    assert [way for way in ways if not clusters.answered(*way)] == []
+    pod = clusters.lab.namespaces["w2-pod"]
+    page = pod.run("curl", "--silent", "--max-time", "10", f"http://{SERVICE}/").stdout
+    assert page == "10.42.2.2"  # asked across both clusters, and hidden behind nobody
+
+    command = clusters.link("--watch")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            outage = follow(clusters, watching)
+        finally:
+            watching.terminate()
+    record_property("outage_seconds", round(outage, 1))
+    print(f"a leader failed: {outage:.1f} s until it was followed")
+    assert clusters.answered("w2", "10.142.1.2")
+
+
+def follow(clusters: Clusters, watching: subprocess.Popen[str]) -> float:
+    """Let the leader of west fail; return the seconds until pods reach one another again."""
+    assert watching.stdout is not None
+    gone = time.monotonic()
+    clusters.fails("w1")
+    said = [watching.stdout.readline() for _ in range(2)]
+    assert said == ["east:\n", "  ~ peer link-west-w (publicKey, endpoint, allowedIPs)\n"]
+    clusters.agents()
+    while not clusters.answered("e1", "10.42.2.2", seconds=1):
+        assert time.monotonic() - gone < PATIENCE
+        clusters.agents()
+    return time.monotonic() - gone
