@@ -208,13 +208,13 @@
     if (at && (at.x < view.x1 || at.x > view.x2 || at.y < view.y1 || at.y > view.y2)) cy.center(element);
   }
 
-  // Kilo's topology: nodes of one segment meet directly, all others through their leaders.
+  // Kilo's topology: nodes of one segment meet directly, all others through their leaders, and peers
+  // have each other's keys. Whether each tunnel comes up is what `kgctl path` tells.
   function hops(from, to) {
     const [a, b] = [things.get(from), things.get(to)];
     if (a.state !== "ready" || b.state !== "ready") return null;
     const [first, last] = [a.kind === "node" ? a.leader : from, b.kind === "node" ? b.leader : to];
     if (a.kind === "node" && b.kind === "node" && first === last) return [from, to];
-    if (a.kind === "peer" && b.kind === "peer") return null;
     return [from, first, last, to].filter((one, index, all) => one !== all[index - 1]);
   }
 
@@ -227,7 +227,7 @@
     } else if (pathHops) {
       parts.push(make("ol", {}, ...pathHops.map((id) => make("li", { textContent: things.get(id).name }))));
     } else {
-      parts.push(make("p", { textContent: "No path: one of them takes no part, or both are peers." }));
+      parts.push(make("p", { textContent: "No path: one of them takes no part." }));
     }
     const names = [start.name, things.get(selected)?.name ?? ""];
     if (pathHops && names.every((name) => /^[\w.-]+$/.test(name))) {
