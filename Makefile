@@ -12,8 +12,8 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := curl dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl systemd-analyze \
-	systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
+TEST_TOOLS := chromium curl dot fish ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl \
+	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made
@@ -40,7 +40,7 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver mermaid .venv/.fuzz ## everything that CI checks: lint and all tests
+test: lint tools apiserver mermaid browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
 	$(FUZZ)
 
@@ -54,7 +54,7 @@ lint: .venv/.dev ## format, style, docstrings, types, import rules
 .PHONY: unit
 unit: .venv/.dev mermaid ## tests that need nothing but Python (and Graphviz, and Node)
 	@.ci/install-tools wanted dot
-	$(PYTEST) -m 'not api and not network' $(ARGS)
+	$(PYTEST) -m 'not api and not network and not browser' $(ARGS)
 
 .PHONY: api
 api: apiserver ## tests against a real kube-apiserver
@@ -63,6 +63,10 @@ api: apiserver ## tests against a real kube-apiserver
 .PHONY: network
 network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
+
+.PHONY: browser
+browser: .venv/.dev browserfiles ## tests of pages in Chromium
+	$(PYTEST) -m browser $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZZ_SECONDS=3600 is longer
@@ -109,6 +113,11 @@ apiserver: tools
 .PHONY: mermaid
 mermaid:
 	@tests/mermaid/install.sh
+
+# what tests in a browser take from npm, by a lock file; in a cache, once a machine
+.PHONY: browserfiles
+browserfiles:
+	@tests/browser/install.sh
 
 # The stamps: .pip (an environment whose pip knows dependency groups), .kgctl (to use it), .dev (to work on it)
 .venv/.pip:

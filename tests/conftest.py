@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
     from tests.apiserver.server import ApiServer
 
@@ -24,11 +27,18 @@ SBIN = "/usr/sbin:/sbin:/usr/lib/systemd:/lib/systemd"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run every test of the API server in the same worker of pytest-xdist: it is started once."""
+    """Run the tests of the API server in one worker of pytest-xdist, as those of Chromium: each is
+    started once."""
     for item in items:
         if "api_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.api)
             item.add_marker(pytest.mark.xdist_group("api"))
+        if "npm_files" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.needs("chromium"))
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -54,6 +64,29 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        # root may not use the sandbox; pages here are our own
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def npm_files() -> Path:
+    """The directory of what ``tests/browser/install.sh`` fetched from npm."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    modules = Path(cache, "kgctl", "browser", "node_modules")
+    if not modules.is_dir():
+        _not_met("needs packages of npm: run `make browserfiles`")
+    return modules
 
 
 def _met(need: str) -> bool:

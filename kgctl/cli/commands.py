@@ -9,7 +9,7 @@ import typer.main
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "graph": "Print the network as a graph in Graphviz's DOT language.",
+    "graph": "Draw the network: for Graphviz, as a picture, a page, or a tree.",
     "showconf": "Print the WireGuard configuration of a node or a peer.",
     "get": "List nodes, peers or segments, and say why one is not ready.",
     "check": "Say what is wrong with the network, and what to do.",
@@ -25,6 +25,7 @@ COMMANDS = {
     "pubkey": "Print the public key of the private key on stdin.",
     "genpsk": "Print a new preshared key.",
     "connect": "Join the network with this host, and stay on it.",
+    "serve": "Show the network in a browser, live, and count it for Prometheus.",
     "status": "Show how this host's tunnels do, and why a peer is not connected.",
     "completion": "Print the completion script for a shell.",
     "help": "Print the help of a command.",

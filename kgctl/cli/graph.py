@@ -14,7 +14,7 @@ from kgctl.cli.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-FORMATS = ("dot", "svg", "png", "pdf", "mermaid", "json", "tree")
+FORMATS = ("dot", "svg", "png", "pdf", "mermaid", "json", "tree", "html")
 STYLES = ("plain", "rich")
 ENDINGS = {".gv": "dot", ".mmd": "mermaid", ".txt": "tree", **{f".{one}": one for one in FORMATS}}
 """What the name of a file says of its format."""
@@ -86,7 +86,7 @@ def graph(
         bool, typer.Option("--watch", "-w", help="-o tree: draw it anew whenever it changes.")
     ] = False,
 ) -> None:
-    """Draw the network: as a graph for Graphviz, as a picture, or as a tree for the terminal.
+    """Draw the network: for Graphviz, as a picture, a page, or a tree for the terminal.
 
     For example: kgctl graph -O kilo.svg
     """
@@ -99,6 +99,11 @@ def graph(
     plain = _is_plain(chosen, style, shaped=shaped)
     if chosen == "dot" and plain and output_file is None and layout is None:
         answer(_plain(shared))
+        return
+    if chosen == "html":
+        if shaped or style is not None or layout is not None:
+            raise UsageError("-o html is the whole network, shaped in the browser; give -O alone")
+        _write_page(shared, output_file)
         return
     from kgctl.cli.pictures import Wanted, show
 
@@ -114,6 +119,18 @@ def _plain(shared: Shared) -> str:
     from kgctl.render.dot import to_dot
 
     return to_dot(read(shared).topology())
+
+
+def _write_page(shared: Shared, file: Path | None) -> None:
+    from kgctl.cli.page import read_page
+
+    page = read_page(shared)
+    if file is None:
+        answer(page)
+        return
+    from kgctl.cli.files import write_public
+
+    write_public(file, page.encode("utf-8", "backslashreplace"))
 
 
 def _format(output: str | None, file: Path | None) -> str:

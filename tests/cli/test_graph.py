@@ -151,3 +151,13 @@ def test_without_graphviz_one_line_says_what_to_install(tmp_path: Path) -> None:
 )
 def test_the_command_is_that_of_the_system(kinds: list[str], command: str) -> None:
     assert command in install_command("graphviz", kinds)
+
+
+def test_a_page_is_written_whole_and_not_shaped(tmp_path: Path) -> None:
+    file = tmp_path / "kilo.html"
+    assert kgctl(*EXAMPLE, "-O", str(file)).code == 0
+    assert file.read_text() == kgctl(*EXAMPLE, "-o", "html").stdout
+    for options in (["--no-peers"], ["--collapse"], ["--layout", "fdp"]):
+        answer = kgctl(*EXAMPLE, "-o", "html", *options)
+        assert answer.code != 0
+        assert "-o html is the whole network" in answer.stderr

@@ -1,0 +1,147 @@
+"""What a page shows, as plain data.
+
+Texts are as printable as for a terminal, so that no control character or mark of direction gets
+into a page; the page sets each as text, never as markup. Private and preshared keys are not in it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.mesh.readiness import age
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kgctl.diagnosis.finding import Finding
+    from kgctl.render.picture import Area, End, Member, Outsider, Picture
+
+_TEXT_LIMIT = 1000  # characters of one text
+
+Fact = tuple[str, str]
+
+
+class Shown(NamedTuple):
+    """What a page shows besides the picture; ``now`` is in Unix seconds.
+
+    ``configurations`` are texts without secrets, of those nodes and peers whose text is shown.
+    """
+
+    picture: Picture
+    now: float
+    findings: Sequence[Finding] = ()
+    annotations: Mapping[End, Mapping[str, str]] = {}
+    configurations: Mapping[End, str] = {}
+
+
+def content(shown: Shown) -> dict[str, Any]:
+    """Return the data of a page; the schema is the page's own and changes with it."""
+    picture = shown.picture
+    leaders = {leader.segment: _id(leader.end) for leader in picture.leaders}
+    areas = [_area(shown, area, leaders) for area in picture.areas]
+    if picture.peers:
+        things = [_peer(shown, peer) for peer in picture.peers]
+        areas.append({"id": "peers", "name": "peers", "things": things})
+    return {
+        "subnet": picture.subnet,
+        "granularity": printable(picture.granularity),
+        "taken": _moment(shown.now),
+        "areas": areas,
+        "findings": [_finding(finding) for finding in shown.findings],
+    }
+
+
+def _moment(now: float) -> str:
+    try:
+        return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # a heartbeat far away, which --at newest takes
+        return f"{int(now)} s"
+
+
+def _area(shown: Shown, area: Area, leaders: Mapping[str | None, str]) -> dict[str, Any]:
+    return {
+        "id": f"location {_text(area.location)}",
+        "name": _text(area.location) or "no location",
+        "things": [_node(shown, node, leaders) for node in area.nodes],
+    }
+
+
+def _node(shown: Shown, node: Member, leaders: Mapping[str | None, str]) -> dict[str, Any]:
+    leader = leaders.get(node.segment) if node.segment is not None else None
+    return _thing(shown, node, list(_node_facts(node))) | {
+        "leads": node.leads,
+        "leader": leader,
+    }
+
+
+def _peer(shown: Shown, peer: Outsider) -> dict[str, Any]:
+    return _thing(shown, peer, list(_peer_facts(peer)))
+
+
+def _thing(shown: Shown, one: Member | Outsider, facts: list[Fact]) -> dict[str, Any]:
+    texts = shown.annotations.get(one.end, {})
+    annotations = [(_text(key), _text(value)) for key, value in sorted(texts.items())]
+    words = [one.name, *(value for _, value in (*facts, *annotations))]
+    return {
+        "id": _id(one.end),
+        "kind": one.end[0],
+        "name": _text(one.name),
+        "state": one.state,
+        "reasons": [_text(reason) for reason in one.reasons],
+        "facts": facts,
+        "annotations": annotations,
+        "configuration": shown.configurations.get(one.end),
+        "text": " ".join(map(_text, words)).lower(),
+    }
+
+
+def _node_facts(node: Member) -> Iterator[Fact]:
+    if node.segment is not None:
+        yield "segment", _text(node.segment)
+    for name, value in (
+        ("endpoint", node.endpoint),
+        ("pod subnet", node.subnet),
+        ("internal IP", node.internal_ip),
+        ("WireGuard IP", node.wireguard_ip),
+    ):
+        if value is not None:
+            yield name, _text(str(value))
+    if node.behind_nat:
+        yield "NAT", "behind one"
+    if node.persistent_keepalive:
+        yield "keepalive", f"{node.persistent_keepalive} s"
+    if node.heartbeat_age is not None:
+        yield "heartbeat", f"{age(node.heartbeat_age)} ago"
+
+
+def _peer_facts(peer: Outsider) -> Iterator[Fact]:
+    if peer.allowed_ips:
+        yield "allowed IPs", _text(", ".join(map(str, peer.allowed_ips)))
+    if peer.endpoint is not None:
+        yield "endpoint", _text(str(peer.endpoint))
+    if peer.persistent_keepalive:
+        yield "keepalive", f"{peer.persistent_keepalive} s"
+
+
+def _finding(finding: Finding) -> dict[str, str | None]:
+    named = finding.kind in ("node", "peer")
+    subject = f"{finding.kind}/{_text(finding.name)}" if finding.name else finding.kind
+    return {
+        "id": _id((finding.kind, finding.name)) if named else None,
+        "object": subject,
+        "code": finding.code,
+        "severity": finding.severity,
+        "sentence": _text(finding.sentence),
+        "consequence": _text(finding.consequence),
+        "remedy": _text(finding.remedy),
+    }
+
+
+def _id(end: End) -> str:
+    return f"{end[0]} {printable(end[1], 100_000)}"
+
+
+def _text(text: str) -> str:
+    return printable(text, _TEXT_LIMIT)

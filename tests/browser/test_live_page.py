@@ -1,0 +1,39 @@
+"""The page of ``kgctl serve`` in a browser: it follows what changes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.apiserver.fleet import fleet
+from tests.cli.served import served
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+
+def write(file: Path, nodes: int) -> None:
+    items = list(fleet(nodes))
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def test_a_node_that_comes_is_on_the_page(chromium: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.json"
+    write(file, 4)
+    options = ("-f", str(file), "--at", "newest", "--mesh-granularity", "location")
+    with served(*options, "serve", "--interval", "1") as url:
+        tab = chromium.new_page()
+        said: list[str] = []
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("console", lambda message: said.append(message.text))
+        tab.goto(url)
+        tab.get_by_text("4 of 4 nodes ready").wait_for()
+        tab.evaluate("() => kilo.select('node node-00001', true)")
+        write(file, 7)
+        tab.get_by_text("7 of 7 nodes ready").wait_for()
+        assert tab.evaluate("() => kilo.cy.getElementById('node node-00006').length") == 1
+        assert tab.locator("#panel h2").first.inner_text() == "node-00001"
+        assert [text for text in said if "favicon" not in text] == []
+        tab.close()

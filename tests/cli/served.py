@@ -1,0 +1,36 @@
+"""``kgctl serve`` in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[str]:
+    """Yield the address that kgctl prints; at the end it has to leave in peace."""
+    command = [sys.executable, "-m", "kgctl", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+
+
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """Return the status and the body of an answer, whatever the status."""
+    request = urllib.request.Request(url, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
