@@ -89,7 +89,7 @@ format: .venv/.dev ## format the code, and mend what ruff can mend
 
 .PHONY: pictures
 pictures: .venv/.dev ## draw the pictures of the documentation anew
-	@.ci/install-tools required dot
+	@.ci/install-tools required chromium dot
 	$(BIN)/kgctl --example graph | dot -Tsvg -Gfontname=Helvetica -Nfontname=Helvetica -o docs/images/example.svg
 	$(BIN)/python -m tests.docs.pictures docs/images
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -78,6 +79,19 @@ def draw(directory: Path, sizes: dict[int, tuple[int, int]], *options: str) -> N
             print(f"{picture}: {time.monotonic() - began:.1f} s")
 
 
+def photograph(picture: Path) -> None:
+    """Write what a browser shows of the example's page."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "page.html")
+        answer = kgctl("--example", "graph", "-O", str(page))
+        assert answer.code == 0, answer.stderr
+        command = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars",
+                   "--window-size=1280,800", "--virtual-time-budget=4000",
+                   f"--screenshot={picture.absolute()}", page.as_uri()]  # fmt: skip
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+    print(picture)
+
+
 def main() -> None:
     """Draw all of them."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
@@ -88,6 +102,7 @@ def main() -> None:
         answer = kgctl("--example", "graph", "-O", str(directory / f"{name}.svg"), *options)
         assert answer.code == 0, answer.stderr
     draw(directory, SIZES)
+    photograph(directory / "page.png")
 
 
 if __name__ == "__main__":
