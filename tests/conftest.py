@@ -66,9 +66,12 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless; for one module, since Playwright's event loop is this thread's.
+
+    What others run in this process, pyroute2 for one, could have none of its own meanwhile.
+    """
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium")
