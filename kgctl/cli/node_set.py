@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import answer, note
-from kgctl.mesh.errors import KgctlError, MeshError
-from kgctl.mesh.text import printable
+from kgctl.mesh.errors import MeshError
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import NodeObject, Objects
 
 Changes = dict[str, str | None]
@@ -23,10 +21,6 @@ _DONE = {
     "client": "annotated (dry run)",
     "server": "annotated (server dry run)",
 }
-
-
-class DeclinedError(KgctlError):
-    """Whoever was asked said no."""
 
 
 def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Changes:
@@ -59,13 +53,15 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
+    from kgctl.cli.asking import ask as ask_whether
+    from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.cluster.nodes import NodeObjects
 
     offline = bool(shared.filename or shared.example)
     if offline and dry_run != "client":
         raise UsageError("files and the example cannot be changed; give --dry-run=client")
-    cluster = None if offline else _cluster(shared)
+    cluster = None if offline else live_cluster(shared, every_label=True)
     objects = cluster.read() if cluster is not None else read_base(shared, shared.filename)
     chosen = [node for node in _chosen(objects, names, selector) if _differs(node, changes)]
     if not chosen:
@@ -73,23 +69,13 @@ def set_nodes(
         return
     _show_difference(shared, objects, chosen, changes)
     if dry_run == "none" and ask:
-        _ask(len(chosen))
+        ask_whether("Annotate 1 node?" if len(chosen) == 1 else f"Annotate {len(chosen)} nodes?")
     for node in chosen:
         if cluster is not None and dry_run != "client":
             NodeObjects(cluster.api()).annotate(
                 node.name, changes, node.annotations, dry_run=dry_run == "server"
             )
         answer(f"node/{printable(node.name)} {_DONE[dry_run]}\n")
-
-
-def _cluster(shared: Shared) -> ApiServer:
-    """Return the live cluster, of whose nodes every label is read: the selector may ask for any."""
-    from kgctl.cli.ahead import Target
-
-    target = Target(
-        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
-    )
-    return target.server(debug=bool(shared.debug), every_label=True)
 
 
 def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> list[NodeObject]:
@@ -99,7 +85,7 @@ def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> lis
         UsageError: neither is given, or nothing matches.
         UnknownNameError: there is no node of a name.
     """
-    from kgctl.cli.names import UnknownNameError, nearest
+    from kgctl.cli.names import UnknownNameError
     from kgctl.cluster.selector import parse_selector
 
     if not names and selector is None:
@@ -138,18 +124,3 @@ def _show_difference(
         return
     text = difference_to_text(found).rstrip("\n")
     note(text or "the network stays as it is")
-
-
-def _ask(count: int) -> None:
-    """Ask on the terminal whether to go on.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        DeclinedError: the answer is no.
-    """
-    if not sys.stdin.isatty():
-        raise UsageError("nothing is changed without being asked for; give --yes, or --dry-run")
-    nodes = "1 node" if count == 1 else f"{count} nodes"
-    print(f"Annotate {nodes}? [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise DeclinedError("nothing was changed")

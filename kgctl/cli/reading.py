@@ -128,16 +128,21 @@ def source_of(
     return cluster
 
 
-def live_cluster(shared: Shared, *, interactive: bool = True) -> ApiServer:
-    """Return the live cluster that the options name; nothing is connected yet, or it is asked."""
+def live_cluster(
+    shared: Shared, *, interactive: bool = True, every_label: bool = False
+) -> ApiServer:
+    """Return the live cluster that the options name; nothing is connected yet, or it is asked.
+
+    Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
+    """
     target = Target(
         shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
     )
-    if interactive and not shared.debug:
+    if interactive and not shared.debug and not every_label:
         asked = ahead.take(target)
         if asked is not None:
             return asked
-    return target.server(debug=bool(shared.debug), interactive=interactive)
+    return target.server(debug=bool(shared.debug), interactive=interactive, every_label=every_label)
 
 
 def listen_port(shared: Shared) -> int:

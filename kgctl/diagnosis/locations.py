@@ -24,8 +24,8 @@ _ENDPOINT = "endpoint"
 
 
 def _is_private(endpoint: Endpoint | None) -> bool:
-    """Tell whether an endpoint is a private address; a DNS name may be anything."""
-    return endpoint is not None and endpoint.address is not None and not endpoint.is_public
+    """Tell whether there is an endpoint, and it is a private address."""
+    return endpoint is not None and endpoint.is_private
 
 
 def _keepalive_command(name: str) -> str:

@@ -1,9 +1,11 @@
-"""Which networks lie within which others, by sorting."""
+"""Networks and whose they are: which lie within which, and which one touches."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh import nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,33 +25,11 @@ class Used(NamedTuple):
 def nested(networks: Iterable[Used]) -> Iterator[tuple[Used, Used]]:
     """Yield each network that lies within another one, or is the same, with the narrowest of those.
 
-    Two networks overlap only where one holds the other, so after sorting, the networks around one
-    are a stack: the work is that of sorting.
+    The work is that of sorting.
     """
-    ordered = sorted(networks, key=_place)
-    around: list[Used] = []
-    for inner in ordered:
-        while around and not _holds(around[-1].network, inner.network):
-            around.pop()
+    for inner, around in nesting.nested(networks, lambda used: used.network, lambda used: used[1:]):
         if around:
             yield around[-1], inner
-        around.append(inner)
-
-
-def _place(used: Used) -> tuple[int, int, int, str, str, str]:
-    network = used.network
-    return (
-        network.version,
-        network.network_value,
-        network.prefix,
-        used.use,
-        used.kind,
-        used.name,
-    )
-
-
-def _holds(outer: Cidr, inner: Cidr) -> bool:
-    return outer.prefix <= inner.prefix and outer.contains(inner.address)
 
 
 class Lookup:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kgctl.cluster.peers import PeerObjects
     from kgctl.mesh.topology import Segment
 
+Object = dict[str, Any]
+
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
 SOURCE_LABEL = "kgctl.dev/linked-cluster"
 """The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
@@ -28,8 +30,6 @@ ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
 _SLUG = re.compile(r"[^a-z0-9]+")
 _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
-
-Object = dict[str, Any]
 
 
 class ForeignPeerError(ClusterError):
@@ -41,7 +41,6 @@ class Step(NamedTuple):
 
     action: str
     name: str
-    source: str
     wanted: Object | None = None
     fields: tuple[str, ...] = ()
     uid: str | None = None
@@ -50,10 +49,11 @@ class Step(NamedTuple):
 def slug(text: str) -> str:
     """Return ``text`` as part of an object's name, and as the value of a label.
 
-    Where something of it is lost a hash of the whole follows, so that no two become one.
+    Where something of it is lost a hash of the whole follows, so that no two become one, and
+    none becomes nothing.
     """
     plain = _SLUG.sub("-", text.lower()).strip("-")[:_LONGEST_SLUG].rstrip("-")
-    if plain == text:
+    if plain and plain == text:
         return plain
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain}-{digest}" if plain else digest
@@ -61,7 +61,8 @@ def slug(text: str) -> str:
 
 def link_name(source: str, segment: Segment) -> str:
     """Return the name of the Peer for a segment: the same for as long as it is that segment."""
-    return f"link-{slug(source)}-{slug(segment.name.removeprefix('location:'))}"
+    # with a dot, which no slug has: "a" and "b-c" must not have the name of "a-b" and "c"
+    return f"link-{slug(source)}.{slug(segment.name.removeprefix('location:'))}"
 
 
 def wanted_peers(source: Member, *, private_endpoints: bool = False) -> dict[str, Object]:
@@ -114,27 +115,25 @@ def plan(
     steps = [_step(name, peer, by_name.get(name)) for name, peer in wanted.items()]
     ours = {slug(source) for source in sources}
     for name, peer in by_name.items():
-        source = linked_source(peer)
-        if source in ours and name not in wanted:
+        if linked_source(peer) in ours and name not in wanted:
             uid = peer["metadata"].get("uid")
-            steps.append(Step(REMOVE if prune else STALE, name, str(source), uid=uid))
+            steps.append(Step(REMOVE if prune else STALE, name, uid=uid))
     return sorted(steps, key=lambda step: step.name)
 
 
 def _step(name: str, wanted: Object, present: Mapping[str, Any] | None) -> Step:
-    source = wanted["metadata"]["labels"][SOURCE_LABEL]
     if present is None:
-        return Step(ADD, name, source, wanted)
+        return Step(ADD, name, wanted)
     if linked_source(present) is None:
         raise ForeignPeerError(
             f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
         )
     spec = spec_of(present)
     differs = tuple(one for one in _FIELDS if spec.get(one) != wanted["spec"].get(one))
-    return Step(CHANGE if differs else SAME, name, source, wanted, differs)
+    return Step(CHANGE if differs else SAME, name, wanted, differs)
 
 
-def carry_out(step: Step, store: PeerObjects, *, dry_run: bool = False) -> None:
+def carry_out(step: Step, store: PeerObjects) -> None:
     """Make one step; to make it again changes nothing.
 
     Raises:
@@ -144,14 +143,14 @@ def carry_out(step: Step, store: PeerObjects, *, dry_run: bool = False) -> None:
 
     if step.action == REMOVE:
         try:
-            store.delete(step.name, uid=step.uid, dry_run=dry_run)
+            store.delete(step.name, uid=step.uid)
         except PeersNotServedError:
             raise
         except NotFoundError:
             return  # which is what was wanted
     elif step.action in (ADD, CHANGE):
         assert step.wanted is not None
-        store.apply(step.wanted, dry_run=dry_run)
+        store.apply(step.wanted)
 
 
 def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -52,6 +52,11 @@ class Endpoint(NamedTuple):
         """Whether the host is a public IP address; a DNS name counts as none."""
         return not isinstance(self.host, str) and is_public(self.host)
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the host is a private IP address; a DNS name may stand for any."""
+        return not isinstance(self.host, str) and not is_public(self.host)
+
 
 def parse_port(text: str) -> int | None:
     """Parse a port from 1 to 65535, written in the digits 0 to 9 alone, or return None."""

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.nesting import nested
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
 OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
-CHECKS = (OVERLAP, ENDPOINTS, KEYS, GRANULARITY)
 """What is checked before clusters are linked."""
 
 _SHOWN = 5  # findings of one kind between two clusters; the rest is counted
@@ -42,7 +42,7 @@ class Member(NamedTuple):
 
 
 class Obstacle(NamedTuple):
-    """What stands against linking: which of ``CHECKS``, and in words what, whose and what to do."""
+    """What stands against linking: the check that failed, and in words what and what to do."""
 
     check: str
     text: str
@@ -55,7 +55,7 @@ class _Claim(NamedTuple):
 
 
 def obstacles(members: Sequence[Member]) -> list[Obstacle]:
-    """Return everything that stands against linking the members, in the order of ``CHECKS``."""
+    """Return everything that stands against linking the members, check by check."""
     return [
         *(Obstacle(OVERLAP, text) for text in _overlaps(members)),
         *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members)),
@@ -67,32 +67,21 @@ def obstacles(members: Sequence[Member]) -> list[Obstacle]:
 def is_dialled(segment: Segment) -> bool:
     """Tell whether other networks can dial a segment: at a public address, or at a DNS name."""
     endpoint = segment.leader.endpoint
-    return endpoint is not None and (endpoint.address is None or endpoint.is_public)
+    return endpoint is not None and not endpoint.is_private
 
 
 # --- overlaps ---
 
 
 def _overlaps(members: Sequence[Member]) -> Iterator[str]:
-    """Yield the networks of two members that intersect.
-
-    Networks lie within one another or apart: sorted by where they begin, the wider first, those
-    that hold the one at hand are a stack.
-    """
+    """Yield the networks of two members that intersect."""
     claims = [claim for member in members for claim in _claims(member)]
-    claims.sort(
-        key=lambda one: (one.network.version, one.network.network_value, one.network.prefix)
-    )
     found: dict[tuple[str, str], list[str]] = {}
-    around: list[_Claim] = []
-    for claim in claims:
-        while around and not around[-1].network.contains(claim.network.address):
-            around.pop()
+    for claim, around in nested(claims, lambda one: one.network):
         for other in around:
             if other.member != claim.member:
                 pair = (min(other.member, claim.member), max(other.member, claim.member))
                 found.setdefault(pair, []).append(_overlap(claim, other))
-        around.append(claim)
     for (first, second), texts in sorted(found.items()):
         yield from texts[:_SHOWN]
         if len(texts) > _SHOWN:

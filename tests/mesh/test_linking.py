@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.objects import state_of
-from kgctl.link.plan import slug
+from kgctl.link.plan import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
+from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.linking import Member, Obstacle, obstacles
 from kgctl.mesh.state import network_of
 from tests.strategies import FAR_AHEAD, networks
@@ -151,4 +152,14 @@ def test_agents_that_disagree_about_the_granularity_are_told() -> None:
 def test_two_names_never_become_one(first: str, second: str) -> None:
     assert (slug(first) == slug(second)) == (first == second)
     assert len(slug(first)) <= 63
-    assert slug(first) == "" or (slug(first)[0].isalnum() and slug(first)[-1].isalnum())
+    assert slug(first)[0].isalnum()
+    assert slug(first)[-1].isalnum()
+
+
+def test_two_segments_never_get_one_name() -> None:
+    """A cluster and a location next to each other must not look like another pair."""
+    nodes = [node("n", 1, location=place) for place in ("west-1", "1", "")]
+    a, b, c = (member("m", one).topology.segments[0] for one in nodes)
+    names = {link_name("eu", a), link_name("eu-west", b), link_name("eu", c)}
+    assert len(names) == 3
+    assert all(is_dns_name(name) for name in names)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.linking import Member
 
 _FEWEST = 2
+_HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
 
 
 class Named(NamedTuple):
@@ -91,21 +92,18 @@ def _named(shared: Shared, argument: str) -> Named:
 
 
 def _is_kubeconfig(path: Path) -> bool:
-    """Tell whether a file is one: its ``kind`` is Config."""
+    """Tell whether a file is a kubeconfig that leads somewhere."""
     from kgctl.cluster.errors import KubeconfigError
     from kgctl.cluster.kubeconfig import load_access
 
-    text = path.read_bytes()[:_HEAD]
-    if b"Config" not in text and b"clusters" not in text:
-        return False
+    with path.open("rb") as file:
+        if b"clusters" not in file.read(_HEAD):  # manifests may be large, and are not parsed twice
+            return False
     try:
         load_access(str(path))
     except KubeconfigError:
         return False
     return True
-
-
-_HEAD = 1 << 20
 
 
 def read_all(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
 from kgctl.cli.output import answer, note
 from kgctl.link.plan import (
@@ -15,6 +15,7 @@ from kgctl.link.plan import (
     REMOVE,
     SAME,
     STALE,
+    Object,
     Step,
     carry_out,
     plan,
@@ -22,7 +23,7 @@ from kgctl.link.plan import (
     wanted_peers,
 )
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.linking import ENDPOINTS, obstacles
+from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ WATCH_SECONDS = 10.0
 
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
+_DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
 
 class LinkError(KgctlError):
@@ -81,7 +83,9 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         _follow(look, wish)
         return
     reads = look()
-    _check(reads, wish.allowed)
+    found = _obstacles(reads)
+    _tell(found, wish.allowed)
+    _refuse(found, wish.allowed)
     if wish.directory is not None:
         _write(reads, wish.directory, wish.allowed)
         return
@@ -106,15 +110,22 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
 # --- check and plan ---
 
 
-def _check(reads: Sequence[Read], allowed: Iterable[str]) -> None:
-    """Say what stands against linking.
+def _obstacles(reads: Sequence[Read]) -> list[Obstacle]:
+    return obstacles([read.member for read in reads])
 
-    Raises:
-        LinkError: some of it is not allowed.
-    """
-    found = obstacles([read.member for read in reads])
+
+def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
+    """Say what stands against linking."""
     for one in found:
         note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+
+
+def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
+    """Make sure that what stands against linking is allowed.
+
+    Raises:
+        LinkError: some of it is not.
+    """
     refused = sorted({one.check for one in found if one.check not in allowed})
     if refused:
         raise LinkError(
@@ -123,8 +134,8 @@ def _check(reads: Sequence[Read], allowed: Iterable[str]) -> None:
         )
 
 
-def _wanted(reads: Sequence[Read], target: Read, allowed: Iterable[str]) -> dict[str, object]:
-    wanted: dict[str, object] = {}
+def _wanted(reads: Sequence[Read], target: Read, allowed: Iterable[str]) -> dict[str, Object]:
+    wanted: dict[str, Object] = {}
     for read in reads:
         if read is not target:
             wanted |= wanted_peers(read.member, private_endpoints=ENDPOINTS in allowed)
@@ -136,7 +147,7 @@ def _plan(reads: Sequence[Read], wish: Wish) -> Plan:
     for target in reads:
         others = [read.member.name for read in reads if read is not target]
         wanted = _wanted(reads, target, wish.allowed)
-        steps = plan(target.objects.peers, wanted, others, prune=wish.prune)  # type: ignore[arg-type]
+        steps = plan(target.objects.peers, wanted, others, prune=wish.prune)
         found.append((target.named, steps))
     return found
 
@@ -170,28 +181,17 @@ def _settle(found: Plan, wish: Wish) -> None:
     if not any(counts.values()):
         answer("nothing to do\n")
         return
-    summary = ", ".join(f"{count} {_WORDS[action]}" for action, count in counts.items())
-    answer(f"{summary}{' (dry run)' if wish.dry_run else ''}\n")
+    answer(f"{_summary(counts, _WORDS)}{' (dry run)' if wish.dry_run else ''}\n")
     if wish.dry_run:
         return
-    if not wish.yes and not _agreed():
-        raise LinkError("nothing was changed")
+    if not wish.yes:
+        ask("Do it?")
     _carry_out(found)
-    answer(f"done: {summary}\n".replace("to add", "added").replace("to change", "changed")
-           .replace("to remove", "removed"))  # fmt: skip
+    answer(f"done: {_summary(counts, _DONE)}\n")
 
 
-def _agreed() -> bool:
-    """Ask on the terminal.
-
-    Raises:
-        UsageError: there is nobody to ask.
-    """
-    import typer
-
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask on: add --yes, or --dry-run to look only")
-    return typer.confirm("Do it?", err=True)
+def _summary(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+    return ", ".join(f"{count} {words[action]}" for action, count in counts.items())
 
 
 def _carry_out(found: Plan) -> None:
@@ -220,11 +220,15 @@ def _carry_out(found: Plan) -> None:
 
 def _follow(look: Callable[[], list[Read]], wish: Wish) -> None:
     """Keep the links current until interrupted; what goes wrong is told, and tried again."""
-    said = ""
+    said, told = "", list[Obstacle]()
     while True:
         try:
             reads = look()
-            _check(reads, wish.allowed)
+            standing = _obstacles(reads)
+            if standing != told:
+                _tell(standing, wish.allowed)
+                told = standing
+            _refuse(standing, wish.allowed)
             found = _plan(reads, wish)
             if any(_counts(found).values()):
                 answer(_shown(found))
@@ -247,7 +251,7 @@ def _write(reads: Sequence[Read], directory: Path, allowed: Iterable[str]) -> No
     except OSError as error:
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
-        peers: Mapping[str, object] = _wanted(reads, target, allowed)
+        peers = _wanted(reads, target, allowed)
         text = "---\n".join(to_yaml(peers[name]) for name in sorted(peers))
         path = directory / f"{slug(target.member.name)}.yaml"
         write_private(path, text.encode())
