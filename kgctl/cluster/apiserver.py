@@ -15,7 +15,7 @@ from kgctl.cluster.transport import beyond_lean, open_transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.cluster.interface import Kind
+    from kgctl.cluster.interface import Kind, NodeObject
     from kgctl.cluster.kubeconfig import Access
     from kgctl.cluster.peers import PeerObjects
     from kgctl.cluster.transport import Transport
@@ -120,11 +120,19 @@ class ApiServer:
         """
         api = self.api()
         if not api.far():
-            nodes = list_nodes(api, cached=self._cached, label=self._label)
+            nodes = self.nodes()
             return Objects(nodes=nodes, peers=list_peers(api), passed_over={})
         peers = _Aside(lambda: list_peers(api))
-        nodes = list_nodes(api, cached=self._cached, label=self._label)
+        nodes = self.nodes()
         return Objects(nodes=nodes, peers=peers.result(), passed_over={})
+
+    def nodes(self) -> list[NodeObject]:
+        """Read the nodes alone.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read; the message says what to do.
+        """
+        return list_nodes(self.api(), cached=self._cached, label=self._label)
 
     def peers(self) -> PeerObjects:
         """Return the Peer objects, to be read and changed one by one.

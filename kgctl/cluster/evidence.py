@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kgctl.cluster.errors import ForbiddenError, PeersNotServedError, StatusError
 from kgctl.cluster.interface import TOPOLOGY_LABEL, Objects
 from kgctl.cluster.objects import state_of
+from kgctl.cluster.overlay import applied
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.diagnosis.subject import Subject
 
@@ -30,10 +31,9 @@ class Evidence(NamedTuple):
     unseen: tuple[str, ...] = ()
 
     def over(self, lower: Evidence) -> Evidence:
-        """Return this laid over ``lower``: of two objects of one name this one's counts."""
-        mine, below = self.objects, lower.objects
+        """Return ``lower`` after ``kubectl apply`` of these objects."""
         return Evidence(
-            Objects([*below.nodes, *mine.nodes], [*below.peers, *mine.peers], mine.passed_over),
+            applied(lower.objects, self.objects),
             lower.peers_served if self.peers_served is None else self.peers_served,
             (*lower.peer_versions, *self.peer_versions),
             (*lower.unseen, *self.unseen),
@@ -69,10 +69,9 @@ def read_evidence(server: ApiServer) -> Evidence:
     Raises:
         kgctl.ClusterError: the nodes cannot be read, or peers for another reason than rights.
     """
-    from kgctl.cluster.lists import list_nodes, list_peers
+    from kgctl.cluster.lists import list_peers
 
-    api = server.api()
-    nodes = list_nodes(api)
+    api, nodes = server.api(), server.nodes()
     try:
         return Evidence(Objects(nodes, list_peers(api), {}), peers_served=True)
     except PeersNotServedError:
