@@ -95,7 +95,7 @@ def _checked(name: str, table: dict[str, Any]) -> CheckSettings:
 
 
 def _refuse_unknown(shown: str, where: str, table: dict[str, Any], known: list[str]) -> None:
-    from kgctl.cli.names import nearest
+    from kgctl.mesh.text import nearest
 
     for key in table:
         if key not in known:

@@ -58,7 +58,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is called; an unknown one gets the nearest suggested."""
         if args[0] not in COMMANDS:
-            from kgctl.cli.names import nearest
+            from kgctl.mesh.text import nearest
 
             found = nearest(args[0], COMMANDS)
             hint = f' Did you mean "{found}"?' if found else ""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.names import UnknownNameError, complete_listed, nearest
+from kgctl.cli.names import UnknownNameError, complete_listed
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, with_shared
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,7 +10,7 @@ from kgctl.cli.output import note
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,13 +81,6 @@ def unknown_member(reading: Reading, name: str) -> UnknownNameError:
     return UnknownNameError(
         f'did not find any node, peer or IP address "{printable(name)}" in the cluster'
     )
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most like ``name``, or None when none is like it."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(name, list(names), n=1)), None)
 
 
 def _suggest(name: str, names: Iterable[str]) -> None:

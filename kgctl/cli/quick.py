@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError, cidrs, split_values
-from kgctl.cli.names import nearest
 from kgctl.cli.output import note
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import is_dns_name
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 from kgctl.wireguard.keys import read_private_key
 from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
 

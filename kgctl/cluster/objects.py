@@ -7,6 +7,7 @@ for Kilo, and its text is kept aside to be shown to a person.
 from __future__ import annotations
 
 import re
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,20 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 def state_of(objects: Objects, *, topology_label: str = TOPOLOGY_LABEL) -> State:
     """Parse everything that was read. Of two objects of one name the later one counts."""
+    return state_from(objects, partial(node_of, topology_label=topology_label), peer_of)
+
+
+def state_from(
+    objects: Objects,
+    parse_node: Callable[[NodeObject], Node],
+    parse_peer: Callable[[Mapping[str, Any]], Peer | InvalidPeer],
+) -> State:
+    """Return the state that objects make, parsed by ``node_of`` and ``peer_of`` or their like."""
     nodes = {node.name: node for node in objects.nodes}
     peers = {peer_name(peer): peer for peer in objects.peers}
-    parsed = [peer_of(peers[name]) for name in sorted(peers)]
+    parsed = [parse_peer(peers[name]) for name in sorted(peers)]
     return State(
-        nodes=tuple(node_of(nodes[name], topology_label=topology_label) for name in sorted(nodes)),
+        nodes=tuple(parse_node(nodes[name]) for name in sorted(nodes)),
         peers=tuple(peer for peer in parsed if isinstance(peer, Peer)),
         invalid_peers=tuple(peer for peer in parsed if isinstance(peer, InvalidPeer)),
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.objects import node_of
+from kgctl.cluster.objects import node_of, state_from
 from kgctl.cluster.peerobjects import peer_name, peer_of
-from kgctl.mesh.peer import InvalidPeer, Peer
-from kgctl.mesh.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kgctl.cluster.interface import NodeObject, Objects
     from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import InvalidPeer, Peer
+    from kgctl.mesh.state import State
 
 
 class Parser:
@@ -26,23 +26,22 @@ class Parser:
 
     def state(self, objects: Objects) -> State:
         """Parse what is new. Of two objects of one name the later one counts."""
-        nodes = {node.name: node for node in objects.nodes}
-        peers = {peer_name(peer): peer for peer in objects.peers}
-        self._nodes = {name: (source, self._node(source)) for name, source in nodes.items()}
-        self._peers = {name: (source, self._peer(name, source)) for name, source in peers.items()}
-        parsed = [self._peers[name][1] for name in sorted(self._peers)]
-        return State(
-            nodes=tuple(self._nodes[name][1] for name in sorted(self._nodes)),
-            peers=tuple(peer for peer in parsed if isinstance(peer, Peer)),
-            invalid_peers=tuple(peer for peer in parsed if isinstance(peer, InvalidPeer)),
-        )
+        known_nodes, self._nodes = self._nodes, {}
+        known_peers, self._peers = self._peers, {}
 
-    def _node(self, source: NodeObject) -> Node:
-        known = self._nodes.get(source.name)
-        if known is not None and known[0] is source:
+        def node(source: NodeObject) -> Node:
+            known = known_nodes.get(source.name)
+            if known is None or known[0] is not source:
+                known = source, node_of(source, topology_label=self._label)
+            self._nodes[source.name] = known
             return known[1]
-        return node_of(source, topology_label=self._label)
 
-    def _peer(self, name: str, source: Mapping[str, Any]) -> Peer | InvalidPeer:
-        known = self._peers.get(name)
-        return known[1] if known is not None and known[0] is source else peer_of(source)
+        def peer(source: Mapping[str, Any]) -> Peer | InvalidPeer:
+            name = peer_name(source)
+            known = known_peers.get(name)
+            if known is None or known[0] is not source:
+                known = source, peer_of(source)
+            self._peers[name] = known
+            return known[1]
+
+        return state_from(objects, node, peer)

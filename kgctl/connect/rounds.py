@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kgctl.cluster.peerobjects import peer_name
 from kgctl.connect.network import Wanted, wanted_of
 from kgctl.connect.parsed import Parser
 from kgctl.host.record import KnownPeer, Record
@@ -87,9 +88,7 @@ class Rounds:
 
     def _rejoin(self, objects: Objects) -> None:
         """Create our Peer again, when somebody deleted it."""
-        if any(
-            peer.get("metadata", {}).get("name") == self._options.name for peer in objects.peers
-        ):
+        if any(peer_name(peer) == self._options.name for peer in objects.peers):
             return
         for message, values in self._identity.enter_again():
             self._journal.warn(message, **values)

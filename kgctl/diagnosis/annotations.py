@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, INFO, NODE, WARNING, Found, Rule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.facts import Facts
 
 _SHOWN = 60  # characters of a value
+_NAMES_KEPT = 1024
 _TOLD_ELSEWHERE = {"key", "last-seen", "podCIDR"}  # KG002, KG004, KG003
 _KNOWN = frozenset(
     (
@@ -73,15 +75,13 @@ def _blanks(facts: Facts) -> Iterator[Found]:
 
 
 def _unknown(facts: Facts) -> Iterator[Found]:
-    from difflib import get_close_matches
-
     for node in facts.state.nodes:
         for key in sorted(facts.subject.node_annotations.get(node.name, ())):
             name = key.removeprefix(PREFIX)
             if name == key or name in _KNOWN:
                 continue
-            near = get_close_matches(name[:_SHOWN].lower(), sorted(_KNOWN), n=1)
-            hint = f"; the nearest known one is {PREFIX}{near[0]}" if near else ""
+            near = _nearest_known(name[:_SHOWN].lower())
+            hint = f"; the nearest known one is {PREFIX}{near}" if near else ""
             yield Found(
                 NODE,
                 node.name,
@@ -90,6 +90,11 @@ def _unknown(facts: Facts) -> Iterator[Found]:
                 f"rename it, or remove it: kubectl annotate node {quoted(node.name)} "
                 f"{quoted(key)}-",
             )
+
+
+@lru_cache(_NAMES_KEPT)  # what is wrong on one node is often wrong on all
+def _nearest_known(name: str) -> str | None:
+    return nearest(name, sorted(_KNOWN))
 
 
 def _granularity_missing(facts: Facts) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.diagnosis.check import RULES, check
 from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, Finding, Rule
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,10 +103,8 @@ def _named(text: str) -> list[Rule]:
 
 
 def _unknown(text: str) -> str:
-    from difflib import get_close_matches
-
     known = [*(rule.code for rule in RULES), *(rule.name for rule in RULES)]
     wanted = text.upper() if text.upper().startswith("KG") else text.lower()
-    near = get_close_matches(wanted, known, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else "; kgctl explain lists them"
+    near = nearest(wanted, known)
+    hint = f'; did you mean "{near}"?' if near else "; kgctl explain lists them"
     return f'there is no rule "{printable(text)}"{hint}'

@@ -1,6 +1,11 @@
-"""Showing text from the cluster to a person without letting it act on the terminal."""
+"""Names and other text from the cluster: shown without letting it act, ordered, found again."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -29,3 +34,15 @@ def printable(text: str, limit: int = 200) -> str:
     if text.isprintable():
         return text
     return "".join(map(_visible, text))
+
+
+def bytewise(text: str) -> bytes:
+    """Return what to sort text by as Go does: its bytes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like ``name``, or None when none is like it."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(names), n=1)), None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.cidr import Address, Cidr, single
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.overlap import OverlapIndex
+from kgctl.mesh.text import bytewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,8 +78,8 @@ def build_topology(
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
     """
-    groups = sorted(_group(nodes, granularity).items(), key=lambda group: _bytewise(group[0]))
-    own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: _bytewise(peer.name)))
+    groups = sorted(_group(nodes, granularity).items(), key=lambda group: bytewise(group[0]))
+    own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: bytewise(peer.name)))
     segments = [
         _segment(name, members, address)
         for (name, members), address in zip(groups, _addresses(subnet, len(groups)), strict=True)
@@ -91,13 +92,9 @@ def build_topology(
     )
 
 
-def _bytewise(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
 def _group(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
     groups: dict[str, list[Node]] = {}
-    for node in sorted(nodes, key=lambda node: _bytewise(node.name)):
+    for node in sorted(nodes, key=lambda node: bytewise(node.name)):
         alone = granularity == FULL or node.internal_ip is None
         name = f"node:{node.name}" if alone else f"{LOCATION}:{node.location}"
         groups.setdefault(name, []).append(node)

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
+from kgctl.mesh.text import bytewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -170,7 +171,7 @@ def picture_of(state: State, topology: Topology, now: float) -> Picture:
     return Picture(
         subnet=str(topology.subnet),
         granularity=topology.granularity,
-        areas=tuple(sorted(areas, key=lambda area: _bytewise(area.location))),
+        areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
         peers=tuple(_outsiders(state, topology)),
     )
 
@@ -221,7 +222,7 @@ def _outsiders(state: State, topology: Topology) -> Iterator[Outsider]:
             invalid.name, BROKEN, problems, behind_nat=False, endpoint=None,
             allowed_ips=invalid.allowed_ips, persistent_keepalive=0,
         )  # fmt: skip
-    return (known[name] for name in sorted(known, key=_bytewise))
+    return (known[name] for name in sorted(known, key=bytewise))
 
 
 def _outsider(peer: Peer, in_use: Peer) -> Outsider:
@@ -238,12 +239,8 @@ def _outsider(peer: Peer, in_use: Peer) -> Outsider:
 
 
 def _leaders_first(nodes: Iterable[Member]) -> list[Member]:
-    return sorted(nodes, key=lambda node: (not node.leads, _bytewise(node.name)))
+    return sorted(nodes, key=lambda node: (not node.leads, bytewise(node.name)))
 
 
 def _segment_order(node: Member) -> bytes:
-    return _bytewise(node.segment or "")
-
-
-def _bytewise(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    return bytewise(node.segment or "")

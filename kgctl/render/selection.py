@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 from kgctl.render.picture import READY
 
 if TYPE_CHECKING:
@@ -112,7 +112,5 @@ def _neighbours(picture: Picture) -> Callable[[End], Iterable[End]]:
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    found = next(iter(get_close_matches(name, list(names), n=1)), None)
+    found = nearest(name, names)
     return f'; did you mean "{printable(found)}"?' if found else ""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from kgctl.wireguard.keys import PrivateKey
 
 SESSION_SECONDS = 180
-"""How long a session of WireGuard lasts at most (REJECT_AFTER_TIME); after it, no handshake
-means no connection."""
+"""How long a session of WireGuard lasts at most, its REJECT_AFTER_TIME (the WireGuard paper,
+section 6.1); after it, no handshake means no connection. With a keepalive it never comes so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +100,13 @@ def wanted_peers(
 
     Of two sections with one key the later counts, and an allowed IP is the last one's that asks
     for it. ``endpoints`` has the addresses to dial; a key that is not in it gets none. A device
-    is no peer of its own.
+    is no peer of its own: a section with its key is passed over, and claims nothing.
     """
-    by_key = {section.public_key: section for section in sections}
+    by_key: dict[PublicKey, PeerSection] = {}
+    for section in sections:
+        if section.public_key != own_key:
+            by_key.pop(section.public_key, None)  # the later one also claims later
+            by_key[section.public_key] = section
     owner = {cidr.masked(): key for key, one in by_key.items() for cidr in one.allowed_ips}
     allowed: dict[PublicKey, list[Cidr]] = {key: [] for key in by_key}
     for cidr, key in owner.items():
@@ -116,7 +120,6 @@ def wanted_peers(
             persistent_keepalive=section.persistent_keepalive,
         )
         for key, section in by_key.items()
-        if key != own_key
     }
 
 

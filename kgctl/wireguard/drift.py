@@ -6,18 +6,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.readiness import age
+from kgctl.wireguard.device import SESSION_SECONDS, wanted_peers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
     from kgctl.wireguard.conf import Configuration, PeerSection
     from kgctl.wireguard.dump import Device, DevicePeer
-
-DEAD_AFTER = 180
-"""Seconds without a handshake after which WireGuard sends nothing more by the last one: its
-REJECT_AFTER_TIME (the WireGuard paper, section 6.1). With a keepalive it never comes to that."""
 
 
 class Kind(StrEnum):
@@ -59,43 +56,21 @@ def drift(
 
     ``now`` is when the device was looked at, in Unix seconds.
     """
-    wanted = _as_set(configuration.peers, key)
+    sections = {section.public_key: section for section in configuration.peers}
+    wanted = wanted_peers(configuration.peers, {}, key)
     found = {peer.public_key: peer for peer in device.peers}
     differences = list(_of_interface(device, configuration, key))
-    for one, (section, networks) in wanted.items():
+    for one, peer in wanted.items():
+        section = sections[one]
         if one in found:
-            differences += _of_peer(found[one], section, networks, now)
+            differences += _of_peer(found[one], section, peer.allowed_ips, now)
         else:
             differences.append(Drift(Kind.MISSING, one, str(section.endpoint or "any"), None))
-    for one, peer in found.items():
+    for one, extra in found.items():
         if one not in wanted:
-            allowed = ", ".join(map(str, peer.allowed_ips)) or "none"
+            allowed = ", ".join(map(str, extra.allowed_ips)) or "none"
             differences.append(Drift(Kind.EXTRA, one, None, allowed))
     return differences
-
-
-def _as_set(
-    sections: Iterable[PeerSection], own: PublicKey | None
-) -> Mapping[PublicKey, tuple[PeerSection, set[Cidr]]]:
-    """Return the peers that an interface has once the sections are set.
-
-    Of two sections with one key the later counts, of two that claim a network the later has it;
-    one with the machine's own key is left out.
-    """
-    peers: dict[PublicKey, tuple[PeerSection, set[Cidr]]] = {}
-    owners: dict[Cidr, PublicKey] = {}
-    for section in sections:
-        if section.public_key == own:
-            continue
-        peers[section.public_key] = (section, set())
-        for cidr in section.allowed_ips:
-            network = cidr.masked()
-            before = owners.get(network)
-            if before is not None:
-                peers[before][1].discard(network)
-            owners[network] = section.public_key
-            peers[section.public_key][1].add(network)
-    return peers
 
 
 def _of_interface(
@@ -109,7 +84,7 @@ def _of_interface(
 
 
 def _of_peer(
-    peer: DevicePeer, section: PeerSection, networks: set[Cidr], now: float
+    peer: DevicePeer, section: PeerSection, networks: frozenset[Cidr], now: float
 ) -> Iterator[Drift]:
     key, found = peer.public_key, {cidr.masked() for cidr in peer.allowed_ips}
     if found != networks:
@@ -126,7 +101,7 @@ def _of_peer(
         yield Drift(Kind.PRESHARED_KEY, key, *words)
     if peer.keepalive > 0 and peer.latest_handshake is not None and not _lives(peer, now):
         last = f"{age(now - peer.latest_handshake)} ago" if peer.latest_handshake else "never"
-        yield Drift(Kind.HANDSHAKE, key, f"within {DEAD_AFTER}s", last)
+        yield Drift(Kind.HANDSHAKE, key, f"within {SESSION_SECONDS}s", last)
 
 
 def _endpoint(peer: DevicePeer, section: PeerSection, now: float) -> Iterator[Drift]:
@@ -144,7 +119,7 @@ def _endpoint(peer: DevicePeer, section: PeerSection, now: float) -> Iterator[Dr
 
 
 def _lives(peer: DevicePeer, now: float) -> bool:
-    return bool(peer.latest_handshake) and now - (peer.latest_handshake or 0) <= DEAD_AFTER
+    return bool(peer.latest_handshake) and now - (peer.latest_handshake or 0) <= SESSION_SECONDS
 
 
 def _sorted(networks: Iterable[Cidr]) -> str:

@@ -85,22 +85,22 @@ def _configured(text: str, label: str) -> Device:
 
 def _dumped(rows: Sequence[list[str]], label: str) -> list[Device]:
     every = len(rows[0]) == _INTERFACE + 1  # of ``show all``
-    devices: list[Device] = []
+    devices: list[tuple[Device, list[DevicePeer]]] = []
     for number, row in enumerate(rows, 1):
         name, fields = (row[0], row[1:]) if every else ("", row)
         if len(fields) == _INTERFACE:
-            devices.append(_device(name, fields))
+            devices.append((_device(name, fields), []))
         elif len(fields) == _PEER and devices:
             peer = _peer(fields)
             if peer is None:
                 raise DumpError(f"{label}, line {number}: this is no peer as wg writes one")
-            devices[-1] = devices[-1]._replace(peers=(*devices[-1].peers, peer))
+            devices[-1][1].append(peer)
         else:
             raise DumpError(
                 f"{label}, line {number}: wg writes no line of {len(row)} fields; give it what "
                 "this prints: wg show all dump"
             )
-    return devices
+    return [device._replace(peers=tuple(peers)) for device, peers in devices]
 
 
 def _device(name: str, fields: list[str]) -> Device:
