@@ -112,12 +112,12 @@ apiserver: tools
 # the parser that tests hold Mermaid texts against, from npm; in a cache, once a machine
 .PHONY: mermaid
 mermaid:
-	@tests/mermaid/install.sh
+	@.ci/install-npm tests/mermaid 'the Mermaid parser for the tests' node
 
 # what tests in a browser take from npm, by a lock file; in a cache, once a machine
 .PHONY: browserfiles
 browserfiles:
-	@tests/browser/install.sh
+	@.ci/install-npm tests/browser 'axe for the tests in a browser' chromium
 
 # The stamps: .pip (an environment whose pip knows dependency groups), .kgctl (to use it), .dev (to work on it)
 .venv/.pip:

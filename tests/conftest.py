@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -52,13 +53,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A real kube-apiserver that knows peers; see ``ApiServer`` for what to do with it."""
+    with _api_server(tmp_path_factory, "apiserver") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """That of another cluster."""
+    with _api_server(tmp_path_factory, "other") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _api_server(places: pytest.TempPathFactory, name: str) -> Iterator[ApiServer]:
     from tests.apiserver.binaries import find_binaries
     from tests.apiserver.server import ApiServer
 
     binaries = find_binaries()
     if binaries is None:
         _not_met("needs kube-apiserver and etcd: run `make apiserver`, or set KUBEBUILDER_ASSETS")
-    server = ApiServer(binaries, tmp_path_factory.mktemp("apiserver"))
+    server = ApiServer(binaries, places.mktemp(name))
     try:
         server.launch()
         yield server
@@ -84,7 +98,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def npm_files() -> Path:
-    """The directory of what ``tests/browser/install.sh`` fetched from npm."""
+    """The directory of what ``.ci/install-npm`` fetched from npm."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     modules = Path(cache, "kgctl", "browser", "node_modules")
     if not modules.is_dir():

@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from tests.api.faults import FaultyProxy, Request
-from tests.apiserver.binaries import find_binaries
-from tests.apiserver.server import ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.apiserver.server import ApiServer
 
 ROLE = Path(__file__).parents[2] / "docs" / "rbac-link.yaml"
 PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
@@ -100,46 +100,34 @@ class Pair:
         }
 
 
-@pytest.fixture(scope="module")
-def east_server(tmp_path_factory: pytest.TempPathFactory, api_server: ApiServer) -> Iterator[Any]:
-    binaries = find_binaries()
-    assert binaries is not None  # as api_server was started
-    server = ApiServer(binaries, tmp_path_factory.mktemp("east"))
-    try:
-        server.launch()
-        yield server
-    finally:
-        server.close()
-
-
 @pytest.fixture
-def pair(api_server: ApiServer, east_server: ApiServer) -> Iterator[Pair]:
-    yield Pair(api_server, east_server)
+def pair(api_server: ApiServer, other_api_server: ApiServer) -> Iterator[Pair]:
+    yield Pair(api_server, other_api_server)
     api_server.clear()
-    east_server.clear()
+    other_api_server.clear()
 
 
 def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:
     run = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (
-        "west:\n  + peer link-east-asia\neast:\n  + peer link-west-eu\n  + peer link-west-us\n"
+        "west:\n  + peer link-east.asia\neast:\n  + peer link-west.eu\n  + peer link-west.us\n"
         "3 to add, 0 to change, 0 to remove\ndone: 3 added, 0 changed, 0 removed\n"
     )
     specs = pair.specs()
     assert set(specs) == {
-        "west/link-east-asia",
-        "east/link-west-eu",
-        "east/link-west-us",
+        "west/link-east.asia",
+        "east/link-west.eu",
+        "east/link-west.us",
         "east/laptop",
     }
-    assert specs["east/link-west-eu"]["allowedIPs"] == [
+    assert specs["east/link-west.eu"]["allowedIPs"] == [
         "10.1.1.0/24", "172.17.0.1/32", "10.1.2.0/24", "172.17.0.2/32", "10.101.0.1/32",
     ]  # fmt: skip
-    assert specs["east/link-west-eu"]["endpoint"] == {
+    assert specs["east/link-west.eu"]["endpoint"] == {
         "dnsOrIP": {"ip": "203.0.113.11"}, "port": 51820,
     }  # fmt: skip
-    assert "10.43.0.0/16" in specs["west/link-east-asia"]["allowedIPs"]
+    assert "10.43.0.0/16" in specs["west/link-east.asia"]["allowedIPs"]
     again = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
     assert (again.returncode, again.stdout) == (0, "nothing to do\n")
 
@@ -167,10 +155,10 @@ def test_a_leader_that_moves_keeps_the_name_of_its_link(pair: Pair) -> None:
     pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
     time.sleep(1)
     run = pair.run("link", "--yes")
-    assert "  ~ peer link-west-eu (publicKey, endpoint)\n" in run.stdout
+    assert "  ~ peer link-west.eu (publicKey, endpoint)\n" in run.stdout
     after = pair.specs()
     assert set(after) == set(before)
-    assert after["east/link-west-eu"]["endpoint"]["dnsOrIP"] == {"ip": "203.0.113.12"}
+    assert after["east/link-west.eu"]["endpoint"]["dnsOrIP"] == {"ip": "203.0.113.12"}
 
 
 def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
@@ -178,11 +166,11 @@ def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
     pair.west.request("DELETE", "/api/v1/nodes/w3")
     time.sleep(1)
     kept = pair.run("link", "--yes")
-    assert "  ? peer link-west-us is stale; --prune removes it\n" in kept.stdout
-    assert "east/link-west-us" in pair.specs()
+    assert "  ? peer link-west.us is stale; --prune removes it\n" in kept.stdout
+    assert "east/link-west.us" in pair.specs()
     pruned = pair.run("link", "--yes", "--prune")
-    assert "  - peer link-west-us\n" in pruned.stdout
-    assert set(pair.specs()) == {"west/link-east-asia", "east/link-west-eu", "east/laptop"}
+    assert "  - peer link-west.us\n" in pruned.stdout
+    assert set(pair.specs()) == {"west/link-east.asia", "east/link-west.eu", "east/laptop"}
     unlinked = pair.run("unlink", "--yes")
     assert (unlinked.returncode, unlinked.stderr) == (0, "")
     assert set(pair.specs()) == {"east/laptop"}
@@ -190,12 +178,12 @@ def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
 
 
 def test_a_peer_of_somebody_else_is_never_taken_over(pair: Pair) -> None:
-    theirs = {**OTHERS_PEER, "metadata": {"name": "link-west-eu"}}
+    theirs = {**OTHERS_PEER, "metadata": {"name": "link-west.eu"}}
     pair.east.apply([theirs])
     before = pair.specs()
     run = pair.run("link", "--yes")
     assert run.returncode == 1
-    assert "link-west-eu is there, but kgctl link did not make it" in run.stderr
+    assert "link-west.eu is there, but kgctl link did not make it" in run.stderr
     assert pair.specs() == before
 
 
@@ -245,10 +233,10 @@ def test_watching_follows_a_leader_that_moves(pair: Pair) -> None:
         text=True,
     )
     try:
-        wait_for(lambda: "east/link-west-eu" in pair.specs())
+        wait_for(lambda: "east/link-west.eu" in pair.specs())
         pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
         key = node("w2", 1, 2, "eu")["metadata"]["annotations"][KILO + "key"]
-        wait_for(lambda: pair.specs()["east/link-west-eu"]["publicKey"] == key)
+        wait_for(lambda: pair.specs()["east/link-west.eu"]["publicKey"] == key)
     finally:
         process.terminate()
         process.communicate(timeout=10)

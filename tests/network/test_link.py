@@ -5,7 +5,6 @@ The state of each is in an API server of its own; nodes do what Kilo's agent wou
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 import time
@@ -16,8 +15,6 @@ import pytest
 import yaml
 
 from kgctl.cluster.load import load_cluster
-from tests.apiserver.binaries import find_binaries
-from tests.apiserver.server import ApiServer
 from tests.network import laying, tunnel
 from tests.network.namespace import Lab
 from tests.network.plan import KEEPALIVE, PORT
@@ -25,6 +22,8 @@ from tests.network.randomly import Member, Plan, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.apiserver.server import ApiServer
 
 ROLE = Path(__file__).parents[2] / "docs" / "rbac-link.yaml"
 WEB = Path(__file__).with_name("web.py")
@@ -100,15 +99,9 @@ class Clusters:
 
 
 @pytest.fixture
-def clusters(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
-    binaries = find_binaries()
-    assert binaries is not None  # as api_server was started
-    east = ApiServer(binaries, tmp_path_factory.mktemp("east"))
-    with contextlib.ExitStack() as stack:
-        stack.callback(east.close)
-        east.launch()
-        lab = stack.enter_context(Lab())
-        yield Clusters(api_server, east, lab)
+def clusters(api_server: ApiServer, other_api_server: ApiServer) -> Iterator[Clusters]:
+    with Lab() as lab:
+        yield Clusters(api_server, other_api_server, lab)
 
 
 @pytest.mark.network
@@ -144,7 +137,7 @@ def follow(clusters: Clusters, watching: subprocess.Popen[str]) -> float:
     gone = time.monotonic()
     clusters.fails("w1")
     said = [watching.stdout.readline() for _ in range(2)]
-    assert said == ["east:\n", "  ~ peer link-west-w (publicKey, endpoint, allowedIPs)\n"]
+    assert said == ["east:\n", "  ~ peer link-west.w (publicKey, endpoint, allowedIPs)\n"]
     clusters.agents()
     while not clusters.answered("e1", "10.42.2.2", seconds=1):
         assert time.monotonic() - gone < PATIENCE
