@@ -96,11 +96,16 @@ def _report(
 ) -> Report:
     from kgctl.cli.arguments import cidrs
     from kgctl.cli.examining import examined
+    from kgctl.cluster.errors import ManifestError
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings
+    from kgctl.mesh.text import printable
 
     networks = tuple(cidrs("--service-cidr", service_cidrs))
     subject, now, granularity = examined(shared, live=live)
+    if shared.filename and not live and subject.is_empty:
+        read = ", ".join(map(printable, shared.filename))
+        raise ManifestError(f"nothing to check: there is no Node and no Peer in {read}")
     return examine(subject, Settings(now, granularity, networks), rules)
 
 

@@ -36,6 +36,12 @@ class Subject(NamedTuple):
     peer_versions: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was read that a rule could look at."""
+        state = self.state
+        return not (state.nodes or state.peers or state.invalid_peers or self.peer_versions)
+
 
 class Settings(NamedTuple):
     """How it is looked at: the time in Unix seconds, the granularity, the service networks."""

@@ -49,6 +49,21 @@ def test_a_missing_crd_is_found(api_server: ApiServer) -> None:
     assert "KG502" in codes(answer.stdout)
 
 
+def test_a_file_changes_of_a_live_node_what_it_has(api_server: ApiServer, tmp_path: Path) -> None:
+    """As kubectl apply does: a manifest with one annotation takes no other one away."""
+    api_server.clear()
+    api_server.apply(fleet(2))
+    name = next(iter(fleet(2)))["metadata"]["name"]
+    annotations = {"kilo.squat.ai/force-endpoint": "nonsense"}
+    node = {"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": name, "annotations": annotations}}  # fmt: skip
+    path = tmp_path / "node.json"
+    path.write_text(json.dumps(node))
+    live = ["--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json"]
+    before = codes(kgctl(*live).stdout)
+    assert codes(kgctl(*live, "-f", str(path), "--live").stdout) == before | {"KG101"}
+
+
 def test_files_are_laid_over_the_live_cluster(api_server: ApiServer, tmp_path: Path) -> None:
     api_server.clear()
     api_server.apply([PEER, *fleet(2)])

@@ -31,6 +31,15 @@ def test_the_exit_code_tells_what_weighs_enough() -> None:
     assert kgctl(*warning, "--fail-on", "warning").code == 1
 
 
+def test_nothing_to_look_at_is_not_taken_for_nothing_wrong(tmp_path: Path) -> None:
+    """A pipe that broke, or a glob that matched nothing, must not pass for a clean cluster."""
+    empty = tmp_path / "empty.yaml"
+    empty.touch()
+    answer = kgctl("-f", str(empty), "check")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == f"nothing to check: there is no Node and no Peer in {empty}\n"
+
+
 def test_what_could_not_be_looked_at_has_a_code_of_its_own() -> None:
     assert kgctl("-f", "/nowhere", "check").code == 2
     answer = kgctl("--example", "check", "--select", "KG0011")

@@ -40,6 +40,23 @@ def cidr(text: str) -> Cidr:
     return found
 
 
+def test_of_sections_the_last_one_that_claims_a_network_has_it() -> None:
+    """As the kernel does it with a configuration, section by section."""
+    one, two, own = key(1), key(2), key(3)
+    network, other = cidr("10.0.0.0/24"), cidr("10.0.1.0/24")
+    sections = [
+        PeerSection(one, (other,)),
+        PeerSection(two, (network,)),
+        PeerSection(one, (network,)),  # again: it counts in place of the first, and claims last
+        PeerSection(own, (network, other)),  # the device's own key: passed over
+    ]
+    peers = wanted_peers(sections, {}, own)
+    assert {peer: found.allowed_ips for peer, found in peers.items()} == {
+        two: frozenset(),
+        one: frozenset({network}),
+    }
+
+
 NETWORKS = [cidr(f"10.0.{number}.0/24") for number in range(6)]
 KEYS = [key(number) for number in range(1, 5)]
 
