@@ -116,12 +116,23 @@ def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
     The function gets them as its argument ``shared``, merged with those that stood before the
     command's name; its other arguments stay Typer's.
     """
+    return with_shared_but()(function)
+
+
+def with_shared_but(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what gives a command the shared options without some, whose letters it uses itself."""
+    return lambda function: _with_shared(function, frozenset(left_out))
+
+
+def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Callable[..., Any]:
     signature = inspect.signature(function, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
 
+    taken = [name for name in Shared._fields if name not in left_out]
+
     @wraps(function)
     def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
-        options = Shared(**{name: given.pop(name) for name in Shared._fields})
+        options = Shared(**{name: given.pop(name) for name in Shared._fields if name in taken})
         ctx.obj = options.over(ctx.obj)
         return function(shared=ctx.obj, **given)
 
@@ -129,7 +140,7 @@ def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters = [
         inspect.Parameter("ctx", keyword, annotation=typer.Context),
         *(parameter.replace(kind=keyword) for parameter in own),
-        *_SHARED_PARAMETERS,
+        *(one for one in _SHARED_PARAMETERS if one.name not in left_out),
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -11,12 +11,15 @@ from kgctl.cluster.peerobjects import peer_name
 from kgctl.cluster.writing import spec_of
 from kgctl.mesh.linking import Member, is_dialled
 from kgctl.render.manifest import peer_object
-from kgctl.wireguard.configure import segment_as_peer
+from kgctl.wireguard.conf import PeerSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.cluster.peers import PeerObjects
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PresharedKey
+    from kgctl.mesh.sharing import Layout
     from kgctl.mesh.topology import Segment
 
 Object = dict[str, Any]
@@ -65,26 +68,57 @@ def link_name(source: str, segment: Segment) -> str:
     return f"link-{slug(source)}.{slug(segment.name.removeprefix('location:'))}"
 
 
-def wanted_peers(source: Member, *, private_endpoints: bool = False) -> dict[str, Object]:
+def wanted_peers(
+    source: Member,
+    *,
+    private_endpoints: bool = False,
+    relayed: Iterable[Cidr] = (),
+    preshared_key: PresharedKey | None = None,
+) -> dict[str, Object]:
     """Return the Peers, by name, with which another cluster knows the segments of ``source``.
 
-    The service networks go to the first segment that can be dialled. An endpoint that is no
-    public one is left out, unless the clusters meet on ``private_endpoints``: nodes of the other
-    cluster would dial it in vain, instead of waiting to be dialled.
+    What leads to the whole cluster, and what it relays for others, goes to its gateway. An
+    endpoint that is no public one is left out, unless the clusters meet on ``private_endpoints``:
+    nodes of the other cluster would dial it in vain, instead of waiting to be dialled.
     """
-    segments = source.topology.segments
-    gateway = next((one for one in segments if is_dialled(one)), segments[0] if segments else None)
+    through = (*source.share.of_cluster(source.service_cidrs), *relayed)
     wanted = {}
-    for segment in segments:
-        section = segment_as_peer(segment, source.service_cidrs if segment is gateway else ())
-        if not is_dialled(segment) and not private_endpoints:
-            section = section._replace(endpoint=None)
-        keepalive = max(0, segment.leader.persistent_keepalive)
+    for segment in source.topology.segments:
+        endpoint = segment.leader.endpoint
+        networks = (*source.share.of_segment(segment), *_only(segment is source.gateway, through))
+        section = PeerSection(
+            public_key=segment.key,
+            allowed_ips=tuple(dict.fromkeys(networks)),
+            endpoint=endpoint if private_endpoints or is_dialled(segment) else None,
+            persistent_keepalive=max(0, segment.leader.persistent_keepalive),
+            preshared_key=preshared_key,
+        )
         name = link_name(source.name, segment)
-        peer = peer_object(name, section._replace(persistent_keepalive=keepalive))
-        peer["metadata"]["labels"] = {MANAGER_LABEL: MANAGER, SOURCE_LABEL: slug(source.name)}
+        peer = peer_object(name, section)
+        peer["metadata"]["labels"] = owner_labels(source.name)
         wanted[name] = peer
     return wanted
+
+
+def _only(condition: bool, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
+    return networks if condition else ()
+
+
+def owner_labels(source: str) -> dict[str, str]:
+    """Return the labels of an object that links to the cluster ``source``."""
+    return {MANAGER_LABEL: MANAGER, SOURCE_LABEL: slug(source)}
+
+
+def relayed_networks(
+    hub: Member, target: str, members: Iterable[Member], layout: Layout
+) -> tuple[Cidr, ...]:
+    """Return the networks of other clusters that ``target`` reaches through ``hub``."""
+    return tuple(
+        network
+        for member in members
+        if layout.relays(hub.name, member.name, target)
+        for network in member.shared()
+    )
 
 
 def linked_source(peer: Mapping[str, Any]) -> str | None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
 from kgctl.mesh.nesting import nested
+from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
 
@@ -39,6 +41,22 @@ class Member(NamedTuple):
     topology: Topology
     service_cidrs: tuple[Cidr, ...] = ()
     links: frozenset[str] = frozenset()
+    share: Share = EVERYTHING
+
+    @property
+    def gateway(self) -> Segment | None:
+        """The segment that leads to what is no segment's own: the first that can be dialled.
+
+        Services are such, and what a hub passes on to other clusters.
+        """
+        segments = self.topology.segments
+        return next((one for one in segments if is_dialled(one)), next(iter(segments), None))
+
+    def shared(self) -> Iterator[Cidr]:
+        """Yield all networks that others get of it."""
+        for segment in self.topology.segments:
+            yield from self.share.of_segment(segment)
+        yield from self.share.of_cluster(self.service_cidrs)
 
 
 class Obstacle(NamedTuple):
@@ -52,13 +70,14 @@ class _Claim(NamedTuple):
     network: Cidr
     member: str
     owner: str
+    shared: bool
 
 
-def obstacles(members: Sequence[Member]) -> list[Obstacle]:
+def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
     """Return everything that stands against linking the members, check by check."""
     return [
         *(Obstacle(OVERLAP, text) for text in _overlaps(members)),
-        *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members)),
+        *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members, layout)),
         *(Obstacle(KEYS, text) for text in _key_collisions(members)),
         *(Obstacle(GRANULARITY, text) for text in _mixed_granularities(members)),
     ]
@@ -74,12 +93,12 @@ def is_dialled(segment: Segment) -> bool:
 
 
 def _overlaps(members: Sequence[Member]) -> Iterator[str]:
-    """Yield the networks of two members that intersect."""
+    """Yield the networks of two members that intersect, unless neither gets the other's."""
     claims = [claim for member in members for claim in _claims(member)]
     found: dict[tuple[str, str], list[str]] = {}
     for claim, around in nested(claims, lambda one: one.network):
         for other in around:
-            if other.member != claim.member:
+            if other.member != claim.member and (other.shared or claim.shared):
                 pair = (min(other.member, claim.member), max(other.member, claim.member))
                 found.setdefault(pair, []).append(_overlap(claim, other))
     for (first, second), texts in sorted(found.items()):
@@ -99,34 +118,51 @@ def _overlap(inner: _Claim, outer: _Claim) -> str:
 
 def _claims(member: Member) -> list[_Claim]:
     """Return every network of a member once, with the first who has it."""
-    owners: dict[Cidr, str] = {}
-    owners.setdefault(member.topology.subnet.masked(), "the WireGuard network")
+    owners: dict[Cidr, tuple[str, bool]] = {}
+    for network, owner, shared in _networks(member):
+        owners.setdefault(network, (owner, shared))
+    return [_Claim(network, member.name, *owner) for network, owner in owners.items()]
+
+
+def _networks(member: Member) -> Iterator[tuple[Cidr, str, bool]]:
+    """Yield the networks of a member, whose each is, and whether others get it."""
+    share = member.share
+    yield member.topology.subnet.masked(), "the WireGuard network", True
     for cidr in member.service_cidrs:
-        owners.setdefault(cidr.masked(), "the service network")
+        yield cidr.masked(), "the service network", share.services
+    for cidr in share.cidrs:
+        yield cidr.masked(), "a shared network", True
     for node in member.state.nodes:
-        name = printable(node.name)
-        if node.subnet is not None:
-            owners.setdefault(node.subnet, f"the pod subnet of node {name}")
-        if node.internal_ip is not None:
-            owners.setdefault(single(node.internal_ip.address), f"the internal IP of node {name}")
+        yield from _networks_of(node, share)
     for peer in member.state.peers:
         if peer.name not in member.links:
             for cidr in peer.allowed_ips:
-                owners.setdefault(cidr.masked(), f"an allowed IP of peer {printable(peer.name)}")
-    return [_Claim(network, member.name, owner) for network, owner in owners.items()]
+                yield cidr.masked(), f"an allowed IP of peer {printable(peer.name)}", True
+
+
+def _networks_of(node: Node, share: Share) -> Iterator[tuple[Cidr, str, bool]]:
+    name = printable(node.name)
+    if node.subnet is not None:
+        yield node.subnet, f"the pod subnet of node {name}", share.pods
+    if node.internal_ip is not None:
+        internal = single(node.internal_ip.address)
+        yield internal, f"the internal IP of node {name}", share.internal_ips
+    if share.location_ips:
+        for cidr in node.allowed_location_ips:
+            yield cidr.masked(), f"an allowed location IP of node {name}", True
 
 
 # --- endpoints, keys, granularities ---
 
 
-def _never_meeting(members: Sequence[Member]) -> Iterator[str]:
+def _never_meeting(members: Sequence[Member], layout: Layout) -> Iterator[str]:
     hidden = {
         member.name: [one for one in member.topology.segments if not is_dialled(one)]
         for member in members
     }
     for first, second in combinations(hidden, 2):
         ours, theirs = hidden[first], hidden[second]
-        if ours and theirs:
+        if ours and theirs and layout.linked(first, second):
             yield (
                 f"{_some(ours)} of {first} and {_some(theirs)} of {second} have no public "
                 "endpoint, so neither can dial the other: give one side a public address with "

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, with_shared_but
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -24,11 +24,20 @@ class Check(StrEnum):
 
 
 _Clusters = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="CLUSTER CLUSTER...",
+        metavar="[CLUSTER CLUSTER...]",
         help="A kubeconfig context, a kubeconfig file, or manifests; NAME=CLUSTER names it.",
         show_default=False,
+    ),
+]
+_File = Annotated[
+    Path | None,
+    typer.Option(
+        "--filename",
+        "-f",
+        metavar="FILE",
+        help="The file that says which clusters, and how: see docs/link.md, and --schema.",
     ),
 ]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -44,11 +53,24 @@ _Directory = Annotated[
 ]
 
 
+def _print_schema(asked: bool) -> None:
+    """Print the schema of the file and end, where it was asked for."""
+    if asked:
+        import json
+
+        from kgctl.cli.output import answer
+        from kgctl.link.meshfile import mesh_schema
+
+        answer(f"{json.dumps(mesh_schema(), indent=2)}\n")
+        raise typer.Exit
+
+
 @app.command()
-@with_shared
+@with_shared_but("filename")
 def link(
     shared: Shared,
-    clusters: _Clusters,
+    clusters: _Clusters = None,
+    file: _File = None,
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(metavar="CLUSTER=CIDR", help="The service network of a cluster. Repeatable."),
@@ -66,15 +88,26 @@ def link(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and keep the links current.")
     ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            help="Print the JSON Schema of the file.",
+            is_eager=True,
+            callback=_print_schema,
+        ),
+    ] = False,
 ) -> None:
     """Make clusters one network: each one's segments become Peers of the others.
 
     Checks that their networks go together, shows what it will do, and asks.
     """
-    from kgctl.cli.link.linking import Wish, link_clusters
+    from kgctl.cli.link.linking import link_clusters
+    from kgctl.cli.link.task import Wish
 
     wish = Wish(
-        clusters=clusters,
+        clusters=clusters or (),
+        file=file,
         service_cidrs=service_cidr,
         allowed=frozenset(one.value for one in allow or ()),
         prune=prune,
@@ -87,11 +120,17 @@ def link(
 
 
 @unlink_app.command()
-@with_shared
+@with_shared_but("filename")
 def unlink(
-    shared: Shared, clusters: _Clusters, dry_run: _DryRun = False, yes: _Yes = False
+    shared: Shared,
+    clusters: _Clusters = None,
+    file: _File = None,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
 ) -> None:
     """Remove from each of the clusters the Peers that kgctl link made for the others."""
-    from kgctl.cli.link.linking import Wish, unlink_clusters
+    from kgctl.cli.link.linking import unlink_clusters
+    from kgctl.cli.link.task import Wish
 
-    unlink_clusters(shared, Wish(clusters=clusters, prune=True, dry_run=dry_run, yes=yes))
+    wish = Wish(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
+    unlink_clusters(shared, wish)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.asking import ask
-from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
+from kgctl.cli.link.clusters import Named, Read
+from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
 from kgctl.link.plan import (
     ADD,
@@ -19,6 +20,7 @@ from kgctl.link.plan import (
     Step,
     carry_out,
     plan,
+    relayed_networks,
     slug,
     wanted_peers,
 )
@@ -44,19 +46,6 @@ class LinkError(KgctlError):
     """The clusters cannot be linked as they are, or were linked in part."""
 
 
-class Wish(NamedTuple):
-    """What was asked for on the command line."""
-
-    clusters: Sequence[str]
-    service_cidrs: Sequence[str] | None = None
-    allowed: frozenset[str] = frozenset()
-    prune: bool = False
-    directory: Path | None = None
-    dry_run: bool = False
-    yes: bool = False
-    watch: bool = False
-
-
 Plan = list[tuple[Named, list[Step]]]
 
 
@@ -73,23 +62,18 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         )
     if wish.watch and (wish.directory is not None or wish.dry_run):
         raise UsageError("--watch does not go with --directory or --dry-run")
-    clusters = named_clusters(shared, wish.clusters)
-    networks = service_networks(wish.service_cidrs, clusters)
-
-    def look() -> list[Read]:
-        return read_all(shared, clusters, networks)
-
+    task = task_of(shared, wish)
     if wish.watch:
-        _follow(look, wish)
+        _follow(lambda: task.read(shared), task)
         return
-    reads = look()
-    found = _obstacles(reads)
-    _tell(found, wish.allowed)
-    _refuse(found, wish.allowed)
+    reads = task.read(shared)
+    found = _obstacles(reads, task)
+    _tell(found, task.allowed)
+    _refuse(found, task.allowed)
     if wish.directory is not None:
-        _write(reads, wish.directory, wish.allowed)
+        _write(reads, task, wish.directory)
         return
-    _settle(_plan(reads, wish), wish)
+    _settle(_plan(reads, task), wish)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -98,20 +82,19 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
     Raises:
         KgctlError: a cluster cannot be read or changed.
     """
-    clusters = named_clusters(shared, wish.clusters)
-    names = [one.name for one in clusters]
-    found = []
-    for one in clusters:
-        others = [name for name in names if name != one.name]
-        found.append((one, plan(one.source.read().peers, {}, others, prune=True)))
+    task = task_of(shared, wish)
+    found = [
+        (one, plan(one.source.read().peers, {}, task.others(one.name), prune=True))
+        for one in task.clusters
+    ]
     _settle(found, wish)
 
 
 # --- check and plan ---
 
 
-def _obstacles(reads: Sequence[Read]) -> list[Obstacle]:
-    return obstacles([read.member for read in reads])
+def _obstacles(reads: Sequence[Read], task: Task) -> list[Obstacle]:
+    return obstacles([read.member for read in reads], task.layout)
 
 
 def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
@@ -134,20 +117,26 @@ def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
         )
 
 
-def _wanted(reads: Sequence[Read], target: Read, allowed: Iterable[str]) -> dict[str, Object]:
+def _wanted(reads: Sequence[Read], target: Read, task: Task) -> dict[str, Object]:
+    """Return the Peers that the cluster ``target`` is to hold."""
     wanted: dict[str, Object] = {}
-    for read in reads:
-        if read is not target:
-            wanted |= wanted_peers(read.member, private_endpoints=ENDPOINTS in allowed)
+    name, members = target.member.name, [read.member for read in reads]
+    for source in members:
+        if task.layout.linked(name, source.name):
+            wanted |= wanted_peers(
+                source,
+                private_endpoints=ENDPOINTS in task.allowed,
+                relayed=relayed_networks(source, name, members, task.layout),
+            )
     return wanted
 
 
-def _plan(reads: Sequence[Read], wish: Wish) -> Plan:
+def _plan(reads: Sequence[Read], task: Task) -> Plan:
     found = []
     for target in reads:
-        others = [read.member.name for read in reads if read is not target]
-        wanted = _wanted(reads, target, wish.allowed)
-        steps = plan(target.objects.peers, wanted, others, prune=wish.prune)
+        others = task.others(target.member.name)
+        wanted = _wanted(reads, target, task)
+        steps = plan(target.objects.peers, wanted, others, prune=task.prune)
         found.append((target.named, steps))
     return found
 
@@ -218,18 +207,18 @@ def _carry_out(found: Plan) -> None:
             ) from error
 
 
-def _follow(look: Callable[[], list[Read]], wish: Wish) -> None:
+def _follow(look: Callable[[], list[Read]], task: Task) -> None:
     """Keep the links current until interrupted; what goes wrong is told, and tried again."""
     said, told = "", list[Obstacle]()
     while True:
         try:
             reads = look()
-            standing = _obstacles(reads)
+            standing = _obstacles(reads, task)
             if standing != told:
-                _tell(standing, wish.allowed)
+                _tell(standing, task.allowed)
                 told = standing
-            _refuse(standing, wish.allowed)
-            found = _plan(reads, wish)
+            _refuse(standing, task.allowed)
+            found = _plan(reads, task)
             if any(_counts(found).values()):
                 answer(_shown(found))
                 _carry_out(found)
@@ -241,7 +230,7 @@ def _follow(look: Callable[[], list[Read]], wish: Wish) -> None:
         time.sleep(WATCH_SECONDS)
 
 
-def _write(reads: Sequence[Read], directory: Path, allowed: Iterable[str]) -> None:
+def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
     """Write the Peers that each cluster is to hold to a file of its own."""
     from kgctl.cli.files import OutputFileError, write_private
     from kgctl.render.structured import to_yaml
@@ -251,7 +240,7 @@ def _write(reads: Sequence[Read], directory: Path, allowed: Iterable[str]) -> No
     except OSError as error:
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
-        peers = _wanted(reads, target, allowed)
+        peers = _wanted(reads, target, task)
         text = "---\n".join(to_yaml(peers[name]) for name in sorted(peers))
         path = directory / f"{slug(target.member.name)}.yaml"
         write_private(path, text.encode())

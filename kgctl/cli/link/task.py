@@ -1,0 +1,131 @@
+"""What is to be linked and how, whether the command line says it or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
+from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.cli.shared import Shared
+    from kgctl.link.meshfile import Cluster, MeshFile
+    from kgctl.mesh.cidr import Cidr
+
+
+class Wish(NamedTuple):
+    """What was asked for on the command line."""
+
+    clusters: Sequence[str] = ()
+    file: Path | None = None
+    service_cidrs: Sequence[str] | None = None
+    allowed: frozenset[str] = frozenset()
+    prune: bool = False
+    directory: Path | None = None
+    dry_run: bool = False
+    yes: bool = False
+    watch: bool = False
+
+
+class Task(NamedTuple):
+    """The clusters, which of them are linked, and what each shares."""
+
+    clusters: Sequence[Named]
+    service_cidrs: Mapping[str, tuple[Cidr, ...]]
+    shares: Mapping[str, Share]
+    layout: Layout
+    allowed: frozenset[str]
+    prune: bool
+
+    def read(self, shared: Shared) -> list[Read]:
+        """Read every cluster, and build its network.
+
+        Raises:
+            KgctlError: one cannot be read, or has no network; the message says which.
+        """
+        return [
+            read._replace(
+                member=read.member._replace(share=self.shares.get(read.member.name, EVERYTHING))
+            )
+            for read in read_all(shared, self.clusters, self.service_cidrs)
+        ]
+
+    def linked_with(self, name: str) -> list[str]:
+        """Return the names of the clusters that ``name`` is linked with."""
+        return [one.name for one in self.clusters if self.layout.linked(name, one.name)]
+
+    def others(self, name: str) -> list[str]:
+        """Return the names of all other clusters."""
+        return [one.name for one in self.clusters if one.name != name]
+
+
+def task_of(shared: Shared, wish: Wish) -> Task:
+    """Return what a command line, or the file that it names, asks for.
+
+    Raises:
+        UsageError: it gives clusters both ways, or none, or says what does not go together.
+        KgctlError: the file is wrong, or a kubeconfig that it names.
+    """
+    if wish.file is None:
+        clusters = named_clusters(shared, wish.clusters)
+        networks = service_networks(wish.service_cidrs, clusters)
+        return Task(clusters, networks, {}, FULL_MESH, wish.allowed, wish.prune)
+    if wish.clusters or wish.service_cidrs:
+        raise UsageError("the file names the clusters and their networks: give it alone")
+    if shared.filename or shared.example or shared.context:
+        raise UsageError("link takes clusters from its file, not from --context or --example")
+    from kgctl.link.meshfile import read_mesh_file
+
+    return _task_of_file(shared, wish, read_mesh_file(wish.file))
+
+
+def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
+    assert wish.file is not None
+    if mesh.mirror or mesh.preshared_keys != "none":
+        raise UsageError("mirror and presharedKeys are not there yet: leave them out of the file")
+    return Task(
+        clusters=[_named(shared, wish.file, one) for one in mesh.clusters],
+        service_cidrs={one.name: _cidrs(one.service_cidrs) for one in mesh.clusters},
+        shares={one.name: _share(one) for one in mesh.clusters},
+        layout=Layout(mesh.hubs),
+        allowed=wish.allowed | frozenset(mesh.allow),
+        prune=wish.prune or mesh.prune,
+    )
+
+
+def _named(shared: Shared, file: Path, cluster: Cluster) -> Named:
+    from kgctl.cli.reading import live_cluster
+    from kgctl.cluster.manifests import Manifests
+    from kgctl.link.meshfile import located
+
+    if cluster.manifests:
+        names = [str(located(file, one)) for one in cluster.manifests]
+        return Named(cluster.name, Manifests(names))
+    kubeconfig = shared.kubeconfig
+    if cluster.kubeconfig:
+        kubeconfig = str(located(file, cluster.kubeconfig))
+    context = cluster.context or None
+    return Named(
+        cluster.name, live_cluster(shared._replace(kubeconfig=kubeconfig, context=context))
+    )
+
+
+def _share(cluster: Cluster) -> Share:
+    share = cluster.share
+    return Share(
+        pods=share.pods,
+        services=share.services,
+        internal_ips=share.internal_ips,
+        location_ips=share.location_ips,
+        cidrs=_cidrs(share.cidrs),
+    )
+
+
+def _cidrs(texts: Sequence[str]) -> tuple[Cidr, ...]:
+    found = map(parse_cidr, texts)
+    return tuple(cidr for cidr in found if cidr is not None)  # all are: the file was checked
