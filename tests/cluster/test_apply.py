@@ -8,7 +8,8 @@ import pytest
 
 from kgctl.cluster.errors import StatusError
 from kgctl.cluster.lists import PEERS
-from kgctl.cluster.peers import APPLY_PATCH, PeerObjects
+from kgctl.cluster.peers import PeerObjects
+from kgctl.cluster.stored import APPLY_PATCH
 from tests.cluster.memory import Answer, MemoryTransport, api_on, status_body
 
 PEER: dict[str, Any] = {
