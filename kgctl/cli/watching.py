@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from kgctl.cluster.interface import Source
 
 _MOST_PATIENCE = 300.0  # seconds between two looks at files that cannot be read
-_LASTS = 60  # seconds of a watch: so long at most goes by until a dead connection shows
+LASTS = 60
+"""Seconds of a watch: so long at most goes by until a dead connection shows."""
 _GATHER, _MOST_GATHERED = 0.2, 5.0  # seconds in which changes are gathered after one was taken
 _REST = 4  # times as long as the work: a large cluster's heartbeats never take a whole processor
 _STDIN = "-"
@@ -61,7 +62,7 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
 
     if _STDIN in (shared.filename or ()):
         raise UsageError("--watch reads again and again, and stdin can be read once; give a file")
-    signal.signal(signal.SIGTERM, _end)
+    end_at_signals()
     try:
         source = source_of(shared)
         upkeep.write(reading_of(shared, source.read()))
@@ -155,7 +156,7 @@ def _follow(shared: Shared, cluster: ApiServer, upkeep: Upkeep, interval: int) -
     from kgctl.cluster.mirror import Mirror
 
     news = _News(upkeep, interval)
-    mirror = Mirror(cluster.api(), news, lasts=_LASTS, poll=interval)
+    mirror = Mirror(cluster.api(), news, lasts=LASTS, poll=interval)
     mirror.start()
     while True:
         news.came.wait(interval)
@@ -163,8 +164,17 @@ def _follow(shared: Shared, cluster: ApiServer, upkeep: Upkeep, interval: int) -
         began, objects = time.monotonic(), mirror.read()
         if objects is not None:
             upkeep.attempt(partial(reading_of, shared, objects, mirror.heard))
-        took = time.monotonic() - began
-        time.sleep(min(max(_GATHER, _REST * took), _MOST_GATHERED))
+        time.sleep(rest_after(time.monotonic() - began))
+
+
+def rest_after(took: float) -> float:
+    """Return the seconds in which changes are gathered, after work that took so many."""
+    return min(max(_GATHER, _REST * took), _MOST_GATHERED)
+
+
+def end_at_signals() -> None:
+    """Have SIGTERM end what is watched as Ctrl-C does, by a KeyboardInterrupt."""
+    signal.signal(signal.SIGTERM, _end)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

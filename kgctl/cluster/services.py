@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kgctl.cluster.errors import AnswerError, NotFoundError
-from kgctl.cluster.lists import JSON
+from kgctl.cluster.lists import JSON, Listed
 from kgctl.cluster.singly import decoded_object, object_path
 from kgctl.cluster.stored import Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from kgctl.cluster.client import Api, Body
+    from kgctl.cluster.watch import Event
 
 Object = dict[str, Any]
 
@@ -53,22 +56,42 @@ class ServiceObjects:
         """
         return Stored(self._api, self._slices_of(namespace), "endpointslice")
 
-    def slices_of(self, namespace: str, service: str) -> list[Object]:
+    def slices_of(self, namespace: str, service: str) -> Sequence[Object]:
         """Return the EndpointSlices of a Service.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read.
+        """
+        return self.listed_slices(namespace, service).objects
+
+    def listed_slices(self, namespace: str, service: str) -> Listed[Object]:
+        """Return the EndpointSlices of a Service, and where to watch on from.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
         """
         return self._list(self._slices_of(namespace), f"{SERVICE_NAME}={service}")
 
-    def labelled(self, selector: str) -> tuple[list[Object], list[Object]]:
+    def watch_slices(
+        self, namespace: str, service: str, resource_version: str, lasts: int
+    ) -> Generator[Event[Object], None, None]:
+        """Yield the changes of the EndpointSlices of a Service; see ``watch.watch_peers``."""
+        from kgctl.cluster.watch import watch_objects
+
+        selector = f"{SERVICE_NAME}={service}"
+        return watch_objects(
+            self._api, self._slices_of(namespace), selector, resource_version, lasts
+        )
+
+    def labelled(self, selector: str) -> tuple[Sequence[Object], Sequence[Object]]:
         """Return the Services and EndpointSlices of all namespaces that a label selector takes.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
         """
         slices = f"{_DISCOVERY}/{self.slice_version()}/endpointslices"
-        return self._list(f"{_CORE}/services", selector), self._list(slices, selector)
+        services = self._list(f"{_CORE}/services", selector)
+        return services.objects, self._list(slices, selector).objects
 
     def slice_version(self) -> str:
         """Return the version of EndpointSlices that the API server serves: ``v1`` if it does.
@@ -95,17 +118,19 @@ class ServiceObjects:
     def _slices_of(self, namespace: str) -> str:
         return f"{_namespaced(f'{_DISCOVERY}/{self.slice_version()}', namespace)}/endpointslices"
 
-    def _list(self, path: str, selector: str) -> list[Object]:
-        return self._api.get(path, {"labelSelector": selector}, JSON, _items)
+    def _list(self, path: str, selector: str) -> Listed[Object]:
+        return self._api.get(path, {"labelSelector": selector}, JSON, _listed)
 
 
 def _namespaced(base: str, namespace: str) -> str:
     return object_path(f"{base}/namespaces", "namespace", namespace)
 
 
-def _items(body: Body) -> list[Object]:
+def _listed(body: Body) -> Listed[Object]:
     content = body.json()
     items = content.get("items") if isinstance(content, dict) else None
+    metadata = content.get("metadata") if isinstance(content, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise body.unreadable(b"")
-    return items
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return Listed(items, str(version or ""))

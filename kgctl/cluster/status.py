@@ -31,6 +31,15 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 
 PEERS_GROUP = "/apis/kilo.squat.ai/"
 
+_GRANTS = {
+    "secrets": ("rbac-link-secrets.yaml", "keeping preshared keys needs"),
+    "services": ("rbac-link-services.yaml", "mirroring services needs"),
+    "endpointslices": ("rbac-link-services.yaml", "mirroring services needs"),
+    "namespaces": ("rbac-link-services.yaml", "mirroring services needs"),
+}
+"""Which page of docs/ grants what else than nodes and peers is asked for, by the resource."""
+
+
 _VERBS = {"GET": "read", "POST": "create", "PUT": "update"}
 _SHOWN = 300  # characters of what the server said
 
@@ -91,6 +100,14 @@ class Refusal:
         )
 
     def _forbidden(self) -> StatusError:
+        grant = _GRANTS.get(self._resource()[0])
+        if grant is not None:
+            return ForbiddenError(
+                f"not allowed to {self._asked()}: {self._words()}; docs/{grant[0]} of kgctl grants "
+                f"what {grant[1]} ({self._access.origin})",
+                403,
+                "Forbidden",
+            )
         if self._method != "GET" or "/peers/" in self._path:
             return ForbiddenError(
                 f"not allowed to {self._asked()}: {self._words()}; "
@@ -150,11 +167,16 @@ class Refusal:
 
     def _asked(self) -> str:
         verb = _VERBS.get(self._method, self._method.lower())
-        collection, _, name = self._path.partition("/peers/")
+        resource, name = self._resource()
         if name:
-            return f'{verb} the peer "{printable(name, 60)}"'
-        kind = collection.rpartition("/")[2]
-        return f"{'list' if self._method == 'GET' else verb} {printable(kind, 60)}"
+            return f'{verb} the {resource.removesuffix("s")} "{printable(name, 60)}"'
+        return f"{'list' if self._method == 'GET' else verb} {printable(resource, 60)}"
+
+    def _resource(self) -> tuple[str, str]:
+        """Return what was asked for: ``peers``, say, and the name, if it was one of them."""
+        *_, collection, last = self._path.rsplit("/", 2)
+        named = collection in ("peers", *_GRANTS)
+        return (collection, last) if named else (last, "")
 
     def _words(self) -> str:
         if self._said is not None and self._said.message:

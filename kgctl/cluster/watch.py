@@ -79,8 +79,20 @@ def watch_peers(
     return _watch(api, PEERS, resource_version, lasts, msgspec.json.decode)
 
 
+def watch_objects(
+    api: Api, path: str, selector: str, resource_version: str, lasts: int = LASTS
+) -> Generator[Event[dict[str, Any]], None, None]:
+    """Yield the changes of what ``path`` lists and a label selector takes; see ``watch_peers``."""
+    return _watch(api, path, resource_version, lasts, msgspec.json.decode, selector)
+
+
 def _watch(
-    api: Api, path: str, resource_version: str, lasts: int, decode: Callable[[msgspec.Raw], T]
+    api: Api,
+    path: str,
+    resource_version: str,
+    lasts: int,
+    decode: Callable[[msgspec.Raw], T],
+    selector: str = "",
 ) -> Generator[Event[T], None, None]:
     query = {
         "watch": "true",
@@ -88,6 +100,8 @@ def _watch(
         "resourceVersion": resource_version,
         "timeoutSeconds": str(lasts),
     }
+    if selector:
+        query["labelSelector"] = selector
     limit = lasts + min(_GRACE, lasts / 2)
     with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
         for line in _lines(body, api):

@@ -17,7 +17,7 @@ from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, STALE, Step, linked_sourc
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 Object = dict[str, Any]
 
@@ -42,10 +42,15 @@ class Place(NamedTuple):
         return cls(kind, namespace_of(one), peer_name(one))
 
 
+def in_order(places: Iterable[Place]) -> list[Place]:
+    """Return places by namespace, services before their slices."""
+    return sorted(places, key=lambda place: (place.namespace, place.kind != SERVICE, place.name))
+
+
 class Present(NamedTuple):
     """What a cluster holds: all that carries our labels, and whatever is where it is to be."""
 
-    objects: Mapping[Place, Object]
+    objects: dict[Place, Object]
 
     @classmethod
     def of(cls, services: Iterable[Object], slices: Iterable[Object]) -> Present:
@@ -62,38 +67,29 @@ def mirror_steps(
     sources: Iterable[str],
     *,
     prune: bool,
+    gone: Collection[Place] = (),
 ) -> list[Step]:
     """Return what makes the mirrored services of ``cluster`` what is wanted, sorted by place.
 
     Only mirrors from the ``sources`` are ever removed. Slices of a service that stays go with the
-    pods that they held; all else goes only to ``prune``.
+    pods that they held, and what stands for services that are ``gone`` goes with these; all else
+    goes only to ``prune``.
 
     Raises:
         ForeignServiceError: somebody else's object is where a mirror is to be.
         MirrorError: a change is needed that the API does not allow.
     """
-    steps = [_step(cluster, place, wanted[place], present) for place in sorted(wanted)]
-    kept = {(place.namespace, place.name) for place in wanted if place.kind == SERVICE}
-    steps += _gone(wanted, present, {slug(source) for source in sources}, kept, prune=prune)
-    return steps
-
-
-def _gone(
-    wanted: Mapping[Place, Object],
-    present: Present,
-    sources: set[str],
-    kept: set[tuple[str, str]],
-    *,
-    prune: bool,
-) -> Iterator[Step]:
-    for place in sorted(present.objects):
+    steps = [_step(cluster, place, wanted[place], present) for place in in_order(wanted)]
+    settled = {place[1:] for place in (*wanted, *gone) if place.kind == SERVICE}
+    ours = {slug(source) for source in sources}
+    for place in in_order(present.objects):
         one = present.objects[place]
-        if place in wanted or linked_source(one) not in sources:
-            continue
-        of_kept = place.kind == SLICE and (place.namespace, service_of(one)) in kept
-        action = REMOVE if prune or of_kept else STALE
-        uid = one["metadata"].get("uid")
-        yield Step(action, place.name, uid=uid, kind=place.kind, namespace=place.namespace)
+        if place not in wanted and linked_source(one) in ours:
+            service = place.name if place.kind == SERVICE else service_of(one)
+            action = REMOVE if prune or (place.namespace, service) in settled else STALE
+            uid = one["metadata"].get("uid")
+            steps.append(Step(action, place.name, None, (), uid, place.kind, place.namespace))
+    return steps
 
 
 def _step(cluster: str, place: Place, wanted: Object, present: Present) -> Step:

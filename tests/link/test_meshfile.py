@@ -21,7 +21,6 @@ from kgctl.link.meshfile import (
     parse_mesh,
     read_mesh_file,
 )
-
 from tests.docs.console import blocks
 
 if TYPE_CHECKING:

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
+    from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import Objects, Source
+    from kgctl.cluster.mirror import Mirror
     from kgctl.cluster.peers import PeerObjects
+    from kgctl.cluster.secrets import SecretObjects
+    from kgctl.cluster.services import ServiceObjects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
 
@@ -23,10 +27,35 @@ _HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
 
 
 class Named(NamedTuple):
-    """A cluster of the command line: its name, and where it is read from."""
+    """A cluster of the command line: its name, and where it is read from.
+
+    Where there is a ``copy`` that is kept up to date, it is read from that, once it is there.
+    """
 
     name: str
     source: Source
+    copy: Mirror | None = None
+
+    def read(self) -> tuple[Objects, float]:
+        """Return what it holds, and as of when (Unix seconds).
+
+        Nodes of a copy are judged as of when the API server was last heard: its absence makes
+        none of them old.
+
+        Raises:
+            KgctlError: it cannot be read.
+        """
+        objects = None if self.copy is None else self.copy.read()
+        if self.copy is None or objects is None:
+            return self.source.read(), time.time()
+        return objects, self.copy.heard
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a cluster, and not files that stand for one."""
+        from kgctl.cluster.apiserver import ApiServer
+
+        return isinstance(self.source, ApiServer)
 
     def store(self) -> PeerObjects:
         """Return its Peer objects, to be changed.
@@ -34,14 +63,38 @@ class Named(NamedTuple):
         Raises:
             UsageError: it is no live cluster.
         """
+        return self._server().peers()
+
+    def secrets(self, namespace: str) -> SecretObjects:
+        """Return its Secrets of a namespace.
+
+        Raises:
+            UsageError: it is no live cluster.
+        """
+        from kgctl.cluster.secrets import SecretObjects
+
+        return SecretObjects(self._server().api(), namespace)
+
+    def services(self) -> ServiceObjects:
+        """Return its Services and EndpointSlices.
+
+        Raises:
+            UsageError: it is no live cluster.
+        """
+        from kgctl.cluster.services import ServiceObjects
+
+        return ServiceObjects(self._server().api())
+
+    def _server(self) -> ApiServer:
         from kgctl.cluster.apiserver import ApiServer
 
         if not isinstance(self.source, ApiServer):
             raise UsageError(
                 f"{printable(self.name)} was read from files, which link does not change: write "
-                "manifests with --directory DIR, or look with --dry-run"
+                "manifests with --directory DIR, or look with --dry-run; and it keeps no keys in "
+                "Secrets there"
             )
-        return self.source.peers()
+        return self.source
 
 
 class Read(NamedTuple):
@@ -123,8 +176,8 @@ def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read
     from kgctl.mesh.errors import MeshError
     from kgctl.mesh.linking import Member
 
-    objects = named.source.read()
-    reading = reading_of(shared, objects, time.time())
+    objects, now = named.read()
+    reading = reading_of(shared, objects, now)
     try:
         topology = reading.topology()
     except MeshError as error:

@@ -75,6 +75,13 @@ def link(
         list[str] | None,
         typer.Option(metavar="CLUSTER=CIDR", help="The service network of a cluster. Repeatable."),
     ] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[CLUSTER=]NAMESPACE/SERVICE",
+            help="Have this service of one cluster in all others, too. Repeatable.",
+        ),
+    ] = None,
     allow: Annotated[
         list[Check] | None,
         typer.Option(help="Link though this check fails. Repeatable."),
@@ -87,6 +94,12 @@ def link(
     yes: _Yes = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and keep the links current.")
+    ] = False,
+    rotate: Annotated[
+        bool,
+        typer.Option(
+            "--rotate-preshared-keys", help="Make the preshared keys that kgctl keeps anew."
+        ),
     ] = False,
     schema: Annotated[
         bool,
@@ -109,12 +122,14 @@ def link(
         clusters=clusters or (),
         file=file,
         service_cidrs=service_cidr,
+        mirrors=mirror,
         allowed=frozenset(one.value for one in allow or ()),
         prune=prune,
         directory=directory,
         dry_run=dry_run,
         yes=yes,
         watch=watch,
+        rotate=rotate,
     )
     link_clusters(shared, wish)
 

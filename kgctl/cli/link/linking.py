@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named, Read
+from kgctl.cli.link.following import follow
+from kgctl.cli.link.keys import KeyRing, secrets_to_remove
+from kgctl.cli.link.mirrors import NOTHING, Found
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
+from kgctl.link.mirroring import MirrorError
+from kgctl.link.mirrorplan import SERVICE, SLICE, in_order
 from kgctl.link.plan import (
     ADD,
     CHANGE,
+    PEER,
     REMOVE,
     SAME,
+    SECRET,
     STALE,
     Object,
     Step,
+    Store,
     carry_out,
     plan,
     relayed_networks,
@@ -29,16 +36,24 @@ from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kgctl.cli.shared import Shared
 
-WATCH_SECONDS = 10.0
-"""Seconds between two looks at the clusters; a leader is stale after 60."""
-
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
+_ORDER = (
+    (SECRET, (ADD, CHANGE)),
+    (PEER, (ADD, CHANGE)),
+    (SERVICE, (ADD, CHANGE)),
+    (SLICE, (ADD, CHANGE)),
+    (SLICE, (REMOVE,)),
+    (SERVICE, (REMOVE,)),
+    (PEER, (REMOVE,)),
+    (SECRET, (REMOVE,)),
+)
+
 _DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
 
@@ -60,11 +75,13 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         raise UsageError(
             "--watch changes clusters whenever there is something to change: add --yes"
         )
-    if wish.watch and (wish.directory is not None or wish.dry_run):
-        raise UsageError("--watch does not go with --directory or --dry-run")
+    if wish.watch and (wish.directory is not None or wish.dry_run or wish.rotate):
+        raise UsageError(
+            "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
+        )
     task = task_of(shared, wish)
     if wish.watch:
-        _follow(lambda: task.read(shared), task)
+        follow(task, _Keeper(shared, task).look)
         return
     reads = task.read(shared)
     found = _obstacles(reads, task)
@@ -73,7 +90,8 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     if wish.directory is not None:
         _write(reads, task, wish.directory)
         return
-    _settle(_plan(reads, task), wish)
+    mirrors = task.mirrors().find(reads, prune=task.prune)
+    _settle(_plan(reads, task, task.key_ring(), mirrors), wish)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -83,10 +101,12 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
         KgctlError: a cluster cannot be read or changed.
     """
     task = task_of(shared, wish)
-    found = [
-        (one, plan(one.source.read().peers, {}, task.others(one.name), prune=True))
-        for one in task.clusters
-    ]
+    kept = secrets_to_remove(task.keys, task.clusters) if task.keys is not None else {}
+    mirrored = task.mirrors().unlinked()
+    found = []
+    for one in task.clusters:
+        steps = plan(one.source.read().peers, {}, task.others(one.name), prune=True)
+        found.append((one, [*steps, *mirrored.get(one.name, ()), *kept.get(one.name, ())]))
     _settle(found, wish)
 
 
@@ -117,7 +137,7 @@ def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
         )
 
 
-def _wanted(reads: Sequence[Read], target: Read, task: Task) -> dict[str, Object]:
+def _wanted(reads: Sequence[Read], target: Read, task: Task, ring: KeyRing) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold."""
     wanted: dict[str, Object] = {}
     name, members = target.member.name, [read.member for read in reads]
@@ -127,17 +147,21 @@ def _wanted(reads: Sequence[Read], target: Read, task: Task) -> dict[str, Object
                 source,
                 private_endpoints=ENDPOINTS in task.allowed,
                 relayed=relayed_networks(source, name, members, task.layout),
+                preshared_key=ring.keys.get(frozenset((name, source.name))),
             )
     return wanted
 
 
-def _plan(reads: Sequence[Read], task: Task) -> Plan:
+def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> Plan:
     found = []
     for target in reads:
         others = task.others(target.member.name)
-        wanted = _wanted(reads, target, task)
+        wanted = _wanted(reads, target, task, ring)
         steps = plan(target.objects.peers, wanted, others, prune=task.prune)
-        found.append((target.named, steps))
+        name = target.member.name
+        found.append(
+            (target.named, [*ring.steps.get(name, ()), *steps, *mirrors.steps.get(name, ())])
+        )
     return found
 
 
@@ -151,7 +175,8 @@ def _shown(found: Plan) -> str:
         for step in changes:
             more = f" ({', '.join(step.fields)})" if step.fields else ""
             more += " is stale; --prune removes it" if step.action == STALE else ""
-            lines.append(f"  {_SIGNS[step.action]} peer {printable(step.name)}{more}")
+            name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
+            lines.append(f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -189,17 +214,13 @@ def _carry_out(found: Plan) -> None:
     Raises:
         LinkError: one failed; it says what was done, and the next run does the rest.
     """
-    ordered = [
-        (named, step)
-        for actions in ((ADD, CHANGE), (REMOVE,))
-        for named, steps in found
-        for step in steps
-        if step.action in actions
-    ]
-    stores = {named.name: named.store() for named, _ in ordered}
+    ordered = list(_in_order(found))
+    stores = {
+        (named.name, step.kind, step.namespace): _store(named, step) for named, step in ordered
+    }
     for done, (named, step) in enumerate(ordered):
         try:
-            carry_out(step, stores[named.name])
+            carry_out(step, stores[named.name, step.kind, step.namespace])
         except KgctlError as error:
             raise LinkError(
                 f"{printable(named.name)}: {error}; {done} of {len(ordered)} steps were done, "
@@ -207,27 +228,69 @@ def _carry_out(found: Plan) -> None:
             ) from error
 
 
-def _follow(look: Callable[[], list[Read]], task: Task) -> None:
-    """Keep the links current until interrupted; what goes wrong is told, and tried again."""
-    said, told = "", list[Obstacle]()
-    while True:
+def _in_order(found: Plan) -> Iterator[tuple[Named, Step]]:
+    """Yield the steps in the order in which they are to be made.
+
+    A key is kept before it is used, first in the cluster that is the first by name (see
+    ``kgctl.link.presharedkeys``). What is removed comes last.
+    """
+    for kind, actions in _ORDER:
+        by_name = sorted(found, key=lambda one: one[0].name) if kind == SECRET else found
+        for named, steps in by_name:
+            for step in steps:
+                if step.kind == kind and step.action in actions:
+                    yield named, step
+
+
+def _store(named: Named, step: Step) -> Store:
+    if step.kind == PEER:
+        return named.store()
+    if step.kind == SECRET:
+        return named.secrets(step.namespace)
+    services = named.services()
+    return (
+        services.services(step.namespace)
+        if step.kind == SERVICE
+        else services.slices(step.namespace)
+    )
+
+
+class _Keeper:
+    """Keeps links current, a look at a time, and says anew only what is new."""
+
+    def __init__(self, shared: Shared, task: Task) -> None:
+        self._shared = shared
+        self._task = task
+        self._mirrors = task.mirrors()
+        self._told: list[Obstacle] = []
+
+    def look(self, clusters: Sequence[Named]) -> None:
+        """Read the clusters, and do what there is to do.
+
+        Raises:
+            KgctlError: something stands against it, or it was done in part.
+        """
+        task, reads = self._task, self._task.read(self._shared, clusters)
+        standing = _obstacles(reads, task)
+        if standing != self._told:
+            _tell(standing, task.allowed)
+            self._told = standing
+        _refuse(standing, task.allowed)
+        amiss = None
         try:
-            reads = look()
-            standing = _obstacles(reads, task)
-            if standing != told:
-                _tell(standing, task.allowed)
-                told = standing
-            _refuse(standing, task.allowed)
-            found = _plan(reads, task)
-            if any(_counts(found).values()):
-                answer(_shown(found))
-                _carry_out(found)
-            said = ""
-        except KgctlError as error:
-            if str(error) != said:
-                note(str(error))
-            said = str(error)
-        time.sleep(WATCH_SECONDS)
+            mirrors = self._mirrors.find(reads, prune=task.prune)
+        except MirrorError as error:  # which must not keep the links from being current
+            mirrors, amiss = NOTHING, error
+        found = _plan(reads, task, task.key_ring(), mirrors)
+        if any(_counts(found).values()):
+            answer(_shown(found))
+            _carry_out(found)
+        if amiss is not None:
+            raise amiss
+
+
+def _writes(step: Step) -> bool:
+    return step.action in (ADD, CHANGE)
 
 
 def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
@@ -235,13 +298,25 @@ def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
     from kgctl.cli.files import OutputFileError, write_private
     from kgctl.render.structured import to_yaml
 
+    ring, mirrors = task.key_ring(), task.mirrors().find(reads, prune=False)
+    missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
+    if missing:
+        raise LinkError(
+            f"{', '.join(sorted(missing))} lack preshared keys that are to be generated: run it "
+            "without --directory first, which makes them and keeps them in Secrets"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
-        peers = _wanted(reads, target, task)
-        text = "---\n".join(to_yaml(peers[name]) for name in sorted(peers))
+        peers = _wanted(reads, target, task, ring)
+        others = mirrors.wanted.get(target.member.name, {})
+        objects = [
+            *(peers[name] for name in sorted(peers)),
+            *(others[one] for one in in_order(others)),
+        ]
+        text = "---\n".join(map(to_yaml, objects))
         path = directory / f"{slug(target.member.name)}.yaml"
         write_private(path, text.encode())
         answer(f"{path}\n")

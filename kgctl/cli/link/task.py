@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
+from kgctl.cli.link.keys import NO_KEYS, KeyRing, KeySettings, key_ring, settings_of
+from kgctl.cli.link.mirrors import Mirrors, mirrored_services
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.shared import Shared
     from kgctl.link.meshfile import Cluster, MeshFile
+    from kgctl.link.mirroring import Mirrored
     from kgctl.mesh.cidr import Cidr
 
 
@@ -30,6 +33,8 @@ class Wish(NamedTuple):
     dry_run: bool = False
     yes: bool = False
     watch: bool = False
+    rotate: bool = False
+    mirrors: Sequence[str] | None = None
 
 
 class Task(NamedTuple):
@@ -41,9 +46,27 @@ class Task(NamedTuple):
     layout: Layout
     allowed: frozenset[str]
     prune: bool
+    keys: KeySettings | None = None
+    mirrored: tuple[Mirrored, ...] = ()
 
-    def read(self, shared: Shared) -> list[Read]:
-        """Read every cluster, and build its network.
+    def mirrors(self) -> Mirrors:
+        """Return the services that are to be mirrored, to be looked for.
+
+        Raises:
+            UsageError: one of the clusters is read from files, or does not exist.
+        """
+        return Mirrors(self.mirrored, self.clusters, self.layout)
+
+    def key_ring(self) -> KeyRing:
+        """Return the preshared keys of those that are linked, and what their Secrets need.
+
+        Raises:
+            KgctlError: a key cannot be had.
+        """
+        return key_ring(self.keys, self.clusters, self.layout) if self.keys else NO_KEYS
+
+    def read(self, shared: Shared, clusters: Sequence[Named] = ()) -> list[Read]:
+        """Read every cluster, and build its network; ``clusters`` stand for its own.
 
         Raises:
             KgctlError: one cannot be read, or has no network; the message says which.
@@ -52,7 +75,7 @@ class Task(NamedTuple):
             read._replace(
                 member=read.member._replace(share=self.shares.get(read.member.name, EVERYTHING))
             )
-            for read in read_all(shared, self.clusters, self.service_cidrs)
+            for read in read_all(shared, clusters or self.clusters, self.service_cidrs)
         ]
 
     def linked_with(self, name: str) -> list[str]:
@@ -72,11 +95,21 @@ def task_of(shared: Shared, wish: Wish) -> Task:
         KgctlError: the file is wrong, or a kubeconfig that it names.
     """
     if wish.file is None:
+        if wish.rotate:
+            raise UsageError("--rotate-preshared-keys needs the file that says which: -f FILE")
         clusters = named_clusters(shared, wish.clusters)
         networks = service_networks(wish.service_cidrs, clusters)
-        return Task(clusters, networks, {}, FULL_MESH, wish.allowed, wish.prune)
-    if wish.clusters or wish.service_cidrs:
-        raise UsageError("the file names the clusters and their networks: give it alone")
+        return Task(
+            clusters=clusters,
+            service_cidrs=networks,
+            shares={},
+            layout=FULL_MESH,
+            allowed=wish.allowed,
+            prune=wish.prune,
+            mirrored=mirrored_services(wish.mirrors),
+        )
+    if wish.clusters or wish.service_cidrs or wish.mirrors:
+        raise UsageError("the file names clusters, their networks and services: give it alone")
     if shared.filename or shared.example or shared.context:
         raise UsageError("link takes clusters from its file, not from --context or --example")
     from kgctl.link.meshfile import read_mesh_file
@@ -86,15 +119,16 @@ def task_of(shared: Shared, wish: Wish) -> Task:
 
 def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
     assert wish.file is not None
-    if mesh.mirror or mesh.preshared_keys != "none":
-        raise UsageError("mirror and presharedKeys are not there yet: leave them out of the file")
+    prune = wish.prune or mesh.prune
     return Task(
         clusters=[_named(shared, wish.file, one) for one in mesh.clusters],
         service_cidrs={one.name: _cidrs(one.service_cidrs) for one in mesh.clusters},
         shares={one.name: _share(one) for one in mesh.clusters},
         layout=Layout(mesh.hubs),
         allowed=wish.allowed | frozenset(mesh.allow),
-        prune=wish.prune or mesh.prune,
+        prune=prune,
+        keys=settings_of(mesh, wish.file, rotate=wish.rotate, prune=prune),
+        mirrored=mirrored_services(mesh.mirror),
     )
 
 

@@ -1,0 +1,135 @@
+"""Links that are kept current: look again whenever something changes, and now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from kgctl.cli.output import note
+from kgctl.cli.watching import LASTS, end_at_signals, rest_after
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kgctl.cli.link.clusters import Named
+    from kgctl.cli.link.task import Task
+    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.cluster.errors import ClusterError
+    from kgctl.cluster.mirror import Follower
+    from kgctl.cluster.stored import Object
+    from kgctl.link.mirroring import Mirrored
+
+WATCH_SECONDS = 10.0
+"""Seconds between two looks at clusters in which nothing changes: a leader that falls silent is
+stale after 60, and that is no change. Files are looked at as often, and so is what may not be
+watched."""
+
+
+def follow(task: Task, look: Callable[[Sequence[Named]], None]) -> None:
+    """Look at the clusters now, and again whenever one changes, until a signal.
+
+    What goes wrong is told once, and tried again.
+    """
+    end_at_signals()
+    clusters: Sequence[Named] = task.clusters
+    told = _Once()
+    try:
+        told.attempt(lambda: look(clusters))
+        news = _News(told)
+        clusters = [_followed(one, news) for one in clusters]
+        _follow_services(task, news)
+        while True:
+            news.came.wait(WATCH_SECONDS)
+            news.came.clear()
+            began = time.monotonic()
+            told.attempt(lambda: look(clusters))
+            time.sleep(rest_after(time.monotonic() - began))
+    except KeyboardInterrupt:
+        note("no longer watching; the links stay as they are")
+
+
+class _Once:
+    """Says what goes wrong, once as long as it stays the same."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def attempt(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except KgctlError as error:
+            self.say(str(error))
+        else:
+            self._said = ""
+
+    def say(self, text: str) -> None:
+        if text != self._said:
+            note(text)
+        self._said = text
+
+
+class _News:
+    """Wakes the main thread when something changes; says what cannot be followed."""
+
+    def __init__(self, told: _Once) -> None:
+        self.came = threading.Event()
+        self._told = told
+
+    def changed(self, _kind: str, _name: str) -> None:
+        self.came.set()
+
+    def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
+        from kgctl.cluster.errors import ForbiddenError
+
+        instead = f"looking every {WATCH_SECONDS:.0f} s instead"
+        self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
+
+
+def _followed(named: Named, news: _News) -> Named:
+    """Return a cluster that is read from a copy, which is kept up to date."""
+    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.cluster.mirror import Mirror
+
+    if not isinstance(named.source, ApiServer):
+        return named
+    try:
+        mirror = Mirror(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
+    except KgctlError as error:
+        note(f"{printable(named.name)}: {error}")
+        return named
+    mirror.start()
+    return named._replace(copy=mirror)
+
+
+def _follow_services(task: Task, news: _News) -> None:
+    """Hear of the pods that come and go behind the services that are mirrored."""
+    from kgctl.cluster.apiserver import ApiServer
+
+    for mirrored in task.mirrored:
+        for named in task.clusters:
+            mine = mirrored.cluster in ("", named.name)
+            if mine and isinstance(named.source, ApiServer):
+                follower = _pods_behind(named.source, mirrored, news)
+                threading.Thread(target=_run, args=[follower], daemon=True).start()
+
+
+def _run(follower: Follower[Object]) -> None:
+    follower.run()
+
+
+def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Follower[Object]:
+    from kgctl.cluster.mirror import Follower, Kind
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.cluster.services import ServiceObjects
+
+    services = ServiceObjects(source.api())
+    kind: Kind[Object] = Kind(
+        "endpointslices",
+        peer_name,
+        lambda: services.listed_slices(mirrored.namespace, mirrored.name),
+        lambda version: services.watch_slices(mirrored.namespace, mirrored.name, version, LASTS),
+    )
+    return Follower(kind, news, poll=WATCH_SECONDS)

@@ -1,0 +1,244 @@
+"""Services that are to be in linked clusters, too: looked for, and what each cluster needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.output import note
+from kgctl.link.mirroring import Mirrored, MirrorError, wanted_service, wanted_slices
+from kgctl.link.mirrorplan import SERVICE, SLICE, Place, Present, mirror_steps
+from kgctl.link.plan import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kgctl.cli.link.clusters import Named, Read
+    from kgctl.cluster.stored import Object
+    from kgctl.link.plan import Step
+    from kgctl.mesh.linking import Member
+    from kgctl.mesh.sharing import Layout
+
+_OURS = f"{MANAGER_LABEL}={MANAGER}"
+
+
+class Found(NamedTuple):
+    """What each cluster is to hold of mirrored services, and what has to be done for that."""
+
+    wanted: Mapping[str, Mapping[Place, Object]]
+    steps: Mapping[str, Sequence[Step]]
+
+
+NOTHING = Found({}, {})
+
+
+class Mirrors:
+    """The services that are to be mirrored between clusters, all of which are live.
+
+    Raises:
+        UsageError: one of the clusters is none, or does not exist.
+    """
+
+    def __init__(
+        self, asked: Sequence[Mirrored], clusters: Sequence[Named], layout: Layout
+    ) -> None:
+        names = [one.name for one in clusters]
+        for mirrored in asked:
+            if mirrored.cluster and mirrored.cluster not in names:
+                raise UsageError(
+                    f'--mirror names the cluster "{printable(mirrored.cluster)}", which is not '
+                    f"linked here; there are {', '.join(map(printable, names))}"
+                )
+        files = [one.name for one in clusters if asked and not one.live]
+        if files:
+            raise UsageError(
+                "services are mirrored between clusters, and "
+                f"{', '.join(map(printable, files))} was read from files: leave --mirror out"
+            )
+        self._asked = asked
+        self._layout = layout
+        self._live = {one.name: one.services() for one in clusters if one.live}
+        self._outside: dict[Mirrored, int] = {}
+
+    @property
+    def asked(self) -> Sequence[Mirrored]:
+        """The services that are to be mirrored."""
+        return self._asked
+
+    def find(self, reads: Sequence[Read], *, prune: bool) -> Found:
+        """Look for the services and what stands for them; return what each cluster needs.
+
+        Without anything to mirror or to prune, nobody is asked anything.
+
+        Raises:
+            MirrorError: a service is nowhere, or in several clusters, or cannot be mirrored.
+            KgctlError: a cluster cannot be read.
+        """
+        if not self._asked and not prune:
+            return NOTHING
+        members = {read.member.name: read.member for read in reads}
+        present = self._present()
+        wanted: dict[str, dict[Place, Object]] = {name: {} for name in self._live}
+        gone: set[Place] = set()
+        for mirrored in self._asked:
+            source = self._source(mirrored, present)
+            if source is None:
+                gone.add(Place(SERVICE, mirrored.namespace, mirrored.name))
+            else:
+                self._want(mirrored, members[source], present, wanted)
+        steps = {
+            name: mirror_steps(
+                name, wanted[name], present[name], self._others(name), prune=prune, gone=gone
+            )
+            for name in self._live
+        }
+        return Found(wanted, steps)
+
+    def unlinked(self) -> Mapping[str, Sequence[Step]]:
+        """Return what removes every mirror that these clusters have of one another, by cluster.
+
+        Raises:
+            KgctlError: a cluster cannot be read.
+        """
+        return {
+            name: mirror_steps(name, {}, present, self._others(name), prune=True)
+            for name, present in self._present().items()
+        }
+
+    def _others(self, name: str) -> list[str]:
+        return [one for one in self._live if one != name]
+
+    def _present(self) -> dict[str, Present]:
+        """Return all that carries our labels, by cluster.
+
+        Who only links need not be allowed to look for mirrors, but is told that they stay.
+        """
+        from kgctl.cluster.errors import ForbiddenError
+
+        found, unseen = {}, []
+        for name, live in self._live.items():
+            try:
+                found[name] = Present.of(*live.labelled(_OURS))
+            except ForbiddenError:
+                if self._asked:
+                    raise
+                found[name] = Present({})
+                unseen.append(printable(name))
+        if unseen:
+            note(
+                f"not allowed to list the services of {' and '.join(unseen)}: if any are mirrored "
+                "there, they stay (docs/rbac-link-services.yaml of kgctl grants it)"
+            )
+        return found
+
+    def _source(self, mirrored: Mirrored, present: Mapping[str, Present]) -> str | None:
+        """Return the cluster that has a service; None if it has it no more."""
+        having = []
+        for name in [mirrored.cluster] if mirrored.cluster else self._live:
+            services = self._live[name].services(mirrored.namespace)
+            service = services.find(mirrored.name)
+            if service is not None and linked_source(service) is None:
+                having.append(name)
+        if len(having) > 1:
+            raise MirrorError(
+                f"{' and '.join(map(printable, having))} each have a service {mirrored}: say "
+                f"whose is to be in the others: --mirror {printable(having[0])}={mirrored}"
+            )
+        if having:
+            return having[0]
+        place = Place(SERVICE, mirrored.namespace, mirrored.name)
+        if any(place in one.objects for one in present.values()):
+            note(f"the service {mirrored} is gone: what stands for it goes, too")
+            return None
+        cluster = printable(mirrored.cluster)
+        nowhere = f"{cluster} has no" if cluster else "none of the clusters has a"
+        raise MirrorError(
+            f"{nowhere} service {mirrored} to mirror: is that its namespace and name?"
+        )
+
+    def _want(
+        self,
+        mirrored: Mirrored,
+        source: Member,
+        present: Mapping[str, Present],
+        wanted: Mapping[str, dict[Place, Object]],
+    ) -> None:
+        """Note what stands for a service of ``source`` in all clusters that reach it."""
+        live = self._live[source.name]
+        service = live.services(mirrored.namespace).get(mirrored.name)
+        networks = [
+            cidr
+            for segment in source.topology.segments
+            for cidr in source.share.of_segment(segment)
+        ]
+        slices = live.slices_of(mirrored.namespace, mirrored.name)
+        made = wanted_slices(source.name, slices, mirrored, networks)
+        self._tell(mirrored, source.name, made.outside)
+        for name in self._reaching(source.name):
+            wanted[name].update(
+                self._placed(name, wanted_service(source.name, service, mirrored), made.objects)
+            )
+            self._look_up(name, mirrored, wanted[name], present[name])
+
+    def _reaching(self, source: str) -> Iterable[str]:
+        for name in self._others(source):
+            relayed = any(self._layout.relays(hub, source, name) for hub in self._layout.hubs)
+            if self._layout.linked(source, name) or relayed:
+                yield name
+
+    def _placed(self, name: str, service: Object, slices: Iterable[Object]) -> dict[Place, Object]:
+        version = f"discovery.k8s.io/{self._live[name].slice_version()}"
+        placed = {Place.of(SLICE, one): {**one, "apiVersion": version} for one in slices}
+        return {Place.of(SERVICE, service): service, **placed}
+
+    def _look_up(
+        self, name: str, mirrored: Mirrored, wanted: Mapping[Place, Object], present: Present
+    ) -> None:
+        """Add to what is present whatever of somebody else's is where something is to be."""
+        live = self._live[name]
+        stores = {
+            SERVICE: live.services(mirrored.namespace),
+            SLICE: live.slices(mirrored.namespace),
+        }
+        for place in wanted:
+            if place in present.objects or place.namespace != mirrored.namespace:
+                continue
+            one = stores[place.kind].find(place.name)
+            if one is not None:
+                present.objects[place] = one
+            elif place.kind == SERVICE and not live.has_namespace(mirrored.namespace):
+                raise MirrorError(
+                    f"{printable(name)} has no namespace {mirrored.namespace} for the service "
+                    f"{mirrored}: kubectl create namespace {mirrored.namespace}"
+                )
+
+    def _tell(self, mirrored: Mirrored, source: str, outside: int) -> None:
+        if outside and self._outside.get(mirrored) != outside:
+            note(
+                f"{outside} endpoints of the service {mirrored} are of no network that "
+                f"{printable(source)} shares: left out"
+            )
+        self._outside[mirrored] = outside
+
+
+def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
+    """Return the services that ``[CLUSTER=]NAMESPACE/SERVICE`` name.
+
+    Raises:
+        UsageError: one is written otherwise, or stands there twice.
+    """
+    from kgctl.link.mirroring import parse_mirrored
+
+    found: dict[tuple[str, str], Mirrored] = {}
+    for value in values or ():
+        mirrored = parse_mirrored(value)
+        if mirrored is None:
+            raise UsageError(
+                f'--mirror "{printable(value)}" names no service; give [CLUSTER=]NAMESPACE/SERVICE'
+            )
+        if found.setdefault(mirrored[:2], mirrored) != mirrored:
+            raise UsageError(
+                f"the service {mirrored} is to be mirrored from two clusters: only one can be"
+            )
+    return tuple(found.values())
