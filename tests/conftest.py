@@ -64,6 +64,13 @@ def other_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSe
         yield server
 
 
+@pytest.fixture(scope="session")
+def third_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """And that of a third."""
+    with _api_server(tmp_path_factory, "third") as server:
+        yield server
+
+
 @contextlib.contextmanager
 def _api_server(places: pytest.TempPathFactory, name: str) -> Iterator[ApiServer]:
     from tests.apiserver.binaries import find_binaries

@@ -31,6 +31,9 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 
 PEERS_GROUP = "/apis/kilo.squat.ai/"
 
+NAMESPACES = "/api/v1/namespaces/"
+"""Where Secrets are: nothing else that has a namespace is asked for."""
+
 _VERBS = {"GET": "read", "POST": "create", "PUT": "update"}
 _SHOWN = 300  # characters of what the server said
 
@@ -91,6 +94,13 @@ class Refusal:
         )
 
     def _forbidden(self) -> StatusError:
+        if self._path.startswith(NAMESPACES):
+            return ForbiddenError(
+                f"not allowed to {self._asked()}: {self._words()}; docs/rbac-link-secrets.yaml of "
+                f"kgctl grants what keeping preshared keys needs ({self._access.origin})",
+                403,
+                "Forbidden",
+            )
         if self._method != "GET" or "/peers/" in self._path:
             return ForbiddenError(
                 f"not allowed to {self._asked()}: {self._words()}; "
@@ -150,10 +160,11 @@ class Refusal:
 
     def _asked(self) -> str:
         verb = _VERBS.get(self._method, self._method.lower())
-        collection, _, name = self._path.partition("/peers/")
-        if name:
-            return f'{verb} the peer "{printable(name, 60)}"'
-        kind = collection.rpartition("/")[2]
+        collection, _, name = self._path.rpartition("/")
+        if collection.endswith(("/peers", "/secrets")):
+            kind = collection.rpartition("/")[2].removesuffix("s")
+            return f'{verb} the {kind} "{printable(name, 60)}"'
+        kind = name
         return f"{'list' if self._method == 'GET' else verb} {printable(kind, 60)}"
 
     def _words(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.peerobjects import peer_name
@@ -16,7 +16,6 @@ from kgctl.wireguard.conf import PeerSection
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cluster.peers import PeerObjects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
     from kgctl.mesh.sharing import Layout
@@ -27,6 +26,9 @@ Object = dict[str, Any]
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
 SOURCE_LABEL = "kgctl.dev/linked-cluster"
 """The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
+
+PEER, SECRET = "peer", "secret"
+"""The kinds of objects that linking writes."""
 
 ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
 
@@ -39,14 +41,28 @@ class ForeignPeerError(ClusterError):
     """A Peer that someone else made has the name that a link needs."""
 
 
+class Store(Protocol):
+    """Where the objects of one kind are written to."""
+
+    def apply(self, wanted: Object, /) -> object:
+        """Have the object be as it is wanted."""
+        ...
+
+    def delete(self, name: str, *, uid: str | None = None) -> None:
+        """Delete an object, if it still is the one of ``uid``."""
+        ...
+
+
 class Step(NamedTuple):
-    """What becomes of one Peer: ``fields`` are those of its spec that differ."""
+    """What becomes of one object: ``fields`` are those of it that differ."""
 
     action: str
     name: str
     wanted: Object | None = None
     fields: tuple[str, ...] = ()
     uid: str | None = None
+    kind: str = PEER
+    namespace: str = ""
 
 
 def slug(text: str) -> str:
@@ -122,7 +138,7 @@ def relayed_networks(
 
 
 def linked_source(peer: Mapping[str, Any]) -> str | None:
-    """Return the label's name of the cluster that a Peer stands for; None if it is no link."""
+    """Return the label's name of the cluster that an object links to; None if it is no link."""
     metadata = peer.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     if not isinstance(labels, dict) or labels.get(MANAGER_LABEL) != MANAGER:
@@ -167,7 +183,7 @@ def _step(name: str, wanted: Object, present: Mapping[str, Any] | None) -> Step:
     return Step(CHANGE if differs else SAME, name, wanted, differs)
 
 
-def carry_out(step: Step, store: PeerObjects) -> None:
+def carry_out(step: Step, store: Store) -> None:
     """Make one step; to make it again changes nothing.
 
     Raises:

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
+    from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.interface import Objects, Source
     from kgctl.cluster.peers import PeerObjects
+    from kgctl.cluster.secrets import SecretObjects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
 
@@ -28,20 +30,41 @@ class Named(NamedTuple):
     name: str
     source: Source
 
+    @property
+    def live(self) -> bool:
+        """Whether it is a cluster, and not files that stand for one."""
+        from kgctl.cluster.apiserver import ApiServer
+
+        return isinstance(self.source, ApiServer)
+
     def store(self) -> PeerObjects:
         """Return its Peer objects, to be changed.
 
         Raises:
             UsageError: it is no live cluster.
         """
+        return self._server().peers()
+
+    def secrets(self, namespace: str) -> SecretObjects:
+        """Return its Secrets of a namespace.
+
+        Raises:
+            UsageError: it is no live cluster.
+        """
+        from kgctl.cluster.secrets import SecretObjects
+
+        return SecretObjects(self._server().api(), namespace)
+
+    def _server(self) -> ApiServer:
         from kgctl.cluster.apiserver import ApiServer
 
         if not isinstance(self.source, ApiServer):
             raise UsageError(
                 f"{printable(self.name)} was read from files, which link does not change: write "
-                "manifests with --directory DIR, or look with --dry-run"
+                "manifests with --directory DIR, or look with --dry-run; and it keeps no keys in "
+                "Secrets there"
             )
-        return self.source.peers()
+        return self.source
 
 
 class Read(NamedTuple):

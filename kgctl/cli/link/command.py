@@ -88,6 +88,12 @@ def link(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and keep the links current.")
     ] = False,
+    rotate: Annotated[
+        bool,
+        typer.Option(
+            "--rotate-preshared-keys", help="Make the preshared keys that kgctl keeps anew."
+        ),
+    ] = False,
     schema: Annotated[
         bool,
         typer.Option(
@@ -115,6 +121,7 @@ def link(
         dry_run=dry_run,
         yes=yes,
         watch=watch,
+        rotate=rotate,
     )
     link_clusters(shared, wish)
 

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named, Read
+from kgctl.cli.link.keys import KeyRing, secrets_to_remove
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
 from kgctl.link.plan import (
     ADD,
     CHANGE,
+    PEER,
     REMOVE,
     SAME,
+    SECRET,
     STALE,
     Object,
     Step,
+    Store,
     carry_out,
     plan,
     relayed_networks,
@@ -29,7 +33,7 @@ from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kgctl.cli.shared import Shared
@@ -39,6 +43,13 @@ WATCH_SECONDS = 10.0
 
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
+_ORDER = (
+    (SECRET, (ADD, CHANGE)),
+    (PEER, (ADD, CHANGE)),
+    (PEER, (REMOVE,)),
+    (SECRET, (REMOVE,)),
+)
+
 _DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
 
@@ -60,8 +71,10 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         raise UsageError(
             "--watch changes clusters whenever there is something to change: add --yes"
         )
-    if wish.watch and (wish.directory is not None or wish.dry_run):
-        raise UsageError("--watch does not go with --directory or --dry-run")
+    if wish.watch and (wish.directory is not None or wish.dry_run or wish.rotate):
+        raise UsageError(
+            "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
+        )
     task = task_of(shared, wish)
     if wish.watch:
         _follow(lambda: task.read(shared), task)
@@ -73,7 +86,7 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     if wish.directory is not None:
         _write(reads, task, wish.directory)
         return
-    _settle(_plan(reads, task), wish)
+    _settle(_plan(reads, task, task.key_ring()), wish)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -83,10 +96,11 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
         KgctlError: a cluster cannot be read or changed.
     """
     task = task_of(shared, wish)
-    found = [
-        (one, plan(one.source.read().peers, {}, task.others(one.name), prune=True))
-        for one in task.clusters
-    ]
+    kept = secrets_to_remove(task.keys, task.clusters) if task.keys is not None else {}
+    found = []
+    for one in task.clusters:
+        steps = plan(one.source.read().peers, {}, task.others(one.name), prune=True)
+        found.append((one, [*steps, *kept.get(one.name, ())]))
     _settle(found, wish)
 
 
@@ -117,7 +131,7 @@ def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
         )
 
 
-def _wanted(reads: Sequence[Read], target: Read, task: Task) -> dict[str, Object]:
+def _wanted(reads: Sequence[Read], target: Read, task: Task, ring: KeyRing) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold."""
     wanted: dict[str, Object] = {}
     name, members = target.member.name, [read.member for read in reads]
@@ -127,17 +141,19 @@ def _wanted(reads: Sequence[Read], target: Read, task: Task) -> dict[str, Object
                 source,
                 private_endpoints=ENDPOINTS in task.allowed,
                 relayed=relayed_networks(source, name, members, task.layout),
+                preshared_key=ring.keys.get(frozenset((name, source.name))),
             )
     return wanted
 
 
-def _plan(reads: Sequence[Read], task: Task) -> Plan:
+def _plan(reads: Sequence[Read], task: Task, ring: KeyRing) -> Plan:
     found = []
     for target in reads:
         others = task.others(target.member.name)
-        wanted = _wanted(reads, target, task)
+        wanted = _wanted(reads, target, task, ring)
         steps = plan(target.objects.peers, wanted, others, prune=task.prune)
-        found.append((target.named, steps))
+        kept = ring.steps.get(target.member.name, ())
+        found.append((target.named, [*kept, *steps]))
     return found
 
 
@@ -151,7 +167,7 @@ def _shown(found: Plan) -> str:
         for step in changes:
             more = f" ({', '.join(step.fields)})" if step.fields else ""
             more += " is stale; --prune removes it" if step.action == STALE else ""
-            lines.append(f"  {_SIGNS[step.action]} peer {printable(step.name)}{more}")
+            lines.append(f"  {_SIGNS[step.action]} {step.kind} {printable(step.name)}{more}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -189,22 +205,34 @@ def _carry_out(found: Plan) -> None:
     Raises:
         LinkError: one failed; it says what was done, and the next run does the rest.
     """
-    ordered = [
-        (named, step)
-        for actions in ((ADD, CHANGE), (REMOVE,))
-        for named, steps in found
-        for step in steps
-        if step.action in actions
-    ]
-    stores = {named.name: named.store() for named, _ in ordered}
+    ordered = list(_in_order(found))
+    stores = {(named.name, step.kind): _store(named, step) for named, step in ordered}
     for done, (named, step) in enumerate(ordered):
         try:
-            carry_out(step, stores[named.name])
+            carry_out(step, stores[named.name, step.kind])
         except KgctlError as error:
             raise LinkError(
                 f"{printable(named.name)}: {error}; {done} of {len(ordered)} steps were done, "
                 "run it again for the rest"
             ) from error
+
+
+def _in_order(found: Plan) -> Iterator[tuple[Named, Step]]:
+    """Yield the steps in the order in which they are to be made.
+
+    A key is kept before it is used, first in the cluster that is the first by name (see
+    ``kgctl.link.presharedkeys``). What is removed comes last.
+    """
+    for kind, actions in _ORDER:
+        by_name = sorted(found, key=lambda one: one[0].name) if kind == SECRET else found
+        for named, steps in by_name:
+            for step in steps:
+                if step.kind == kind and step.action in actions:
+                    yield named, step
+
+
+def _store(named: Named, step: Step) -> Store:
+    return named.store() if step.kind == PEER else named.secrets(step.namespace)
 
 
 def _follow(look: Callable[[], list[Read]], task: Task) -> None:
@@ -218,7 +246,7 @@ def _follow(look: Callable[[], list[Read]], task: Task) -> None:
                 _tell(standing, task.allowed)
                 told = standing
             _refuse(standing, task.allowed)
-            found = _plan(reads, task)
+            found = _plan(reads, task, task.key_ring())
             if any(_counts(found).values()):
                 answer(_shown(found))
                 _carry_out(found)
@@ -230,17 +258,28 @@ def _follow(look: Callable[[], list[Read]], task: Task) -> None:
         time.sleep(WATCH_SECONDS)
 
 
+def _writes(step: Step) -> bool:
+    return step.action in (ADD, CHANGE)
+
+
 def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
     """Write the Peers that each cluster is to hold to a file of its own."""
     from kgctl.cli.files import OutputFileError, write_private
     from kgctl.render.structured import to_yaml
 
+    ring = task.key_ring()
+    missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
+    if missing:
+        raise LinkError(
+            f"{', '.join(sorted(missing))} lack preshared keys that are to be generated: run it "
+            "without --directory first, which makes them and keeps them in Secrets"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
-        peers = _wanted(reads, target, task)
+        peers = _wanted(reads, target, task, ring)
         text = "---\n".join(to_yaml(peers[name]) for name in sorted(peers))
         path = directory / f"{slug(target.member.name)}.yaml"
         write_private(path, text.encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
+from kgctl.cli.link.keys import NO_KEYS, KeyRing, KeySettings, key_ring, settings_of
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 
@@ -30,6 +31,7 @@ class Wish(NamedTuple):
     dry_run: bool = False
     yes: bool = False
     watch: bool = False
+    rotate: bool = False
 
 
 class Task(NamedTuple):
@@ -41,6 +43,15 @@ class Task(NamedTuple):
     layout: Layout
     allowed: frozenset[str]
     prune: bool
+    keys: KeySettings | None = None
+
+    def key_ring(self) -> KeyRing:
+        """Return the preshared keys of those that are linked, and what their Secrets need.
+
+        Raises:
+            KgctlError: a key cannot be had.
+        """
+        return key_ring(self.keys, self.clusters, self.layout) if self.keys else NO_KEYS
 
     def read(self, shared: Shared) -> list[Read]:
         """Read every cluster, and build its network.
@@ -72,6 +83,8 @@ def task_of(shared: Shared, wish: Wish) -> Task:
         KgctlError: the file is wrong, or a kubeconfig that it names.
     """
     if wish.file is None:
+        if wish.rotate:
+            raise UsageError("--rotate-preshared-keys needs the file that says which: -f FILE")
         clusters = named_clusters(shared, wish.clusters)
         networks = service_networks(wish.service_cidrs, clusters)
         return Task(clusters, networks, {}, FULL_MESH, wish.allowed, wish.prune)
@@ -86,15 +99,17 @@ def task_of(shared: Shared, wish: Wish) -> Task:
 
 def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
     assert wish.file is not None
-    if mesh.mirror or mesh.preshared_keys != "none":
-        raise UsageError("mirror and presharedKeys are not there yet: leave them out of the file")
+    if mesh.mirror:
+        raise UsageError("mirror is not there yet: leave it out of the file")
+    prune = wish.prune or mesh.prune
     return Task(
         clusters=[_named(shared, wish.file, one) for one in mesh.clusters],
         service_cidrs={one.name: _cidrs(one.service_cidrs) for one in mesh.clusters},
         shares={one.name: _share(one) for one in mesh.clusters},
         layout=Layout(mesh.hubs),
         allowed=wish.allowed | frozenset(mesh.allow),
-        prune=wish.prune or mesh.prune,
+        prune=prune,
+        keys=settings_of(mesh, wish.file, rotate=wish.rotate, prune=prune),
     )
 
 

@@ -1,0 +1,187 @@
+"""Where the preshared keys of a mesh file are: read, and made where there are none yet."""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations, permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kgctl.cli.link.clusters import Named
+    from kgctl.cluster.secrets import SecretObjects
+    from kgctl.link.meshfile import MeshFile, PairKey, PresharedKeys, SecretReference
+    from kgctl.link.plan import Step
+    from kgctl.link.presharedkeys import Object, Pair
+    from kgctl.mesh.key import PresharedKey
+    from kgctl.mesh.sharing import Layout
+
+GENERATE = "generate"
+
+
+class KeyRing(NamedTuple):
+    """The preshared keys by two clusters, and what has to be done to Secrets, by cluster."""
+
+    keys: Mapping[Pair, PresharedKey]
+    steps: Mapping[str, Sequence[Step]]
+
+
+class KeySettings(NamedTuple):
+    """What a mesh file says of preshared keys, and where it is."""
+
+    settings: PresharedKeys
+    file: Path
+    rotate: bool = False
+    prune: bool = False
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the Secrets that kgctl keeps."""
+        return self.settings.namespace
+
+    def keeps_secrets(self) -> bool:
+        """Tell whether kgctl keeps any key in Secrets."""
+        modes = [self.settings.default, *(pair.mode for pair in self.settings.pairs)]
+        return GENERATE in modes
+
+    def of(self, pair: Pair) -> PairKey | None:
+        """Return what is said of two clusters, if it is anything of their own."""
+        return next((one for one in self.settings.pairs if frozenset(one.clusters) == pair), None)
+
+    def mode(self, pair: Pair) -> str:
+        """Return ``none`` or ``generate``; of a key that is named elsewhere, ``none``."""
+        own = self.of(pair)
+        return self.settings.default if own is None else own.mode or "none"
+
+
+NO_KEYS = KeyRing({}, {})
+
+
+def settings_of(mesh: MeshFile, file: Path, *, rotate: bool, prune: bool) -> KeySettings | None:
+    """Return what the file says of preshared keys; None if there are to be none.
+
+    Raises:
+        UsageError: keys are to be rotated, but kgctl keeps none.
+    """
+    settings = KeySettings(mesh.keys, file, rotate, prune)
+    if rotate and not settings.keeps_secrets():
+        raise UsageError("there are no preshared keys to rotate: the file has none generated")
+    return settings if settings.keeps_secrets() or mesh.keys.pairs else None
+
+
+def key_ring(settings: KeySettings, clusters: Sequence[Named], layout: Layout) -> KeyRing:
+    """Return the keys of all clusters that are linked, and what Secrets need.
+
+    Raises:
+        KgctlError: a key cannot be had.
+    """
+    reader = _Reader(settings)
+    for first, second in combinations(clusters, 2):
+        reader.take(first, second, linked=layout.linked(first.name, second.name))
+    return KeyRing(reader.keys, reader.steps)
+
+
+def secrets_to_remove(settings: KeySettings, clusters: Sequence[Named]) -> dict[str, list[Step]]:
+    """Return what removes the Secrets that kgctl keeps in each of the clusters, by cluster.
+
+    Raises:
+        KgctlError: one cannot be read.
+    """
+    return _abandoned(settings._replace(prune=True), clusters)
+
+
+def _abandoned(settings: KeySettings, clusters: Sequence[Named]) -> dict[str, list[Step]]:
+    from kgctl.link.presharedkeys import abandoned, secret_name
+
+    steps: dict[str, list[Step]] = {}
+    live = {one.name for one in clusters if one.live}
+    for one, other in permutations(clusters, 2):
+        if one.name not in live:
+            continue
+        secret = one.secrets(settings.namespace).find(secret_name(other.name))
+        step = None if secret is None else abandoned(secret, prune=settings.prune)
+        if step is not None:
+            steps.setdefault(one.name, []).append(step)
+    return steps
+
+
+class _Reader:
+    """Reads the keys of two clusters after two others."""
+
+    def __init__(self, settings: KeySettings) -> None:
+        self._settings = settings
+        self.keys: dict[Pair, PresharedKey] = {}
+        self.steps: dict[str, list[Step]] = {}
+
+    def take(self, first: Named, second: Named, *, linked: bool) -> None:
+        pair = frozenset((first.name, second.name))
+        own = self._settings.of(pair) if linked else None
+        if linked and self._settings.mode(pair) == GENERATE:
+            self._keep(first, second)
+            return
+        if own is not None and own.file:
+            self.keys[pair] = self._from_file(own.file)
+        elif own is not None and own.secret:
+            self.keys[pair] = self._from_secret(own.secret, (first, second))
+        if self._settings.keeps_secrets():
+            self._abandon(first, second)
+
+    def _keep(self, first: Named, second: Named) -> None:
+        from kgctl.link.presharedkeys import secret_name, settled
+        from kgctl.wireguard.keys import generate_preshared_key
+
+        namespace = self._settings.namespace
+        present = {
+            one.name: one.secrets(namespace).find(secret_name(other.name))
+            for one, other in ((first, second), (second, first))
+        }
+        found = settled(namespace, present, generate_preshared_key, rotate=self._settings.rotate)
+        self.keys[frozenset(present)] = found.key
+        for name, step in found.steps.items():
+            self.steps.setdefault(name, []).append(step)
+
+    def _abandon(self, first: Named, second: Named) -> None:
+        """Note the Secrets that were kept for two clusters which have another key now, or none."""
+        for name, steps in _abandoned(self._settings, (first, second)).items():
+            self.steps.setdefault(name, []).extend(steps)
+
+    def _from_file(self, name: str) -> PresharedKey:
+        from kgctl.link.meshfile import located
+        from kgctl.wireguard.keys import KeyFileError, read_preshared_key
+
+        path = located(self._settings.file, name)
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            mode = 0  # reading it says why
+        if os.name == "posix" and mode & 0o077:
+            shown = printable(str(path))
+            raise KeyFileError(f"others can read the preshared key {shown}: chmod 600 {shown}")
+        return read_preshared_key(path)
+
+    def _from_secret(
+        self, reference: SecretReference, clusters: tuple[Named, Named]
+    ) -> PresharedKey:
+        from kgctl.link.presharedkeys import SecretError, key_in
+
+        namespace = reference.namespace or self._settings.namespace
+        shown = f"the secret {namespace}/{reference.name}"
+        found: dict[str, PresharedKey] = {}
+        for one in clusters:
+            secret: Object | None = None
+            if one.live:
+                store: SecretObjects = one.secrets(namespace)
+                secret = store.find(reference.name)
+            if secret is not None:
+                found[one.name] = key_in(secret, reference.key, f"{shown} of {one.name}")
+        first, second = (one.name for one in clusters)
+        if not found:
+            raise SecretError(f"{shown} is neither in {first} nor in {second}: create it there")
+        if len(set(found.values())) > 1:
+            raise SecretError(f"{shown} holds one key in {first}, and another in {second}")
+        return next(iter(found.values()))
