@@ -43,7 +43,10 @@ class Named(NamedTuple):
         Raises:
             UsageError: it is no live cluster.
         """
-        return self._server().peers()
+        return self._server(
+            "which link does not change: write manifests with --directory DIR, or look with "
+            "--dry-run"
+        ).peers()
 
     def secrets(self, namespace: str) -> SecretObjects:
         """Return its Secrets of a namespace.
@@ -53,17 +56,14 @@ class Named(NamedTuple):
         """
         from kgctl.cluster.secrets import SecretObjects
 
-        return SecretObjects(self._server().api(), namespace)
+        server = self._server("which keep no preshared keys: name a file for each of its pairs")
+        return SecretObjects(server.api(), namespace)
 
-    def _server(self) -> ApiServer:
+    def _server(self, but: str) -> ApiServer:
         from kgctl.cluster.apiserver import ApiServer
 
         if not isinstance(self.source, ApiServer):
-            raise UsageError(
-                f"{printable(self.name)} was read from files, which link does not change: write "
-                "manifests with --directory DIR, or look with --dry-run; and it keeps no keys in "
-                "Secrets there"
-            )
+            raise UsageError(f"{printable(self.name)} was read from files, {but}")
         return self.source
 
 

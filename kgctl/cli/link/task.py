@@ -66,10 +66,6 @@ class Task(NamedTuple):
             for read in read_all(shared, self.clusters, self.service_cidrs)
         ]
 
-    def linked_with(self, name: str) -> list[str]:
-        """Return the names of the clusters that ``name`` is linked with."""
-        return [one.name for one in self.clusters if self.layout.linked(name, one.name)]
-
     def others(self, name: str) -> list[str]:
         """Return the names of all other clusters."""
         return [one.name for one in self.clusters if one.name != name]
