@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.recorded import kgctl
+from kgctl.cli.clusters import link_labels
+from kgctl.cluster.interface import NodeObject, Objects
+from kgctl.cluster.objects import state_of
+from kgctl.link.plan import wanted_peers
+from kgctl.mesh.linked import linked as mesh_linked
+from kgctl.mesh.linking import Member
+from kgctl.mesh.state import network_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kgctl.mesh.linked import Linked
 
 NOW = "1769860800"
 KILO = "kilo.squat.ai/"
@@ -67,6 +75,45 @@ def east() -> list[Object]:
     ]
 
 
+def objects_of(found: list[Object]) -> Objects:
+    """Return manifests as a source hands them over."""
+    nodes = [
+        NodeObject(
+            one["metadata"]["name"], one["spec"]["podCIDR"], {}, one["metadata"]["annotations"]
+        )
+        for one in found
+        if one["kind"] == "Node"
+    ]
+    return Objects(nodes, [one for one in found if one["kind"] == "Peer"], {})
+
+
+def member(name: str, found: list[Object]) -> Member:
+    """Return the cluster that manifests make."""
+    state = state_of(objects_of(found))
+    return Member(name, state, network_of(state, now=float(NOW)))
+
+
+def members(found: dict[str, list[Object]]) -> Linked:
+    """Return the clusters that manifests make, and what links them."""
+    labels = link_labels({name: objects_of(own).peers for name, own in found.items()})
+    return mesh_linked([member(name, own) for name, own in found.items()], labels)
+
+
+def with_links(found: dict[str, list[Object]]) -> dict[str, list[Object]]:
+    """Return the manifests with the Peers that link them, as ``kgctl link`` makes them."""
+    sources = {name: member(name, own) for name, own in found.items()}
+    return {
+        name: own
+        + [
+            peer
+            for source in sources.values()
+            if source.name != name
+            for peer in wanted_peers(source).values()
+        ]
+        for name, own in found.items()
+    }
+
+
 def write(path: Path, objects: list[Object]) -> Path:
     path.write_text(yaml.safe_dump_all(objects))
     return path
@@ -78,17 +125,3 @@ def options(directory: Path, objects: dict[str, list[Object]]) -> list[str]:
     for name, own in objects.items():
         found += ["--cluster", str(write(directory / f"{name}.yaml", own))]
     return found
-
-
-def linked(directory: Path, objects: dict[str, list[Object]]) -> dict[str, list[Object]]:
-    """Return the objects with the Peers that ``kgctl link`` makes for them."""
-    files = [str(write(directory / f"{name}.yaml", own)) for name, own in objects.items()]
-    # a laptop that both clusters know is one of the things that stand against linking
-    allowed = [option for one in ("overlap", "keys") for option in ("--allow", one)]
-    links = directory / "links"
-    answer = kgctl("link", "--at", NOW, *files, "--directory", str(links), *allowed)
-    assert answer.code == 0, answer.stderr
-    return {
-        name: own + list(yaml.safe_load_all((links / f"{name}.yaml").read_text()))
-        for name, own in objects.items()
-    }

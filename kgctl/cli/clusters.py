@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kgctl.cli.arguments import UsageError
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
+    from kgctl.cluster.interface import Objects
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linked import Labels, Linked
 
 Answer = TypeVar("Answer")
 
 _HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
+
+
+class Cluster(NamedTuple):
+    """A cluster of several as it was read."""
+
+    name: str
+    reading: Reading
+    objects: Objects
 
 
 class Chosen(NamedTuple):
@@ -88,6 +99,28 @@ def _is_kubeconfig(path: Path) -> bool:
     return True
 
 
+def networks_of_clusters(
+    values: Sequence[str] | None, names: Sequence[str]
+) -> dict[str, tuple[Cidr, ...]]:
+    """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
+
+    Raises:
+        UsageError: one is written otherwise, or names none of the clusters.
+    """
+    from kgctl.cli.arguments import cidrs
+
+    found: dict[str, tuple[Cidr, ...]] = {}
+    for value in values or ():
+        name, equals, networks = value.rpartition("=")
+        if not equals or name not in names:
+            raise UsageError(
+                f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
+                f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
+            )
+        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
+    return found
+
+
 @contextmanager
 def said_of(cluster: str) -> Iterator[None]:
     """Have an error say which cluster it is about."""
@@ -98,7 +131,7 @@ def said_of(cluster: str) -> Iterator[None]:
         raise
 
 
-def read_several(shared: Shared) -> list[tuple[str, Reading]]:
+def read_several(shared: Shared) -> list[Cluster]:
     """Read the clusters that the options name, all at once, in the order of the command line.
 
     Raises:
@@ -121,7 +154,39 @@ def read_several(shared: Shared) -> list[tuple[str, Reading]]:
     found = []
     for one, read in zip(chosen, objects, strict=True):
         with said_of(one.name):
-            found.append((one.name, reading_of(one.shared, read, now)))
+            found.append(Cluster(one.name, reading_of(one.shared, read, now), read))
+    return found
+
+
+def linked_clusters(clusters: Sequence[Cluster], hostname: str | None = None) -> Linked:
+    """Return the networks of clusters, and what links them; as seen from the side of a node.
+
+    Raises:
+        MeshError: one has no network; the message says which, and why.
+    """
+    from kgctl.mesh.linked import linked
+    from kgctl.mesh.linking import Member
+
+    members = []
+    for one in clusters:
+        with said_of(one.name):
+            topology = one.reading.topology(hostname)
+        members.append(Member(one.name, one.reading.state, topology))
+    return linked(members, link_labels({one.name: one.objects.peers for one in clusters}))
+
+
+def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
+    """Return which cluster of those given each Peer is a link to, as far as labels tell it."""
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.link.plan import linked_source, slug
+
+    names = {slug(cluster): cluster for cluster in peers}
+    found = {}
+    for cluster, objects in peers.items():
+        for peer in objects:
+            source = linked_source(peer)
+            if source in names:
+                found[cluster, peer_name(peer)] = names[source]
     return found
 
 

@@ -121,9 +121,9 @@ def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing
     from kgctl.render.listing import together
 
     listings = {}
-    for cluster, reading in read_several(shared):
-        with said_of(cluster):
-            listings[cluster] = _listing(reading, kind, cluster=cluster)
+    for one in read_several(shared):
+        with said_of(one.name):
+            listings[one.name] = _listing(one.reading, kind, cluster=one.name)
     listing = together(listings)
     if not names:
         return listing

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
 """What is checked before clusters are linked."""
 
+_PEER = "peer "
 _SHOWN = 5  # findings of one kind between two clusters; the rest is counted
 
 
@@ -52,6 +53,7 @@ class _Claim(NamedTuple):
     network: Cidr
     member: str
     owner: str
+    machine: PublicKey | None = None
 
 
 def obstacles(members: Sequence[Member]) -> list[Obstacle]:
@@ -79,7 +81,9 @@ def _overlaps(members: Sequence[Member]) -> Iterator[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for claim, around in nested(claims, lambda one: one.network):
         for other in around:
-            if other.member != claim.member:
+            # a machine outside that is a peer of both is no two owners
+            one_machine = claim.machine is not None and claim.machine == other.machine
+            if other.member != claim.member and not one_machine:
                 pair = (min(other.member, claim.member), max(other.member, claim.member))
                 found.setdefault(pair, []).append(_overlap(claim, other))
     for (first, second), texts in sorted(found.items()):
@@ -100,6 +104,7 @@ def _overlap(inner: _Claim, outer: _Claim) -> str:
 def _claims(member: Member) -> list[_Claim]:
     """Return every network of a member once, with the first who has it."""
     owners: dict[Cidr, str] = {}
+    machines: dict[Cidr, PublicKey | None] = {}
     owners.setdefault(member.topology.subnet.masked(), "the WireGuard network")
     for cidr in member.service_cidrs:
         owners.setdefault(cidr.masked(), "the service network")
@@ -112,8 +117,13 @@ def _claims(member: Member) -> list[_Claim]:
     for peer in member.state.peers:
         if peer.name not in member.links:
             for cidr in peer.allowed_ips:
-                owners.setdefault(cidr.masked(), f"an allowed IP of peer {printable(peer.name)}")
-    return [_Claim(network, member.name, owner) for network, owner in owners.items()]
+                if cidr.masked() not in owners:
+                    owners[cidr.masked()] = f"an allowed IP of peer {printable(peer.name)}"
+                    machines[cidr.masked()] = peer.public_key
+    return [
+        _Claim(network, member.name, owner, machines.get(network))
+        for network, owner in owners.items()
+    ]
 
 
 # --- endpoints, keys, granularities ---
@@ -144,7 +154,9 @@ def _key_collisions(members: Sequence[Member]) -> Iterator[str]:
     for member in members:
         for key, owner in _keys(member):
             name, before = owners.setdefault(key, (member.name, owner))
-            if name != member.name:
+            # links bring segments alone: a machine outside may be a peer of both clusters
+            outside = owner.startswith(_PEER) and before.startswith(_PEER)
+            if name != member.name and not outside:
                 yield (
                     f"{owner} of {member.name} has the public key of {before} of {name}: give "
                     "one of them a key of its own, WireGuard would take the two for one"
@@ -157,7 +169,7 @@ def _keys(member: Member) -> Iterable[tuple[PublicKey, str]]:
             yield node.key, f"node {printable(node.name)}"
     for peer in member.state.peers:
         if peer.public_key is not None and peer.name not in member.links:
-            yield peer.public_key, f"peer {printable(peer.name)}"
+            yield peer.public_key, f"{_PEER}{printable(peer.name)}"
 
 
 def _mixed_granularities(members: Sequence[Member]) -> Iterator[str]:

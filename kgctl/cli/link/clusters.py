@@ -117,16 +117,6 @@ def service_networks(
     Raises:
         UsageError: one is written otherwise, or names no cluster of the command line.
     """
-    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.clusters import networks_of_clusters
 
-    names = {one.name for one in clusters}
-    found: dict[str, tuple[Cidr, ...]] = {}
-    for value in values or ():
-        name, equals, networks = value.rpartition("=")
-        if not equals or name not in names:
-            raise UsageError(
-                f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
-                f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
-            )
-        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
-    return found
+    return networks_of_clusters(values, [one.name for one in clusters])
