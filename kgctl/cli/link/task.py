@@ -86,7 +86,7 @@ def task_of(shared: Shared, wish: Wish) -> Task:
         return Task(clusters, networks, {}, FULL_MESH, wish.allowed, wish.prune)
     if wish.clusters or wish.service_cidrs:
         raise UsageError("the file names the clusters and their networks: give it alone")
-    if shared.filename or shared.example or shared.context:
+    if shared.filename or shared.example or shared.contexts or shared.named:
         raise UsageError("link takes clusters from its file, not from --context or --example")
     from kgctl.link.meshfile import read_mesh_file
 
