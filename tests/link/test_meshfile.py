@@ -134,6 +134,8 @@ def test_what_the_file_says_is_read() -> None:
          'f:6:1: there is no key "clustrs" here; did you mean "clusters"?'),
         (f"{HEAD}{TWO}{'x' * 99}: 1", None),
         (f"{HEAD}{TWO}topology: ful", 'f:6:11: topology cannot be "ful"; did you mean "full"?'),
+        (f"{HEAD}{TWO}topology: hub-and-spoke",
+         'f:6:11: topology cannot be "hub-and-spoke"; there are a mapping with hubs, full'),
         (f"{HEAD}{TWO}topology: {{hubs: [e]}}",
          'f:6:19: there is no cluster "e"; did you mean "eu"?'),
         (f"{HEAD}{TWO}topology: {{hubs: [eu, eu]}}", 'f:6:23: "eu" stands here twice'),
