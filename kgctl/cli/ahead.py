@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = "30s"
 _READERS = frozenset({"graph", "showconf", "get", "check", "path", "drift"})
 _VALUED = frozenset({"--at", "--mesh-granularity", "--port", "--backend"})
-_ELSEWHERE = ("-f", "--filename", "--example", "--debug", "-h", "--help")
+_ELSEWHERE = ("-f", "--filename", "--example", "--cluster", "--debug", "-h", "--help")
 
 
 class Target(NamedTuple):
@@ -105,7 +105,10 @@ def target_of(arguments: Sequence[str]) -> Target | None:
         if word == "--":
             break
         if name.startswith("--") and option in Target._fields:
-            given[option] = value if equals else next(words, "")
+            value = value if equals else next(words, "")
+            if option == "context" and given.get(option, value) != value:
+                return None  # several clusters, which are read at once
+            given[option] = value
         elif name in _VALUED and not equals:
             next(words, "")
         elif word.startswith(_ELSEWHERE):

@@ -10,10 +10,12 @@ import typer
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.names import UnknownNameError, complete_listed
 from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console, RenderableType
 
     from kgctl.cli.reading import Reading
@@ -45,6 +47,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
+@of_several
 def get(
     shared: Shared,
     kind: Annotated[Kind, typer.Argument(help="What to list.", metavar="nodes|peers|segments")],
@@ -59,6 +62,11 @@ def get(
     ] = False,
 ) -> None:
     """List nodes, peers or segments, and say of those that are not ready why."""
+    if shared.several:
+        if watch:
+            raise UsageError("--watch looks at one cluster: give one --context or --cluster")
+        _show(_listing_of_several(shared, kind, names or []), output, single=False)
+        return
     if watch:
         _watch(shared, kind, names or [], output)
         return
@@ -87,7 +95,9 @@ def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) 
     redraw(shared, drawing)
 
 
-def _listing(reading: Reading, kind: Kind, *, quiet: bool = False) -> Listing:
+def _listing(
+    reading: Reading, kind: Kind, *, quiet: bool = False, cluster: str | None = None
+) -> Listing:
     from kgctl.mesh.errors import MeshError
     from kgctl.render.listing import list_nodes, list_peers, list_segments
 
@@ -99,20 +109,46 @@ def _listing(reading: Reading, kind: Kind, *, quiet: bool = False) -> Listing:
         topology = reading.topology()
     except MeshError as error:  # the list is what people look at to find out why
         if not quiet:
-            note(f"there is no network, so no segments: {str(error).splitlines()[0]}")
+            where = "" if cluster is None else f"{printable(cluster)}: "
+            note(f"{where}there is no network, so no segments: {str(error).splitlines()[0]}")
         topology = None
     return list_nodes(reading.state, topology, reading.now)
+
+
+def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:
+    """Return one list of all clusters; names may be those of one cluster, ``CLUSTER/NAME``."""
+    from kgctl.cli.clusters import read_several, said_of
+    from kgctl.render.listing import together
+
+    listings = {}
+    for one in read_several(shared):
+        with said_of(one.name):
+            listings[one.name] = _listing(one.reading, kind, cluster=one.name)
+    listing = together(listings)
+    if not names:
+        return listing
+    known: dict[str, list[dict[str, object]]] = {}
+    for item in listing.items:
+        for name in (str(item["name"]), f"{item['cluster']}/{item['name']}"):
+            known.setdefault(name, []).append(item)
+    for name in names:
+        if name not in known:
+            raise _unknown(listing.kind, name, known)
+    return listing._replace(items=tuple(item for name in names for item in known[name]))
 
 
 def _chosen(listing: Listing, names: list[str]) -> list[dict[str, object]]:
     items = {str(item["name"]): item for item in listing.items}
     missing = [name for name in names if name not in items]
     if missing:
-        name = missing[0]
-        found = nearest(name, items)
-        hint = f'; did you mean "{printable(found)}"?' if found else ""
-        raise UnknownNameError(f'there is no {listing.kind} named "{printable(name)}"{hint}')
+        raise _unknown(listing.kind, missing[0], items)
     return [items[name] for name in names]
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    found = nearest(name, known)
+    hint = f'; did you mean "{printable(found)}"?' if found else ""
+    return UnknownNameError(f'there is no {kind} named "{printable(name)}"{hint}')
 
 
 def _show(listing: Listing, output: Format | None, *, single: bool) -> None:

@@ -112,6 +112,7 @@ def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
+    from kgctl.cli.clusters import chosen_clusters
     from kgctl.cli.reading import source_of
     from kgctl.cli.shared import shared_of
 
@@ -119,7 +120,12 @@ def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
     if shared.request_timeout is None:
         shared = shared._replace(request_timeout=_PATIENCE)
     try:
-        names = source_of(shared, interactive=False).names(kind)
+        one_or_more = [shared]
+        if shared.named or shared.several:
+            one_or_more = [one.shared for one in chosen_clusters(shared)]
+        names = {
+            name for one in one_or_more for name in source_of(one, interactive=False).names(kind)
+        }
     except Exception:  # a completion that fails says nothing: it would garble the command line
         return []
     # whatever is no name in Kubernetes could be something that the shell acts on

@@ -19,8 +19,21 @@ class Shared(NamedTuple):
         str | None,
         typer.Option(metavar="FILE", help="The kubeconfig file. Default: as kubectl finds it."),
     ] = None
-    context: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The kubeconfig context to use.")
+    contexts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context",
+            metavar="NAME",
+            help="The kubeconfig context to use. Repeatable where several clusters make sense.",
+        ),
+    ] = None
+    named: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cluster",
+            metavar="[NAME=]CLUSTER",
+            help="A cluster: a context, a kubeconfig file, or manifests. Repeatable, as --context.",
+        ),
     ] = None
     request_timeout: Annotated[
         str | None,
@@ -81,16 +94,31 @@ class Shared(NamedTuple):
             show_default=False,
         ),
     ] = None
+    context: str | None = None
+    """The context, where one was given."""
 
     def over(self, outer: Shared | None) -> Shared:
         """Return these options over those that stood before the command's name."""
-        if outer is None:
-            return self
-        values: dict[str, Any] = {}
-        for name, inner, before in zip(self._fields, self, outer, strict=True):
-            values[name] = before if inner is None else inner
-        values["filename"] = [*(outer.filename or ()), *(self.filename or ())] or None
+        values: dict[str, Any] = self._asdict()
+        if outer is not None:
+            for name, inner, before in zip(self._fields, self, outer, strict=True):
+                values[name] = before if inner is None else inner
+            for name in ("filename", "contexts", "named"):
+                values[name] = [*(getattr(outer, name) or ()), *(getattr(self, name) or ())]
+                values[name] = values[name] or None
+        contexts = list(dict.fromkeys(values["contexts"] or ()))
+        values["contexts"] = contexts or None
+        values["context"] = contexts[0] if len(contexts) == 1 else None
         return Shared(**values)
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one cluster was named."""
+        return len(self.contexts or ()) + len(self.named or ()) > 1
+
+
+OPTIONS = tuple(name for name in Shared._fields if name != "context")
+"""The fields that are options; ``context`` follows from ``contexts``."""
 
 
 def print_version(asked: bool) -> None:
@@ -128,12 +156,15 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     signature = inspect.signature(function, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
 
-    taken = [name for name in Shared._fields if name not in left_out]
+    taken = [name for name in OPTIONS if name not in left_out]
+    several = getattr(function, "several", False)
 
     @wraps(function)
     def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
-        options = Shared(**{name: given.pop(name) for name in Shared._fields if name in taken})
+        options = Shared(**{name: given.pop(name) for name in taken})
         ctx.obj = options.over(ctx.obj)
+        if ctx.obj.named or (ctx.obj.several and not several):
+            ctx.obj = _chosen(ctx, several)
         return function(shared=ctx.obj, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -148,9 +179,41 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     return command
 
 
+def of_several(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a command that can look at several clusters at once; others refuse them."""
+    function.several = True  # type: ignore[attr-defined]
+    return function
+
+
+def _chosen(ctx: typer.Context, several: bool) -> Shared:
+    """Return the options such that a single ``--cluster`` reads like any other source.
+
+    Raises:
+        UsageError: a command of one cluster was given several.
+    """
+    from kgctl.cli.arguments import UsageError
+    from kgctl.cli.clusters import chosen_clusters
+
+    shared: Shared = ctx.obj
+    if ctx.invoked_subcommand is not None:
+        return shared
+    try:
+        if not shared.several:
+            (only,) = chosen_clusters(shared)
+            return only.shared
+        if not several:
+            raise UsageError(
+                f"{ctx.command_path} works on one cluster: give one --context or --cluster"
+            )
+    except UsageError as error:
+        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
+        raise
+    return shared
+
+
 def shared_of(context: typer.Context) -> Shared:
     """Return the shared options as far as they are parsed, for completing a command line."""
-    names = set(Shared._fields)
+    names = set(OPTIONS)
     options = Shared()
     chain = [context]
     while chain[-1].parent is not None:
@@ -165,8 +228,7 @@ def _shared_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(Shared, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
-        inspect.Parameter(name, keyword, default=None, annotation=hints[name])
-        for name in Shared._fields
+        inspect.Parameter(name, keyword, default=None, annotation=hints[name]) for name in OPTIONS
     ]
     version = inspect.Parameter("version", keyword, default=False, annotation=_VersionOption)
     return [*shared, version]

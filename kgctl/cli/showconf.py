@@ -13,7 +13,7 @@ from kgctl.cli.names import complete_node, complete_peer, ready_node, ready_peer
 from kgctl.cli.output import answer, note
 from kgctl.cli.reading import listen_port as node_port
 from kgctl.cli.reading import read
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def node(
 
 @app.command("peer")
 @with_shared
+@of_several
 def peer(
     shared: Shared,
     name: Annotated[
@@ -222,6 +223,16 @@ def peer(
         raise UsageError(
             f"-o {output} is a whole file: --as-peer and --allowed-ips do not go with it"
         )
+    if shared.several:
+        from kgctl.cli.showconf_joined import show_joined
+
+        if name is None or every or watch is not None or as_peer or allowed_ips:
+            raise UsageError(
+                "of several clusters, showconf makes one file of one peer NAME: "
+                "no --all, --watch, --as-peer or --allowed-ips"
+            )
+        show_joined(shared, name, options, (output.value, interface, output_file, directory))
+        return
     name = one_or_all(name, every, directory)
     settings = options.settings()
     if name is None or watch is not None or output in OUTSIDE:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.quick import QuickSettings
+
+    Joined = tuple[Peer, Configuration]
 
 _INTERFACE_LENGTH = 15  # IFNAMSIZ of the Linux kernel, less the end of the text
 
@@ -65,14 +68,40 @@ class Outside(NamedTuple):
         elif name is not None:
             peer = self._peer(reading, topology, name)
             warn_of_foreign_key(peer, self.settings)
-            self._print(topology, peer)
+            self._print(peer, self._configuration(topology, peer))
+
+    def run_joined(
+        self, name: str, directory: Path | None, join: Callable[[QuickSettings], Joined]
+    ) -> None:
+        """Print or write the file with which ``name`` joins several clusters."""
+        self._check(name, directory, None, 1)
+        peer, configuration = join(self._read_by)
+        if directory is not None:
+            _write_all(directory, self.files_of(peer, configuration).items())
+            return
+        warn_of_foreign_key(peer, self.settings)
+        self._print(peer, configuration)
+
+    @property
+    def _read_by(self) -> QuickSettings:
+        """The settings, which say what is to read the file."""
+        if self.format == "networkd":
+            return self.settings._replace(reader="systemd-networkd")
+        return self.settings
+
+    def _configuration(self, topology: Topology, peer: Peer) -> Configuration:
+        if self.format == "wireguard":
+            from kgctl.wireguard.configure import peer_configuration
+
+            return peer_configuration(topology, peer)
+        return quick_file(topology, peer, self._read_by)
 
     def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
         """Return the files of one peer, by name: ``PEER.conf`` and the like."""
-        settings = self.settings
-        if self.format == "networkd":
-            settings = settings._replace(reader="systemd-networkd")
-        configuration = quick_file(topology, peer, settings)
+        return self.files_of(peer, self._configuration(topology, peer))
+
+    def files_of(self, peer: Peer, configuration: Configuration) -> dict[str, bytes]:
+        """Return the files for a configuration of the peer, by name."""
         stem = file_stem(peer.name)
         if self.format == "networkd":
             from kgctl.wireguard.networkd import networkd_files
@@ -90,11 +119,7 @@ class Outside(NamedTuple):
 
             kind = self.picture.suffix[1:] if self.picture else "svg"
             return {f"{stem}.{kind}": to_picture(without_comments(str(configuration)), kind)}
-        if self.format == "wg-quick":
-            return {f"{stem}.conf": str(configuration).encode()}
-        from kgctl.wireguard.configure import peer_configuration
-
-        return {f"{stem}.conf": str(peer_configuration(topology, peer)).encode()}
+        return {f"{stem}.conf": str(configuration).encode()}
 
     def _check(
         self, name: str | None, directory: Path | None, watched: Path | None, interval: int
@@ -125,11 +150,11 @@ class Outside(NamedTuple):
         assert found is not None  # a ready peer is in the topology
         return found
 
-    def _print(self, topology: Topology, peer: Peer) -> None:
+    def _print(self, peer: Peer, configuration: Configuration) -> None:
         if self.format == "qr":
-            self._print_code(topology, peer)
+            self._print_code(peer, configuration)
             return
-        files = self.files(topology, peer)
+        files = self.files_of(peer, configuration)
         if len(files) == 1:
             answer("".join(content.decode() for content in files.values()))
             return
@@ -141,18 +166,17 @@ class Outside(NamedTuple):
             )
         )
 
-    def _print_code(self, topology: Topology, peer: Peer) -> None:
+    def _print_code(self, peer: Peer, configuration: Configuration) -> None:
         from kgctl.render.qr import to_terminal, without_comments
 
         if self.settings.private_key is None:
             note("the code holds no private key, and no phone takes it so; give --private-key FILE")
         if self.picture is not None:
-            (content,) = self.files(topology, peer).values()
+            (content,) = self.files_of(peer, configuration).values()
             write_private(self.picture, content)
             note(f"wrote {self.picture}")
             return
-        text = str(quick_file(topology, peer, self.settings))
-        answer(to_terminal(without_comments(text)))
+        answer(to_terminal(without_comments(str(configuration))))
 
     def _content(self, name: str) -> Callable[[Reading], bytes]:
         """Return what makes the one file of the peer ``name``; it warns of each key once."""

@@ -64,7 +64,7 @@ class Words:
         if missing := _MISSING.fullmatch(what):
             return Fault(path, f'{_called(path)} lacks the key "{missing[1]}"')
         if enum := _ENUM.fullmatch(what):
-            near = _hint(enum[1], [str(one) for one in _values(schema, path)])
+            near = _hint(enum[1], list(_values(schema, path)))
             return Fault(path, f'{_called(path)} cannot be "{printable(enum[1], 60)}"{near}')
         expected = self._expected(what)
         return Fault(path, f"{_called(path)} is not {expected}" if expected else what)
@@ -105,9 +105,12 @@ def _keys(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
         yield from one.get("properties", {})
 
 
-def _values(schema: Mapping[str, Any], path: ValuePath) -> Iterator[object]:
+def _values(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
+    """Yield what a value may be."""
     for one in _at(schema, path):
-        yield from one.get("enum", ())
+        yield from map(str, one.get("enum", ()))
+        if "properties" in one:
+            yield f"a mapping with {' and '.join(one['required'] or one['properties'])}"
 
 
 def _at(schema: Mapping[str, Any], path: ValuePath) -> list[Mapping[str, Any]]:

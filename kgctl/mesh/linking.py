@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
 """What is checked before clusters are linked."""
 
+_PEER = "peer "
 _SHOWN = 5  # findings of one kind between two clusters; the rest is counted
 
 
@@ -71,6 +72,7 @@ class _Claim(NamedTuple):
     member: str
     owner: str
     shared: bool
+    machine: PublicKey | None = None
 
 
 def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
@@ -98,7 +100,10 @@ def _overlaps(members: Sequence[Member]) -> Iterator[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for claim, around in nested(claims, lambda one: one.network):
         for other in around:
-            if other.member != claim.member and (other.shared or claim.shared):
+            # a machine outside that is a peer of both is no two owners
+            one_machine = claim.machine is not None and claim.machine == other.machine
+            met = other.member != claim.member and (other.shared or claim.shared)
+            if met and not one_machine:
                 pair = (min(other.member, claim.member), max(other.member, claim.member))
                 found.setdefault(pair, []).append(_overlap(claim, other))
     for (first, second), texts in sorted(found.items()):
@@ -118,38 +123,40 @@ def _overlap(inner: _Claim, outer: _Claim) -> str:
 
 def _claims(member: Member) -> list[_Claim]:
     """Return every network of a member once, with the first who has it."""
-    owners: dict[Cidr, tuple[str, bool]] = {}
-    for network, owner, shared in _networks(member):
-        owners.setdefault(network, (owner, shared))
-    return [_Claim(network, member.name, *owner) for network, owner in owners.items()]
+    claims: dict[Cidr, _Claim] = {}
+    for claim in _networks(member):
+        claims.setdefault(claim.network, claim)
+    return list(claims.values())
 
 
-def _networks(member: Member) -> Iterator[tuple[Cidr, str, bool]]:
+def _networks(member: Member) -> Iterator[_Claim]:
     """Yield the networks of a member, whose each is, and whether others get it."""
-    share = member.share
-    yield member.topology.subnet.masked(), "the WireGuard network", True
+    name, share = member.name, member.share
+    yield _Claim(member.topology.subnet.masked(), name, "the WireGuard network", True)
     for cidr in member.service_cidrs:
-        yield cidr.masked(), "the service network", share.services
+        yield _Claim(cidr.masked(), name, "the service network", share.services)
     for cidr in share.cidrs:
-        yield cidr.masked(), "a shared network", True
+        yield _Claim(cidr.masked(), name, "a shared network", True)
     for node in member.state.nodes:
-        yield from _networks_of(node, share)
+        yield from _networks_of(node, member)
     for peer in member.state.peers:
         if peer.name not in member.links:
+            owner = f"an allowed IP of peer {printable(peer.name)}"
             for cidr in peer.allowed_ips:
-                yield cidr.masked(), f"an allowed IP of peer {printable(peer.name)}", True
+                yield _Claim(cidr.masked(), name, owner, True, peer.public_key)
 
 
-def _networks_of(node: Node, share: Share) -> Iterator[tuple[Cidr, str, bool]]:
-    name = printable(node.name)
+def _networks_of(node: Node, member: Member) -> Iterator[_Claim]:
+    name, share = printable(node.name), member.share
     if node.subnet is not None:
-        yield node.subnet, f"the pod subnet of node {name}", share.pods
+        yield _Claim(node.subnet, member.name, f"the pod subnet of node {name}", share.pods)
     if node.internal_ip is not None:
-        internal = single(node.internal_ip.address)
-        yield internal, f"the internal IP of node {name}", share.internal_ips
+        internal, owner = single(node.internal_ip.address), f"the internal IP of node {name}"
+        yield _Claim(internal, member.name, owner, share.internal_ips)
     if share.location_ips:
         for cidr in node.allowed_location_ips:
-            yield cidr.masked(), f"an allowed location IP of node {name}", True
+            owner = f"an allowed location IP of node {name}"
+            yield _Claim(cidr.masked(), member.name, owner, True)
 
 
 # --- endpoints, keys, granularities ---
@@ -180,7 +187,9 @@ def _key_collisions(members: Sequence[Member]) -> Iterator[str]:
     for member in members:
         for key, owner in _keys(member):
             name, before = owners.setdefault(key, (member.name, owner))
-            if name != member.name:
+            # links bring segments alone: a machine outside may be a peer of both clusters
+            outside = owner.startswith(_PEER) and before.startswith(_PEER)
+            if name != member.name and not outside:
                 yield (
                     f"{owner} of {member.name} has the public key of {before} of {name}: give "
                     "one of them a key of its own, WireGuard would take the two for one"
@@ -193,7 +202,7 @@ def _keys(member: Member) -> Iterable[tuple[PublicKey, str]]:
             yield node.key, f"node {printable(node.name)}"
     for peer in member.state.peers:
         if peer.public_key is not None and peer.name not in member.links:
-            yield peer.public_key, f"peer {printable(peer.name)}"
+            yield peer.public_key, f"{_PEER}{printable(peer.name)}"
 
 
 def _mixed_granularities(members: Sequence[Member]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
@@ -68,7 +68,12 @@ class Listing(NamedTuple):
 
     def names(self) -> list[str]:
         """Return the objects as kubectl's ``-o name`` does."""
-        return [f"{self.kind}/{printable(item['name'])}" for item in self.items]
+        return [
+            f"{printable(item['cluster'])}/{self.kind}/{printable(item['name'])}"
+            if "cluster" in item
+            else f"{self.kind}/{printable(item['name'])}"
+            for item in self.items
+        ]
 
     def _shown(self, wide: bool) -> list[Column]:
         return [column for column in self.columns if wide or not column.wide]
@@ -98,6 +103,18 @@ def list_segments(topology: Topology) -> Listing:
     return Listing(
         "segments", "segment", _SEGMENT_COLUMNS, tuple(map(_segment_item, topology.segments))
     )
+
+
+def together(listings: Mapping[str, Listing]) -> Listing:
+    """Return lists of one kind as one, in which each object begins with its ``cluster``."""
+    first = next(iter(listings.values()))
+    items = tuple(
+        {"cluster": cluster, **item}
+        for cluster, listing in listings.items()
+        for item in listing.items
+    )
+    columns = (Column("CLUSTER", "cluster"), *first.columns)
+    return first._replace(columns=columns, items=items)
 
 
 def _node_item(node: Node, segment: Segment | None, now: float) -> Item:

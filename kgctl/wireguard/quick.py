@@ -55,8 +55,8 @@ class QuickSettings(NamedTuple):
     reader: str = "wg-quick up FILE"
 
 
-class _Section:
-    """A ``[Peer]`` section in the making."""
+class Section:
+    """A ``[Peer]`` section in the making; the first of its comments says whose it is."""
 
     def __init__(self, base: PeerSection, title: str) -> None:
         self.base = base
@@ -64,6 +64,7 @@ class _Section:
         self.comments = [title]
 
     def done(self) -> PeerSection:
+        """Return the section as it stands in the file."""
         return self.base._replace(allowed_ips=tuple(self.networks), comments=tuple(self.comments))
 
 
@@ -76,11 +77,27 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
     """
+    return whole_file(peer, sections_of(topology, peer, settings), settings)
+
+
+def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list[Section]:
+    """Return the sections of the file of ``peer``, which may still claim one network twice.
+
+    Raises:
+        UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
+    """
     sections = _sections(topology, peer)
     _send_through(topology, sections, settings)
-    kept = _limited(topology, peer, sections, settings)
-    _claim_once(peer, kept)
-    _keep_endpoints_out(peer, kept)
+    return _limited(topology, peer, sections, settings)
+
+
+def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings) -> Configuration:
+    """Return the file of ``peer`` with these sections, which are changed on the way.
+
+    No network is claimed twice in it, and no endpoint is routed into the tunnel.
+    """
+    claim_once(peer, sections)
+    _keep_endpoints_out(peer, sections)
     interface = Interface(
         addresses=tuple(filter(is_own_address, peer.allowed_ips)),
         private_key=settings.private_key,
@@ -90,20 +107,18 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
         table=settings.table,
         comments=tuple(_comments(peer, settings)),
     )
-    return Configuration(interface=interface, peers=tuple(section.done() for section in kept))
+    return Configuration(interface=interface, peers=tuple(section.done() for section in sections))
 
 
-def _sections(topology: Topology, peer: Peer) -> list[_Section]:
+def _sections(topology: Topology, peer: Peer) -> list[Section]:
     """Return a section for each segment, then for each other peer, in the network's order."""
     titles = [f"{segment.name}, led by {segment.leader.name}" for segment in topology.segments]
     titles += [f"peer {other.name}" for other in topology.peers if other.name != peer.name]
     bases = peer_configuration(topology, peer).peers
-    return [_Section(base, title) for base, title in zip(bases, titles, strict=True)]
+    return [Section(base, title) for base, title in zip(bases, titles, strict=True)]
 
 
-def _send_through(
-    topology: Topology, sections: Sequence[_Section], settings: QuickSettings
-) -> None:
+def _send_through(topology: Topology, sections: Sequence[Section], settings: QuickSettings) -> None:
     """Give the service networks, or all traffic, to the segment that is to carry them."""
     if settings.service_cidrs:
         number = _way_to_services(topology, settings)
@@ -138,8 +153,8 @@ def _segment_number(topology: Topology, option: str, name: str) -> int:
 
 
 def _limited(
-    topology: Topology, peer: Peer, sections: list[_Section], settings: QuickSettings
-) -> list[_Section]:
+    topology: Topology, peer: Peer, sections: list[Section], settings: QuickSettings
+) -> list[Section]:
     """Return the sections that ``--only`` leaves, and those that carry what was sent through."""
     if not settings.only:
         return sections
@@ -164,7 +179,7 @@ def _is_named(segment: Segment, names: Sequence[str]) -> bool:
     return any(name in names for name in _names(segment))
 
 
-def _claim_once(peer: Peer, sections: Iterable[_Section]) -> None:
+def claim_once(peer: Peer, sections: Iterable[Section]) -> None:
     """Leave each network to the first section that claims it, and the peer its own addresses."""
     claimed = {cidr.masked(): "the machine itself" for cidr in peer.allowed_ips}
     for section in sections:
@@ -178,7 +193,7 @@ def _claim_once(peer: Peer, sections: Iterable[_Section]) -> None:
         section.networks = kept
 
 
-def _keep_endpoints_out(peer: Peer, sections: Sequence[_Section]) -> None:
+def _keep_endpoints_out(peer: Peer, sections: Sequence[Section]) -> None:
     """Take each endpoint's address out of what is routed into the tunnel.
 
     Packets to an endpoint carry the tunnel; were they routed into it, nothing would leave this
@@ -212,7 +227,7 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
 
 
 def _keep_out(
-    routes: dict[Cidr, _Section], prefixes: set[int], address: Address, owner: str
+    routes: dict[Cidr, Section], prefixes: set[int], address: Address, owner: str
 ) -> None:
     """Replace each route that contains ``address`` by what is around it, and say so."""
     for network, section in exclude(routes, address, prefixes=prefixes):

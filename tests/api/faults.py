@@ -91,6 +91,9 @@ class Request(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self.answer()
 
+    def do_PUT(self) -> None:
+        self.answer()
+
     def do_DELETE(self) -> None:
         self.answer()
 

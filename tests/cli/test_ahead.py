@@ -16,7 +16,7 @@ from kgctl.cluster.apiserver import ApiServer
         (["--context", "a", "get", "nodes", "--kubeconfig=k"], Target(kubeconfig="k", context="a")),
         (["--mesh-granularity", "full", "graph", "--request-timeout=5s"], Target(None, None, "5s")),
         (["--port=51820", "graph", "--topology-label", "zone"], Target(topology_label="zone")),
-        (["graph", "--context", "first", "--context", "last"], Target(context="last")),
+        (["graph", "--context", "a", "--context=a"], Target(context="a")),
         (["graph", "--", "-f"], Target()),
     ],
 )
@@ -38,6 +38,8 @@ def test_a_command_that_reads_leads_to_the_cluster_that_its_options_name(
         ["graph", "--filename=x.yaml"],
         ["--example", "graph"],
         ["graph", "--help"],
+        ["graph", "--context", "one", "--context", "other"],
+        ["graph", "--cluster", "one"],
         ["graph", "--debug"],  # which traces every request
         ["--context", "graph"],
         ["--unheard-of", "value", "graph"],

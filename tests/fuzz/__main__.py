@@ -14,7 +14,13 @@ from tests.fuzz.targets import DICTIONARY, TARGETS, seeds
 KEPT = Path(".fuzz")
 """What the fuzzers found worth keeping: inputs that reach something new, and those that fail."""
 
-SHARES = {"objects": 0.45, "manifests": 0.3, "configurations": 0.15, "dumps": 0.1}
+SHARES = {
+    "objects": 0.4,
+    "manifests": 0.3,
+    "configurations": 0.15,
+    "dumps": 0.1,
+    "meshes": 0.05,
+}
 _LONGEST_INPUT = 8192  # bytes
 _LONGEST_RUN = 10  # seconds that one input may take
 _MEMORY = 1024  # megabytes that one may take

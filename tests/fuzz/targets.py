@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from kgctl.cluster.documents import read_documents
 from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.manifests import Manifests
+from kgctl.cluster.markedyaml import PlacedError
 from kgctl.cluster.objects import state_of
+from kgctl.link.meshfile import parse_mesh
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.conf import Configuration, PeerSection
 from kgctl.wireguard.drift import drift
@@ -72,6 +74,16 @@ def dumps(data: bytes, scratch: Path) -> None:
             _assert_one_line(f"{one.wanted} {one.found}"[:1999])
 
 
+def meshes(data: bytes, scratch: Path) -> None:
+    """Take bytes for the file of ``kgctl link``; what is wrong with it is told in one line."""
+    try:
+        mesh = parse_mesh("mesh.yaml", data)
+    except PlacedError as error:
+        _assert_one_line(str(error).removeprefix("mesh.yaml:"))
+        return
+    assert len(mesh.clusters) > 1
+
+
 def _assert_one_line(message: str) -> None:
     assert_shown(message)
     assert "\n" not in message
@@ -83,6 +95,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "manifests": manifests,
     "configurations": configurations,
     "dumps": dumps,
+    "meshes": meshes,
 }
 
 DICTIONARY = [
@@ -111,9 +124,22 @@ def seeds(target: str) -> list[bytes]:
             found.append(_yaml(few))
         elif target == "dumps":
             found += [_dump(number) for number in range(3)]
+        elif target == "meshes":
+            found.append(_MESH)
         else:
             found += [case["stdout"].encode() for case in cases if "[Peer]" in case["stdout"]][:5]
     return [seed for seed in found if len(seed) < 8000]
+
+
+_MESH = b"""apiVersion: kgctl.dev/v1alpha1
+kind: Mesh
+clusters:
+  - {name: eu, context: a, serviceCIDRs: [10.43.0.0/16]}
+  - {name: us, manifests: [b], share: {pods: true, cidrs: [fd00::/64]}}
+topology: {hubs: [eu]}
+allow: [overlap]
+presharedKeys: {default: generate, pairs: [{clusters: [eu, us], secret: {name: x}}]}
+"""
 
 
 def _dump(peers: int) -> bytes:

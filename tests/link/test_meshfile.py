@@ -134,6 +134,8 @@ def test_what_the_file_says_is_read() -> None:
          'f:6:1: there is no key "clustrs" here; did you mean "clusters"?'),
         (f"{HEAD}{TWO}{'x' * 99}: 1", None),
         (f"{HEAD}{TWO}topology: ful", 'f:6:11: topology cannot be "ful"; did you mean "full"?'),
+        (f"{HEAD}{TWO}topology: hub-and-spoke",
+         'f:6:11: topology cannot be "hub-and-spoke"; there are a mapping with hubs, full'),
         (f"{HEAD}{TWO}topology: {{hubs: [e]}}",
          'f:6:19: there is no cluster "e"; did you mean "eu"?'),
         (f"{HEAD}{TWO}topology: {{hubs: [eu, eu]}}", 'f:6:23: "eu" stands here twice'),
@@ -181,11 +183,15 @@ def test_what_is_wrong_is_said_with_its_place(text: str, message: str | None) ->
         assert str(raised.value) == message
 
 
-def test_the_file_of_the_page_is_right() -> None:
-    (shown,) = blocks((PUBLISHED.parent / "link.md").read_text(encoding="utf-8"), "yaml")
-    mesh = parse_mesh("f", shown.text.encode())
-    assert VALIDATOR.is_valid(yaml.safe_load(shown.text))
-    assert [one.name for one in mesh.clusters] == ["eu", "us", "edge"]
+def test_the_files_of_the_page_are_right() -> None:
+    page = (PUBLISHED.parent / "link.md").read_text(encoding="utf-8")
+    whole, *parts = (block.text for block in blocks(page, "yaml"))
+    assert len(parts) == 2
+    without_hubs = whole.replace("topology:", "").replace("  hubs: [eu]\n", "")
+    for text in (whole, *(without_hubs + part for part in parts)):
+        mesh = parse_mesh("f", text.encode())
+        assert VALIDATOR.is_valid(yaml.safe_load(text))
+        assert [one.name for one in mesh.clusters] == ["eu", "us", "edge"]
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:

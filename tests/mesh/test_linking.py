@@ -95,10 +95,25 @@ def test_what_linking_made_itself_stands_against_nothing() -> None:
     assert obstacles([member("a", node("n", 1)), b]) == []
 
 
+def test_a_machine_outside_may_be_a_peer_of_both() -> None:
+    a = member("a", node("n", 1), peers=[peer("laptop", "10.5.0.1/32", 7)])
+    b = member("b", node("n", 2), peers=[peer("portable", "10.5.0.1/32", 7)])
+    assert obstacles([a, b]) == []
+    other = member("b", node("n", 2), peers=[peer("laptop", "10.5.0.1/32", 8)])
+    assert checks(obstacles([a, other])) == ["overlap"]
+
+
+def test_a_machine_outside_must_not_have_the_key_of_a_node() -> None:
+    a = member("a", node("n", 1))
+    copied = peer("laptop", "10.5.0.1/32")
+    copied["spec"]["publicKey"] = node("n", 1).annotations[KILO + "key"]
+    assert checks(obstacles([a, member("b", node("n", 2), peers=[copied])])) == ["keys"]
+
+
 @given(st.lists(networks, max_size=8), st.lists(networks, max_size=8))
 def test_overlaps_are_those_that_are_found_pair_by_pair(ours: list[str], theirs: list[str]) -> None:
-    a = member("a", node("n", 250), peers=[peer(f"p{i}", one) for i, one in enumerate(ours)])
-    b = member("b", node("n", 251), peers=[peer(f"p{i}", one) for i, one in enumerate(theirs)])
+    a = member("a", node("n", 250), peers=[peer(f"p{i}", one, 7) for i, one in enumerate(ours)])
+    b = member("b", node("n", 251), peers=[peer(f"p{i}", one, 8) for i, one in enumerate(theirs)])
 
     def claimed(one: Member) -> set[Cidr]:
         state, found = one.state, {one.topology.subnet.masked()}

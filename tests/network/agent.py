@@ -95,3 +95,27 @@ def _masquerade(namespace: Namespace, segment: Segment) -> None:
     if rules:
         chain = f"chain post {{\ntype nat hook postrouting priority srcnat\n{rules}}}\n"
         namespace.run("nft", "-f", "-", stdin=f"table ip kilonat {{\n{chain}}}\n")
+
+
+def hide_strangers(namespace: Namespace, topology: Topology) -> None:
+    """Masquerade what peers send to where neither nodes nor peers are, as the agent does."""
+    known = [network for segment in topology.segments for network in segment.allowed_ips]
+    peers = [network for peer in topology.peers for network in peer.allowed_ips]
+    jumps = "".join(f"ip saddr {one.masked()} jump kilo\n" for one in peers)
+    returns = "".join(f"ip daddr {one.masked()} return\n" for one in (*known, *peers))
+    namespace.run(
+        "nft",
+        "-f",
+        "-",
+        stdin=f"""
+table ip kilopeers {{
+    chain kilo {{
+        {returns} masquerade
+    }}
+    chain post {{
+        type nat hook postrouting priority srcnat
+        {jumps}
+    }}
+}}
+""",
+    )

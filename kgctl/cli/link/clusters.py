@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.linking import Member
 
 _FEWEST = 2
-_HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
 
 
 class Named(NamedTuple):
@@ -63,7 +61,10 @@ class Named(NamedTuple):
         Raises:
             UsageError: it is no live cluster.
         """
-        return self._server().peers()
+        return self._server(
+            "which link does not change: write manifests with --directory DIR, or look with "
+            "--dry-run"
+        ).peers()
 
     def secrets(self, namespace: str) -> SecretObjects:
         """Return its Secrets of a namespace.
@@ -73,7 +74,8 @@ class Named(NamedTuple):
         """
         from kgctl.cluster.secrets import SecretObjects
 
-        return SecretObjects(self._server().api(), namespace)
+        server = self._server("which keep no preshared keys: name a file for each of its pairs")
+        return SecretObjects(server.api(), namespace)
 
     def services(self) -> ServiceObjects:
         """Return its Services and EndpointSlices.
@@ -83,17 +85,13 @@ class Named(NamedTuple):
         """
         from kgctl.cluster.services import ServiceObjects
 
-        return ServiceObjects(self._server().api())
+        return ServiceObjects(self._server("which have no services").api())
 
-    def _server(self) -> ApiServer:
+    def _server(self, but: str) -> ApiServer:
         from kgctl.cluster.apiserver import ApiServer
 
         if not isinstance(self.source, ApiServer):
-            raise UsageError(
-                f"{printable(self.name)} was read from files, which link does not change: write "
-                "manifests with --directory DIR, or look with --dry-run; and it keeps no keys in "
-                "Secrets there"
-            )
+            raise UsageError(f"{printable(self.name)} was read from files, {but}")
         return self.source
 
 
@@ -115,7 +113,7 @@ def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
         UsageError: there are fewer than two, or two of one name.
         KgctlError: one cannot be read.
     """
-    if shared.filename or shared.example or shared.context:
+    if shared.filename or shared.example or shared.context or shared.named:
         raise UsageError("link takes clusters as arguments, not --context, --filename or --example")
     found = [_named(shared, argument) for argument in arguments]
     names = [one.name for one in found]
@@ -128,35 +126,13 @@ def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
 
 
 def _named(shared: Shared, argument: str) -> Named:
+    from kgctl.cli.clusters import cluster_of
     from kgctl.cli.reading import live_cluster
-
-    name, equals, where = argument.partition("=")
-    if not equals or "/" in name:
-        name, where = "", argument
-    path = Path(where)
-    if not path.exists():
-        return Named(name or where, live_cluster(shared._replace(context=where)))
-    called = name or path.name.removesuffix(path.suffix) or path.name
-    if path.is_file() and _is_kubeconfig(path):
-        return Named(called, live_cluster(shared._replace(kubeconfig=where, context=None)))
     from kgctl.cluster.manifests import Manifests
 
-    return Named(called, Manifests([where]))
-
-
-def _is_kubeconfig(path: Path) -> bool:
-    """Tell whether a file is a kubeconfig that leads somewhere."""
-    from kgctl.cluster.errors import KubeconfigError
-    from kgctl.cluster.kubeconfig import load_access
-
-    with path.open("rb") as file:
-        if b"clusters" not in file.read(_HEAD):  # manifests may be large, and are not parsed twice
-            return False
-    try:
-        load_access(str(path))
-    except KubeconfigError:
-        return False
-    return True
+    one = cluster_of(shared, argument)
+    files = one.shared.filename
+    return Named(one.name, Manifests(files) if files else live_cluster(one.shared))
 
 
 def read_all(
@@ -194,16 +170,6 @@ def service_networks(
     Raises:
         UsageError: one is written otherwise, or names no cluster of the command line.
     """
-    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.clusters import networks_of_clusters
 
-    names = {one.name for one in clusters}
-    found: dict[str, tuple[Cidr, ...]] = {}
-    for value in values or ():
-        name, equals, networks = value.rpartition("=")
-        if not equals or name not in names:
-            raise UsageError(
-                f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
-                f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
-            )
-        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
-    return found
+    return networks_of_clusters(values, [one.name for one in clusters])

@@ -179,9 +179,9 @@ class _Reader:
                 secret = store.find(reference.name)
             if secret is not None:
                 found[one.name] = key_in(secret, reference.key, f"{shown} of {one.name}")
-        names = " and ".join(one.name for one in clusters)
+        first, second = (one.name for one in clusters)
         if not found:
-            raise SecretError(f"{shown} is neither in {names}: create it, or name a file")
+            raise SecretError(f"{shown} is neither in {first} nor in {second}: create it there")
         if len(set(found.values())) > 1:
-            raise SecretError(f"{shown} holds one key in {names.replace(' and ', ', another in ')}")
+            raise SecretError(f"{shown} holds one key in {first}, and another in {second}")
         return next(iter(found.values()))

@@ -78,10 +78,6 @@ class Task(NamedTuple):
             for read in read_all(shared, clusters or self.clusters, self.service_cidrs)
         ]
 
-    def linked_with(self, name: str) -> list[str]:
-        """Return the names of the clusters that ``name`` is linked with."""
-        return [one.name for one in self.clusters if self.layout.linked(name, one.name)]
-
     def others(self, name: str) -> list[str]:
         """Return the names of all other clusters."""
         return [one.name for one in self.clusters if one.name != name]
@@ -110,7 +106,7 @@ def task_of(shared: Shared, wish: Wish) -> Task:
         )
     if wish.clusters or wish.service_cidrs or wish.mirrors:
         raise UsageError("the file names clusters, their networks and services: give it alone")
-    if shared.filename or shared.example or shared.context:
+    if shared.filename or shared.example or shared.contexts or shared.named:
         raise UsageError("link takes clusters from its file, not from --context or --example")
     from kgctl.link.meshfile import read_mesh_file
 

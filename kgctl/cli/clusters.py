@@ -1,0 +1,222 @@
+"""The clusters that a command line names: by context, kubeconfig or manifests."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from kgctl.cli.arguments import UsageError
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kgctl.cli.reading import Reading
+    from kgctl.cli.shared import Shared
+    from kgctl.cluster.interface import Objects
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linked import Labels, Linked
+
+Answer = TypeVar("Answer")
+
+_HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
+
+
+class Cluster(NamedTuple):
+    """A cluster of several as it was read."""
+
+    name: str
+    reading: Reading
+    objects: Objects
+
+
+class Chosen(NamedTuple):
+    """A cluster of the command line: its name, and the options that read it alone."""
+
+    name: str
+    shared: Shared
+
+
+def cluster_of(shared: Shared, argument: str) -> Chosen:
+    """Return the cluster that ``[NAME=]CONTEXT`` or ``[NAME=]FILE`` means.
+
+    A file is a kubeconfig, whose current context counts, or manifests; anything else is a
+    context.
+    """
+    alone = shared._replace(contexts=None, named=None, context=None)
+    name, equals, where = argument.partition("=")
+    if not equals or "/" in name:
+        name, where = "", argument
+    path = Path(where)
+    if not path.exists():
+        return Chosen(name or where, alone._replace(contexts=[where], context=where))
+    called = name or path.name.removesuffix(path.suffix) or path.name
+    if path.is_file() and _is_kubeconfig(path):
+        return Chosen(called, alone._replace(kubeconfig=where))
+    return Chosen(called, alone._replace(filename=[where]))
+
+
+def chosen_clusters(shared: Shared) -> list[Chosen]:
+    """Return the clusters that ``--context`` and ``--cluster`` name, in this order.
+
+    Raises:
+        UsageError: other options name a source as well, or two clusters have one name.
+    """
+    if shared.filename or shared.example:
+        given = "--filename" if shared.filename else "--example"
+        raise UsageError(
+            f"{given} is one cluster, and does not go with several of --context or with "
+            "--cluster: name each as --cluster NAME=FILE"
+        )
+    alone = shared._replace(contexts=None, named=None)
+    found = [
+        Chosen(one, alone._replace(contexts=[one], context=one)) for one in shared.contexts or ()
+    ]
+    found += [cluster_of(shared, argument) for argument in shared.named or ()]
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f'two clusters are called "{printable(twice)}"; name them: --cluster NAME=CLUSTER'
+        )
+    return found
+
+
+def _is_kubeconfig(path: Path) -> bool:
+    """Tell whether a file is a kubeconfig that leads somewhere."""
+    from kgctl.cluster.errors import KubeconfigError
+    from kgctl.cluster.kubeconfig import load_access
+
+    with path.open("rb") as file:
+        if b"clusters" not in file.read(_HEAD):  # manifests may be large, and are not parsed twice
+            return False
+    try:
+        load_access(str(path))
+    except KubeconfigError:
+        return False
+    return True
+
+
+def networks_of_clusters(
+    values: Sequence[str] | None, names: Sequence[str]
+) -> dict[str, tuple[Cidr, ...]]:
+    """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
+
+    Raises:
+        UsageError: one is written otherwise, or names none of the clusters.
+    """
+    from kgctl.cli.arguments import cidrs
+
+    found: dict[str, tuple[Cidr, ...]] = {}
+    for value in values or ():
+        name, equals, networks = value.rpartition("=")
+        if not equals or name not in names:
+            raise UsageError(
+                f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
+                f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
+            )
+        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
+    return found
+
+
+@contextmanager
+def said_of(cluster: str) -> Iterator[None]:
+    """Have an error say which cluster it is about."""
+    try:
+        yield
+    except KgctlError as error:
+        error.args = (f"{printable(cluster)}: {error}",)
+        raise
+
+
+def read_several(shared: Shared) -> list[Cluster]:
+    """Read the clusters that the options name, all at once, in the order of the command line.
+
+    Raises:
+        UsageError: an option is wrong.
+        KgctlError: one cannot be read; the message says which.
+    """
+    import time
+
+    from kgctl.cli.reading import listen_port, mesh_granularity, reading_of, source_of
+
+    mesh_granularity(shared)
+    listen_port(shared)
+    chosen = chosen_clusters(shared)
+    sources = []
+    for one in chosen:
+        with said_of(one.name):  # an exec plugin may ask for a password here
+            sources.append(source_of(one.shared))
+    objects = at_once([one.name for one in chosen], [source.read for source in sources])
+    now = time.time()
+    found = []
+    for one, read in zip(chosen, objects, strict=True):
+        with said_of(one.name):
+            found.append(Cluster(one.name, reading_of(one.shared, read, now), read))
+    return found
+
+
+def linked_clusters(clusters: Sequence[Cluster], hostname: str | None = None) -> Linked:
+    """Return the networks of clusters, and what links them; as seen from the side of a node.
+
+    Raises:
+        MeshError: one has no network; the message says which, and why.
+    """
+    from kgctl.mesh.linked import linked
+    from kgctl.mesh.linking import Member
+
+    members = []
+    for one in clusters:
+        with said_of(one.name):
+            topology = one.reading.topology(hostname)
+        members.append(Member(one.name, one.reading.state, topology))
+    return linked(members, link_labels({one.name: one.objects.peers for one in clusters}))
+
+
+def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
+    """Return which cluster of those given each Peer is a link to, as far as labels tell it."""
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.link.plan import linked_source, slug
+
+    names = {slug(cluster): cluster for cluster in peers}
+    found = {}
+    for cluster, objects in peers.items():
+        for peer in objects:
+            source = linked_source(peer)
+            if source in names:
+                found[cluster, peer_name(peer)] = names[source]
+    return found
+
+
+def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Return what the calls return, each made in a thread of its own, for the cluster it names.
+
+    Raises:
+        KgctlError: one failed, the first of them in order; the message says of which cluster.
+    """
+    from threading import Thread
+
+    from kgctl.cli.waiting import Waiting
+
+    answers: dict[int, Answer] = {}
+    errors: dict[int, BaseException] = {}
+
+    def run(number: int) -> None:
+        try:
+            answers[number] = calls[number]()
+        except BaseException as error:  # raised again where it is waited for
+            errors[number] = error
+
+    # daemons: who interrupts waits for no server that does not answer
+    threads = [Thread(target=run, args=(number,), daemon=True) for number in range(len(calls))]
+    with Waiting(f"reading {len(calls)} clusters"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for number in sorted(errors):
+        with said_of(names[number]):
+            raise errors[number]
+    return [answers[number] for number in range(len(calls))]

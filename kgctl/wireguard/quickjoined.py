@@ -1,0 +1,168 @@
+"""One file with which an outside machine joins several clusters that know it as a Peer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.linked import own_networks
+from kgctl.mesh.nesting import nested
+from kgctl.mesh.text import printable
+from kgctl.wireguard.conf import Configuration
+from kgctl.wireguard.quick import Section, claim_once, sections_of, whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.peer import Peer
+    from kgctl.wireguard.quick import QuickSettings
+
+_SHOWN = 5  # overlaps that are told; the rest is counted
+
+
+class JoinError(KgctlError):
+    """Clusters that one machine cannot join with one file; the message says why."""
+
+
+class Joining(NamedTuple):
+    """A cluster that is joined: the machine's Peer there, and what is asked of it.
+
+    ``settings`` is None where nothing of the cluster is wanted.
+    """
+
+    cluster: str
+    peer: Peer
+    settings: QuickSettings | None
+
+
+class _Claim(NamedTuple):
+    network: Cidr
+    cluster: str
+    owner: str
+    key: PublicKey | None
+
+
+def joined_file(
+    linked: Linked, joinings: Sequence[Joining], settings: QuickSettings
+) -> tuple[Peer, Configuration]:
+    """Return the machine, with the addresses of all its Peers, and its file for all clusters.
+
+    It is for ``wg-quick up`` and the like. What links the clusters is left out: each network is
+    reached through its own cluster.
+
+    Raises:
+        JoinError: the machine has several public keys, or networks of two clusters overlap.
+        UnknownPlaceError: a node, location or peer that settings name is not there.
+    """
+    peer, sections = _joined(linked, joinings)
+    return peer, whole_file(peer, sections, settings)
+
+
+def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, Configuration]:
+    """Return the machine, and the ``[Peer]`` sections alone, for ``wg setconf``.
+
+    No network stands there twice.
+
+    Raises:
+        JoinError: as for ``joined_file``.
+    """
+    peer, sections = _joined(linked, joinings)
+    claim_once(peer, sections)
+    return peer, Configuration(peers=tuple(one.done()._replace(comments=()) for one in sections))
+
+
+def _joined(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, list[Section]]:
+    first = joinings[0]
+    for one in joinings:
+        if one.peer.public_key != first.peer.public_key:
+            raise JoinError(
+                f"the peer {printable(first.peer.name)} has the public key "
+                f"{first.peer.public_key} in {printable(first.cluster)} and {one.peer.public_key} "
+                f"in {printable(one.cluster)}: one file has one key; give both Peers the same"
+            )
+    found = _sections(linked, joinings)
+    _refuse_overlaps(found, joinings)
+    own = tuple(dict.fromkeys(cidr for one in joinings for cidr in one.peer.allowed_ips))
+    return first.peer._replace(allowed_ips=own), _one_a_key([section for _, section in found])
+
+
+def _sections(linked: Linked, joinings: Sequence[Joining]) -> list[tuple[str, Section]]:
+    """Return the sections of each cluster, without the links to the others."""
+    found = []
+    topologies = {member.name: member.topology for member in linked.members}
+    for one in joinings:
+        links = linked.names_of(one.cluster)
+        topology = topologies[one.cluster]
+        peers = tuple(peer for peer in topology.peers if peer.name not in links)
+        if one.settings is not None:
+            own = sections_of(topology._replace(peers=peers), one.peer, one.settings)
+            for section in own:
+                section.comments[0] = f"{one.cluster}: {section.comments[0]}"
+            found += [(one.cluster, section) for section in own]
+    _add_what_links_carry(linked, found)
+    return found
+
+
+def _add_what_links_carry(linked: Linked, found: Sequence[tuple[str, Section]]) -> None:
+    """Give a segment what a link to it has besides its own networks: services, mostly."""
+    claimed = {network for _, section in found for network in section.networks}
+    by_key = {(cluster, section.base.public_key): section for cluster, section in found}
+    for link in linked.links:
+        if link.segment is None:
+            continue
+        section = by_key.get((link.source, link.segment.key))
+        own = own_networks(link.segment)
+        for cidr in link.peer.allowed_ips:
+            network = cidr.masked()
+            if section is not None and network not in own and network not in claimed:
+                section.networks.append(network)
+                section.comments.append(f"{network}: as {link.holder} has it in its link")
+                claimed.add(network)
+
+
+def _one_a_key(sections: Sequence[Section]) -> list[Section]:
+    """Make one section of those with one key: of a machine that both clusters know as a peer."""
+    found: dict[PublicKey, Section] = {}
+    for section in sections:
+        first = found.setdefault(section.base.public_key, section)
+        if first is not section:
+            first.networks += section.networks
+            first.comments += section.comments[1:]
+            if first.base.endpoint is None:
+                first.base = first.base._replace(endpoint=section.base.endpoint)
+    return list(found.values())
+
+
+def _refuse_overlaps(found: Sequence[tuple[str, Section]], joinings: Sequence[Joining]) -> None:
+    """Make sure that no network of one cluster lies in one of another's.
+
+    Raises:
+        JoinError: some do.
+    """
+    claims = {
+        _Claim(network, cluster, section.comments[0], section.base.public_key)
+        for cluster, section in found
+        for network in section.networks
+        if network.prefix  # a default route is for what nobody else has
+    }
+    claims |= {
+        _Claim(cidr.masked(), one.cluster, f"{one.cluster}: {one.peer.name} itself", None)
+        for one in joinings
+        for cidr in one.peer.allowed_ips
+    }
+    texts = [
+        f"{inner.network} of {printable(inner.owner)} lies in {outer.network} of "
+        f"{printable(outer.owner)}"
+        for inner, around in nested(claims, lambda one: one.network, lambda one: one[1:3])
+        for outer in around
+        if outer.cluster != inner.cluster and outer.key != inner.key
+    ]
+    if texts:
+        more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+        raise JoinError(
+            f"networks of the clusters overlap: {'; '.join(texts[:_SHOWN])}{more}. One machine "
+            "cannot reach both: renumber one of them, or leave it out with --only"
+        )
