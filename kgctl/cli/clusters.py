@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Labels, Linked
 
+NONE = "none"
+"""In place of a cluster's service network: services are not to be reached."""
+
 Answer = TypeVar("Answer")
 
 _HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
@@ -117,7 +120,8 @@ def networks_of_clusters(
                 f'--service-cidr "{printable(value)}" names no cluster; give CLUSTER=CIDR, and as '
                 f"CLUSTER one of {', '.join(printable(name) for name in sorted(names))}"
             )
-        found[name] = (*found.get(name, ()), *cidrs("--service-cidr", [networks]))
+        added = [] if networks == NONE else cidrs("--service-cidr", [networks])
+        found[name] = (*found.get(name, ()), *added)
     return found
 
 

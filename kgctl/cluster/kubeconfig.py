@@ -20,6 +20,9 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+IN_CLUSTER = "in-cluster"
+"""The name of the context that a Pod's service account makes, where no kubeconfig has one."""
+
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 _CLUSTER_PATHS = ("certificate-authority",)
@@ -61,16 +64,20 @@ def load_access(
 
     Args:
         kubeconfig: the one file to read; None for the usual places.
-        context: the context to use; None for the current one.
+        context: the context to use; None for the current one. In a Pod, ``in-cluster`` is that of
+            its service account, whatever kubeconfigs there are.
         environment: stands for ``os.environ``, so that a caller can choose another.
 
     Raises:
         KubeconfigError: there is none, it cannot be read, or it names what is not there.
     """
     environment = os.environ if environment is None else environment
+    in_pod = bool(environment.get("KUBERNETES_SERVICE_HOST"))
+    if in_pod and context == IN_CLUSTER:
+        return _in_cluster(environment)
     files = _files(kubeconfig, environment)
     if not files:
-        if context is None and environment.get("KUBERNETES_SERVICE_HOST"):
+        if in_pod and context is None:
             return _in_cluster(environment)
         raise KubeconfigError(
             "found no kubeconfig: set KUBECONFIG, give --kubeconfig FILE, or read files with -f"

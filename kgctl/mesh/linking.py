@@ -121,6 +121,15 @@ def _overlap(inner: _Claim, outer: _Claim) -> str:
     )
 
 
+def claimed_by(cidr: Cidr, members: Iterable[Member]) -> str | None:
+    """Return what of the members intersects a network, and whose it is; None if nothing does."""
+    for member in members:
+        for claim in _claims(member):
+            if claim.network.intersects(cidr):
+                return f"{claim.network}, {claim.owner} of {member.name}"
+    return None
+
+
 def _claims(member: Member) -> list[_Claim]:
     """Return every network of a member once, with the first who has it."""
     claims: dict[Cidr, _Claim] = {}

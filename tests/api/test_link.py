@@ -57,6 +57,9 @@ OTHERS_PEER = {
 }
 
 
+NO_SERVICES = ("--service-cidr", "west=none", "--service-cidr", "east=none")
+
+
 class Pair:
     """Two clusters, west of three nodes and east of one, and kgctl on both of them."""
 
@@ -78,6 +81,8 @@ class Pair:
 
     def command(self, name: str, *options: str, east: Path | None = None) -> list[str]:
         clusters = [f"west={self.west_config}", f"east={east or self.east_config}"]
+        if name == "link" and "--service-cidr" not in options:
+            options = (*options, *NO_SERVICES)
         return [sys.executable, "-m", "kgctl", name, *clusters, *options]
 
     def run(
@@ -120,7 +125,8 @@ def pair(api_server: ApiServer, other_api_server: ApiServer) -> Iterator[Pair]:
 
 
 def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:
-    run = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
+    networks = ("--service-cidr", "east=10.43.0.0/16", "--service-cidr", "west=none")
+    run = pair.run("link", "--yes", *networks)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (
         "west:\n  + peer link-east.asia\neast:\n  + peer link-west.eu\n  + peer link-west.us\n"
@@ -140,7 +146,7 @@ def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:
         "dnsOrIP": {"ip": "203.0.113.11"}, "port": 51820,
     }  # fmt: skip
     assert "10.43.0.0/16" in specs["west/link-east.asia"]["allowedIPs"]
-    again = pair.run("link", "--yes", "--service-cidr", "east=10.43.0.0/16")
+    again = pair.run("link", "--yes", *networks)
     assert (again.returncode, again.stdout) == (0, "nothing to do\n")
 
 
@@ -159,6 +165,52 @@ def test_nothing_is_written_unasked_nor_where_a_check_fails(pair: Pair) -> None:
     assert pair.specs() == before
     allowed = pair.run("link", "--yes", "--service-cidr", "east=10.1.0.0/16", "--allow", "overlap")
     assert allowed.returncode == 0
+
+
+KUBEADM = "/api/v1/namespaces/kube-system/configmaps"
+
+
+@contextlib.contextmanager
+def kubeadm(server: ApiServer, services: str) -> Iterator[None]:
+    """Have a cluster tell its service network as one does that kubeadm made."""
+    written = {"kind": "ClusterConfiguration", "networking": {"serviceSubnet": services}}
+    server.request("POST", KUBEADM, {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kubeadm-config"},
+        "data": {"ClusterConfiguration": yaml.safe_dump(written)},
+    })  # fmt: skip
+    try:
+        yield
+    finally:
+        server.request("DELETE", f"{KUBEADM}/kubeadm-config")
+
+
+def test_a_service_network_that_a_cluster_tells_is_linked(pair: Pair) -> None:
+    with kubeadm(pair.east, "10.43.0.0/16"):
+        told = pair.run("link", "--yes", "--service-cidr", "west=none")
+    assert told.returncode == 0
+    assert told.stderr == "east: services have 10.43.0.0/16, by kubeadm's ConfigMap\n"
+    assert "10.43.0.0/16" in pair.specs()["west/link-east.asia"]["allowedIPs"]
+    untold = pair.run("link", "--yes", "--service-cidr", "west=none")
+    assert untold.stderr == (
+        "east does not tell its service network: the other clusters reach pods there, but no "
+        "services; give --service-cidr east=CIDR, or =none\n"
+    )
+    assert "  ~ peer link-east.asia (allowedIPs)\n" in untold.stdout
+
+
+def test_two_clusters_that_tell_the_same_service_network_are_linked_without(pair: Pair) -> None:
+    clusters = [f"west={pair.west_config}", f"east={pair.east_config}"]
+    with kubeadm(pair.west, "10.43.0.0/16"), kubeadm(pair.east, "10.43.0.0/16"):
+        run = subprocess.run(
+            [sys.executable, "-m", "kgctl", "link", *clusters, "--yes"],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    assert "which overlaps 10.43.0.0/16, the service network of east: they are not linked" in (
+        run.stderr
+    )
+    assert "10.43.0.0/16" not in str(pair.specs())
 
 
 def test_a_leader_that_moves_keeps_the_name_of_its_link(pair: Pair) -> None:

@@ -196,3 +196,7 @@ def test_in_a_pod_without_a_service_account_it_says_so(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": "10.43.0.1"}
     with pytest.raises(KubeconfigError, match="no service account at /var/run/secrets"):
         load_access(None, None, environment)
+    with pytest.raises(KubeconfigError, match="no service account at /var/run/secrets"):
+        load_access(None, "in-cluster", environment)
+    with pytest.raises(KubeconfigError, match="set KUBECONFIG"):
+        load_access(None, "in-cluster", {"HOME": str(tmp_path)})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.mirror import Mirror
     from kgctl.cluster.peers import PeerObjects
     from kgctl.cluster.secrets import SecretObjects
+    from kgctl.cluster.servicecidr import ServiceNetworks
     from kgctl.cluster.services import ServiceObjects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
@@ -86,6 +87,16 @@ class Named(NamedTuple):
         from kgctl.cluster.services import ServiceObjects
 
         return ServiceObjects(self._server("which have no services").api())
+
+    def service_networks(self) -> ServiceNetworks | None:
+        """Return the networks of its services, where it tells them.
+
+        Raises:
+            KgctlError: it cannot be read.
+        """
+        from kgctl.cluster.servicecidr import read_service_networks
+
+        return read_service_networks(self._server("which tell none").api()) if self.live else None
 
     def _server(self, but: str) -> ApiServer:
         from kgctl.cluster.apiserver import ApiServer

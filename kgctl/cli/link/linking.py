@@ -10,6 +10,7 @@ from kgctl.cli.link.clusters import Named, Read
 from kgctl.cli.link.following import follow
 from kgctl.cli.link.keys import KeyRing, secrets_to_remove
 from kgctl.cli.link.mirrors import NOTHING, Found
+from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
 from kgctl.link.mirroring import MirrorError
@@ -80,18 +81,19 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
             "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
         )
     task = task_of(shared, wish)
+    mirrors = task.mirrors()
     if wish.watch:
         follow(task, _Keeper(shared, task).look)
         return
-    reads = task.read(shared)
+    reads = ServiceNetworksTold(task).complete(task.read(shared))
     found = _obstacles(reads, task)
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
     if wish.directory is not None:
         _write(reads, task, wish.directory)
         return
-    mirrors = task.mirrors().find(reads, prune=task.prune)
-    _settle(_plan(reads, task, task.key_ring(), mirrors), wish)
+    found_mirrors = mirrors.find(reads, prune=task.prune)
+    _settle(_plan(reads, task, task.key_ring(), found_mirrors), wish)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -262,6 +264,7 @@ class _Keeper:
         self._shared = shared
         self._task = task
         self._mirrors = task.mirrors()
+        self._services = ServiceNetworksTold(task)
         self._told: list[Obstacle] = []
 
     def look(self, clusters: Sequence[Named]) -> None:
@@ -270,7 +273,8 @@ class _Keeper:
         Raises:
             KgctlError: something stands against it, or it was done in part.
         """
-        task, reads = self._task, self._task.read(self._shared, clusters)
+        task = self._task
+        reads = self._services.complete(task.read(self._shared, clusters))
         standing = _obstacles(reads, task)
         if standing != self._told:
             _tell(standing, task.allowed)

@@ -118,7 +118,9 @@ def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
     prune = wish.prune or mesh.prune
     return Task(
         clusters=[_named(shared, wish.file, one) for one in mesh.clusters],
-        service_cidrs={one.name: _cidrs(one.service_cidrs) for one in mesh.clusters},
+        service_cidrs={
+            one.name: _cidrs(one.service_cidrs) for one in mesh.clusters if one.service_cidrs
+        },
         shares={one.name: _share(one) for one in mesh.clusters},
         layout=Layout(mesh.hubs),
         allowed=wish.allowed | frozenset(mesh.allow),

@@ -1,0 +1,95 @@
+"""The service networks of clusters of which nobody gave one: read where a cluster tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cli.output import note
+from kgctl.mesh.linking import claimed_by
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.cli.link.clusters import Read
+    from kgctl.cli.link.task import Task
+    from kgctl.cluster.servicecidr import ServiceNetworks
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linking import Member
+
+
+class ServiceNetworksTold:
+    """What clusters tell of their service networks, asked once, and said once."""
+
+    def __init__(self, task: Task) -> None:
+        self._given = task.service_cidrs
+        self._told: dict[str, ServiceNetworks | None] = {}
+        self._said: set[str] = set()
+
+    def complete(self, reads: Sequence[Read]) -> list[Read]:
+        """Return the clusters with the service networks that they tell.
+
+        Networks that are given count alone. One that is only told, and overlaps what another
+        cluster has, is left out instead of standing against linking: many clusters have the same.
+
+        Raises:
+            KgctlError: a cluster cannot be read.
+        """
+        asked = [read for read in reads if self._is_asked(read)]
+        for read in asked:  # all of them first: what two of them tell may overlap
+            if read.member.name not in self._told:
+                self._told[read.member.name] = read.named.service_networks()
+        self._say_untold([read.member.name for read in asked])
+        with_all = [read.member._replace(service_cidrs=self._all(read.member)) for read in reads]
+        names = {read.member.name for read in asked}
+        return [
+            read._replace(member=read.member._replace(service_cidrs=self._free(read, with_all)))
+            if read.member.name in names
+            else read
+            for read in reads
+        ]
+
+    def _is_asked(self, read: Read) -> bool:
+        given = read.member.name in self._given
+        return not given and read.named.live and read.member.share.services
+
+    def _all(self, member: Member) -> tuple[Cidr, ...]:
+        told = self._told.get(member.name)
+        return member.service_cidrs if told is None else told.cidrs
+
+    def _free(self, read: Read, members: Sequence[Member]) -> tuple[Cidr, ...]:
+        """Return what a cluster tells and no other has."""
+        name = read.member.name
+        told = self._told[name]
+        if told is None:
+            return ()
+        others = [member for member in members if member.name != name]
+        return tuple(cidr for cidr in told.cidrs if self._is_free(name, cidr, told, others))
+
+    def _is_free(
+        self, name: str, cidr: Cidr, told: ServiceNetworks, others: Sequence[Member]
+    ) -> bool:
+        by = claimed_by(cidr, others)
+        if by is None:
+            self._say(f"{printable(name)}: services have {cidr}, by {told.told_by}")
+            return True
+        self._say(
+            f"{printable(name)}: services have {cidr}, by {told.told_by}, which overlaps {by}: "
+            "they are not linked; pods are, and services can be mirrored (--mirror)"
+        )
+        return False
+
+    def _say_untold(self, asked: Sequence[str]) -> None:
+        untold = [printable(name) for name in asked if self._told[name] is None]
+        if untold:
+            one = len(untold) == 1
+            self._say(
+                f"{' and '.join(untold)} {'does' if one else 'do'} not tell "
+                f"{'its service network' if one else 'their service networks'}: the other clusters "
+                f"reach pods there, but no services; give --service-cidr {untold[0]}=CIDR, or =none"
+            )
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            note(text)
+            self._said.add(text)
