@@ -36,7 +36,7 @@ def service(**spec: Any) -> dict[str, Any]:
     }
 
 
-def slice_of(name: str, *addresses: str, ready: bool = True) -> dict[str, Any]:
+def slice_of(name: str, *addresses: str, ready: bool = True, port: int = 8080) -> dict[str, Any]:
     return {
         "apiVersion": "discovery.k8s.io/v1beta1",
         "kind": "EndpointSlice",
@@ -46,7 +46,7 @@ def slice_of(name: str, *addresses: str, ready: bool = True) -> dict[str, Any]:
             "labels": {"kubernetes.io/service-name": "web"},
         },
         "addressType": "IPv4",
-        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
         "endpoints": [
             {"addresses": [address], "conditions": {"ready": ready}} for address in addresses
         ],

@@ -15,6 +15,11 @@ import pytest
 import yaml
 
 from kgctl.cluster.load import load_cluster
+from tests.api.test_link_mirror import SERVICES as SERVICES_OF_SHOP
+from tests.api.test_link_mirror import SLICES as SLICES_OF_SHOP
+from tests.api.test_link_mirror import clear_services
+from tests.api.test_link_mirror import service as shop_service
+from tests.api.test_link_mirror import slice_of as shop_slice
 from tests.network import laying, tunnel
 from tests.network.namespace import Lab
 from tests.network.plan import KEEPALIVE, PORT
@@ -25,7 +30,9 @@ if TYPE_CHECKING:
 
     from tests.apiserver.server import ApiServer
 
-ROLE = Path(__file__).parents[2] / "docs" / "rbac-link.yaml"
+DOCS = Path(__file__).parents[2] / "docs"
+ROLE = DOCS / "rbac-link.yaml"
+ROLES = (ROLE, DOCS / "rbac-link-services.yaml")
 WEB = Path(__file__).with_name("web.py")
 SERVICE = "10.144.0.10"
 SERVICES = "10.144.0.0/16"
@@ -61,20 +68,42 @@ class Clusters:
             "west": Plan("location", [Site("west", "192.168.1", None, [first, second])], []),
             "east": Plan("location", [Site("east", "192.168.2", "198.18.2.2", [other])], []),
         }
-        rules = yaml.safe_load(ROLE.read_text())["rules"]
+        rules = [rule for page in ROLES for rule in yaml.safe_load(page.read_text())["rules"]]
         self.kubeconfigs = {"west": west.user("linker", rules), "east": east.user("linker", rules)}
         for name, server in (("west", west), ("east", east)):
             server.clear()
             server.apply(self.plans[name].objects())
             laying.wire(lab, self.plans[name])
+        lab.start(lab.namespaces["e1-pod"], sys.executable, str(WEB))
         with_service = lab.namespaces["e1"]
         with_service.ip("address", "add", f"{SERVICE}/32", "dev", "lo")
         lab.start(with_service, sys.executable, str(WEB))
 
+    def open_shop(self) -> None:
+        """Have a service in east with one pod behind it, and its namespace in west."""
+        for server in (self.west, self.east):
+            clear_services(server)
+        self.east.request("POST", SERVICES_OF_SHOP, shop_service())
+        self.east.request("POST", SLICES_OF_SHOP, shop_slice("web-x1", "10.142.1.2", port=80))
+
+    def proxied(self, node: str) -> str:
+        """Have a node of west do what kube-proxy would; return the service's address there."""
+        service = self.west.request("GET", f"{SERVICES_OF_SHOP}/web")
+        (only,) = self.west.request("GET", SLICES_OF_SHOP)["items"]
+        assert only["metadata"]["labels"]["kubernetes.io/service-name"] == "web"
+        (endpoint,), (port,) = only["endpoints"], only["ports"]
+        cluster_ip, to = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
+        target = f"{endpoint['addresses'][0]}:{port['port']}"
+        rule = f"ip daddr {cluster_ip} tcp dport {to} dnat to {target};"
+        chain = f"chain services {{ type nat hook prerouting priority dstnat; {rule} }}"
+        rules = f"table ip proxy {{ {chain}; }}\n"
+        self.lab.namespaces[node].run("nft", "-f", "-", stdin=rules)
+        return f"{cluster_ip}:{to}"
+
     def link(self, *options: str) -> list[str]:
         clusters = [f"{name}={path}" for name, path in self.kubeconfigs.items()]
-        return [sys.executable, "-m", "kgctl", "link", *clusters, "--yes", "--service-cidr",
-                f"east={SERVICES}", *options]  # fmt: skip
+        networks = ["--service-cidr", f"east={SERVICES}", "--service-cidr", "west=none"]
+        return [sys.executable, "-m", "kgctl", "link", *clusters, "--yes", *networks, *options]
 
     def agents(self) -> None:
         """Have every node do what its agent would, by what its cluster holds now."""
@@ -105,13 +134,15 @@ def clusters(api_server: ApiServer, other_api_server: ApiServer) -> Iterator[Clu
 
 
 @pytest.mark.network
-@pytest.mark.needs("root", "curl", "ip", "wg", "wireguard-go")
+@pytest.mark.needs("root", "curl", "ip", "nft", "wg", "wireguard-go")
 def test_pods_and_services_reach_one_another_and_a_failing_leader_is_followed(
     clusters: Clusters, record_property: Callable[[str, object], None]
 ) -> None:
     clusters.agents()
     assert not clusters.answered("e1", "10.42.1.2", seconds=2)  # not linked yet
-    subprocess.run(clusters.link(), check=True, timeout=60, stdout=subprocess.DEVNULL)
+    clusters.open_shop()
+    command = clusters.link("--mirror", "shop/web")
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
     clusters.agents()
     ways = [("e1", "10.42.1.2"), ("e1", "10.42.2.2"), ("w1", "10.142.1.2"), ("w2", "10.142.1.2"),
             ("e1", "10.4.0.1"), ("w2", "10.104.0.1")]  # fmt: skip
@@ -119,6 +150,9 @@ def test_pods_and_services_reach_one_another_and_a_failing_leader_is_followed(
     pod = clusters.lab.namespaces["w2-pod"]
     page = pod.run("curl", "--silent", "--max-time", "10", f"http://{SERVICE}/").stdout
     assert page == "10.42.2.2"  # asked across both clusters, and hidden behind nobody
+    mirrored = clusters.proxied("w2")  # the same name, and an address of west's own
+    page = pod.run("curl", "--silent", "--max-time", "10", f"http://{mirrored}/").stdout
+    assert page == "10.42.2.2"
 
     command = clusters.link("--watch")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
