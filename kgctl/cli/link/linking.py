@@ -23,6 +23,7 @@ from kgctl.link.plan import (
     Step,
     Store,
     carry_out,
+    linked_source,
     plan,
     relayed_networks,
     slug,
@@ -80,6 +81,8 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         _follow(lambda: task.read(shared), task)
         return
     reads = task.read(shared)
+    if wish.file is not None:
+        _tell_unnamed(reads)
     found = _obstacles(reads, task)
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
@@ -115,6 +118,19 @@ def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
     """Say what stands against linking."""
     for one in found:
         note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+
+
+def _tell_unnamed(reads: Sequence[Read]) -> None:
+    """Say which links there are to clusters that a file does not name: they stay."""
+    named = {slug(read.member.name) for read in reads}
+    for read in reads:
+        linked = {linked_source(peer) for peer in read.objects.peers} - {None}
+        for source in sorted(str(one) for one in linked - named):
+            name = printable(read.member.name)
+            note(
+                f"{name} has links to {printable(source)}, which the file does not name; they stay "
+                f"until: kgctl unlink {name} {printable(source)}"
+            )
 
 
 def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
