@@ -44,14 +44,13 @@ WATCH_SECONDS = 10.0
 
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
+_DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 _ORDER = (
     (SECRET, (ADD, CHANGE)),
     (PEER, (ADD, CHANGE)),
     (PEER, (REMOVE,)),
     (SECRET, (REMOVE,)),
 )
-
-_DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
 
 class LinkError(KgctlError):
