@@ -15,7 +15,7 @@ import yaml
 
 from kgctl.mesh.key import PresharedKey
 from tests.api.faults import FaultyProxy, Request
-from tests.api.test_link import PEERS, ROLE, done_and_unsaid, node
+from tests.api.test_link import PEERS, ROLE, done_and_unsaid, node, wait_for
 from tests.apiserver.client import RefusedError
 
 if TYPE_CHECKING:
@@ -194,6 +194,21 @@ def check_keys(trio: Trio) -> int:
         assert spec["presharedKey"] == kept[f"{source}/kgctl-link-{target}"]
         assert PresharedKey.parse(spec["presharedKey"]) is not None
     return len(set(kept.values()))
+
+
+def test_watching_keeps_keys_too(trio: Trio) -> None:
+    trio.write(presharedKeys="generate")
+    argv = [sys.executable, "-m", "kgctl", "link", "-f", str(trio.file), "--yes", "--watch"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            wait_for(lambda: len(trio.specs()) == 8)
+            assert check_keys(trio) == 3
+        finally:
+            watching.terminate()
+        said = watching.communicate(timeout=10)[0]
+    assert "+ secret kgctl-link-us\n" in said
+    assert not any(key in said for key in trio.kept().values())
+    assert trio.linked() == "nothing to do\n"
 
 
 def test_a_key_that_one_side_lost_comes_back_from_the_other(trio: Trio) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.link.meshfile import mesh_schema
+from kgctl.link.meshformat import mesh_schema
 from tests.api.test_link import node
 from tests.recorded import kgctl
 
@@ -70,6 +70,22 @@ def test_the_file_and_the_command_line_say_the_same(directory: Path) -> None:
     assert kgctl("link", "-f", str(directory / "mesh.yaml"), "-d", str(by_file)).code == 0
     assert written(by_arguments) == written(by_file)
     assert len(written(by_file)) == 6
+
+
+def test_links_that_the_file_does_not_name_are_told_and_stay(directory: Path) -> None:
+    out = directory / "out"
+    assert kgctl("link", "-f", write(directory), "-d", str(out)).code == 0
+    with (directory / "eu.yaml").open("a") as file:
+        file.write("---\n" + (out / "eu.yaml").read_text())
+    mesh = yaml.safe_load((directory / "mesh.yaml").read_text())
+    del mesh["clusters"][2]
+    (directory / "mesh.yaml").write_text(yaml.safe_dump(mesh))
+    run = kgctl("link", "-f", str(directory / "mesh.yaml"), "--dry-run", "--prune")
+    assert run.stdout == ("us:\n  + peer link-eu.x\n1 to add, 0 to change, 0 to remove (dry run)\n")
+    assert run.stderr == (
+        "eu has links to edge, which the file does not name; they stay until: kgctl unlink eu "
+        "edge\n"
+    )
 
 
 def test_keys_of_files_are_in_the_manifests_and_nowhere_else(directory: Path) -> None:

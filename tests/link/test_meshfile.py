@@ -17,10 +17,10 @@ from kgctl.link.meshfile import (
     MeshFileError,
     decoded,
     located,
-    mesh_schema,
     parse_mesh,
     read_mesh_file,
 )
+from kgctl.link.meshformat import mesh_schema
 from tests.docs.console import blocks
 
 if TYPE_CHECKING:

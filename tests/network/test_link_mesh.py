@@ -6,7 +6,7 @@ import subprocess
 import sys
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ from kgctl.cluster.load import load_cluster
 from tests.network import agent, laying, tunnel
 from tests.network.namespace import Lab
 from tests.network.randomly import Plan, Site
-from tests.network.test_link import ROLE, node
+from tests.network.test_link import ROLE, SERVICE, SERVICES, WEB, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +50,13 @@ class Mesh:
             server.clear()
             server.apply(self.plans[name].objects())
             laying.wire(lab, self.plans[name])
-        clusters = [{"name": name, "kubeconfig": str(self.kubeconfigs[name])} for name in NAMES]
+        clusters: list[dict[str, Any]] = [
+            {"name": name, "kubeconfig": str(self.kubeconfigs[name])} for name in NAMES
+        ]
+        clusters[2]["serviceCIDRs"] = [SERVICES]
+        with_service = lab.namespaces["b1"]
+        with_service.ip("address", "add", f"{SERVICE}/32", "dev", "lo")
+        lab.start(with_service, sys.executable, str(WEB))
         file.write_text(yaml.safe_dump({
             "apiVersion": "kgctl.dev/v1alpha1", "kind": "Mesh", "clusters": clusters,
             "topology": {"hubs": ["eu"]}, "presharedKeys": "generate",
@@ -90,7 +96,7 @@ def mesh(
 
 
 @pytest.mark.network
-@pytest.mark.needs("root", "ip", "iptables", "nft", "wg", "wireguard-go")
+@pytest.mark.needs("root", "curl", "ip", "iptables", "nft", "wg", "wireguard-go")
 def test_spokes_reach_each_other_through_the_hub_with_preshared_keys(mesh: Mesh) -> None:
     mesh.agents()
     assert not mesh.answered("a1", "b1", seconds=1)  # not linked yet
@@ -104,6 +110,9 @@ def test_spokes_reach_each_other_through_the_hub_with_preshared_keys(mesh: Mesh)
     assert len(keys) == 2
     assert None not in keys
     assert counted(mesh, "a1", "b1")
+    pod = mesh.lab.namespaces["a1-pod"]
+    page = pod.run("curl", "--silent", "--max-time", "10", f"http://{SERVICE}/").stdout
+    assert page == PODS["a1"]
 
     hub.run("iptables", "-P", "FORWARD", "DROP")  # as Docker sets it up
     for name in ("h1", "h2"):  # of what passes through, Kilo's own rules let in and out

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.link.clusters import Named
     from kgctl.cluster.secrets import SecretObjects
-    from kgctl.link.meshfile import MeshFile, PairKey, PresharedKeys, SecretReference
+    from kgctl.link.meshformat import MeshFile, PairKey, PresharedKeys, SecretReference
     from kgctl.link.plan import Step
     from kgctl.link.presharedkeys import Object, Pair
     from kgctl.mesh.key import PresharedKey

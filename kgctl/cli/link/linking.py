@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.asking import ask
-from kgctl.cli.link.clusters import Named, Read
+from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
 from kgctl.cli.link.following import follow
 from kgctl.cli.link.keys import KeyRing, secrets_to_remove
 from kgctl.cli.link.mirrors import NOTHING, Found
@@ -14,55 +13,27 @@ from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
 from kgctl.link.mirroring import MirrorError
-from kgctl.link.mirrorplan import SERVICE, SLICE, in_order
+from kgctl.link.mirrorplan import in_order
 from kgctl.link.plan import (
     ADD,
     CHANGE,
-    PEER,
-    REMOVE,
-    SAME,
-    SECRET,
-    STALE,
     Object,
     Step,
-    Store,
-    carry_out,
+    linked_source,
     plan,
     relayed_networks,
     slug,
     wanted_peers,
 )
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from kgctl.cli.link.clusters import Named, Read
     from kgctl.cli.shared import Shared
-
-_SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
-_WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
-_ORDER = (
-    (SECRET, (ADD, CHANGE)),
-    (PEER, (ADD, CHANGE)),
-    (SERVICE, (ADD, CHANGE)),
-    (SLICE, (ADD, CHANGE)),
-    (SLICE, (REMOVE,)),
-    (SERVICE, (REMOVE,)),
-    (PEER, (REMOVE,)),
-    (SECRET, (REMOVE,)),
-)
-
-_DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
-
-
-class LinkError(KgctlError):
-    """The clusters cannot be linked as they are, or were linked in part."""
-
-
-Plan = list[tuple[Named, list[Step]]]
 
 
 def link_clusters(shared: Shared, wish: Wish) -> None:
@@ -86,6 +57,8 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         follow(task, _Keeper(shared, task).look)
         return
     reads = ServiceNetworksTold(task).complete(task.read(shared))
+    if wish.file is not None:
+        _tell_unnamed(reads)
     found = _obstacles(reads, task)
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
@@ -93,7 +66,7 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         _write(reads, task, wish.directory)
         return
     found_mirrors = mirrors.find(reads, prune=task.prune)
-    _settle(_plan(reads, task, task.key_ring(), found_mirrors), wish)
+    settle(_plan(reads, task, task.key_ring(), found_mirrors), dry_run=wish.dry_run, yes=wish.yes)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -109,7 +82,7 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
     for one in task.clusters:
         steps = plan(one.source.read().peers, {}, task.others(one.name), prune=True)
         found.append((one, [*steps, *mirrored.get(one.name, ()), *kept.get(one.name, ())]))
-    _settle(found, wish)
+    settle(found, dry_run=wish.dry_run, yes=wish.yes)
 
 
 # --- check and plan ---
@@ -123,6 +96,19 @@ def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
     """Say what stands against linking."""
     for one in found:
         note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+
+
+def _tell_unnamed(reads: Sequence[Read]) -> None:
+    """Say which links there are to clusters that a file does not name: they stay."""
+    named = {slug(read.member.name) for read in reads}
+    for read in reads:
+        linked = {linked_source(peer) for peer in read.objects.peers} - {None}
+        for source in sorted(str(one) for one in linked - named):
+            name = printable(read.member.name)
+            note(
+                f"{name} has links to {printable(source)}, which the file does not name; they stay "
+                f"until: kgctl unlink {name} {printable(source)}"
+            )
 
 
 def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
@@ -167,94 +153,7 @@ def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> P
     return found
 
 
-def _shown(found: Plan) -> str:
-    """Return the plan as text, a line a step; what stays is left out."""
-    lines = []
-    for named, steps in found:
-        changes = [step for step in steps if step.action != SAME]
-        if changes:
-            lines.append(f"{printable(named.name)}:")
-        for step in changes:
-            more = f" ({', '.join(step.fields)})" if step.fields else ""
-            more += " is stale; --prune removes it" if step.action == STALE else ""
-            name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
-            lines.append(f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _counts(found: Plan) -> dict[str, int]:
-    actions = [step.action for _, steps in found for step in steps]
-    return {action: actions.count(action) for action in _WORDS}
-
-
-# --- carrying out ---
-
-
-def _settle(found: Plan, wish: Wish) -> None:
-    """Show the plan, ask, and carry it out."""
-    counts = _counts(found)
-    answer(_shown(found))
-    if not any(counts.values()):
-        answer("nothing to do\n")
-        return
-    answer(f"{_summary(counts, _WORDS)}{' (dry run)' if wish.dry_run else ''}\n")
-    if wish.dry_run:
-        return
-    if not wish.yes:
-        ask("Do it?")
-    _carry_out(found)
-    answer(f"done: {_summary(counts, _DONE)}\n")
-
-
-def _summary(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    return ", ".join(f"{count} {words[action]}" for action, count in counts.items())
-
-
-def _carry_out(found: Plan) -> None:
-    """Make the steps: what is added and changed first, so that nobody is cut off in between.
-
-    Raises:
-        LinkError: one failed; it says what was done, and the next run does the rest.
-    """
-    ordered = list(_in_order(found))
-    stores = {
-        (named.name, step.kind, step.namespace): _store(named, step) for named, step in ordered
-    }
-    for done, (named, step) in enumerate(ordered):
-        try:
-            carry_out(step, stores[named.name, step.kind, step.namespace])
-        except KgctlError as error:
-            raise LinkError(
-                f"{printable(named.name)}: {error}; {done} of {len(ordered)} steps were done, "
-                "run it again for the rest"
-            ) from error
-
-
-def _in_order(found: Plan) -> Iterator[tuple[Named, Step]]:
-    """Yield the steps in the order in which they are to be made.
-
-    A key is kept before it is used, first in the cluster that is the first by name (see
-    ``kgctl.link.presharedkeys``). What is removed comes last.
-    """
-    for kind, actions in _ORDER:
-        by_name = sorted(found, key=lambda one: one[0].name) if kind == SECRET else found
-        for named, steps in by_name:
-            for step in steps:
-                if step.kind == kind and step.action in actions:
-                    yield named, step
-
-
-def _store(named: Named, step: Step) -> Store:
-    if step.kind == PEER:
-        return named.store()
-    if step.kind == SECRET:
-        return named.secrets(step.namespace)
-    services = named.services()
-    return (
-        services.services(step.namespace)
-        if step.kind == SERVICE
-        else services.slices(step.namespace)
-    )
+# --- keeping current, and writing files ---
 
 
 class _Keeper:
@@ -286,9 +185,7 @@ class _Keeper:
         except MirrorError as error:  # which must not keep the links from being current
             mirrors, amiss = NOTHING, error
         found = _plan(reads, task, task.key_ring(), mirrors)
-        if any(_counts(found).values()):
-            answer(_shown(found))
-            _carry_out(found)
+        keep(found)
         if amiss is not None:
             raise amiss
 

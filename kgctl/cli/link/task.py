@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.link.meshfile import Cluster, MeshFile
+    from kgctl.link.meshformat import Cluster, MeshFile
     from kgctl.link.mirroring import Mirrored
     from kgctl.mesh.cidr import Cidr
 

@@ -1,0 +1,195 @@
+"""The format of the file that says which clusters are to be linked, and its JSON Schema.
+
+The classes below are the format. msgspec reads by them and makes the schema of them, so the two
+cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+_OBJECT = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_DATA_KEY = r"^[-._a-zA-Z0-9]{1,253}$"
+CIDR = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)/[0-9]{1,3}$"
+_SERVICE = r"^([a-z0-9-]+=)?[a-z0-9-]+/[a-z0-9-]+$"
+
+FORMS = {
+    _NAME: "a name of lower-case letters, digits and hyphens, 40 characters at most",
+    _OBJECT: "the name of an object in Kubernetes",
+    _NAMESPACE: "the name of a namespace",
+    _DATA_KEY: "a key of a Secret's data",
+    CIDR: "a CIDR, as 10.43.0.0/16 is",
+    _SERVICE: "a service, as web/frontend or eu=web/frontend is",
+}
+"""What matches each regular expression, in words."""
+
+_Text = Annotated[str, Meta(min_length=1)]
+_ClusterName = Annotated[str, Meta(pattern=_NAME)]
+_CidrText = Annotated[str, Meta(pattern=CIDR)]
+_Paths = Annotated[tuple[_Text, ...], Meta(min_length=1)]
+_EITHER = (
+    {"required": ["manifests"]},
+    {"anyOf": [{"required": ["context"]}, {"required": ["kubeconfig"]}]},
+)
+_SOURCES = [{"required": [name]} for name in ("file", "secret", "mode")]
+
+
+class Sharing(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"internal_ips": "internalIPs", "location_ips": "locationIPs"},
+):
+    """Which of the cluster's networks the others get. What is not shared reaches no other."""
+
+    pods: Annotated[bool, Meta(description="The pod subnets of its nodes.")] = True
+    services: Annotated[bool, Meta(description="Its serviceCIDRs.")] = True
+    internal_ips: Annotated[bool, Meta(description="The internal IPs of its nodes.")] = True
+    location_ips: Annotated[
+        bool, Meta(description="Its nodes' annotations kilo.squat.ai/allowed-location-ips.")
+    ] = False
+    cidrs: Annotated[
+        tuple[_CidrText, ...], Meta(description="More networks that its nodes lead to.")
+    ] = ()
+
+
+class Cluster(
+    Struct, frozen=True, forbid_unknown_fields=True, rename={"service_cidrs": "serviceCIDRs"}
+):
+    """A cluster: a context of a kubeconfig, or manifests. Paths are relative to this file."""
+
+    name: Annotated[_ClusterName, Meta(description="What its Peers elsewhere are called by.")]
+    context: Annotated[
+        _Text | UnsetType, Meta(description="The context; else the kubeconfig's current one.")
+    ] = UNSET
+    kubeconfig: Annotated[
+        _Text | UnsetType, Meta(description="The kubeconfig file; else as kubectl finds it.")
+    ] = UNSET
+    manifests: Annotated[
+        _Paths | UnsetType, Meta(description="Files or directories that stand for the cluster.")
+    ] = UNSET
+    service_cidrs: Annotated[
+        tuple[_CidrText, ...], Meta(description="The networks of its services.")
+    ] = ()
+    share: Sharing = Sharing()
+
+    def __post_init__(self) -> None:
+        """Make sure that the cluster comes from somewhere, and from one place.
+
+        Raises:
+            ValueError: it does not; msgspec adds where.
+        """
+        live = [name for name in ("context", "kubeconfig") if getattr(self, name)]
+        if bool(live) == bool(self.manifests):
+            both = f"both {live[0]} and manifests" if live else "neither a context, a kubeconfig"
+            said = both if live else f"{both} nor manifests"
+            raise ValueError(f'cluster "{self.name}" has {said}: give one of them')
+
+
+class HubAndSpoke(Struct, frozen=True, forbid_unknown_fields=True):
+    """Hubs are linked with every cluster, the others with the hubs alone.
+
+    The others reach one another through the first hub.
+    """
+
+    hubs: Annotated[
+        tuple[_ClusterName, ...], Meta(min_length=1, description="The names of the hubs.")
+    ]
+
+
+class SecretReference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A Secret, in one cluster of the pair or in both, that somebody else keeps."""
+
+    name: Annotated[str, Meta(pattern=_OBJECT)]
+    namespace: Annotated[str, Meta(pattern=_NAMESPACE)] | UnsetType = UNSET
+    key: Annotated[
+        str, Meta(pattern=_DATA_KEY, description="The key of its data; the value is base64.")
+    ] = "presharedKey"
+
+
+class PairKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the preshared key of two clusters comes from."""
+
+    clusters: Annotated[tuple[_ClusterName, _ClusterName], Meta(description="The two.")]
+    file: Annotated[
+        _Text | UnsetType, Meta(description="A file of mode 0600, as genpsk makes it.")
+    ] = UNSET
+    secret: SecretReference | UnsetType = UNSET
+    mode: Literal["none", "generate"] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Make sure that it comes from one place.
+
+        Raises:
+            ValueError: it does not; msgspec adds where.
+        """
+        given = [one for one in ("file", "secret", "mode") if getattr(self, one) is not UNSET]
+        if len(given) != 1:
+            said = " and ".join(given) or "none of them"
+            raise ValueError(f"give one of file, secret and mode, not {said}")
+
+
+class PresharedKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where preshared keys come from; there is one for each two clusters that are linked."""
+
+    default: Annotated[
+        Literal["none", "generate"],
+        Meta(description="generate: kgctl makes one, and keeps it in a Secret of both clusters."),
+    ] = "none"
+    namespace: Annotated[
+        str, Meta(pattern=_NAMESPACE, description="The namespace of the Secrets.")
+    ] = "kube-system"
+    pairs: tuple[Annotated[PairKey, Meta(extra_json_schema={"oneOf": _SOURCES})], ...] = ()
+
+
+class MeshFile(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Clusters that kgctl link makes one network."""
+
+    api_version: Literal["kgctl.dev/v1alpha1"]
+    kind: Literal["Mesh"]
+    clusters: Annotated[
+        tuple[Annotated[Cluster, Meta(extra_json_schema={"oneOf": list(_EITHER)})], ...],
+        Meta(min_length=2),
+    ]
+    topology: Annotated[
+        Literal["full"] | HubAndSpoke,
+        Meta(description="full: every cluster is linked with every other."),
+    ] = "full"
+    allow: Annotated[
+        tuple[Literal["overlap", "endpoints", "keys", "granularity"], ...],
+        Meta(description="Checks that may fail."),
+    ] = ()
+    prune: Annotated[bool, Meta(description="Remove links to segments that are gone.")] = False
+    mirror: Annotated[
+        tuple[Annotated[str, Meta(pattern=_SERVICE)], ...],
+        Meta(description="Services that all others get, too: [CLUSTER=]NAMESPACE/SERVICE."),
+    ] = ()
+    preshared_keys: Annotated[
+        Literal["none", "generate"] | PresharedKeys,
+        Meta(description="none, generate, or more exactly."),
+    ] = "none"
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """The names of the hubs; none where every cluster is linked with every other."""
+        return self.topology.hubs if isinstance(self.topology, HubAndSpoke) else ()
+
+    @property
+    def keys(self) -> PresharedKeys:
+        """Where preshared keys come from."""
+        if isinstance(self.preshared_keys, PresharedKeys):
+            return self.preshared_keys
+        return PresharedKeys(default=self.preshared_keys)
+
+
+def mesh_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the format."""
+    made = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(MeshFile)))
+    return {"$schema": _DIALECT, "title": "Mesh", **made}
