@@ -174,6 +174,9 @@ def test_keys_are_made_once_kept_by_both_rotated_and_removed(trio: Trio) -> None
     assert check_keys(trio) == 3
     assert not set(trio.kept().values()) & set(kept.values())
     assert not any(key in said + rotated for key in [*kept.values(), *trio.kept().values()])
+    debugged = trio.run("link", "--yes", "--debug", "--rotate-preshared-keys")
+    assert "PUT /api/v1/namespaces/kube-system/secrets/kgctl-link-us: 200" in debugged.stderr
+    assert not any(key in debugged.stdout + debugged.stderr for key in trio.kept().values())
     labels = trio.secrets("eu")["kgctl-link-us"]["metadata"]["labels"]
     assert labels == {
         "app.kubernetes.io/managed-by": "kgctl-link",
