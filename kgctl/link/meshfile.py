@@ -96,7 +96,7 @@ class _References:
     def _cluster(self, path: ValuePath, cluster: Cluster) -> None:
         if path[1] and cluster.name in self._names[: int(path[1])]:
             raise self._fault((*path, "name"), f'a cluster above is called "{cluster.name}", too')
-        for at, text in enumerate(cluster.service_cidrs):
+        for at, text in enumerate(cluster.service_cidrs or ()):
             self._cidr((*path, "serviceCIDRs", at), text)
         for at, text in enumerate(cluster.share.cidrs):
             self._cidr((*path, "share", "cidrs", at), text)

@@ -76,8 +76,9 @@ class Cluster(
         _Paths | UnsetType, Meta(description="Files or directories that stand for the cluster.")
     ] = UNSET
     service_cidrs: Annotated[
-        tuple[_CidrText, ...], Meta(description="The networks of its services.")
-    ] = ()
+        tuple[_CidrText, ...] | UnsetType,
+        Meta(description="The networks of its services; else as the cluster tells. [] is none."),
+    ] = UNSET
     share: Sharing = Sharing()
 
     def __post_init__(self) -> None:

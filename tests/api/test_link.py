@@ -234,12 +234,12 @@ def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
     assert "east/link-west.us" in pair.specs()
     pruned = pair.run("link", "--yes", "--prune")
     assert "  - peer link-west.us\n" in pruned.stdout
-    stay = "not allowed to list the services of west and east: if any are mirrored there, they stay"
-    assert pruned.stderr.startswith(stay)
+    assert pruned.stderr == ""
     assert set(pair.specs()) == {"west/link-east.asia", "east/link-west.eu", "east/laptop"}
     unlinked = pair.run("unlink", "--yes")
     assert unlinked.returncode == 0
-    assert unlinked.stderr == pruned.stderr
+    stay = "not allowed to list the services of west, east: if any are mirrored there, they stay"
+    assert unlinked.stderr.startswith(stay)
     assert set(pair.specs()) == {"east/laptop"}
     assert pair.run("unlink", "--yes").stdout == "nothing to do\n"
 

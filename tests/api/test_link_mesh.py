@@ -33,6 +33,9 @@ NODES = {
 NAMES = tuple(NODES)
 
 
+SERVICES_ROLE = ROLE.with_name("rbac-link-services.yaml")
+
+
 class Trio:
     """Three clusters, a file that names them, and kgctl."""
 
@@ -40,6 +43,7 @@ class Trio:
         self.servers = servers
         self.file = directory / "mesh.yaml"
         rules = yaml.safe_load(KEEPER.read_text())["rules"]
+        rules += yaml.safe_load(SERVICES_ROLE.read_text())["rules"]
         rules += yaml.safe_load(ROLE.read_text())["rules"]
         self.kubeconfigs = {
             name: str(server.user("mesh-linker", rules)) for name, server in servers.items()
@@ -61,7 +65,10 @@ class Trio:
                     time.sleep(0.05)
 
     def write(self, **more: Any) -> None:
-        clusters = [{"name": name, "kubeconfig": path} for name, path in self.kubeconfigs.items()]
+        clusters = [
+            {"name": name, "kubeconfig": path, "serviceCIDRs": []}
+            for name, path in self.kubeconfigs.items()
+        ]
         mesh = {"apiVersion": "kgctl.dev/v1alpha1", "kind": "Mesh", "clusters": clusters, **more}
         self.file.write_text(yaml.safe_dump(mesh))
 

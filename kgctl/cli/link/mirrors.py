@@ -60,6 +60,7 @@ class Mirrors:
         self._layout = layout
         self._live = {one.name: one.services() for one in clusters if one.live}
         self._outside: dict[Mirrored, int] = {}
+        self._unseen: list[str] = []
 
     @property
     def asked(self) -> Sequence[Mirrored]:
@@ -101,10 +102,16 @@ class Mirrors:
         Raises:
             KgctlError: a cluster cannot be read.
         """
-        return {
+        steps = {
             name: mirror_steps(name, {}, present, self._others(name), prune=True)
             for name, present in self._present().items()
         }
+        if self._unseen:
+            note(
+                f"not allowed to list the services of {', '.join(self._unseen)}: if any are "
+                "mirrored there, they stay (docs/rbac-link-services.yaml of kgctl grants it)"
+            )
+        return steps
 
     def _others(self, name: str) -> list[str]:
         return [one for one in self._live if one != name]
@@ -112,11 +119,11 @@ class Mirrors:
     def _present(self) -> dict[str, Present]:
         """Return all that carries our labels, by cluster.
 
-        Who only links need not be allowed to look for mirrors, but is told that they stay.
+        Who asks for no mirrors need not be allowed to look for them.
         """
         from kgctl.cluster.errors import ForbiddenError
 
-        found, unseen = {}, []
+        found, self._unseen = {}, []
         for name, live in self._live.items():
             try:
                 found[name] = Present.of(*live.labelled(_OURS))
@@ -124,12 +131,7 @@ class Mirrors:
                 if self._asked:
                     raise
                 found[name] = Present({})
-                unseen.append(printable(name))
-        if unseen:
-            note(
-                f"not allowed to list the services of {' and '.join(unseen)}: if any are mirrored "
-                "there, they stay (docs/rbac-link-services.yaml of kgctl grants it)"
-            )
+                self._unseen.append(printable(name))
         return found
 
     def _source(self, mirrored: Mirrored, present: Mapping[str, Present]) -> str | None:

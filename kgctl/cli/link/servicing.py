@@ -84,7 +84,7 @@ class ServiceNetworksTold:
         if untold:
             one = len(untold) == 1
             self._say(
-                f"{' and '.join(untold)} {'does' if one else 'do'} not tell "
+                f"{', '.join(untold)} {'does' if one else 'do'} not tell "
                 f"{'its service network' if one else 'their service networks'}: the other clusters "
                 f"reach pods there, but no services; give --service-cidr {untold[0]}=CIDR, or =none"
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UnsetType
+
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, KeySettings, key_ring, settings_of
@@ -119,7 +121,9 @@ def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
     return Task(
         clusters=[_named(shared, wish.file, one) for one in mesh.clusters],
         service_cidrs={
-            one.name: _cidrs(one.service_cidrs) for one in mesh.clusters if one.service_cidrs
+            one.name: _cidrs(one.service_cidrs)
+            for one in mesh.clusters
+            if not isinstance(one.service_cidrs, UnsetType)
         },
         shares={one.name: _share(one) for one in mesh.clusters},
         layout=Layout(mesh.hubs),
