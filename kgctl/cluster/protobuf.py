@@ -59,13 +59,13 @@ def read_node_list(read: Callable[[int], bytes], label: str = "") -> NodePage:
     nodes: list[NodeObject] = []
     meta: dict[int, bytes | int] = {}
     kept = Kept(label.encode("utf-8", "surrogatepass"), {})
-    for number, content in stream.members(_enter(stream)):
+    for number, data, begin, stop in stream.members(_enter(stream)):
         if number == 2:
-            nodes.append(parse_node(content, kept))
+            nodes.append(parse_node(data, begin, stop, kept))
             if len(nodes) > MAX_OBJECTS:
                 raise MalformedError(f"it lists more than {MAX_OBJECTS:,} objects")
         elif number == 1:
-            meta = dict(fields(content))
+            meta = dict(fields(data[begin:stop]))
     stream.finish()
     return NodePage(nodes, _text(meta.get(2)), _text(meta.get(3)))
 
@@ -100,14 +100,15 @@ def read_status(body: bytes) -> StatusMessage:
     )
 
 
-def parse_node(data: bytes, kept: Kept) -> NodeObject:
-    """Parse one Node; of its annotations only Kilo's are kept.
+def parse_node(data: bytes, pos: int, stop: int, kept: Kept) -> NodeObject:
+    """Parse the Node that stands in ``data`` from ``pos`` to ``stop``.
+
+    Of its annotations only Kilo's are kept. What else it holds is not even copied.
 
     Raises:
         MalformedError: it is no protobuf message.
     """
     node = _Found()
-    pos, stop = 0, len(data)
     try:
         while pos < stop:
             tag, begin, size = span(data, pos)
@@ -153,30 +154,37 @@ def _metadata(data: bytes, pos: int, stop: int, node: _Found, kept: Kept) -> Non
     byte and a length of one or two, so those are read in line; the rest is left to ``span``.
     Likewise an entry of a map has its key first, which is short: any other is read as a whole.
     """
-    begins, keys = data.startswith, kept.keys
-    maps = {_ANNOTATION: (node.annotations, _KILO), _LABEL: (node.labels, kept.label)}
+    begins, label, keys = data.startswith, kept.label, kept.keys
+    annotations, labels = node.annotations, node.labels
     while pos < stop:
-        tag = data[pos]
-        size = data[pos + 1]
+        tag, size = data[pos], data[pos + 1]
         if size > 0x7F or tag & 0x87 != 2:
             tag, begin, size = span(data, pos)
         else:
             begin = pos + 2
         pos = begin + size
-        if tag not in maps:
+        if tag == _ANNOTATION:
+            into, wanted = annotations, _KILO
+        elif tag == _LABEL:
+            into, wanted = labels, label
+        else:
             if tag == _NAME:
                 node.name = _text(data[begin:pos])
             continue
-        into, wanted = maps[tag]
-        if size > 1 and data[begin] == _KEY and (length := data[begin + 1]) <= 0x7F:
-            if not begins(wanted, begin + 2):
-                continue
-            at = begin + 2 + length
-            if at + 1 < pos and data[at] == _VALUE and data[at + 1] == pos - at - 2:
-                raw_key = data[begin + 2 : at]
-                key = keys.get(raw_key) or keys.setdefault(raw_key, _text(raw_key))
-                into[key] = data[at + 2 : pos].decode("utf-8", "replace")
-                continue
+        at = begin + 2
+        if not begins(wanted, at) and data[begin] == _KEY and data[begin + 1] <= 0x7F:
+            continue
+        at += data[begin + 1]
+        if (
+            data[begin] == _KEY
+            and at + 1 < pos
+            and data[at] == _VALUE
+            and at + 2 + data[at + 1] == pos
+        ):
+            raw_key = data[begin + 2 : at]
+            key = keys.get(raw_key) or keys.setdefault(raw_key, _text(raw_key))
+            into[key] = data[at + 2 : pos].decode("utf-8", "replace")
+            continue
         raw_key, raw_value = _any_entry(data[begin:pos])
         if raw_key.startswith(wanted):
             into[_text(raw_key)] = _text(raw_value)

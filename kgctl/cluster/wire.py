@@ -109,19 +109,39 @@ class Stream:
         self._at = 0
         self._total = 0
 
-    def members(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the number and content of each string or message field of ``size`` bytes."""
+    def members(self, size: int) -> Iterator[tuple[int, bytes, int, int]]:
+        """Yield each string or message field of ``size`` bytes: its number, and where it stands.
+
+        That is in the bytes that follow the number, from the first position to the second. They
+        are not copied, for most of them are of no use to anyone.
+        """
         while size > 0:
+            data, start = self._data, self._at
+            # nearly every object has arrived whole, with a tag of one byte, a size of up to three
+            if start + 4 <= len(data) and (tag := data[start]) <= 0x7F and tag & 7 == 2:
+                length, begin = data[start + 1], start + 2
+                if length > 0x7F:
+                    length, begin = length & 0x7F | data[start + 2] << 7, start + 3
+                    if length > 0x3FFF:
+                        length, begin = length & 0x3FFF | data[start + 3] << 14, start + 4
+                stop = begin + length
+                if length <= 0x1FFFFF and stop <= len(data):
+                    self._at = stop
+                    size -= stop - start
+                    yield tag >> 3, data, begin, stop
+                    continue
             before = self._consumed()
             tag = self.varint()
             if tag & 7 == 2:
-                content = self.take(self.varint())
-                yield tag >> 3, content
+                length = self.varint()
+                stop = self._step(length)
+                size -= self._consumed() - before
+                yield tag >> 3, self._data, stop - length, stop
             elif tag & 7 == 0:
                 self.varint()
+                size -= self._consumed() - before
             else:
                 raise MalformedError(f"a list has no field of wire type {tag & 7}")
-            size -= self._consumed() - before
         if size:
             raise MalformedError("an object is longer than the list")
 
@@ -144,15 +164,17 @@ class Stream:
         Raises:
             MalformedError: there are fewer, or it is more than any object has.
         """
+        stop = self._step(size)
+        return self._data[stop - size : stop]
+
+    def _step(self, size: int) -> int:
+        """Step over the next ``size`` bytes, which are held then, and return where they end."""
         if size > MAX_OBJECT:
             raise MalformedError(f"an object has {size:,} bytes")
-        start = self._at
-        stop = start + size
-        if stop > len(self._data):
+        if self._at + size > len(self._data):
             self._fill(size)
-            start, stop = 0, size
-        self._at = stop
-        return self._data[start:stop]
+        self._at += size
+        return self._at
 
     def _fill(self, size: int) -> None:
         pieces = [self._data[self._at :]]

@@ -13,6 +13,7 @@ Network = IPv4Network | IPv6Network
 
 _OCTETS = {str(number): number for number in range(256)}
 _PREFIXES = {str(number): number for number in range(129)}
+_IPV4_BITS = 32
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
 
@@ -28,7 +29,7 @@ class Cidr(NamedTuple):
     prefix: int
 
     def __str__(self) -> str:
-        return f"{self.address!s}/{self.prefix}"
+        return f"{address_text(self.address)}/{self.prefix}"
 
     @property
     def version(self) -> int:
@@ -56,10 +57,9 @@ class Cidr(NamedTuple):
 
     def masked(self) -> Cidr:
         """Return the same network, without host bits."""
-        first = self.network_value
-        if first == int(self.address):
-            return self
-        return Cidr(type(self.address)(first), self.prefix)
+        value, bits = int(self.address), self.host_bits
+        first = value >> bits << bits
+        return self if first == value else Cidr(type(self.address)(first), self.prefix)
 
     def contains(self, address: Address) -> bool:
         """Tell whether the network contains ``address``; another IP version never is."""
@@ -87,6 +87,14 @@ def single(address: Address) -> Cidr:
     return Cidr(address, address.max_prefixlen)
 
 
+def address_text(address: Address) -> str:
+    """Return ``str(address)``, of IPv4 in half of its time: a drawing has two a node."""
+    if type(address) is not IPv4Address:
+        return str(address)
+    value = int(address)
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+
+
 def parse_address(text: str) -> Address | None:
     """Parse an IP address as strictly as Go does, or return None.
 
@@ -105,11 +113,12 @@ def parse_address(text: str) -> Address | None:
 
 def _parse_ipv4(text: str) -> IPv4Address | None:
     """Parse a dotted quad, by looking up each octet: a third of the standard library's time."""
+    octets = _OCTETS
     try:
-        a, b, c, d = map(_OCTETS.__getitem__, text.split("."))
+        a, b, c, d = text.split(".")
+        return IPv4Address(octets[a] << 24 | octets[b] << 16 | octets[c] << 8 | octets[d])
     except (KeyError, ValueError):
         return None
-    return IPv4Address(a << 24 | b << 16 | c << 8 | d)
 
 
 def parse_cidr(text: str) -> Cidr | None:
@@ -120,9 +129,14 @@ def parse_cidr(text: str) -> Cidr | None:
     """
     address_text, _, prefix_text = text.partition("/")
     prefix = _PREFIXES.get(prefix_text)
-    address = None if prefix is None else parse_address(address_text)
-    if prefix is None or address is None:
+    if prefix is None:
         return None
-    if address.version == 4 and ":" in address_text:
-        return Cidr(address, max(0, prefix - _MAPPED_BITS))
-    return Cidr(address, prefix) if prefix <= address.max_prefixlen else None
+    if ":" not in address_text:
+        plain = _parse_ipv4(address_text) if prefix <= _IPV4_BITS else None
+        return None if plain is None else Cidr(plain, prefix)
+    address = parse_address(address_text)
+    if address is None:
+        return None
+    if address.version == 4:
+        prefix = max(0, prefix - _MAPPED_BITS)
+    return Cidr(address, prefix)

@@ -77,8 +77,8 @@ def parse_host(text: str) -> Address | str | None:
 def parse_endpoint(text: str) -> Endpoint | None:
     """Parse ``host:port`` or ``[IPv6]:port``, or return None. No name is ever resolved."""
     host_text, colon, port_text = text.rpartition(":")
-    port = parse_port(port_text)
-    if not colon or port is None:
+    port = parse_port(port_text) if colon else None
+    if port is None:
         return None
     if host_text.startswith("[") and host_text.endswith("]"):
         inner = host_text[1:-1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import graphviz
 
+from kgctl.mesh.cidr import address_text
 from kgctl.render.dotquoting import identifier, label, text, without_entities
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
     yield node.name
     yield str(node.subnet)
     if node.internal_ip is not None:
-        yield str(node.internal_ip.address)
+        yield address_text(node.internal_ip.address)
     if node is segment.leader:
         yield str(segment.wireguard_ip)
         yield str(node.endpoint)  # as annotated: the reference draws no discovered one

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kgctl.mesh.cidr import parse_address, parse_cidr
+from kgctl.mesh.cidr import Address, address_text, parse_address, parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint, parse_port
 from kgctl.mesh.key import PresharedKey, PublicKey
 
@@ -95,3 +97,8 @@ def test_a_secret_does_not_show_itself() -> None:
     assert key.reveal() == KEY
     for shown in (str(key), repr(key), f"{key}", "%s" % key, repr([key])):  # noqa: UP031
         assert KEY[:8] not in shown
+
+
+@given(st.ip_addresses())
+def test_an_address_has_the_text_that_the_standard_library_gives_it(address: Address) -> None:
+    assert address_text(address) == str(address)
