@@ -40,27 +40,24 @@ def _pairs(linked: Linked) -> Iterator[Pair]:
 
 
 def _one_sided(linked: Linked) -> Iterator[At]:
-    lacking: dict[tuple[str, str, str], list[str]] = {}
-    for one in linked.crossings():
-        if one.there is None:
-            at = (one.first, one.second, one.other.name)
-            lacking.setdefault(at, []).append(one.segment.name)
-        elif one.back is None:
-            at = (one.second, one.first, one.segment.name)
-            lacking.setdefault(at, []).append(one.other.name)
-    for (holder, source, segment), own in lacking.items():
-        yield (
-            holder,
-            Found(
-                CLUSTER,
-                "",
-                f"has no Peer for {printable(segment)} of {printable(source)}, which has one for "
-                f"{_some([printable(name) for name in own])} of {printable(holder)}",
-                "no tunnel comes up between them: each drops packets of a key that it does not "
-                "know",
-                f"kgctl link {quoted(holder)} {quoted(source)}",
-            ),
-        )
+    for pair in _pairs(linked):
+        for holder, source in (pair, pair[::-1]):
+            ours = linked.known(holder.name, source.name)
+            theirs = [printable(name) for name in linked.known(source.name, holder.name)]
+            for segment in source.topology.segments if theirs else ():
+                if segment.name not in ours:
+                    yield holder.name, _lacking(holder.name, source.name, segment.name, theirs)
+
+
+def _lacking(holder: str, source: str, segment: str, known: list[str]) -> Found:
+    return Found(
+        CLUSTER,
+        "",
+        f"has no Peer for {printable(segment)} of {printable(source)}, which has one for "
+        f"{_some(known)} of {printable(holder)}",
+        "no tunnel comes up between them: each drops packets of a key that it does not know",
+        f"kgctl link {quoted(holder)} {quoted(source)}",
+    )
 
 
 def _stale(linked: Linked) -> Iterator[At]:
@@ -84,8 +81,10 @@ def _stale(linked: Linked) -> Iterator[At]:
 def _wrong_endpoint(link: Link) -> str:
     assert link.segment is not None
     ours, theirs = link.peer.annotated_endpoint, link.segment.leader.endpoint
-    if ours is None or ours == theirs:
+    if ours is None or ours == theirs or ours.address is None:
         return ""
+    if theirs is None or theirs.address is None or theirs.is_private:
+        return ""  # a person may know better where it is called, behind its NAT
     leader = printable(link.segment.leader.name)
     return f"its endpoint is {ours}, that of the leader {leader} is {theirs}"
 
@@ -165,20 +164,22 @@ def _keys(linked: Linked) -> Iterator[At]:
 
 
 def _never_dialled(linked: Linked) -> Iterator[At]:
-    for one in linked.crossings():
-        if one.there is None or one.back is None:
-            continue
-        if one.there.endpoint is None and one.back.endpoint is None:
+    for first, second in _pairs(linked):
+        hidden = [
+            [printable(name) for name, peer in linked.known(*names).items() if not peer.endpoint]
+            for names in ((second.name, first.name), (first.name, second.name))
+        ]
+        if all(hidden):
             yield (
-                one.first,
+                first.name,
                 Found(
                     CLUSTER,
                     "",
-                    f"the links between {printable(one.segment.name)} of {printable(one.first)} "
-                    f"and {printable(one.other.name)} of {printable(one.second)} have no endpoint "
-                    "on either side",
+                    f"the links between {_some(hidden[0])} of {printable(first.name)} and "
+                    f"{_some(hidden[1])} of {printable(second.name)} have no endpoint on either "
+                    "side",
                     "neither can dial the other, so no tunnel comes up",
-                    "give one of the two a public address with the annotation "
+                    "give one side a public address with the annotation "
                     "kilo.squat.ai/force-endpoint, and link them again",
                 ),
             )

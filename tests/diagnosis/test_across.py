@@ -9,7 +9,7 @@ import pytest
 
 from kgctl.diagnosis.across import RULES
 from tests.recorded import kgctl
-from tests.several import NOW, Object, east, options, peer, west, with_links
+from tests.several import NOW, Object, east, node, options, peer, west, with_links
 
 PAIRS = Path(__file__).parent / "pairs"
 CODES = [rule.code for rule in RULES]
@@ -61,6 +61,32 @@ def test_every_pair_belongs_to_a_rule() -> None:
 def test_clusters_that_are_linked_as_they_should_be_trip_nothing(tmp_path: Path) -> None:
     both = options(tmp_path, with_links({"west": west(), "east": east()}))
     assert not {one["code"] for one in found(*both)}.intersection(CODES)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "trips"),
+    [
+        ({"dnsOrIP": {"ip": "203.0.113.99"}, "port": 51820}, True),
+        ({"dnsOrIP": {"ip": "203.0.113.21"}, "port": 51821}, True),
+        ({"dnsOrIP": {"dns": "east.example.com"}, "port": 51820}, False),
+    ],
+)
+def test_an_endpoint_that_the_leader_does_not_have_is_stale(
+    tmp_path: Path, endpoint: Object, trips: bool
+) -> None:
+    clusters = with_links({"west": west(), "east": east()})
+    link = next(one for one in clusters["west"] if one["metadata"]["name"] == "link-east.asia")
+    link["spec"]["endpoint"] = endpoint
+    codes = {one["code"] for one in found(*options(tmp_path, clusters))}
+    assert ("KG602" in codes) is trips
+
+
+def test_where_a_leader_behind_nat_is_called_a_person_may_know_better(tmp_path: Path) -> None:
+    hidden = node("e1", 2, 1, "asia", endpoint="192.168.7.1:51820", persistent_keepalive="25")
+    clusters = with_links({"west": west(), "east": [hidden]})
+    link = next(one for one in clusters["west"] if one["metadata"]["name"] == "link-east.asia")
+    link["spec"]["endpoint"] = {"dnsOrIP": {"ip": "203.0.113.99"}, "port": 51820}
+    assert "KG602" not in {one["code"] for one in found(*options(tmp_path, clusters))}
 
 
 def test_clusters_that_are_not_linked_may_overlap(tmp_path: Path) -> None:
