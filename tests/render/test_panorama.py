@@ -21,7 +21,18 @@ from kgctl.render.panorama import Panorama, panorama_of
 from kgctl.render.panoramadot import to_rich_dot_of_clusters
 from tests.recorded import kgctl
 from tests.render.test_mermaid import parsed
-from tests.several import NOW, Object, east, members, node, options, peer, west, with_links
+from tests.several import (
+    NOW,
+    Object,
+    east,
+    members,
+    node,
+    options,
+    peer,
+    troubled,
+    west,
+    with_links,
+)
 
 if TYPE_CHECKING:
     from kgctl.mesh.linked import Linked
@@ -36,19 +47,6 @@ PICTURES = {
     "collapsed.mmd": ["-o", "mermaid", "--collapse"],
     "tree.txt": ["-o", "tree"],
 }
-STALE = {"app.kubernetes.io/managed-by": "kgctl-link", "kgctl.dev/linked-cluster": "east"}
-
-
-def troubled() -> dict[str, list[Object]]:
-    """Return two clusters of which one lacks a link, and the other has one too many."""
-    clusters = with_links({"west": west(), "east": east()})
-    clusters["east"] = [
-        one for one in clusters["east"] if one["metadata"]["name"] != "link-west.us"
-    ]
-    stale = peer("link-east.old", "10.9.0.0/24")
-    stale["metadata"]["labels"] = STALE
-    clusters["west"].append(stale)
-    return clusters
 
 
 def large(clusters: int = 3, locations: int = 8) -> dict[str, list[Object]]:
