@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -46,6 +46,7 @@ _Directory = Annotated[
 
 @app.command()
 @with_shared
+@of_several
 def link(
     shared: Shared,
     clusters: _Clusters,
@@ -88,6 +89,7 @@ def link(
 
 @unlink_app.command()
 @with_shared
+@of_several
 def unlink(
     shared: Shared, clusters: _Clusters, dry_run: _DryRun = False, yes: _Yes = False
 ) -> None:
