@@ -11,7 +11,7 @@ import yaml
 from kgctl.cli.clusters import link_labels
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.objects import state_of
-from kgctl.link.plan import wanted_peers
+from kgctl.link.plan import MANAGER, MANAGER_LABEL, SOURCE_LABEL, wanted_peers
 from kgctl.mesh.linked import linked as mesh_linked
 from kgctl.mesh.linking import Member
 from kgctl.mesh.state import network_of
@@ -112,6 +112,18 @@ def with_links(found: dict[str, list[Object]]) -> dict[str, list[Object]]:
         ]
         for name, own in found.items()
     }
+
+
+def troubled() -> dict[str, list[Object]]:
+    """Return two clusters of which one lacks a link, and the other has one too many."""
+    clusters = with_links({"west": west(), "east": east()})
+    clusters["east"] = [
+        one for one in clusters["east"] if one["metadata"]["name"] != "link-west.us"
+    ]
+    stale = peer("link-east.old", "10.9.0.0/24")
+    stale["metadata"]["labels"] = {MANAGER_LABEL: MANAGER, SOURCE_LABEL: "east"}
+    clusters["west"].append(stale)
+    return clusters
 
 
 def write(path: Path, objects: list[Object]) -> Path:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.diagnosis.finding import Rule
+    from kgctl.diagnosis.finding import AnyRule, Rule
     from kgctl.diagnosis.report import Report
 
 
@@ -44,6 +44,7 @@ _Codes = list[str] | None
 @app.command()
 @with_shared
 @trouble_exits_2
+@of_several
 def check(
     shared: Shared,
     live: Annotated[
@@ -62,7 +63,10 @@ def check(
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR", help="A service network of the cluster. Repeatable."),
+        typer.Option(
+            metavar="CIDR",
+            help="A service network of the cluster; of several, CLUSTER=CIDR. Repeatable.",
+        ),
     ] = None,
     config: Annotated[
         str | None,
@@ -83,12 +87,61 @@ def check(
     given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr)
     settings = given.over(settings_file(config))
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
-    report = _report(shared, live, rules, settings.service_cidrs or ())
+    if shared.several:
+        report = _report_of_several(shared, live, rules, settings.service_cidrs or ())
+    else:
+        report = _report(shared, live, _of_one(rules), settings.service_cidrs or ())
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
     answer(_rendered(report, output))
     if report.fails(settings.fail_on or Severity.ERROR):
         raise typer.Exit(1)
+
+
+def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
+    """Return the rules about one cluster.
+
+    Raises:
+        UsageError: those that were chosen are about several alone.
+    """
+    from kgctl.cli.arguments import UsageError
+    from kgctl.diagnosis.finding import Rule
+
+    found = [rule for rule in rules if isinstance(rule, Rule)]
+    if rules and not found:
+        raise UsageError(
+            f"{rules[0].code} looks at several clusters together: give --context or --cluster "
+            "more than once"
+        )
+    return found
+
+
+def _report_of_several(
+    shared: Shared, live: bool, rules: Sequence[AnyRule], service_cidrs: Sequence[str]
+) -> Report:
+    from kgctl.cli.arguments import UsageError
+    from kgctl.cli.clusters import link_labels, networks_of_clusters
+    from kgctl.cli.examining import examined_several
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.diagnosis.report import examine_several
+    from kgctl.diagnosis.subject import Settings
+    from kgctl.mesh.linked import linked
+    from kgctl.mesh.linking import Member
+
+    if live:
+        raise UsageError("--live lays files over one cluster: give one --context or --cluster")
+    seen = examined_several(shared)
+    networks = networks_of_clusters(service_cidrs, [name for name, _, _ in seen])
+    clusters = {}
+    members = []
+    for name, (subject, now, granularity), _ in seen:
+        settings = Settings(now, granularity, networks.get(name, ()))
+        clusters[name] = subject, settings
+        topology = Facts(subject, settings).topology
+        if topology is not None:  # else the cluster's own findings say why
+            members.append(Member(name, subject.state, topology, settings.service_cidrs))
+    labels = link_labels({name: peers for name, _, peers in seen})
+    return examine_several(clusters, linked(members, labels), rules)
 
 
 def _report(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, source_of, time_of
 from kgctl.cli.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from kgctl.cli.shared import Shared
     from kgctl.cluster.evidence import Evidence
     from kgctl.diagnosis.subject import Subject
@@ -39,6 +41,40 @@ def examined(shared: Shared, *, live: bool) -> Examined:
     evidence = _evidence(shared, live=live)
     subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
     return Examined(subject, time_of(shared, subject.state, time.time()), granularity)
+
+
+def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mapping[str, Any]]]]:
+    """Read all clusters that the options name, at once; each with its Peer objects.
+
+    Raises:
+        UsageError: an option is wrong.
+        ClusterError: one cannot be read; the message says which.
+    """
+    from kgctl.cli.clusters import at_once, chosen_clusters, said_of
+    from kgctl.cluster.evidence import evidence_of, read_evidence
+    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.cluster.manifests import Manifests
+
+    granularity = mesh_granularity(shared)
+    listen_port(shared)
+    chosen = chosen_clusters(shared)
+    calls: list[Callable[[], Evidence]] = []
+    for one in chosen:
+        if one.shared.filename:
+            files = Manifests(one.shared.filename)
+            calls.append(lambda files=files: evidence_of(files.read()))  # type: ignore[misc]
+            continue
+        with said_of(one.name):
+            cluster = live_cluster(one.shared)
+            cluster.api()  # an exec plugin may ask for a password here
+        calls.append(lambda cluster=cluster: read_evidence(cluster))  # type: ignore[misc]
+    now, found = time.time(), []
+    for one, evidence in zip(chosen, at_once([c.name for c in chosen], calls), strict=True):
+        subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
+        with said_of(one.name):
+            moment = time_of(one.shared, subject.state, now)
+        found.append((one.name, Examined(subject, moment, granularity), evidence.objects.peers))
+    return found
 
 
 def _evidence(shared: Shared, *, live: bool) -> Evidence:

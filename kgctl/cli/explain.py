@@ -13,10 +13,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 def _complete_rule(incomplete: str) -> list[tuple[str, str]]:
-    from kgctl.diagnosis.check import RULES
+    from kgctl.diagnosis.check import ALL_RULES
 
     begun = incomplete.upper()
-    return [(rule.code, rule.summary) for rule in RULES if rule.code.startswith(begun)]
+    return [(rule.code, rule.summary) for rule in ALL_RULES if rule.code.startswith(begun)]
 
 
 @app.command()
@@ -31,11 +31,11 @@ def explain(
     ] = None,
 ) -> None:
     """Print the page of a rule of check: what it means, why it matters, what to do."""
-    from kgctl.diagnosis.check import RULES
+    from kgctl.diagnosis.check import ALL_RULES
     from kgctl.diagnosis.explanation import page_of
     from kgctl.diagnosis.report import rule_named
 
     if rule is not None:
         answer(page_of(rule_named(rule)))
         return
-    answer("".join(f"{one.code}  {one.severity:7}  {one.summary}\n" for one in RULES))
+    answer("".join(f"{one.code}  {one.severity:7}  {one.summary}\n" for one in ALL_RULES))

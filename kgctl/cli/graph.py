@@ -10,7 +10,7 @@ import typer
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.names import complete_node
 from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,6 +26,7 @@ def _choice(*values: str) -> str:
 
 @app.command()
 @with_shared
+@of_several
 def graph(
     shared: Shared,
     output: Annotated[
@@ -97,21 +98,21 @@ def graph(
         raise UsageError("--hops counts from the node or peer that --focus names; give both")
     shaped = collapse is not None or focus is not None or location is not None or no_peers
     plain = _is_plain(chosen, style, shaped=shaped)
-    if chosen == "dot" and plain and output_file is None and layout is None:
+    if chosen == "dot" and plain and output_file is None and layout is None and not shared.several:
         answer(_plain(shared))
         return
-    if chosen == "html":
+    if chosen == "html" and not shared.several:
         if shaped or style is not None or layout is not None:
             raise UsageError("-o html is the whole network, shaped in the browser; give -O alone")
         _write_page(shared, output_file)
         return
-    from kgctl.cli.pictures import Wanted, show
+    from kgctl.cli.pictures import Wanted, show, show_clusters
 
     wanted = Wanted(
         chosen, output_file, plain, layout, collapse, focus, 1 if hops is None else hops, location,
         no_peers, watch,
     )  # fmt: skip
-    show(shared, wanted)
+    (show_clusters if shared.several else show)(shared, wanted)
 
 
 def _plain(shared: Shared) -> str:

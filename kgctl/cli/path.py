@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from kgctl.cli.names import complete_member, unknown_member
 from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from kgctl.cli.reading import Reading
     from kgctl.mesh.path.ends import End
+    from kgctl.mesh.path.walk import Path
     from kgctl.mesh.topology import Topology
 
 
@@ -31,6 +34,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 @with_shared
 @trouble_exits_2
+@of_several
 def path(
     shared: Shared,
     start: Annotated[str, typer.Argument(metavar="FROM", autocompletion=complete_member)],
@@ -42,19 +46,34 @@ def path(
     """Tell how a packet travels from FROM to TO, and its answer back, or where it stops.
 
     Either is a node (its pods are meant), a peer, or an IP address. Exit 0 when it arrives, 1
-    when it does not, 2 when that cannot be told.
+    when it does not, 2 when that cannot be told. Of several clusters, CLUSTER/NAME is in one.
     """
+    if shared.several:
+        from kgctl.cli.path_across import path_across
+
+        found, draw = path_across(shared, start, target)
+        _show(found, output, draw)
     from kgctl.cli.reading import read
     from kgctl.mesh.path.walk import find_path
 
     reading = read(shared)
     topology = reading.topology(hostname="")  # each machine's own view is taken on the way
     found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
-    if output is Format.DOT:
+
+    def draw_in(edges: Iterable[str]) -> str:
         from kgctl.render.dot import to_dot
+
+        return to_dot(topology, edges)
+
+    _show(found, output, draw_in)
+
+
+def _show(found: Path, output: Format | None, draw: Callable[[Iterable[str]], str]) -> NoReturn:
+    """Print the path, drawn into a graph by ``draw`` where that is asked for, and exit."""
+    if output is Format.DOT:
         from kgctl.render.pathdot import path_edges
 
-        answer(to_dot(topology, path_edges(found)))
+        answer(draw(path_edges(found)))
     elif output is Format.JSON:
         from kgctl.render.path import path_to_object
         from kgctl.render.structured import to_json

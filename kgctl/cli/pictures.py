@@ -12,12 +12,13 @@ from kgctl.mesh.text import printable
 from kgctl.render.drawing import LAYOUTS, GraphvizMissingError, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
-    from kgctl.render.picture import Picture
+    from kgctl.render.panorama import Panorama
+    from kgctl.render.picture import Member, Picture
 
 _DRAWN = ("svg", "png", "pdf")
 _BINARY = ("png", "pdf")
@@ -58,7 +59,67 @@ def show(shared: Shared, wanted: Wanted) -> None:
 
         print_tree(_picture(reading, wanted))
         return
-    content = _content(reading, wanted)
+    _hand_over(_content(reading, wanted), wanted)
+
+
+def show_clusters(shared: Shared, wanted: Wanted) -> None:
+    """Draw several clusters as one picture, and print it or write it into its file.
+
+    Raises:
+        UsageError: the format or an option is for one cluster alone.
+        KgctlError: one cannot be read, drawn or written; the message says which.
+    """
+    from kgctl.cli.clusters import linked_clusters, read_several
+
+    _check(wanted)
+    only = [
+        ("-o html", wanted.format == "html"),
+        ("--watch", wanted.watch),
+        ("--focus", wanted.focus is not None),
+        ("--location", wanted.location is not None),
+    ]
+    for option, given in only:
+        if given:
+            raise UsageError(f"{option} shows one cluster: give one --context or --cluster")
+    clusters = read_several(shared)
+    linked = linked_clusters(clusters)
+    if wanted.plain:
+        from kgctl.render.dot import to_dot_of_clusters
+
+        _hand_over(_drawn(to_dot_of_clusters(linked), wanted), wanted)
+        return
+    from kgctl.render.panorama import panorama_of
+
+    panorama = panorama_of(linked, {one.name: one.reading.now for one in clusters})
+    views = [view._replace(picture=_shaped(view.picture, wanted)) for view in panorama.views]
+    collapsed = _collapsed((node for view in views for node in view.picture.nodes), wanted)
+    panorama = panorama._replace(
+        views=tuple(
+            view._replace(picture=view.picture._replace(collapsed=collapsed)) for view in views
+        )
+    )
+    if wanted.format == "tree" and wanted.file is None and on_terminal():
+        from kgctl.render.tree import print_clusters_tree
+
+        print_clusters_tree(panorama)
+        return
+    _hand_over(_content_of_clusters(panorama, wanted), wanted)
+
+
+def _content_of_clusters(panorama: Panorama, wanted: Wanted) -> str | bytes:
+    if wanted.format == "dot" or wanted.format in _DRAWN:
+        from kgctl.render.panoramadot import to_rich_dot_of_clusters
+
+        return _drawn(to_rich_dot_of_clusters(panorama, wanted.layout), wanted)
+    from kgctl.render.graphjson import to_clusters_json
+    from kgctl.render.mermaid import to_clusters_mermaid
+    from kgctl.render.tree import to_clusters_tree
+
+    writers = {"json": to_clusters_json, "mermaid": to_clusters_mermaid, "tree": to_clusters_tree}
+    return writers[wanted.format](panorama)
+
+
+def _hand_over(content: str | bytes, wanted: Wanted) -> None:
     if wanted.file is not None:
         write_public(wanted.file, content.encode("utf-8", "backslashreplace")
                      if isinstance(content, str) else content)  # fmt: skip
@@ -124,21 +185,25 @@ def _picture(reading: Reading, wanted: Wanted) -> Picture:
     from kgctl.render import selection
     from kgctl.render.picture import picture_of
 
-    picture = picture_of(reading.state, reading.topology(), reading.now)
-    if wanted.no_peers:
-        picture = selection.without_peers(picture)
+    picture = _shaped(picture_of(reading.state, reading.topology(), reading.now), wanted)
     if wanted.focus is not None:
         picture = selection.around(picture, wanted.focus, wanted.hops)
     if wanted.location is not None:
         picture = selection.at_location(picture, wanted.location)
-    return picture._replace(collapsed=_collapsed(picture, wanted))
+    return picture._replace(collapsed=_collapsed(picture.nodes, wanted))
 
 
-def _collapsed(picture: Picture, wanted: Wanted) -> bool:
+def _shaped(picture: Picture, wanted: Wanted) -> Picture:
+    from kgctl.render.selection import without_peers
+
+    return without_peers(picture) if wanted.no_peers else picture
+
+
+def _collapsed(nodes: Iterable[Member], wanted: Wanted) -> bool:
     from kgctl.render.selection import COLLAPSE_ABOVE
 
     if wanted.collapse is not None:
         return wanted.collapse
     if wanted.format in ("json", "tree") or wanted.focus is not None:
         return False
-    return sum(1 for _ in picture.nodes) > COLLAPSE_ABOVE
+    return sum(1 for _ in nodes) > COLLAPSE_ABOVE

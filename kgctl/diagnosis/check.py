@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kgctl.diagnosis import across, cluster, locations, networks, nodes, peers
 from kgctl.diagnosis import annotations as node_annotations
-from kgctl.diagnosis import cluster, locations, networks, nodes, peers
 from kgctl.diagnosis.facts import Facts
-from kgctl.diagnosis.finding import Finding, Rule
+from kgctl.diagnosis.finding import AnyRule, Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,12 @@ RULES: tuple[Rule, ...] = (
     *peers.RULES,
     *cluster.RULES,
 )
-"""All rules, by code."""
+"""The rules about one cluster, by code."""
 
-BY_CODE = {rule.code: rule for rule in RULES}
+ALL_RULES: tuple[AnyRule, ...] = (*RULES, *across.RULES)
+"""All rules, by code: also those about several clusters."""
+
+BY_CODE = {rule.code: rule for rule in ALL_RULES}
 """The rules by their codes, for who wants to say which rule tells more."""
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.linked import Linked
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
@@ -32,7 +33,10 @@ class Found(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a rule found; the fields are those of :class:`Found`, and those of its rule."""
+    """What a rule found; the fields are those of :class:`Found`, and those of its rule.
+
+    ``cluster`` is the one that it is about, where several are looked at: untrusted, as ``name``.
+    """
 
     code: str
     severity: str
@@ -41,6 +45,7 @@ class Finding(NamedTuple):
     sentence: str
     consequence: str
     remedy: str
+    cluster: str = ""
 
 
 class Rule(NamedTuple):
@@ -55,3 +60,19 @@ class Rule(NamedTuple):
     severity: str
     summary: str
     find: Callable[[Facts], Iterator[Found]]
+
+
+class LinkRule(NamedTuple):
+    """A rule about clusters that are linked: as a :class:`Rule`, but it looks at all of them.
+
+    ``find`` yields what is wrong, and the name of the cluster that is to be changed.
+    """
+
+    code: str
+    name: str
+    severity: str
+    summary: str
+    find: Callable[[Linked], Iterator[tuple[str, Found]]]
+
+
+AnyRule = Rule | LinkRule

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.diagnosis.check import RULES, check
-from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, Finding, Rule
+from kgctl.diagnosis.check import ALL_RULES, RULES, check
+from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Rule
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.mesh.linked import Linked
 
 IGNORE = "kilo.squat.ai/kgctl-ignore"
 """The annotation of a Node or Peer that names rules, separated by commas, to pass over there."""
@@ -30,7 +31,7 @@ class Report(NamedTuple):
 
     findings: tuple[Finding, ...]
     ignored: tuple[Finding, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[AnyRule, ...]
     unseen: tuple[str, ...] = ()
 
     def worst(self) -> str | None:
@@ -60,8 +61,40 @@ def examine(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES)
     for finding in check(subject, settings, chosen):
         passed_over = finding.code in asked.get(finding.kind, {}).get(finding.name, ())
         (ignored if passed_over else kept).append(finding)
-    kept.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.code))
+    kept.sort(key=_weight)
     return Report(tuple(kept), tuple(ignored), chosen, subject.unseen)
+
+
+def examine_several(
+    clusters: Mapping[str, tuple[Subject, Settings]], linked: Linked, rules: Sequence[AnyRule]
+) -> Report:
+    """Look at each of several clusters, and at what links them; heaviest first.
+
+    ``linked`` has those of the clusters that have a network.
+    """
+    own = [rule for rule in rules if isinstance(rule, Rule)]
+    kept: list[Finding] = []
+    ignored: list[Finding] = []
+    unseen: list[str] = []
+    for name, (subject, settings) in clusters.items():
+        report = examine(subject, settings, own)
+        kept += [finding._replace(cluster=name) for finding in report.findings]
+        ignored += [finding._replace(cluster=name) for finding in report.ignored]
+        unseen += [f"{printable(name)}: {what}" for what in report.unseen]
+    asked = {
+        name: _ignored_codes(subject.peer_annotations) for name, (subject, _) in clusters.items()
+    }
+    for rule in rules:
+        for name, found in rule.find(linked) if isinstance(rule, LinkRule) else ():
+            finding = Finding(rule.code, rule.severity, *found, cluster=name)
+            passed_over = found.kind == PEER and rule.code in asked[name].get(found.name, ())
+            (ignored if passed_over else kept).append(finding)
+    kept.sort(key=_weight)
+    return Report(tuple(kept), tuple(ignored), tuple(rules), tuple(unseen))
+
+
+def _weight(finding: Finding) -> tuple[int, str]:
+    return SEVERITIES.index(finding.severity), finding.code
 
 
 def _ignored_codes(annotations: Mapping[str, Mapping[str, str]]) -> dict[str, frozenset[str]]:
@@ -72,7 +105,7 @@ def _ignored_codes(annotations: Mapping[str, Mapping[str, str]]) -> dict[str, fr
     }
 
 
-def choose_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
+def choose_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[AnyRule, ...]:
     """Return the rules named by ``select`` (all, if it names none) but for those of ``ignore``.
 
     A rule is named by its code, its name, or the beginning of its code: KG3.
@@ -80,30 +113,30 @@ def choose_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tupl
     Raises:
         UnknownRuleError: a text names no rule.
     """
-    chosen = {rule for text in select for rule in _named(text)} if select else set(RULES)
+    chosen = {rule for text in select for rule in _named(text)} if select else set(ALL_RULES)
     chosen -= {rule for text in ignore for rule in _named(text)}
-    return tuple(rule for rule in RULES if rule in chosen)
+    return tuple(rule for rule in ALL_RULES if rule in chosen)
 
 
-def rule_named(text: str) -> Rule:
+def rule_named(text: str) -> AnyRule:
     """Return the rule of that code or name.
 
     Raises:
         UnknownRuleError: there is none.
     """
-    for rule in RULES:
+    for rule in ALL_RULES:
         if text.upper() == rule.code or text.lower() == rule.name:
             return rule
     raise UnknownRuleError(_unknown(text))
 
 
-def _named(text: str) -> list[Rule]:
-    begun = [rule for rule in RULES if len(text) > 2 and rule.code.startswith(text.upper())]
+def _named(text: str) -> list[AnyRule]:
+    begun = [rule for rule in ALL_RULES if len(text) > 2 and rule.code.startswith(text.upper())]
     return begun or [rule_named(text)]
 
 
 def _unknown(text: str) -> str:
-    known = [*(rule.code for rule in RULES), *(rule.name for rule in RULES)]
+    known = [*(rule.code for rule in ALL_RULES), *(rule.name for rule in ALL_RULES)]
     wanted = text.upper() if text.upper().startswith("KG") else text.lower()
     near = nearest(wanted, known)
     hint = f'; did you mean "{near}"?' if near else "; kgctl explain lists them"

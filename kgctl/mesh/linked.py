@@ -83,19 +83,24 @@ class Linked(NamedTuple):
         """Return the names of the Peers of a member that are links, stale ones as well."""
         return frozenset(link.peer.name for link in self.links if link.holder == holder)
 
+    def known(self, holder: str, source: str) -> dict[str, Peer]:
+        """Return the Peers of ``holder`` for segments of ``source``, by the segments' names."""
+        return {
+            link.segment.name: link.peer
+            for link in reversed(self.links)
+            if link.segment is not None and (link.holder, link.source) == (holder, source)
+        }
+
     def crossings(self) -> Iterator[Crossing]:
         """Yield the pairs of segments of which one side at least knows the other, in order."""
-        known = {
-            (link.holder, link.source, link.segment.name): link.peer
-            for link in reversed(self.links)
-            if link.segment is not None
-        }
         for number, first in enumerate(self.members):
             for second in self.members[number + 1 :]:
+                ours = self.known(first.name, second.name)
+                theirs = self.known(second.name, first.name)
                 for segment in first.topology.segments:
-                    back = known.get((second.name, first.name, segment.name))
+                    back = theirs.get(segment.name)
                     for other in second.topology.segments:
-                        there = known.get((first.name, second.name, other.name))
+                        there = ours.get(other.name)
                         if there is not None or back is not None:
                             yield Crossing(first.name, segment, second.name, other, there, back)
 

@@ -8,7 +8,7 @@ from kgctl.mesh.text import printable
 from kgctl.render.findings import object_of
 
 if TYPE_CHECKING:
-    from kgctl.diagnosis.finding import Finding, Rule
+    from kgctl.diagnosis.finding import AnyRule, Finding
     from kgctl.diagnosis.report import Report
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -37,7 +37,7 @@ def to_sarif(report: Report) -> str:
     return to_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _sarif_rule(rule: Rule) -> dict[str, Any]:
+def _sarif_rule(rule: AnyRule) -> dict[str, Any]:
     return {
         "id": rule.code,
         "name": rule.name,

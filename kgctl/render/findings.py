@@ -16,7 +16,13 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&@-])")
 
 
 def object_of(finding: Finding) -> str:
-    """Return the object that a finding is about: ``node/aws-1``, or ``cluster``."""
+    """Return the object that a finding is about: ``node/aws-1``, or ``cluster``.
+
+    Of several clusters it begins with the name of its own: ``west/node/aws-1``, ``west``.
+    """
+    if finding.cluster:
+        cluster = printable(finding.cluster)
+        return f"{cluster}/{finding.kind}/{printable(finding.name)}" if finding.name else cluster
     return f"{finding.kind}/{printable(finding.name)}" if finding.name else finding.kind
 
 
@@ -49,8 +55,10 @@ def to_text(report: Report, mark: dict[str, tuple[str, str]] | None = None) -> s
 
 
 def finding_item(finding: Finding) -> dict[str, str]:
-    """Return a finding as plain data."""
-    return {key: printable(value, 2000) for key, value in finding._asdict().items()}
+    """Return a finding as plain data; ``cluster`` is there where there are several."""
+    found = {key: printable(value, 2000) for key, value in finding._asdict().items()}
+    cluster = found.pop("cluster")
+    return {"cluster": cluster, **found} if cluster else found
 
 
 def to_json(report: Report) -> str:

@@ -13,6 +13,7 @@ from kgctl.render.picture import READY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kgctl.render.panorama import Bridge, Panorama
     from kgctl.render.picture import Link, Member, Outsider, Picture
 
 VERSION = 1
@@ -30,6 +31,34 @@ def to_graph_json(picture: Picture) -> str:
         f'"links": {_lines(map(_link, picture.links()))}',
     ]
     return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+
+def to_clusters_json(panorama: Panorama) -> str:
+    """Return clusters as JSON: each as it is alone, less what links it, and the links."""
+    clusters = ",\n    ".join(
+        f'{{"name": {json.dumps(view.name)}, "graph": {to_graph_json(view.picture).rstrip()}}}'
+        for view in panorama.views
+    )
+    parts = [
+        f'"schema": "kgctl-graph-clusters",\n  "version": {VERSION}',
+        f'"clusters": [\n    {clusters}\n  ]',
+        f'"links": {_lines(map(_bridge, panorama.bridges))}',
+    ]
+    return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+
+def _bridge(bridge: Bridge) -> dict[str, Any]:
+    return {
+        "state": bridge.state,
+        "source": _bridge_end(*bridge.source),
+        "target": _bridge_end(*bridge.target),
+        "missing": bridge.missing or None,
+        "behindNAT": bridge.behind_nat,
+    }
+
+
+def _bridge_end(cluster: str, leader: Member) -> dict[str, Any]:
+    return {"cluster": cluster, "segment": leader.segment, "node": leader.name}
 
 
 def _lines(items: Iterable[dict[str, Any]]) -> str:

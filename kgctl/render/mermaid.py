@@ -16,6 +16,7 @@ from kgctl.render.picture import BROKEN, LOCAL, READY, STALE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kgctl.render.panorama import Panorama
     from kgctl.render.picture import Area, Link, Member, Outsider, Picture
 
 _MOST_LINKS = 12
@@ -39,31 +40,87 @@ def to_mermaid(picture: Picture) -> str:
     return "".join(f"{line}\n" for line in _lines(picture))
 
 
+def to_clusters_mermaid(panorama: Panorama) -> str:
+    """Return several clusters as the text of a Mermaid flowchart, a subgraph each."""
+    return "".join(f"{line}\n" for line in _lines_of_clusters(panorama))
+
+
 def _lines(picture: Picture) -> Iterator[str]:
     yield "flowchart TB"
-    ids = {one.end: f"n{number}" for number, one in enumerate(picture.nodes)}
-    ids.update((peer.end, f"p{number}") for number, peer in enumerate(picture.peers))
-    if picture.collapsed:
-        for number, area in enumerate(picture.areas):
-            ids.update((node.end, f"a{number}") for node in area.nodes)
-            yield f"  a{number}({_label(*_area_lines(area))}):::{_class_of(area)}"
-        ids.update((peer.end, "peers") for peer in picture.peers)
-        if picture.peers:
-            yield f'  peers(["{len(picture.peers)} peers"]):::outside'
-    else:
-        yield from _apart(picture, ids)
-    yield from _links(picture, ids)
+    ids = _ids(picture)
+    yield from _drawn(picture, ids)
     yield from (f"  {line}" for line in _CLASSES)
 
 
-def _apart(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
+def _lines_of_clusters(panorama: Panorama) -> Iterator[str]:
+    yield "flowchart TB"
+    every = {}
+    for number, view in enumerate(panorama.views):
+        prefix = f"c{number}"
+        every[view.name] = _ids(view.picture, prefix)
+        yield f"  subgraph {prefix}[{_label(view.name)}]"
+        yield from (f"  {line}" for line in _drawn(view.picture, every[view.name], prefix))
+        yield "  end"
+    bridges = [
+        (every[bridge.source[0]][bridge.source[1].end],
+         every[bridge.target[0]][bridge.target[1].end], bridge)
+        for bridge in panorama.bridges
+    ]  # fmt: skip
+    if len(bridges) > _MOST_LINKS:
+        yield from _between_clusters(panorama)
+    else:
+        for source, target, bridge in bridges:
+            yield f"  {source} {_bridge(bridge.missing)} {target}"
+    yield from (f"  {line}" for line in _CLASSES)
+
+
+def _bridge(missing: str) -> str:
+    return f"-. {_label(f'one-sided: {missing}')} .-x" if missing else "<==>"
+
+
+def _between_clusters(panorama: Panorama) -> Iterator[str]:
+    """Yield a line for each two clusters, where there are too many tunnels between them."""
+    numbers = {view.name: f"c{number}" for number, view in enumerate(panorama.views)}
+    counts: dict[tuple[str, str], list[int]] = {}
+    for bridge in panorama.bridges:
+        count = counts.setdefault((bridge.source[0], bridge.target[0]), [0, 0])
+        count[bool(bridge.missing)] += 1
+    for (one, other), (whole, one_sided) in counts.items():
+        words = _label(f"{whole} tunnels" + (f", {one_sided} one-sided" if one_sided else ""))
+        line = f"-. {words} .-" if one_sided else f"== {words} ==="
+        yield f"  {numbers[one]} {line} {numbers[other]}"
+
+
+def _ids(picture: Picture, prefix: str = "") -> dict[tuple[str, str], str]:
+    """Return the id of each node and peer; collapsed ones have that of their location."""
+    ids = {one.end: f"{prefix}n{number}" for number, one in enumerate(picture.nodes)}
+    ids.update((peer.end, f"{prefix}p{number}") for number, peer in enumerate(picture.peers))
+    if picture.collapsed:
+        for number, area in enumerate(picture.areas):
+            ids.update((node.end, f"{prefix}a{number}") for node in area.nodes)
+        ids.update((peer.end, f"{prefix}peers") for peer in picture.peers)
+    return ids
+
+
+def _drawn(picture: Picture, ids: dict[tuple[str, str], str], prefix: str = "") -> Iterator[str]:
+    if picture.collapsed:
+        for number, area in enumerate(picture.areas):
+            yield f"  {prefix}a{number}({_label(*_area_lines(area))}):::{_class_of(area)}"
+        if picture.peers:
+            yield f'  {prefix}peers(["{len(picture.peers)} peers"]):::outside'
+    else:
+        yield from _apart(picture, ids, prefix)
+    yield from _links(picture, ids, prefix)
+
+
+def _apart(picture: Picture, ids: dict[tuple[str, str], str], prefix: str) -> Iterator[str]:
     for number, area in enumerate(picture.areas):
-        yield f"  subgraph a{number}[{_label(area.location or 'no location')}]"
+        yield f"  subgraph {prefix}a{number}[{_label(area.location or 'no location')}]"
         for node in area.nodes:
             yield f"    {ids[node.end]}{_node(node)}"
         yield "  end"
     if picture.peers:
-        yield "  subgraph outside[peers]"
+        yield f"  subgraph {prefix}outside[peers]"
         for peer in picture.peers:
             yield f"    {ids[peer.end]}{_peer(peer)}"
         yield "  end"
@@ -98,7 +155,7 @@ def _class_of(area: Area) -> str:
     return next((state for state in (BROKEN, STALE) if area.counts[state]), "ready")
 
 
-def _links(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
+def _links(picture: Picture, ids: dict[tuple[str, str], str], prefix: str) -> Iterator[str]:
     tunnels: list[Link] = []
     for link in picture.links():
         if link.kind == LOCAL:
@@ -109,7 +166,7 @@ def _links(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
         else:
             break
     if len(tunnels) > _MOST_LINKS or (picture.collapsed and tunnels):
-        yield from _through_the_middle(picture, ids)
+        yield from _through_the_middle(picture, ids, f"{prefix}mesh")
         return
     for link in tunnels:
         yield f"  {ids[link.source]} {_line(link)} {ids[link.target]}"
@@ -121,14 +178,16 @@ def _line(link: Link) -> str:
     return '-. "NAT" .-' if link.behind_nat else "==="
 
 
-def _through_the_middle(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
-    yield '  mesh(("WireGuard mesh:<br>each with each")):::mesh'
-    linked = [f"mesh {'-.-' if one.behind_nat else '==='} {ids[one.end]}"
+def _through_the_middle(
+    picture: Picture, ids: dict[tuple[str, str], str], middle: str
+) -> Iterator[str]:
+    yield f'  {middle}(("WireGuard mesh:<br>each with each")):::mesh'
+    linked = [f"{middle} {'-.-' if one.behind_nat else '==='} {ids[one.end]}"
               for one in picture.leaders]  # fmt: skip
     linked += [
-        f"mesh -.- {ids[peer.end]}"
+        f"{middle} -.- {ids[peer.end]}"
         if picture.collapsed
-        else f'mesh -. "{_keepalive(peer.persistent_keepalive)}" .- {ids[peer.end]}'
+        else f'{middle} -. "{_keepalive(peer.persistent_keepalive)}" .- {ids[peer.end]}'
         for peer in picture.peers
         if peer.state == READY
     ]

@@ -77,7 +77,8 @@ def _details(hop: Hop) -> Iterator[str]:
 
 
 def _name(machine: Machine) -> str:
-    return f"peer {printable(machine.name)}" if machine.kind == "peer" else printable(machine.name)
+    name = printable(machine.full_name)
+    return f"peer {name}" if machine.kind == "peer" else name
 
 
 def _end_object(end: End, address: Address | None) -> dict[str, Any]:
@@ -89,7 +90,8 @@ def _end_object(end: End, address: Address | None) -> dict[str, Any]:
 
 
 def _machine_object(machine: Machine) -> dict[str, str]:
-    return {"kind": machine.kind, "name": machine.name}
+    found = {"kind": machine.kind, "name": machine.name}
+    return {"cluster": machine.cluster, **found} if machine.cluster else found
 
 
 def _walk_object(walk: Walk) -> dict[str, Any]:

@@ -26,8 +26,13 @@ def path_edges(path: Path) -> Iterator[str]:
             style = "bold" if hop.encrypted else "dotted"
             label = f"{number}" if colour == THERE else f"back {number}"
             yield edge(
-                hop.start.name, hop.end.name, label, color=colour, style=style, constraint="false"
+                hop.start.full_name,
+                hop.end.full_name,
+                label,
+                color=colour,
+                style=style,
+                constraint="false",
             )
         if walk.failure is not None:
-            name = walk.failure.machine.name
+            name = walk.failure.machine.full_name
             yield edge(name, name, walk.failure.why, color=STOPPED, fontcolor=STOPPED)

@@ -66,52 +66,67 @@ class _Column(NamedTuple):
 
 def to_rich_dot(picture: Picture, layout: str | None = None) -> str:
     """Return the picture as DOT text, for Graphviz's program ``layout``: dot by default."""
-    return _Drawing(picture, layout or "dot").source()
+    return Drawing(picture).source(layout or "dot")
 
 
-class _Drawing:
-    """One picture on its way to DOT. Ends of links get identifiers of ours, not their names."""
+def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
+    """Return what is drawn on: an empty graph with a ``caption``, which is a legend."""
+    graph = graphviz.Digraph("kilo")
+    graph.attr(
+        layout=layout,
+        label=caption,
+        labelloc="t",
+        fontname="Helvetica",
+        fontsize="11",
+        bgcolor=_PAPER,
+        overlap="false",
+        splines="true",
+        newrank="true",
+        compound="true",
+        nodesep="0.18",
+        ranksep="0.32" if framed else "0.5",
+    )
+    graph.attr("node", fontname="Helvetica", fontsize="11", shape="box", margin="0.12,0.07",
+               fillcolor=_PAPER, fontcolor=_INK, color=_GREY, height="0.3")  # fmt: skip
+    graph.attr("edge", fontname="Helvetica", fontsize="10", dir="none", fontcolor=_INK)
+    return graph
 
-    def __init__(self, picture: Picture, layout: str) -> None:
+
+class Drawing:
+    """One picture on its way to DOT. Ends of links get identifiers of ours, not their names.
+
+    Those of several pictures of one graph are told apart by a ``prefix``. ``ids`` are known when it
+    has been drawn.
+    """
+
+    def __init__(self, picture: Picture, prefix: str = "") -> None:
         self._picture = picture
-        self._layout = layout
+        self._prefix = prefix
         self._detailed = picture.size <= _DETAILED
         self._numbers = count()
-        self._ids: dict[End, str] = {}
+        self.ids: dict[End, str] = {}
         self._top = ""  # what stands in the middle of the first row of a frame
         self._leaders = picture.leaders
         self._peers_apart = not picture.collapsed or len(picture.peers) <= _PEERS_APART
         hubs = len(picture.areas) if picture.collapsed else len(self._leaders)
         crowded = not picture.collapsed and picture.size > _DETAILED < hubs * _FOLLOWERS * 2
-        self._framed = (hubs > _SPOKES or crowded) and picture.reach is None
+        self.framed = (hubs > _SPOKES or crowded) and picture.reach is None
         links = sum(1 for _ in islice(self._tunnels(), _LINES + 1))
-        self._lines = not picture.collapsed and links <= _LINES
+        self.lines = not picture.collapsed and links <= _LINES
 
-    def source(self) -> str:
-        """Return the DOT text."""
-        graph = graphviz.Digraph("kilo")
-        graph.attr(
-            layout=self._layout,
-            label=legend(self._picture, self._title(), framed=self._framed, lines=self._lines),
-            labelloc="t",
-            fontname="Helvetica",
-            fontsize="11",
-            bgcolor=_PAPER,
-            overlap="false",
-            splines="true",
-            newrank="true",
-            compound="true",
-            nodesep="0.18",
-            ranksep="0.32" if self._framed else "0.5",
-        )
-        graph.attr("node", fontname="Helvetica", fontsize="11", shape="box", margin="0.12,0.07",
-                   fillcolor=_PAPER, fontcolor=_INK, color=_GREY, height="0.3")  # fmt: skip
-        graph.attr("edge", fontname="Helvetica", fontsize="10", dir="none", fontcolor=_INK)
+    def source(self, layout: str) -> str:
+        """Return the DOT text, for Graphviz's program ``layout``."""
+        caption = legend(self._picture, self._title(), framed=self.framed, lines=self.lines)
+        graph = sheet(layout, caption, framed=self.framed)
+        self.draw_into(graph)
+        return str(graph.source)
+
+    def draw_into(self, graph: graphviz.Digraph) -> None:
+        """Draw the picture into a graph, or into a cluster of one."""
         graph.subgraph(self._mesh())
         if self._picture.peers:
             graph.subgraph(self._peers())
         graph.body.extend(self._edges())
-        return str(graph.source)
 
     def _title(self) -> str:
         picture = self._picture
@@ -126,8 +141,8 @@ class _Drawing:
     # --- areas and what is in them ---
 
     def _mesh(self) -> graphviz.Digraph:
-        mesh = graphviz.Digraph("cluster_mesh" if self._framed else "mesh")
-        if self._framed:
+        mesh = graphviz.Digraph(self._own("cluster_mesh" if self.framed else "mesh"))
+        if self.framed:
             mesh.attr(label="WireGuard: each location linked with each", style="rounded,bold",
                       color="#0072b2", fontcolor="#0072b2", margin="18")  # fmt: skip
         if self._picture.collapsed:
@@ -138,7 +153,7 @@ class _Drawing:
             cluster, column = self._area(position, area)
             mesh.subgraph(cluster)
             columns.append(column)
-        if self._framed:
+        if self.framed:
             wide = _columns(len(columns))
             self._top = columns[wide // 2].top
             mesh.body.extend(_in_order([column.top for column in columns[:wide]]))
@@ -148,13 +163,13 @@ class _Drawing:
 
     def _area(self, position: int, area: Area) -> tuple[graphviz.Digraph, _Column]:
         line, ground = _AREAS[position % len(_AREAS)]
-        cluster = graphviz.Digraph(f"cluster_{position}")
+        cluster = graphviz.Digraph(self._own(f"cluster_{position}"))
         cluster.attr(label=text(without_entities(place(area))), style="filled,rounded",
                      color=line, fillcolor=ground, fontcolor=_INK, fontsize="13", margin="12",
                      labeljust="l", penwidth="1.5")  # fmt: skip
         for node in area.nodes:
             cluster.body.append(self._node(node, line))
-        ids = [self._ids[node.end] for node in area.nodes]
+        ids = [self.ids[node.end] for node in area.nodes]
         leaders = sum(node.leads for node in area.nodes)
         if leaders > _FOLLOWERS:  # a row of them would be too long
             leaders = 0
@@ -172,9 +187,9 @@ class _Drawing:
         ids = []
         for position, area in enumerate(self._picture.areas):
             line, ground = _AREAS[position % len(_AREAS)]
-            own = f"a{position}"
+            own = f"{self._prefix}a{position}"
             for node in area.nodes:
-                self._ids[node.end] = own
+                self.ids[node.end] = own
             ids.append(own)
             dash = ",dashed" if any(node.behind_nat for node in area.nodes if node.leads) else ""
             caption = label(*area_lines(area))
@@ -182,12 +197,12 @@ class _Drawing:
                 f'\t{own} [label={caption} style="filled,rounded{dash}" color="{line}" '
                 f'fillcolor="{ground}" penwidth=2]\n'
             )
-        if self._framed:
+        if self.framed:
             yield from _grid([], ids)
             self._top = ids[_columns(len(ids)) // 2]
 
     def _peers(self) -> graphviz.Digraph:
-        cluster = graphviz.Digraph("cluster_peers")
+        cluster = graphviz.Digraph(self._own("cluster_peers"))
         peers = self._picture.peers
         cluster.attr(label=f"{number(len(peers), 'peer')}, outside the cluster",
                      style="filled,rounded,dashed", color=_GREY, fillcolor="#f2f2f2",
@@ -196,13 +211,14 @@ class _Drawing:
             cluster.body.extend(map(self._peer, peers))
             ready = [peer for peer in peers if peer.state == READY]
             others = [peer for peer in peers if peer.state != READY]
-            in_order = [self._ids[peer.end] for peer in (*others, *ready)]  # lines go down
+            in_order = [self.ids[peer.end] for peer in (*others, *ready)]  # lines go down
             cluster.body.extend(_grid([], in_order, least=_PEERS_IN_A_ROW))
         else:
-            self._ids.update((peer.end, "peers") for peer in peers)
+            own = f"{self._prefix}peers"
+            self.ids.update((peer.end, own) for peer in peers)
             taking_part = sum(peer.state == READY for peer in peers)
             cluster.body.append(
-                f'\tpeers [label="{taking_part} of {len(peers)} ready" shape=ellipse]\n'
+                f'\t{own} [label="{taking_part} of {len(peers)} ready" shape=ellipse]\n'
             )
         return cluster
 
@@ -212,9 +228,16 @@ class _Drawing:
         shape = "" if peer.state == BROKEN else " shape=ellipse"
         return f"\t{self._new(peer.end)} [label={caption} {look}{shape}]\n"
 
+    def _own(self, name: str) -> str:
+        """Return the name of a subgraph; Graphviz frames those that begin with ``cluster``."""
+        if not self._prefix:
+            return name
+        kind, _, rest = name.rpartition("_")
+        return f"{kind}_{self._prefix}{rest}" if kind else f"{self._prefix}{rest}"
+
     def _new(self, end: End) -> str:
-        self._ids[end] = f"{end[0][0]}{next(self._numbers)}"
-        return self._ids[end]
+        self.ids[end] = f"{self._prefix}{end[0][0]}{next(self._numbers)}"
+        return self.ids[end]
 
     # --- lines ---
 
@@ -224,9 +247,9 @@ class _Drawing:
     def _edges(self) -> Iterator[str]:
         if not self._picture.collapsed:
             yield from self._local()
-        if self._lines:
+        if self.lines:
             yield from map(self._tunnel, self._tunnels())
-        elif self._framed:
+        elif self.framed:
             yield from self._to_the_frame()
         else:
             yield from self._spokes()
@@ -247,37 +270,39 @@ class _Drawing:
     def _tunnel(self, link: Link) -> str:
         if link.kind == OUTSIDE:
             look = _KEPT + f" label={label(keepalive(link.persistent_keepalive))}"
-            return f"\t{self._ids[link.target]} -> {self._ids[link.source]} [{look}]\n"
+            return f"\t{self.ids[link.target]} -> {self.ids[link.source]} [{look}]\n"
         look = f'{_NATTED} label="NAT"' if link.behind_nat else _TUNNEL
         return f"\t{self._ends(link)} [{look} constraint=false]\n"
 
     def _ends(self, link: Link) -> str:
-        return f"{self._ids[link.source]} -> {self._ids[link.target]}"
+        return f"{self.ids[link.source]} -> {self.ids[link.target]}"
 
     def _spokes(self) -> Iterator[str]:
+        hub = f"{self._prefix}hub"
         yield (
-            '\thub [label="WireGuard mesh:\\neach linked with each" shape=ellipse '
+            f'\t{hub} [label="WireGuard mesh:\\neach linked with each" shape=ellipse '
             'style="filled,bold" color="#0072b2" fillcolor="#dceaf4" penwidth=2]\n'
         )
         for peer in self._linked_peers():
             if self._peers_apart:
                 caption = label(keepalive(peer.persistent_keepalive))
-                yield f"\t{self._ids[peer.end]} -> hub [{_KEPT} label={caption}]\n"
+                yield f"\t{self.ids[peer.end]} -> {hub} [{_KEPT} label={caption}]\n"
         if not self._peers_apart:
-            yield f"\tpeers -> hub [{_KEPT}]\n"
+            yield f"\t{self._prefix}peers -> {hub} [{_KEPT}]\n"
         seen = set()
         for leader in self._leaders:
-            if self._ids[leader.end] not in seen:
+            if self.ids[leader.end] not in seen:
                 look = f'{_NATTED} label="NAT"' if leader.behind_nat else _TUNNEL
-                yield f"\thub -> {self._ids[leader.end]} [{look}]\n"
-            seen.add(self._ids[leader.end])
+                yield f"\t{hub} -> {self.ids[leader.end]} [{look}]\n"
+            seen.add(self.ids[leader.end])
 
     def _to_the_frame(self) -> Iterator[str]:
         peers = self._linked_peers()
         if peers:
-            last = self._ids[peers[-1].end]
+            last = self.ids[peers[-1].end]
+            tail, head = self._own("cluster_peers"), self._own("cluster_mesh")
             yield (
-                f"\t{last} -> {self._top} [{_KEPT} ltail=cluster_peers lhead=cluster_mesh "
+                f"\t{last} -> {self._top} [{_KEPT} ltail={tail} lhead={head} "
                 'label="each peer linked with each location"]\n'
             )
 

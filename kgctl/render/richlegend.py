@@ -7,18 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kgctl.render.panorama import LINKED, ONE_SIDED
 from kgctl.render.picture import BROKEN, READY, STALE
 
 if TYPE_CHECKING:
     from kgctl.render.picture import Picture
 
+_BETWEEN = {
+    LINKED: ("━━━", "#009e73", "tunnel between clusters"),
+    ONE_SIDED: ("┅┅┅", "#d55e00", "one-sided: no tunnel"),
+}
 _GAP = "<td>  </td>"
 
 
-def legend(picture: Picture, title: str, *, framed: bool, lines: bool) -> str:
-    """Return the label: ``title``, which is ours alone, and a sample of each thing there is."""
+def legend(
+    picture: Picture, title: str, *, framed: bool, lines: bool, between: tuple[str, ...] = ()
+) -> str:
+    """Return the label: ``title``, which is ours alone, and a sample of each thing there is.
+
+    ``between`` are the states of what links several clusters, where there are several.
+    """
     assert not set("<>&").intersection(title)
-    samples = _GAP.join(_samples(picture, framed=framed, lines=lines))
+    found = _samples(picture, framed=framed, lines=lines)
+    found += [_line(*_BETWEEN[state]) for state in between]
+    samples = _GAP.join(found)
     return (
         '<<table border="0" cellborder="0" cellspacing="0" cellpadding="4">'
         f'<tr><td><font point-size="16"><b>{title}</b></font></td></tr>'

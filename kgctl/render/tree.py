@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
+    from kgctl.render.panorama import Bridge, Panorama
     from kgctl.render.picture import Area, Member, Outsider, Picture
 
 _STYLES = {READY: "green", STALE: "yellow", BROKEN: "red"}
@@ -33,11 +34,45 @@ def to_tree(picture: Picture) -> str:
     return "".join(f"{line}\n" for line in _plain(_root(picture)))
 
 
+def to_clusters_tree(panorama: Panorama) -> str:
+    """Return several clusters as one tree, and the tunnels between them, as plain text."""
+    return "".join(f"{line}\n" for line in _plain(_root_of_clusters(panorama)))
+
+
 def print_tree(picture: Picture) -> None:
     """Print the tree in colours on the terminal that stdout is; ``NO_COLOR`` is obeyed."""
     from rich.console import Console
 
     Console(highlight=False).print(terminal_tree(picture))
+
+
+def print_clusters_tree(panorama: Panorama) -> None:
+    """Print the tree of several clusters in colours on the terminal that stdout is."""
+    from rich.console import Console
+
+    Console(highlight=False).print(_grown(_root_of_clusters(panorama)))
+
+
+def _root_of_clusters(panorama: Panorama) -> Branch:
+    branches = []
+    for view in panorama.views:
+        root = _root(view.picture)
+        details = f"{root.name}, {root.details}"
+        branches.append(root._replace(name=_shown(view.name), details=details))
+    if panorama.bridges:
+        lines = tuple(map(_bridge, panorama.bridges))
+        worst = BROKEN if any(line.state == BROKEN for line in lines) else READY
+        branches.append(Branch("links", ", ".join(panorama.counts()), worst, lines))
+    number = len(panorama.views)
+    return Branch(f"{number} clusters", ", ".join(panorama.counts()), branches=tuple(branches))
+
+
+def _bridge(bridge: Bridge) -> Branch:
+    (first, one), (second, other) = bridge.source, bridge.target
+    name = f"{_shown(first)}/{_shown(one.name)} - {_shown(second)}/{_shown(other.name)}"
+    if bridge.missing:
+        return Branch(name, f"one-sided: {bridge.missing}", BROKEN)
+    return Branch(name, "behind NAT" if bridge.behind_nat else "", READY)
 
 
 def terminal_tree(picture: Picture) -> Tree:

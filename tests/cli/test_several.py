@@ -82,6 +82,16 @@ def test_commands_of_one_cluster_refuse_two(command: list[str]) -> None:
     assert "give one --context or --cluster" in answer.stderr
 
 
+@pytest.mark.parametrize("command", ["link", "unlink"])
+@pytest.mark.parametrize(
+    "option", [["--context", "x"], ["--context", "x", "--context", "y"], ["--cluster", "x"]]
+)
+def test_link_takes_its_clusters_as_arguments(command: str, option: list[str]) -> None:
+    answer = kgctl(*option, command, "a", "b")
+    assert (answer.code, answer.stdout) == (1, "")
+    assert "clusters as arguments, not --context, --cluster," in answer.stderr
+
+
 def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "west.yaml", west())
     answer = kgctl("get", "nodes", "--cluster", str(path), "--cluster", str(path))

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.apiserver.fleet import fleet
 from tests.recorded import kgctl
+from tests.several import options, troubled
 
 PREFIX = "kilo.squat.ai/"
 PLACES = [chr(97 + number % 26) + suffix for suffix in ("-east", "-west") for number in range(18)]
@@ -66,7 +67,7 @@ def _peer(number: int) -> dict[str, Any]:
     }
 
 
-def draw(directory: Path, sizes: dict[int, tuple[int, int]], *options: str) -> None:
+def draw(directory: Path, sizes: dict[int, tuple[int, int]], *given: str) -> None:
     """Draw a picture of each size, and say how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         for nodes, (locations, peers) in sizes.items():
@@ -74,9 +75,18 @@ def draw(directory: Path, sizes: dict[int, tuple[int, int]], *options: str) -> N
             file.write_text(json.dumps(cluster(nodes, locations, peers)))
             picture = directory / f"graph-{nodes}.svg"
             began = time.monotonic()
-            answer = kgctl("-f", str(file), "graph", "-O", str(picture), *options)
+            answer = kgctl("-f", str(file), "graph", "-O", str(picture), *given)
             assert answer.code == 0, answer.stderr
             print(f"{picture}: {time.monotonic() - began:.1f} s")
+
+
+def draw_clusters(picture: Path) -> None:
+    """Draw two clusters that are linked, but for a link that one lacks and one that is stale."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = options(Path(folder), troubled())
+        answer = kgctl(*given, "graph", "-O", str(picture))
+        assert answer.code == 0, answer.stderr
+    print(picture)
 
 
 def photograph(picture: Path) -> None:
@@ -95,12 +105,13 @@ def photograph(picture: Path) -> None:
 def main() -> None:
     """Draw all of them."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
-    for name, options in {
+    for name, given in {
         "example-rich": (),
         "example-focus": ("--focus", "home-pi", "--hops", "2"),
     }.items():
-        answer = kgctl("--example", "graph", "-O", str(directory / f"{name}.svg"), *options)
+        answer = kgctl("--example", "graph", "-O", str(directory / f"{name}.svg"), *given)
         assert answer.code == 0, answer.stderr
+    draw_clusters(directory / "clusters.svg")
     draw(directory, SIZES)
     photograph(directory / "page.png")
 

@@ -124,8 +124,10 @@ def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
         UsageError: there are fewer than two, or two of one name.
         KgctlError: one cannot be read.
     """
-    if shared.filename or shared.example or shared.context or shared.named:
-        raise UsageError("link takes clusters as arguments, not --context, --filename or --example")
+    if shared.filename or shared.example or shared.contexts or shared.named:
+        raise UsageError(
+            "link takes clusters as arguments, not --context, --cluster, --filename or --example"
+        )
     found = [_named(shared, argument) for argument in arguments]
     names = [one.name for one in found]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.shared import Shared, with_shared_but
+from kgctl.cli.shared import Shared, of_several, with_shared_but
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -67,6 +67,7 @@ def _print_schema(asked: bool) -> None:
 
 @app.command()
 @with_shared_but("filename")
+@of_several
 def link(
     shared: Shared,
     clusters: _Clusters = None,
@@ -136,6 +137,7 @@ def link(
 
 @unlink_app.command()
 @with_shared_but("filename")
+@of_several
 def unlink(
     shared: Shared,
     clusters: _Clusters = None,

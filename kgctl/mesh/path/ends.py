@@ -35,10 +35,12 @@ class End(NamedTuple):
 
     def is_at(self, machine: Machine) -> bool:
         """Tell whether a packet that is at ``machine`` has come to this end."""
-        if self.machine is None or (self.machine.kind, self.machine.name) == (
-            machine.kind,
-            machine.name,
-        ):
+        if self.machine is None:
+            return True
+        if self.machine.cluster != machine.cluster:  # but it may be a peer of both
+            both = self.machine.peer is not None and machine.peer is not None
+            return both and self.machine.key == machine.key
+        if (self.machine.kind, self.machine.name) == (machine.kind, machine.name):
             return True
         return self.nearby and self.machine.segment == machine.segment
 

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class Machine(NamedTuple):
-    """A ready node, with the segment that it is in, or a ready peer."""
+    """A ready node, with the segment that it is in, or a ready peer.
+
+    ``cluster`` is the one that it is in, where a path leads through several.
+    """
 
     node: Node | None = None
     segment: Segment | None = None
     peer: Peer | None = None
+    cluster: str = ""
 
     @property
     def kind(self) -> str:
@@ -33,6 +37,11 @@ class Machine(NamedTuple):
     def name(self) -> str:
         """The name of the Node or Peer object: untrusted."""
         return self._own.name
+
+    @property
+    def full_name(self) -> str:
+        """The name, with that of the cluster before it where there are several: untrusted."""
+        return f"{self.cluster}/{self.name}" if self.cluster else self.name
 
     @property
     def key(self) -> PublicKey | None:

@@ -25,6 +25,9 @@ class Reason(StrEnum):
     LOOP = "loop"
     NO_COMMON_FAMILY = "no-common-family"
     NO_ADDRESS = "no-address"
+    ONE_SIDED_LINK = "one-sided-link"
+    STALE_LINK = "stale-link"
+    LINK_REFUSES_SOURCE = "link-refuses-source"
 
 
 RULES: Mapping[tuple[Reason, str], str] = {
@@ -34,6 +37,9 @@ RULES: Mapping[tuple[Reason, str], str] = {
     (Reason.ROUTING_LOOP, "peer"): "KG307",
     (Reason.NO_ENDPOINT, "peer"): "KG411",
     (Reason.NO_KEEPALIVE, "peer"): "KG411",
+    (Reason.ONE_SIDED_LINK, "node"): "KG601",
+    (Reason.STALE_LINK, "peer"): "KG602",
+    (Reason.LINK_REFUSES_SOURCE, "node"): "KG603",
 }
 """The code of the rule of ``kgctl check`` that finds what is wrong, where one does.
 

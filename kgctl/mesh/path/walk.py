@@ -11,6 +11,8 @@ from kgctl.mesh.path.route import Way, route_to
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kgctl.mesh.cidr import Address, Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
@@ -60,6 +62,10 @@ class Hop(NamedTuple):
     how: str = ""
 
 
+Step = Hop | Failure | None
+"""The next hop of a packet, why there is none, or None where it has arrived."""
+
+
 class Walk(NamedTuple):
     """One direction: the hops as far as the packet comes, where it is then, and why not further.
 
@@ -92,6 +98,20 @@ def find_path(topology: Topology, start: End, target: End) -> Path:
 
     The network should have been built for no host's view: each machine's own is taken here.
     """
+
+    def step(at: Machine, source: Address, destination: Address, up: Opened) -> Step:
+        return next_hop(topology, at, source, destination, up)
+
+    return follow(start, target, step)
+
+
+def follow(
+    start: End, target: End, step: Callable[[Machine, Address, Address, Opened], Step]
+) -> Path:
+    """Follow a packet there and back; ``step`` tells what becomes of it at a machine.
+
+    It gets the machine, the source, the destination, and the tunnels that are open.
+    """
     assert start.machine is not None
     pair = next(
         ((one, other) for one in start.addresses for other in target.addresses
@@ -99,14 +119,14 @@ def find_path(topology: Topology, start: End, target: End) -> Path:
     )  # fmt: skip
     if pair is None:
         return Path(start, target, _not_begun(start.machine, start, target), None)
-    there = _walk(topology, start.machine, *pair, up=())
+    there = _walk(step, start.machine, *pair, up=())
     if target.named:
         there = _arrived(there, target)
     if there.failure is not None:
         return Path(start, target, there, None)
     up = tuple((hop.end.key, hop.start.key) for hop in there.hops if hop.encrypted)
     source, destination = pair
-    back = _walk(topology, there.last, destination, source, up=up)
+    back = _walk(step, there.last, destination, source, up=up)
     return Path(start, target, there, _arrived(back, start))
 
 
@@ -127,12 +147,12 @@ def _arrived(walk: Walk, end: End) -> Walk:
     """Make a failure of an arrival at another machine than the end's."""
     if walk.failure is not None or end.is_at(walk.last):
         return walk
-    why = f"{walk.destination} arrives at {printable(walk.last.name)}, which claims it as well"
+    why = f"{walk.destination} arrives at {printable(walk.last.full_name)}, which claims it as well"
     return walk._replace(failure=Failure(walk.last, Reason.ELSEWHERE, why))
 
 
 def _walk(
-    topology: Topology,
+    step: Callable[[Machine, Address, Address, Opened], Step],
     start: Machine,
     source: Address,
     destination: Address,
@@ -143,25 +163,30 @@ def _walk(
     hops: list[Hop] = []
     at, failure = start, None
     while len(hops) < _MOST_HOPS:
-        step = _step(topology, at, source, destination, up)
-        if step is None or isinstance(step, Failure):
-            failure = step
+        found = step(at, source, destination, up)
+        if found is None or isinstance(found, Failure):
+            failure = found
             break
-        hops.append(step)
-        at = step.end
+        hops.append(found)
+        at = found.end
     else:
         failure = Failure(at, Reason.LOOP, "the packet goes round in a circle")
     return Walk(source, destination, tuple(hops), at, failure)
 
 
-def _step(
+def next_hop(
     topology: Topology,
     at: Machine,
     source: Address,
     destination: Address,
     up: Opened,
-) -> Hop | Failure | None:
-    """Return the next hop, or None where the packet has arrived."""
+    cross: Callable[[Hop], Step] | None = None,
+) -> Step:
+    """Return the next hop, why there is none, or None where the packet has arrived.
+
+    ``cross`` is asked first about a hop through a tunnel; it returns what becomes of one that
+    leads out of the network, and None of any other.
+    """
     route = route_to(topology, at, destination)
     if route.way is Way.HERE:
         return None
@@ -174,8 +199,9 @@ def _step(
     if entry is None:
         why = f"{destination} is in nobody's allowed IPs, so WireGuard drops the packet"
         return Failure(at, Reason.NO_ALLOWED_IP, why)
-    return _through(topology, Hop(at, entry.machine, route.network, chosen_by=entry.allowed_ip),
-                    source, up)  # fmt: skip
+    hop = Hop(at, entry.machine, route.network, chosen_by=entry.allowed_ip)
+    crossed = None if cross is None else cross(hop)
+    return _through(topology, hop, source, up) if crossed is None else crossed
 
 
 def _outside(at: Machine, destination: Address, *, is_endpoint: bool) -> Failure:

@@ -1,0 +1,214 @@
+"""KG6xx: what shows only of several clusters together: the Peers that link them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.diagnosis.finding import CLUSTER, ERROR, PEER, Found, LinkRule
+from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.linked import own_networks
+from kgctl.mesh.linking import KEYS, OVERLAP, obstacles
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.linking import Member
+
+_SHOWN = 5  # networks that are named; the rest is counted
+
+At = tuple[str, Found]
+"""The cluster that is to be changed, and what is wrong there."""
+
+
+class Pair(NamedTuple):
+    """Two clusters that at least one link leads between."""
+
+    first: Member
+    second: Member
+
+
+def _pairs(linked: Linked) -> Iterator[Pair]:
+    known = {frozenset((link.holder, link.source)) for link in linked.links}
+    members = [one._replace(links=linked.names_of(one.name)) for one in linked.members]
+    for first, second in combinations(members, 2):
+        if {first.name, second.name} in known:
+            yield Pair(first, second)
+
+
+def _one_sided(linked: Linked) -> Iterator[At]:
+    for pair in _pairs(linked):
+        for holder, source in (pair, pair[::-1]):
+            ours = linked.known(holder.name, source.name)
+            theirs = [printable(name) for name in linked.known(source.name, holder.name)]
+            for segment in source.topology.segments if theirs else ():
+                if segment.name not in ours:
+                    yield holder.name, _lacking(holder.name, source.name, segment.name, theirs)
+
+
+def _lacking(holder: str, source: str, segment: str, known: list[str]) -> Found:
+    return Found(
+        CLUSTER,
+        "",
+        f"has no Peer for {printable(segment)} of {printable(source)}, which has one for "
+        f"{_some(known)} of {printable(holder)}",
+        "no tunnel comes up between them: each drops packets of a key that it does not know",
+        f"kgctl link {quoted(holder)} {quoted(source)}",
+    )
+
+
+def _stale(linked: Linked) -> Iterator[At]:
+    for link in linked.links:
+        why = link.why if link.segment is None else _wrong_endpoint(link)
+        if why:
+            yield (
+                link.holder,
+                Found(
+                    PEER,
+                    link.peer.name,
+                    f"stale link to {printable(link.source)}: {why}",
+                    f"nothing gets to {printable(link.source)} by this Peer"
+                    if link.segment is None
+                    else "nodes dial an address that the leader does not have",
+                    f"kgctl link --prune {quoted(link.holder)} {quoted(link.source)}",
+                ),
+            )
+
+
+def _wrong_endpoint(link: Link) -> str:
+    assert link.segment is not None
+    ours, theirs = link.peer.annotated_endpoint, link.segment.leader.endpoint
+    if ours is None or ours == theirs or ours.address is None:
+        return ""
+    if theirs is None or theirs.address is None or theirs.is_private:
+        return ""  # a person may know better where it is called, behind its NAT
+    leader = printable(link.segment.leader.name)
+    return f"its endpoint is {ours}, that of the leader {leader} is {theirs}"
+
+
+def _other_networks(linked: Linked) -> Iterator[At]:
+    owners = {
+        member.name: {
+            network: segment.name
+            for segment in member.topology.segments
+            for network in own_networks(segment)
+        }
+        for member in linked.members
+    }
+    for link in linked.links:
+        if link.segment is None:
+            continue
+        ours = [cidr.masked() for cidr in link.peer.allowed_ips]
+        lacks = [
+            network
+            for network in map(_masked, link.segment.allowed_ips)
+            if not any(_holds(one, network) for one in ours)
+        ]
+        foreign = [
+            f"{network} is of {printable(owner)}"
+            for network in ours
+            if (owner := owners[link.source].get(network, link.segment.name)) != link.segment.name
+        ]
+        said = [f"lacks {_some(list(map(str, lacks)))}"] if lacks else []
+        said += [_some(foreign)] if foreign else []
+        if said:
+            yield (
+                link.holder,
+                Found(
+                    PEER,
+                    link.peer.name,
+                    f"link to {printable(link.segment.name)} of {printable(link.source)} with "
+                    f"other allowed IPs: {'; '.join(said)}",
+                    "packets to these networks do not arrive, and those from them are dropped",
+                    f"kgctl link {quoted(link.holder)} {quoted(link.source)}",
+                ),
+            )
+
+
+def _overlaps(linked: Linked) -> Iterator[At]:
+    for pair in _pairs(linked):
+        for one in obstacles(pair):
+            if one.check == OVERLAP:
+                sentence, _, remedy = one.text.partition(": ")
+                yield (
+                    pair.first.name,
+                    Found(
+                        CLUSTER,
+                        "",
+                        sentence,
+                        "one address means two machines: packets to it stay in their own cluster, "
+                        "or go to the wrong one",
+                        remedy or "renumber one of the two clusters",
+                    ),
+                )
+
+
+def _keys(linked: Linked) -> Iterator[At]:
+    for pair in _pairs(linked):
+        for one in obstacles(pair):
+            if one.check == KEYS:
+                sentence, _, _ = one.text.partition(": ")
+                yield (
+                    pair.first.name,
+                    Found(
+                        CLUSTER,
+                        "",
+                        sentence,
+                        "WireGuard takes the two for one machine: the later one has all packets",
+                        "give one of them a key of its own",
+                    ),
+                )
+
+
+def _never_dialled(linked: Linked) -> Iterator[At]:
+    for first, second in _pairs(linked):
+        hidden = [
+            [printable(name) for name, peer in linked.known(*names).items() if not peer.endpoint]
+            for names in ((second.name, first.name), (first.name, second.name))
+        ]
+        if all(hidden):
+            yield (
+                first.name,
+                Found(
+                    CLUSTER,
+                    "",
+                    f"the links between {_some(hidden[0])} of {printable(first.name)} and "
+                    f"{_some(hidden[1])} of {printable(second.name)} have no endpoint on either "
+                    "side",
+                    "neither can dial the other, so no tunnel comes up",
+                    "give one side a public address with the annotation "
+                    "kilo.squat.ai/force-endpoint, and link them again",
+                ),
+            )
+
+
+def _masked(cidr: Cidr) -> Cidr:
+    return cidr.masked()
+
+
+def _holds(outer: Cidr, inner: Cidr) -> bool:
+    return outer.prefix <= inner.prefix and outer.contains(inner.address)
+
+
+def _some(texts: list[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return f"{', '.join(texts[:_SHOWN])}{more}"
+
+
+RULES = (
+    LinkRule("KG601", "one-sided-link", ERROR, "One cluster links another, which does not link it.",
+             _one_sided),
+    LinkRule("KG602", "stale-link", ERROR, "A link has a key or an endpoint of no leader.", _stale),
+    LinkRule("KG603", "link-with-other-networks", ERROR,
+             "A link has other allowed IPs than the segment.", _other_networks),
+    LinkRule("KG604", "linked-clusters-overlap", ERROR, "Networks of linked clusters overlap.",
+             _overlaps),
+    LinkRule("KG605", "link-without-endpoints", ERROR, "Neither end of a link can dial the other.",
+             _never_dialled),
+    LinkRule("KG606", "key-in-two-clusters", ERROR, "Machines of two linked clusters have one key.",
+             _keys),
+)  # fmt: skip
+"""The rules by which ``kgctl check`` looks at several clusters together."""
