@@ -64,9 +64,9 @@ def other_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiSe
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def third_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """And that of a third."""
+    """And that of a third, for one module: few need it, and each takes a part of a processor."""
     with _api_server(tmp_path_factory, "third") as server:
         yield server
 

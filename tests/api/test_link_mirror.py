@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import signal
+import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +226,13 @@ def test_who_may_not_read_services_is_told_what_grants_it(shops: Shops) -> None:
 
 
 def test_manifests_hold_what_stands_for_the_service(shops: Shops, tmp_path: Path) -> None:
-    run = shops.run("link", "--mirror", "shop/web", "--directory", str(tmp_path))
+    alone = shops.run("link", "--mirror", "shop/web", "-o", "yaml")
+    assert "-o yaml writes a file for each cluster: add --directory DIR" in alone.stderr
+    run = shops.run("link", "--mirror", "shop/web", "-o", "yaml", "-d", str(tmp_path))
     assert run.returncode == 0
     objects = list(yaml.safe_load_all((tmp_path / "east.yaml").read_text()))
+    assert shops.run("link", "--mirror", "shop/web", "-o", "json", "-d", str(tmp_path)).stdout
+    assert json.loads((tmp_path / "east.json").read_text())["items"] == objects
     kinds = [one["kind"] for one in objects]
     assert kinds == ["Peer", "Peer", "Service", "EndpointSlice"]
     assert shops.mirrored() == {}
@@ -246,6 +254,37 @@ def test_after_a_failure_at_any_write_the_next_run_does_the_rest(shops: Shops) -
                 assert f"{1 + write} of 5 steps were done" in failed.stderr
                 assert shops.run("link", *MIRROR, east=through).returncode == 0
                 assert (shops.specs(), shops.mirrored()) == linked
+
+
+def test_a_run_that_is_killed_at_any_write_is_finished_by_the_next_one(shops: Shops) -> None:
+    token = shops.east.users.with_token("admin")
+    with FaultyProxy(shops.east.url, shops.east.ca) as proxy:
+        through = shops.east.write_kubeconfig("faulty", token, url=proxy.url)
+        shops.run("link", *MIRROR, east=through)
+        linked = shops.specs(), shops.mirrored()
+        for write in range(4):  # two peers, the service, its slice
+            for carried_out in (False, True):
+                shops.reset()
+                running: list[subprocess.Popen[bytes]] = []
+                kill = partial(killing, running, carried_out)
+                proxy.faults[:] = [pass_reads_then(kill, write)] * 40
+                command = shops.command("link", *MIRROR, east=through)
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+                    running.append(process)
+                    assert process.wait(timeout=60) == -signal.SIGKILL
+                proxy.faults.clear()
+                before = shops.specs(), shops.mirrored()
+                assert before != linked or (carried_out and write == 3)
+                assert shops.run("link", *MIRROR, east=through).returncode == 0
+                assert (shops.specs(), shops.mirrored()) == linked
+
+
+def killing(running: list[subprocess.Popen[bytes]], carried_out: bool, request: Request) -> None:
+    """Kill who asks, before or after what was asked is done."""
+    if carried_out:
+        done_and_unsaid(request)
+    running[0].kill()
+    request.hang_up()
 
 
 def pass_reads_then(fault: Any, write: int) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.network.namespace import Namespace
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds that something gets to happen."""
 
 

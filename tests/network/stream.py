@@ -77,8 +77,10 @@ class Datagrams:
         self, lab: Lab, client: Namespace, server: Namespace, address: str, seconds: int
     ) -> None:
         lab.start(server, "iperf3", "--server", "--one-off", "--bind", address)
+        # it exits with 0 as well where nobody listens yet
         wanted = (
-            f"until iperf3 --json -u -b 1M -l 600 -t {seconds} -c {address}; do sleep 0.2; done"
+            f"while said=$(iperf3 --json -u -b 1M -l 600 -t {seconds} -c {address}); "
+            """case $said in *'"sum"'*) break ;; esac; do sleep 0.2; done; echo "$said\""""
         )
         self._process = subprocess.Popen(
             client.entered("sh", "-c", wanted),

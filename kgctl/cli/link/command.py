@@ -23,6 +23,13 @@ class Check(StrEnum):
     GRANULARITY = "granularity"
 
 
+class Format(StrEnum):
+    """What files are written as."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
 _Clusters = Annotated[
     list[str] | None,
     typer.Argument(
@@ -48,8 +55,12 @@ _Directory = Annotated[
         "--directory",
         "-d",
         metavar="DIR",
-        help="Write the Peers of each cluster to DIR/CLUSTER.yaml, and change no cluster.",
+        help="Write the objects of each cluster to DIR/CLUSTER.yaml, and change no cluster.",
     ),
+]
+_Output = Annotated[
+    Format | None,
+    typer.Option("--output", "-o", help="What --directory writes: yaml, unless it is json."),
 ]
 
 
@@ -91,6 +102,7 @@ def link(
         bool, typer.Option("--prune", help="Remove links to segments that are gone.")
     ] = False,
     directory: _Directory = None,
+    output: _Output = None,
     dry_run: _DryRun = False,
     yes: _Yes = False,
     watch: Annotated[
@@ -127,6 +139,7 @@ def link(
         allowed=frozenset(one.value for one in allow or ()),
         prune=prune,
         directory=directory,
+        output=output,
         dry_run=dry_run,
         yes=yes,
         watch=watch,

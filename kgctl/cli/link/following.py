@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
@@ -12,7 +13,7 @@ from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from kgctl.cli.link.clusters import Named
     from kgctl.cli.link.task import Task
@@ -28,24 +29,29 @@ stale after 60, and that is no change. Files are looked at as often, and so is w
 watched."""
 
 
-def follow(task: Task, look: Callable[[Sequence[Named]], None]) -> None:
+SLICES = "endpointslices"
+"""The kind of objects that say which pods are behind a service."""
+
+
+def follow(task: Task, look: Callable[[Sequence[Named], Collection[str]], None]) -> None:
     """Look at the clusters now, and again whenever one changes, until a signal.
 
-    What goes wrong is told once, and tried again.
+    ``look`` is told which kinds of objects changed; none means that everything is to be looked at,
+    which is at the beginning and every ``WATCH_SECONDS``. What goes wrong is told once, and tried
+    again.
     """
     end_at_signals()
     clusters: Sequence[Named] = task.clusters
     told = _Once()
     try:
-        told.attempt(lambda: look(clusters))
+        told.attempt(lambda: look(clusters, ()))
         news = _News(told)
         clusters = [_followed(one, news) for one in clusters]
         _follow_services(task, news)
         while True:
-            news.came.wait(WATCH_SECONDS)
-            news.came.clear()
+            kinds = news.await_some(WATCH_SECONDS)
             began = time.monotonic()
-            told.attempt(lambda: look(clusters))
+            told.attempt(partial(look, clusters, kinds))
             time.sleep(rest_after(time.monotonic() - began))
     except KeyboardInterrupt:
         note("no longer watching; the links stay as they are")
@@ -75,11 +81,20 @@ class _News:
     """Wakes the main thread when something changes; says what cannot be followed."""
 
     def __init__(self, told: _Once) -> None:
-        self.came = threading.Event()
+        self._came = threading.Event()
+        self._kinds: set[str] = set()
         self._told = told
 
-    def changed(self, _kind: str, _name: str) -> None:
-        self.came.set()
+    def await_some(self, seconds: float) -> Collection[str]:
+        """Return the kinds of objects that changed, after so many seconds at most."""
+        self._came.wait(seconds)
+        self._came.clear()
+        kinds, self._kinds = self._kinds, set()  # one that comes in between wakes again
+        return kinds
+
+    def changed(self, kind: str, _name: str) -> None:
+        self._kinds.add(kind)
+        self._came.set()
 
     def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
         from kgctl.cluster.errors import ForbiddenError
@@ -127,7 +142,7 @@ def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Follower
 
     services = ServiceObjects(source.api())
     kind: Kind[Object] = Kind(
-        "endpointslices",
+        SLICES,
         peer_name,
         lambda: services.listed_slices(mirrored.namespace, mirrored.name),
         lambda version: services.watch_slices(mirrored.namespace, mirrored.name, version, LASTS),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
-from kgctl.cli.link.following import follow
-from kgctl.cli.link.keys import KeyRing, secrets_to_remove
+from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
+from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
 from kgctl.cli.link.mirrors import NOTHING, Found
 from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.task import Task, Wish, task_of
@@ -29,7 +30,7 @@ from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from kgctl.cli.link.clusters import Named, Read
@@ -51,6 +52,8 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         raise UsageError(
             "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
         )
+    if wish.output is not None and wish.directory is None:
+        raise UsageError(f"-o {wish.output} writes a file for each cluster: add --directory DIR")
     task = task_of(shared, wish)
     mirrors = task.mirrors()
     if wish.watch:
@@ -63,7 +66,7 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
     if wish.directory is not None:
-        _write(reads, task, wish.directory)
+        _write(reads, task, wish.directory, wish.output or "yaml")
         return
     found_mirrors = mirrors.find(reads, prune=task.prune)
     settle(_plan(reads, task, task.key_ring(), found_mirrors), dry_run=wish.dry_run, yes=wish.yes)
@@ -165,27 +168,36 @@ class _Keeper:
         self._mirrors = task.mirrors()
         self._services = ServiceNetworksTold(task)
         self._told: list[Obstacle] = []
+        self._ring = NO_KEYS
+        self._looked = -WATCH_SECONDS
 
-    def look(self, clusters: Sequence[Named]) -> None:
+    def look(self, clusters: Sequence[Named], kinds: Collection[str]) -> None:
         """Read the clusters, and do what there is to do.
+
+        Nodes say that they live all the time. Where nothing else changed, services and keys are
+        not asked for again before ``WATCH_SECONDS`` are over.
 
         Raises:
             KgctlError: something stands against it, or it was done in part.
         """
-        task = self._task
+        task, now = self._task, time.monotonic()
         reads = self._services.complete(task.read(self._shared, clusters))
         standing = _obstacles(reads, task)
         if standing != self._told:
             _tell(standing, task.allowed)
             self._told = standing
         _refuse(standing, task.allowed)
-        amiss = None
+        if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
+            keep(_plan(reads, task, self._ring, NOTHING))
+            return
+        self._looked, amiss = -WATCH_SECONDS, None  # until all of it is done
         try:
             mirrors = self._mirrors.find(reads, prune=task.prune)
         except MirrorError as error:  # which must not keep the links from being current
             mirrors, amiss = NOTHING, error
-        found = _plan(reads, task, task.key_ring(), mirrors)
-        keep(found)
+        ring = task.key_ring()
+        keep(_plan(reads, task, ring, mirrors))
+        self._ring, self._looked = ring._replace(steps={}), now
         if amiss is not None:
             raise amiss
 
@@ -194,10 +206,10 @@ def _writes(step: Step) -> bool:
     return step.action in (ADD, CHANGE)
 
 
-def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
-    """Write the Peers that each cluster is to hold to a file of its own."""
+def _write(reads: Sequence[Read], task: Task, directory: Path, form: str) -> None:
+    """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
     from kgctl.cli.files import OutputFileError, write_private
-    from kgctl.render.structured import to_yaml
+    from kgctl.render.structured import to_json, to_yaml
 
     ring, mirrors = task.key_ring(), task.mirrors().find(reads, prune=False)
     missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
@@ -218,6 +230,8 @@ def _write(reads: Sequence[Read], task: Task, directory: Path) -> None:
             *(others[one] for one in in_order(others)),
         ]
         text = "---\n".join(map(to_yaml, objects))
-        path = directory / f"{slug(target.member.name)}.yaml"
+        if form == "json":
+            text = to_json({"apiVersion": "v1", "kind": "List", "items": objects})
+        path = directory / f"{slug(target.member.name)}.{form}"
         write_private(path, text.encode())
         answer(f"{path}\n")

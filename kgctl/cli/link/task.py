@@ -32,6 +32,7 @@ class Wish(NamedTuple):
     allowed: frozenset[str] = frozenset()
     prune: bool = False
     directory: Path | None = None
+    output: str | None = None
     dry_run: bool = False
     yes: bool = False
     watch: bool = False
