@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
@@ -24,6 +24,10 @@ _BACKEND = "kubernetes"
 NEWEST = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
 
+_HELD: dict[str, Any] = {}
+"""What was read and built last: to take a large network apart before the end takes longer (20 ms)
+than to let it go with the process."""
+
 
 class Reading(NamedTuple):
     """What was read, the time at which it is judged (Unix seconds), and how to look at it."""
@@ -39,7 +43,8 @@ class Reading(NamedTuple):
         Raises:
             MeshError: there is no network; the message says why.
         """
-        return self.viewpoints().from_node(hostname)
+        topology = _HELD["topology"] = self.viewpoints().from_node(hostname)
+        return topology
 
     def viewpoints(self) -> Viewpoints:
         """Build the network once, to be seen from several nodes.
@@ -83,6 +88,7 @@ def read(shared: Shared) -> Reading:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
+    _HELD["objects"] = objects
     return reading_of(shared, objects)
 
 
