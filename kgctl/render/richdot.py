@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import graphviz
 
 from kgctl.render.dotquoting import label, text, without_entities
-from kgctl.render.picture import BROKEN, LOCAL, OUTSIDE, READY, STALE
+from kgctl.render.picture import BROKEN, LOCAL, OUTSIDE, READY
 from kgctl.render.richcaptions import (
     area_lines,
     keepalive,
@@ -23,6 +23,18 @@ from kgctl.render.richcaptions import (
     place,
 )
 from kgctl.render.richlegend import legend
+from kgctl.render.richlook import (
+    AREAS,
+    BLUE,
+    GREY,
+    INK,
+    KEPT,
+    LEADER,
+    NATTED,
+    PAPER,
+    STATES,
+    TUNNEL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,26 +47,6 @@ _DETAILED = 40  # nodes on which the addresses are written, too
 _PEERS_APART = 24  # peers that are drawn one by one in a collapsed picture
 _PEERS_IN_A_ROW = 12
 _FOLLOWERS = 4  # nodes in an area that lines lead to, and that stand in one row
-
-_PAPER, _INK, _GREY = "#ffffff", "#1a1a1a", "#5f5f5f"
-_AREAS = (
-    ("#0072b2", "#dceaf4"),
-    ("#009e73", "#dbf1ea"),
-    ("#cc79a7", "#f8e9f1"),
-    ("#56b4e9", "#e4f3fc"),
-    ("#8a8200", "#fbf9d5"),
-)
-"""Line and ground of areas, in turn: blue, green, purple, sky, yellow."""
-
-_STATES = {
-    READY: 'style="filled,rounded" penwidth=1.2',
-    STALE: 'style="filled,rounded,dashed" penwidth=2 color="#b36b00" fontcolor="#7a4900"',
-    BROKEN: 'style="filled,dotted" penwidth=2.5 shape=octagon color="#d55e00" fontcolor="#9c3f00"',
-}
-_LEADER = 'style="filled,rounded,bold" penwidth=3'
-_TUNNEL = 'color="#0072b2" penwidth=1.8'
-_NATTED = 'color="#d55e00" style=dashed penwidth=1.8'
-_KEPT = 'color="#5f5f5f" style=dotted penwidth=1.8'
 
 
 class _Column(NamedTuple):
@@ -78,7 +70,7 @@ def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
         labelloc="t",
         fontname="Helvetica",
         fontsize="11",
-        bgcolor=_PAPER,
+        bgcolor=PAPER,
         overlap="false",
         splines="true",
         newrank="true",
@@ -87,8 +79,8 @@ def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
         ranksep="0.32" if framed else "0.5",
     )
     graph.attr("node", fontname="Helvetica", fontsize="11", shape="box", margin="0.12,0.07",
-               fillcolor=_PAPER, fontcolor=_INK, color=_GREY, height="0.3")  # fmt: skip
-    graph.attr("edge", fontname="Helvetica", fontsize="10", dir="none", fontcolor=_INK)
+               fillcolor=PAPER, fontcolor=INK, color=GREY, height="0.3")  # fmt: skip
+    graph.attr("edge", fontname="Helvetica", fontsize="10", dir="none", fontcolor=INK)
     return graph
 
 
@@ -144,7 +136,7 @@ class Drawing:
         mesh = graphviz.Digraph(self._own("cluster_mesh" if self.framed else "mesh"))
         if self.framed:
             mesh.attr(label="WireGuard: each location linked with each", style="rounded,bold",
-                      color="#0072b2", fontcolor="#0072b2", margin="18")  # fmt: skip
+                      color=BLUE, fontcolor=BLUE, margin="18")  # fmt: skip
         if self._picture.collapsed:
             mesh.body.extend(self._collapsed())
             return mesh
@@ -162,10 +154,10 @@ class Drawing:
         return mesh
 
     def _area(self, position: int, area: Area) -> tuple[graphviz.Digraph, _Column]:
-        line, ground = _AREAS[position % len(_AREAS)]
+        line, ground = AREAS[position % len(AREAS)]
         cluster = graphviz.Digraph(self._own(f"cluster_{position}"))
         cluster.attr(label=text(without_entities(place(area))), style="filled,rounded",
-                     color=line, fillcolor=ground, fontcolor=_INK, fontsize="13", margin="12",
+                     color=line, fillcolor=ground, fontcolor=INK, fontsize="13", margin="12",
                      labeljust="l", penwidth="1.5")  # fmt: skip
         for node in area.nodes:
             cluster.body.append(self._node(node, line))
@@ -177,16 +169,16 @@ class Drawing:
         return cluster, _Column(ids[0], ids[-1])
 
     def _node(self, node: Member, line: str) -> str:
-        look = _STATES[node.state] + (f' color="{line}"' if node.state == READY else "")
+        look = STATES[node.state] + (f' color="{line}"' if node.state == READY else "")
         if node.leads:
-            look = f'{_LEADER} color="{line}"'
+            look = f'{LEADER} color="{line}"'
         caption = label(*node_lines(node, detailed=self._detailed))
         return f"\t{self._new(node.end)} [label={caption} {look}]\n"
 
     def _collapsed(self) -> Iterator[str]:
         ids = []
         for position, area in enumerate(self._picture.areas):
-            line, ground = _AREAS[position % len(_AREAS)]
+            line, ground = AREAS[position % len(AREAS)]
             own = f"{self._prefix}a{position}"
             for node in area.nodes:
                 self.ids[node.end] = own
@@ -205,8 +197,8 @@ class Drawing:
         cluster = graphviz.Digraph(self._own("cluster_peers"))
         peers = self._picture.peers
         cluster.attr(label=f"{number(len(peers), 'peer')}, outside the cluster",
-                     style="filled,rounded,dashed", color=_GREY, fillcolor="#f2f2f2",
-                     fontcolor=_INK, fontsize="13", labeljust="l", margin="12")  # fmt: skip
+                     style="filled,rounded,dashed", color=GREY, fillcolor="#f2f2f2",
+                     fontcolor=INK, fontsize="13", labeljust="l", margin="12")  # fmt: skip
         if self._peers_apart:
             cluster.body.extend(map(self._peer, peers))
             ready = [peer for peer in peers if peer.state == READY]
@@ -223,7 +215,7 @@ class Drawing:
         return cluster
 
     def _peer(self, peer: Outsider) -> str:
-        look = _STATES[peer.state] if peer.state != READY else 'style="filled"'
+        look = STATES[peer.state] if peer.state != READY else 'style="filled"'
         caption = label(*peer_lines(peer, detailed=self._detailed))
         shape = "" if peer.state == BROKEN else " shape=ellipse"
         return f"\t{self._new(peer.end)} [label={caption} {look}{shape}]\n"
@@ -265,13 +257,13 @@ class Drawing:
             if link.kind != LOCAL:
                 return
             if link.source not in crowded:
-                yield f'\t{self._ends(link)} [color="{_GREY}" penwidth=0.8]\n'
+                yield f'\t{self._ends(link)} [color="{GREY}" penwidth=0.8]\n'
 
     def _tunnel(self, link: Link) -> str:
         if link.kind == OUTSIDE:
-            look = _KEPT + f" label={label(keepalive(link.persistent_keepalive))}"
+            look = KEPT + f" label={label(keepalive(link.persistent_keepalive))}"
             return f"\t{self.ids[link.target]} -> {self.ids[link.source]} [{look}]\n"
-        look = f'{_NATTED} label="NAT"' if link.behind_nat else _TUNNEL
+        look = f'{NATTED} label="NAT"' if link.behind_nat else TUNNEL
         return f"\t{self._ends(link)} [{look} constraint=false]\n"
 
     def _ends(self, link: Link) -> str:
@@ -281,18 +273,18 @@ class Drawing:
         hub = f"{self._prefix}hub"
         yield (
             f'\t{hub} [label="WireGuard mesh:\\neach linked with each" shape=ellipse '
-            'style="filled,bold" color="#0072b2" fillcolor="#dceaf4" penwidth=2]\n'
+            f'style="filled,bold" color="{BLUE}" fillcolor="{AREAS[0][1]}" penwidth=2]\n'
         )
         for peer in self._linked_peers():
             if self._peers_apart:
                 caption = label(keepalive(peer.persistent_keepalive))
-                yield f"\t{self.ids[peer.end]} -> {hub} [{_KEPT} label={caption}]\n"
+                yield f"\t{self.ids[peer.end]} -> {hub} [{KEPT} label={caption}]\n"
         if not self._peers_apart:
-            yield f"\t{self._prefix}peers -> {hub} [{_KEPT}]\n"
+            yield f"\t{self._prefix}peers -> {hub} [{KEPT}]\n"
         seen = set()
         for leader in self._leaders:
             if self.ids[leader.end] not in seen:
-                look = f'{_NATTED} label="NAT"' if leader.behind_nat else _TUNNEL
+                look = f'{NATTED} label="NAT"' if leader.behind_nat else TUNNEL
                 yield f"\t{hub} -> {self.ids[leader.end]} [{look}]\n"
             seen.add(self.ids[leader.end])
 
@@ -302,7 +294,7 @@ class Drawing:
             last = self.ids[peers[-1].end]
             tail, head = self._own("cluster_peers"), self._own("cluster_mesh")
             yield (
-                f"\t{last} -> {self._top} [{_KEPT} ltail={tail} lhead={head} "
+                f"\t{last} -> {self._top} [{KEPT} ltail={tail} lhead={head} "
                 'label="each peer linked with each location"]\n'
             )
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from kgctl.render.panorama import LINKED, ONE_SIDED
 from kgctl.render.picture import BROKEN, READY, STALE
+from kgctl.render.richlook import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from kgctl.render.picture import Picture
 
 _BETWEEN = {
     LINKED: ("━━━", "#009e73", "tunnel between clusters"),
-    ONE_SIDED: ("┅┅┅", "#d55e00", "one-sided: no tunnel"),
+    ONE_SIDED: ("┅┅┅", ORANGE, "one-sided: no tunnel"),
 }
 _GAP = "<td>  </td>"
 
@@ -43,25 +44,25 @@ def _samples(picture: Picture, *, framed: bool, lines: bool) -> list[str]:
     samples = []
     if not picture.collapsed:
         states = {node.state for node in picture.nodes}
-        samples.append(_cell("★ leader", 'border="3" style="rounded" color="#0072b2"'))
+        samples.append(_cell("★ leader", f'border="3" style="rounded" color="{BLUE}"'))
         if READY in states:
-            samples.append(_cell("ready node", 'border="1" style="rounded" color="#0072b2"'))
+            samples.append(_cell("ready node", f'border="1" style="rounded" color="{BLUE}"'))
         if STALE in states:
             samples.append(
                 _cell("stale: silent", 'border="2" style="rounded,dashed" color="#b36b00"')
             )
         if BROKEN in states:
             samples.append(
-                _cell("broken: lacks something", 'border="2" style="dotted" color="#d55e00"')
+                _cell("broken: lacks something", f'border="2" style="dotted" color="{ORANGE}"')
             )
     if not framed:
         natted = any(leader.behind_nat for leader in picture.leaders)
-        samples.append(_line("━━━", "#0072b2", "WireGuard tunnel"))
+        samples.append(_line("━━━", BLUE, "WireGuard tunnel"))
         if natted:
-            samples.append(_line("╍╍╍", "#d55e00", "through a NAT"))
+            samples.append(_line("╍╍╍", ORANGE, "through a NAT"))
         if any(peer.state == READY for peer in picture.peers):
             where = "" if lines else ", to every leader"
-            samples.append(_line("┅┅┅", "#5f5f5f", f"peer{where}"))
+            samples.append(_line("┅┅┅", GREY, f"peer{where}"))
     return samples or ["<td> </td>"]
 
 
