@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, PEER, Found, LinkRule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.mesh.linked import own_networks
-from kgctl.mesh.linking import KEYS, OVERLAP, obstacles
-from kgctl.mesh.text import printable
+from kgctl.mesh.linking import key_collisions, overlaps
+from kgctl.mesh.nesting import nested
+from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,11 +104,7 @@ def _other_networks(linked: Linked) -> Iterator[At]:
         if link.segment is None:
             continue
         ours = [cidr.masked() for cidr in link.peer.allowed_ips]
-        lacks = [
-            network
-            for network in map(_masked, link.segment.allowed_ips)
-            if not any(_holds(one, network) for one in ours)
-        ]
+        lacks = _not_held([cidr.masked() for cidr in link.segment.allowed_ips], ours)
         foreign = [
             f"{network} is of {printable(owner)}"
             for network in ours
@@ -129,38 +127,22 @@ def _other_networks(linked: Linked) -> Iterator[At]:
 
 
 def _overlaps(linked: Linked) -> Iterator[At]:
+    consequence = (
+        "one address means two machines: packets to it stay in their own cluster, or go to the "
+        "wrong one"
+    )
     for pair in _pairs(linked):
-        for one in obstacles(pair):
-            if one.check == OVERLAP:
-                sentence, _, remedy = one.text.partition(": ")
-                yield (
-                    pair.first.name,
-                    Found(
-                        CLUSTER,
-                        "",
-                        sentence,
-                        "one address means two machines: packets to it stay in their own cluster, "
-                        "or go to the wrong one",
-                        remedy or "renumber one of the two clusters",
-                    ),
-                )
+        for one in overlaps(pair):
+            remedy = one.remedy or "renumber one of the two clusters"
+            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, remedy)
 
 
 def _keys(linked: Linked) -> Iterator[At]:
+    consequence = "WireGuard takes the two for one machine: the later one has all packets"
     for pair in _pairs(linked):
-        for one in obstacles(pair):
-            if one.check == KEYS:
-                sentence, _, _ = one.text.partition(": ")
-                yield (
-                    pair.first.name,
-                    Found(
-                        CLUSTER,
-                        "",
-                        sentence,
-                        "WireGuard takes the two for one machine: the later one has all packets",
-                        "give one of them a key of its own",
-                    ),
-                )
+        for one in key_collisions(pair):
+            remedy = "give one of them a key of its own"
+            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, remedy)
 
 
 def _never_dialled(linked: Linked) -> Iterator[At]:
@@ -185,17 +167,19 @@ def _never_dialled(linked: Linked) -> Iterator[At]:
             )
 
 
-def _masked(cidr: Cidr) -> Cidr:
-    return cidr.masked()
-
-
-def _holds(outer: Cidr, inner: Cidr) -> bool:
-    return outer.prefix <= inner.prefix and outer.contains(inner.address)
+def _not_held(networks: list[Cidr], by: list[Cidr]) -> list[Cidr]:
+    """Return those of the networks that lie within none of ``by``; the work is that of sorting."""
+    both = [(network, False) for network in by] + [(network, True) for network in networks]
+    held = {
+        network
+        for (network, asked), around in nested(both, itemgetter(0), itemgetter(1))
+        if asked and not all(one_asked for _, one_asked in around)
+    }
+    return [network for network in networks if network not in held]
 
 
 def _some(texts: list[str]) -> str:
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return f"{', '.join(texts[:_SHOWN])}{more}"
+    return some(texts, _SHOWN)
 
 
 RULES = (

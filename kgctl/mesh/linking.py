@@ -67,6 +67,16 @@ class Obstacle(NamedTuple):
     text: str
 
 
+class Conflict(NamedTuple):
+    """What two clusters cannot both have, in words, and what to do; ``str`` gives it as one."""
+
+    sentence: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence}: {self.remedy}" if self.remedy else self.sentence
+
+
 class _Claim(NamedTuple):
     network: Cidr
     member: str
@@ -78,9 +88,9 @@ class _Claim(NamedTuple):
 def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
     """Return everything that stands against linking the members, check by check."""
     return [
-        *(Obstacle(OVERLAP, text) for text in _overlaps(members)),
+        *(Obstacle(OVERLAP, str(one)) for one in overlaps(members)),
         *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members, layout)),
-        *(Obstacle(KEYS, text) for text in _key_collisions(members)),
+        *(Obstacle(KEYS, str(one)) for one in key_collisions(members)),
         *(Obstacle(GRANULARITY, text) for text in _mixed_granularities(members)),
     ]
 
@@ -94,10 +104,10 @@ def is_dialled(segment: Segment) -> bool:
 # --- overlaps ---
 
 
-def _overlaps(members: Sequence[Member]) -> Iterator[str]:
+def overlaps(members: Sequence[Member]) -> Iterator[Conflict]:
     """Yield the networks of two members that intersect, unless neither gets the other's."""
     claims = [claim for member in members for claim in _claims(member)]
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[Conflict]] = {}
     for claim, around in nested(claims, lambda one: one.network):
         for other in around:
             # a machine outside that is a peer of both is no two owners
@@ -106,18 +116,20 @@ def _overlaps(members: Sequence[Member]) -> Iterator[str]:
             if met and not one_machine:
                 pair = (min(other.member, claim.member), max(other.member, claim.member))
                 found.setdefault(pair, []).append(_overlap(claim, other))
-    for (first, second), texts in sorted(found.items()):
-        yield from texts[:_SHOWN]
-        if len(texts) > _SHOWN:
-            yield f"{first} and {second} have {len(texts) - _SHOWN} more networks that overlap"
+    for (first, second), conflicts in sorted(found.items()):
+        yield from conflicts[:_SHOWN]
+        more = len(conflicts) - _SHOWN
+        if more > 0:
+            yield Conflict(f"{first} and {second} have {more} more networks that overlap")
 
 
-def _overlap(inner: _Claim, outer: _Claim) -> str:
+def _overlap(inner: _Claim, outer: _Claim) -> Conflict:
     same = inner.network == outer.network
     relation = "is also" if same else f"lies in {outer.network},"
-    return (
+    return Conflict(
         f"{inner.network}, {inner.owner} of {inner.member}, {relation} {outer.owner} of "
-        f"{outer.member}: renumber one of them"
+        f"{outer.member}",
+        "renumber one of them",
     )
 
 
@@ -191,7 +203,8 @@ def _some(segments: Sequence[Segment]) -> str:
     return f"{printable(segments[0].name)}{more}"
 
 
-def _key_collisions(members: Sequence[Member]) -> Iterator[str]:
+def key_collisions(members: Sequence[Member]) -> Iterator[Conflict]:
+    """Yield the machines of two members that have the same key."""
     owners: dict[PublicKey, tuple[str, str]] = {}
     for member in members:
         for key, owner in _keys(member):
@@ -199,9 +212,9 @@ def _key_collisions(members: Sequence[Member]) -> Iterator[str]:
             # links bring segments alone: a machine outside may be a peer of both clusters
             outside = owner.startswith(_PEER) and before.startswith(_PEER)
             if name != member.name and not outside:
-                yield (
-                    f"{owner} of {member.name} has the public key of {before} of {name}: give "
-                    "one of them a key of its own, WireGuard would take the two for one"
+                yield Conflict(
+                    f"{owner} of {member.name} has the public key of {before} of {name}",
+                    "give one of them a key of its own, WireGuard would take the two for one",
                 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -34,6 +34,12 @@ def printable(text: str, limit: int = 200) -> str:
     if text.isprintable():
         return text
     return "".join(map(_visible, text))
+
+
+def some(texts: Sequence[str], most: int) -> str:
+    """Return texts in a row, of which ``most`` are shown at most, and the rest counted."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"{', '.join(texts[:most])}{more}"
 
 
 def bytewise(text: str) -> bytes:

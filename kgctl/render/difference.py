@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def _lines(found: Difference) -> Iterator[str]:
         yield from _of_object(printable(title, _LIMIT), list(changes))
     for sign, word, links in (("-", "lost", found.lost), ("+", "gained", found.gained)):
         for one, others in _by_end(links):
-            yield f"{sign} link {word}: {one} and {_some(others)}"
+            yield f"{sign} link {word}: {one} and {some(others, _SHOWN)}"
     yield from _aftermath(found)
 
 
@@ -102,15 +102,9 @@ def _by_end(links: Sequence[Link]) -> Iterator[tuple[str, list[str]]]:
         left = [link for link in left if most not in link]
 
 
-def _some(names: Sequence[str]) -> str:
-    if len(names) <= _SHOWN:
-        return ", ".join(names)
-    return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
-
-
 def _aftermath(found: Difference) -> Iterator[str]:
     if not found.links_compared:
         yield "Too much differs to tell who loses or gains a link."
     if found.configured_anew:
         names = [printable(name) for name in found.configured_anew]
-        yield f"Configured anew: {_some(names)}"
+        yield f"Configured anew: {some(names, _SHOWN)}"
