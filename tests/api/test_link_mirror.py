@@ -19,7 +19,7 @@ from tests.api.test_link import ROLE, Pair, done_and_unsaid, wait_for
 from tests.apiserver.client import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.apiserver.server import ApiServer
 
@@ -239,24 +239,33 @@ def test_manifests_hold_what_stands_for_the_service(shops: Shops, tmp_path: Path
 
 
 def test_after_a_failure_at_any_write_the_next_run_does_the_rest(shops: Shops) -> None:
-    token = shops.east.users.with_token("admin")
-    with FaultyProxy(shops.east.url, shops.east.ca) as proxy:
-        through = shops.east.write_kubeconfig("faulty", token, url=proxy.url)
-        shops.run("link", *MIRROR, east=through)
-        linked = shops.specs(), shops.mirrored()
-        for write in range(4):  # two peers, the service, its slice
-            for fault in (Request.hang_up, done_and_unsaid):
-                shops.reset()
-                proxy.faults[:] = [pass_reads_then(fault, write)] * 40
-                failed = shops.run("link", *MIRROR, east=through)
-                proxy.faults.clear()
-                assert failed.returncode == 1, (write, failed.stdout, failed.stderr)
-                assert f"{1 + write} of 5 steps were done" in failed.stderr
-                assert shops.run("link", *MIRROR, east=through).returncode == 0
-                assert (shops.specs(), shops.mirrored()) == linked
+    def fail(proxy: FaultyProxy, through: Path, write: int, carried_out: bool) -> None:
+        fault = done_and_unsaid if carried_out else Request.hang_up
+        proxy.faults[:] = [pass_reads_then(fault, write)] * 40
+        failed = shops.run("link", *MIRROR, east=through)
+        assert failed.returncode == 1, (write, failed.stdout, failed.stderr)
+        assert f"{1 + write} of 5 steps were done" in failed.stderr
+
+    assert_finished_by_the_next_run(shops, fail)
 
 
 def test_a_run_that_is_killed_at_any_write_is_finished_by_the_next_one(shops: Shops) -> None:
+    def kill(proxy: FaultyProxy, through: Path, write: int, carried_out: bool) -> None:
+        running: list[subprocess.Popen[bytes]] = []
+        fault = partial(killing, running, carried_out)
+        proxy.faults[:] = [pass_reads_then(fault, write)] * 40
+        command = shops.command("link", *MIRROR, east=through)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            running.append(process)
+            assert process.wait(timeout=60) == -signal.SIGKILL
+
+    assert_finished_by_the_next_run(shops, kill)
+
+
+def assert_finished_by_the_next_run(
+    shops: Shops, interrupt: Callable[[FaultyProxy, Path, int, bool], None]
+) -> None:
+    """Interrupt a run at each write to east, before and after it is carried out; then run again."""
     token = shops.east.users.with_token("admin")
     with FaultyProxy(shops.east.url, shops.east.ca) as proxy:
         through = shops.east.write_kubeconfig("faulty", token, url=proxy.url)
@@ -265,13 +274,7 @@ def test_a_run_that_is_killed_at_any_write_is_finished_by_the_next_one(shops: Sh
         for write in range(4):  # two peers, the service, its slice
             for carried_out in (False, True):
                 shops.reset()
-                running: list[subprocess.Popen[bytes]] = []
-                kill = partial(killing, running, carried_out)
-                proxy.faults[:] = [pass_reads_then(kill, write)] * 40
-                command = shops.command("link", *MIRROR, east=through)
-                with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-                    running.append(process)
-                    assert process.wait(timeout=60) == -signal.SIGKILL
+                interrupt(proxy, through, write, carried_out)
                 proxy.faults.clear()
                 before = shops.specs(), shops.mirrored()
                 assert before != linked or (carried_out and write == 3)

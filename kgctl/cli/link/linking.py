@@ -9,7 +9,7 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
 from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
-from kgctl.cli.link.mirrors import NOTHING, Found
+from kgctl.cli.link.mirrors import NOTHING, Found, Mirrors
 from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.output import answer, note
@@ -57,7 +57,7 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     task = task_of(shared, wish)
     mirrors = task.mirrors()
     if wish.watch:
-        follow(task, _Keeper(shared, task).look)
+        follow(task, _Keeper(shared, task, mirrors).look)
         return
     reads = ServiceNetworksTold(task).complete(task.read(shared))
     if wish.file is not None:
@@ -66,10 +66,10 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
     if wish.directory is not None:
-        _write(reads, task, wish.directory, wish.output or "yaml")
+        _write(reads, task, mirrors, wish.directory, wish.output or "yaml")
         return
-    found_mirrors = mirrors.find(reads, prune=task.prune)
-    settle(_plan(reads, task, task.key_ring(), found_mirrors), dry_run=wish.dry_run, yes=wish.yes)
+    steps = _plan(reads, task, task.key_ring(), mirrors.find(reads, prune=task.prune))
+    settle(steps, dry_run=wish.dry_run, yes=wish.yes)
 
 
 def unlink_clusters(shared: Shared, wish: Wish) -> None:
@@ -162,10 +162,10 @@ def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> P
 class _Keeper:
     """Keeps links current, a look at a time, and says anew only what is new."""
 
-    def __init__(self, shared: Shared, task: Task) -> None:
+    def __init__(self, shared: Shared, task: Task, mirrors: Mirrors) -> None:
         self._shared = shared
         self._task = task
-        self._mirrors = task.mirrors()
+        self._mirrors = mirrors
         self._services = ServiceNetworksTold(task)
         self._told: list[Obstacle] = []
         self._ring = NO_KEYS
@@ -206,12 +206,12 @@ def _writes(step: Step) -> bool:
     return step.action in (ADD, CHANGE)
 
 
-def _write(reads: Sequence[Read], task: Task, directory: Path, form: str) -> None:
+def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path, form: str) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
     from kgctl.cli.files import OutputFileError, write_private
     from kgctl.render.structured import to_json, to_yaml
 
-    ring, mirrors = task.key_ring(), task.mirrors().find(reads, prune=False)
+    ring, mirrored = task.key_ring(), mirrors.find(reads, prune=False)
     missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
     if missing:
         raise LinkError(
@@ -224,7 +224,7 @@ def _write(reads: Sequence[Read], task: Task, directory: Path, form: str) -> Non
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
         peers = _wanted(reads, target, task, ring)
-        others = mirrors.wanted.get(target.member.name, {})
+        others = mirrored.wanted.get(target.member.name, {})
         objects = [
             *(peers[name] for name in sorted(peers)),
             *(others[one] for one in in_order(others)),

@@ -83,11 +83,12 @@ class Mirrors:
         wanted: dict[str, dict[Place, Object]] = {name: {} for name in self._live}
         gone: set[Place] = set()
         for mirrored in self._asked:
-            source = self._source(mirrored, present)
-            if source is None:
+            found = self._source(mirrored, present)
+            if found is None:
                 gone.add(Place(SERVICE, mirrored.namespace, mirrored.name))
             else:
-                self._want(mirrored, members[source], present, wanted)
+                source, service = found
+                self._want(mirrored, members[source], service, present, wanted)
         steps = {
             name: mirror_steps(
                 name, wanted[name], present[name], self._others(name), prune=prune, gone=gone
@@ -134,18 +135,21 @@ class Mirrors:
                 self._unseen.append(printable(name))
         return found
 
-    def _source(self, mirrored: Mirrored, present: Mapping[str, Present]) -> str | None:
-        """Return the cluster that has a service; None if it has it no more."""
+    def _source(
+        self, mirrored: Mirrored, present: Mapping[str, Present]
+    ) -> tuple[str, Object] | None:
+        """Return the cluster that has a service, and the service; None if it has it no more."""
         having = []
         for name in [mirrored.cluster] if mirrored.cluster else self._live:
             services = self._live[name].services(mirrored.namespace)
             service = services.find(mirrored.name)
             if service is not None and linked_source(service) is None:
-                having.append(name)
+                having.append((name, service))
         if len(having) > 1:
+            names = [printable(name) for name, _ in having]
             raise MirrorError(
-                f"{' and '.join(map(printable, having))} each have a service {mirrored}: say "
-                f"whose is to be in the others: --mirror {printable(having[0])}={mirrored}"
+                f"{' and '.join(names)} each have a service {mirrored}: say "
+                f"whose is to be in the others: --mirror {names[0]}={mirrored}"
             )
         if having:
             return having[0]
@@ -163,12 +167,12 @@ class Mirrors:
         self,
         mirrored: Mirrored,
         source: Member,
+        service: Object,
         present: Mapping[str, Present],
         wanted: Mapping[str, dict[Place, Object]],
     ) -> None:
         """Note what stands for a service of ``source`` in all clusters that reach it."""
         live = self._live[source.name]
-        service = live.services(mirrored.namespace).get(mirrored.name)
         networks = [
             cidr
             for segment in source.topology.segments
@@ -178,10 +182,11 @@ class Mirrors:
         made = wanted_slices(source.name, slices, mirrored, networks)
         self._tell(mirrored, source.name, made.outside)
         for name in self._reaching(source.name):
-            wanted[name].update(
-                self._placed(name, wanted_service(source.name, service, mirrored), made.objects)
+            placed = self._placed(
+                name, wanted_service(source.name, service, mirrored), made.objects
             )
-            self._look_up(name, mirrored, wanted[name], present[name])
+            wanted[name].update(placed)
+            self._look_up(name, mirrored, placed, present[name])
 
     def _reaching(self, source: str) -> Iterable[str]:
         for name in self._others(source):
@@ -204,7 +209,7 @@ class Mirrors:
             SLICE: live.slices(mirrored.namespace),
         }
         for place in wanted:
-            if place in present.objects or place.namespace != mirrored.namespace:
+            if place in present.objects:
                 continue
             one = stores[place.kind].find(place.name)
             if one is not None:
