@@ -148,17 +148,14 @@ def _report(
     shared: Shared, live: bool, rules: Sequence[Rule], service_cidrs: Sequence[str]
 ) -> Report:
     from kgctl.cli.arguments import cidrs
-    from kgctl.cli.examining import examined
-    from kgctl.cluster.errors import ManifestError
+    from kgctl.cli.examining import examined, require_some
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings
-    from kgctl.mesh.text import printable
 
     networks = tuple(cidrs("--service-cidr", service_cidrs))
     subject, now, granularity = examined(shared, live=live)
-    if shared.filename and not live and subject.is_empty:
-        read = ", ".join(map(printable, shared.filename))
-        raise ManifestError(f"nothing to check: there is no Node and no Peer in {read}")
+    if not live:
+        require_some(subject, shared.filename)
     return examine(subject, Settings(now, granularity, networks), rules)
 
 

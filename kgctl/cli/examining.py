@@ -72,9 +72,24 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
     for one, evidence in zip(chosen, at_once([c.name for c in chosen], calls), strict=True):
         subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
         with said_of(one.name):
+            require_some(subject, one.shared.filename)
             moment = time_of(one.shared, subject.state, now)
         found.append((one.name, Examined(subject, moment, granularity), evidence.objects.peers))
     return found
+
+
+def require_some(subject: Subject, files: Sequence[str] | None) -> None:
+    """Make sure that files, if it was read from any, held something to look at.
+
+    Raises:
+        ManifestError: they did not: "no findings" would be a false comfort.
+    """
+    if files and subject.is_empty:
+        from kgctl.cluster.errors import ManifestError
+        from kgctl.mesh.text import printable
+
+        read = ", ".join(map(printable, files))
+        raise ManifestError(f"nothing to check: there is no Node and no Peer in {read}")
 
 
 def _evidence(shared: Shared, *, live: bool) -> Evidence:

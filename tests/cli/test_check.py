@@ -37,7 +37,10 @@ def test_nothing_to_look_at_is_not_taken_for_nothing_wrong(tmp_path: Path) -> No
     empty.touch()
     answer = kgctl("-f", str(empty), "check")
     assert (answer.code, answer.stdout) == (2, "")
-    assert answer.stderr == f"nothing to check: there is no Node and no Peer in {empty}\n"
+    nothing = f"nothing to check: there is no Node and no Peer in {empty}\n"
+    assert answer.stderr == nothing
+    several = kgctl("check", "--cluster", f"a={empty}", "--cluster", f"b={empty}")
+    assert (several.code, several.stdout, several.stderr) == (2, "", f"a: {nothing}")
 
 
 def test_what_could_not_be_looked_at_has_a_code_of_its_own() -> None:

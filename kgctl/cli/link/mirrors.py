@@ -53,8 +53,8 @@ class Mirrors:
         files = [one.name for one in clusters if asked and not one.live]
         if files:
             raise UsageError(
-                "services are mirrored between clusters, and "
-                f"{', '.join(map(printable, files))} was read from files: leave --mirror out"
+                "services are mirrored between live clusters: leave --mirror out, or give contexts "
+                f"instead of files for {', '.join(map(printable, files))}"
             )
         self._asked = asked
         self._layout = layout
