@@ -300,6 +300,25 @@ def test_watching_follows_a_leader_that_moves(pair: Pair) -> None:
         wait_for(lambda: pair.specs()["east/link-west.eu"]["publicKey"] == key)
 
 
+def test_watching_leaves_a_leader_that_falls_silent(pair: Pair) -> None:
+    """Its heartbeat gets old by itself, 60 seconds after the last; the other node's goes on."""
+    silent = int(time.time()) - 45
+    pair.west.apply([node("w1", 1, 1, "eu", last_seen=str(silent))])
+    first, second = (
+        node(name, 1, number, "eu")["metadata"]["annotations"][KILO + "key"]
+        for name, number in (("w1", 1), ("w2", 2))
+    )
+
+    def is_linked(key: str) -> bool:
+        pair.west.apply([node("w2", 1, 2, "eu", last_seen=str(int(time.time())))])
+        return bool(pair.specs().get("east/link-west.eu", {}).get("publicKey") == key)
+
+    with pair.watching("--yes"):
+        wait_for(lambda: is_linked(first))
+        wait_for(lambda: is_linked(second))
+        print(f"followed {time.time() - silent - 60:.1f} s after the heartbeat was stale")
+
+
 def wait_for(condition: Any, seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
