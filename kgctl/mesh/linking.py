@@ -77,12 +77,47 @@ class Conflict(NamedTuple):
         return f"{self.sentence}: {self.remedy}" if self.remedy else self.sentence
 
 
+class _Kind(NamedTuple):
+    """A kind of network: how hard it is to give up (0 is least), and how that is done."""
+
+    effort: int
+    remedy: str
+
+    def of(self, owner: str, member: str) -> str:
+        """Return what to do to a network of this kind."""
+        return self.remedy.format(owner=owner, member=member)
+
+
+_OF_PEER = _Kind(0, "give {owner} of {member} another network (kgctl peer set --allowed-ips)")
+_SHARED = _Kind(1, "leave it out of the networks that {member} shares (share.cidrs)")
+_LOCATION = _Kind(2, "take it out of the annotation allowed-location-ips of {owner} of {member}")
+_WIREGUARD = _Kind(3, "run Kilo's agents of {member} with another --subnet")
+_INTERNAL = _Kind(
+    4,
+    "share internal IPs of neither (share.internalIPs: false, in a file), or give {owner} of "
+    "{member} another one (kilo.squat.ai/force-internal-ip)",
+)
+_SERVICE = _Kind(
+    5,
+    "link {member} without its service network (--service-cidr {member}=none), and mirror what is "
+    "needed of it (--mirror)",
+)
+_PODS = _Kind(6, "renumber the pods of {owner} of {member}: its pod subnet has to be another one")
+
+
 class _Claim(NamedTuple):
+    """A network of a member, and what has it: ``what`` of ``owner``."""
+
     network: Cidr
     member: str
+    kind: _Kind
+    what: str
     owner: str
     shared: bool
     machine: PublicKey | None = None
+
+    def __str__(self) -> str:
+        return f"{self.what}{self.owner} of {self.member}"
 
 
 def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
@@ -124,12 +159,13 @@ def overlaps(members: Sequence[Member]) -> Iterator[Conflict]:
 
 
 def _overlap(inner: _Claim, outer: _Claim) -> Conflict:
+    """Tell of two networks, and which of them is the easier to change, and how."""
     same = inner.network == outer.network
     relation = "is also" if same else f"lies in {outer.network},"
+    easier = min(inner, outer, key=lambda one: one.kind.effort)
     return Conflict(
-        f"{inner.network}, {inner.owner} of {inner.member}, {relation} {outer.owner} of "
-        f"{outer.member}",
-        "renumber one of them",
+        f"{inner.network}, {inner}, {relation} {outer}",
+        easier.kind.of(easier.owner, easier.member),
     )
 
 
@@ -138,7 +174,7 @@ def claimed_by(cidr: Cidr, members: Iterable[Member]) -> str | None:
     for member in members:
         for claim in _claims(member):
             if claim.network.intersects(cidr):
-                return f"{claim.network}, {claim.owner} of {member.name}"
+                return f"{claim.network}, {claim}"
     return None
 
 
@@ -153,31 +189,32 @@ def _claims(member: Member) -> list[_Claim]:
 def _networks(member: Member) -> Iterator[_Claim]:
     """Yield the networks of a member, whose each is, and whether others get it."""
     name, share = member.name, member.share
-    yield _Claim(member.topology.subnet.masked(), name, "the WireGuard network", True)
+    subnet = member.topology.subnet.masked()
+    yield _Claim(subnet, name, _WIREGUARD, "the WireGuard network", "", True)
     for cidr in member.service_cidrs:
-        yield _Claim(cidr.masked(), name, "the service network", share.services)
+        yield _Claim(cidr.masked(), name, _SERVICE, "the service network", "", share.services)
     for cidr in share.cidrs:
-        yield _Claim(cidr.masked(), name, "a shared network", True)
+        yield _Claim(cidr.masked(), name, _SHARED, "a shared network", "", True)
     for node in member.state.nodes:
         yield from _networks_of(node, member)
     for peer in member.state.peers:
         if peer.name not in member.links:
-            owner = f"an allowed IP of peer {printable(peer.name)}"
+            what, owner = "an allowed IP of ", f"{_PEER}{printable(peer.name)}"
             for cidr in peer.allowed_ips:
-                yield _Claim(cidr.masked(), name, owner, True, peer.public_key)
+                yield _Claim(cidr.masked(), name, _OF_PEER, what, owner, True, peer.public_key)
 
 
 def _networks_of(node: Node, member: Member) -> Iterator[_Claim]:
-    name, share = printable(node.name), member.share
+    name, share, owner = member.name, member.share, f"node {printable(node.name)}"
     if node.subnet is not None:
-        yield _Claim(node.subnet, member.name, f"the pod subnet of node {name}", share.pods)
+        yield _Claim(node.subnet, name, _PODS, "the pod subnet of ", owner, share.pods)
     if node.internal_ip is not None:
-        internal, owner = single(node.internal_ip.address), f"the internal IP of node {name}"
-        yield _Claim(internal, member.name, owner, share.internal_ips)
+        internal, what = single(node.internal_ip.address), "the internal IP of "
+        yield _Claim(internal, name, _INTERNAL, what, owner, share.internal_ips)
     if share.location_ips:
         for cidr in node.allowed_location_ips:
-            owner = f"an allowed location IP of node {name}"
-            yield _Claim(cidr.masked(), member.name, owner, True)
+            what = "an allowed location IP of "
+            yield _Claim(cidr.masked(), name, _LOCATION, what, owner, True)
 
 
 # --- endpoints, keys, granularities ---

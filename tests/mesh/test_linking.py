@@ -15,6 +15,7 @@ from kgctl.link.plan import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.linking import Member, Obstacle, obstacles
+from kgctl.mesh.sharing import EVERYTHING, Share
 from kgctl.mesh.state import network_of
 from tests.strategies import FAR_AHEAD, networks
 
@@ -49,10 +50,11 @@ def member(
     peers: list[dict[str, Any]] | None = None,
     services: tuple[str, ...] = (),
     links: frozenset[str] = frozenset(),
+    share: Share = EVERYTHING,
 ) -> Member:
     state = state_of(Objects(nodes, peers or [], {}))
     services_of = tuple(map(cidr, services))
-    return Member(name, state, network_of(state, now=NOW), services_of, links)
+    return Member(name, state, network_of(state, now=NOW), services_of, links, share)
 
 
 def peer(name: str, allowed_ip: str, key: int = 9) -> dict[str, Any]:
@@ -72,21 +74,39 @@ def test_clusters_with_networks_of_their_own_can_be_linked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("other", "words", "remedy"),
     [
         (member("b", node("n", 2), services=("10.1.0.128/25",)), "10.1.0.128/25, the service "
-            "network of b, lies in 10.1.0.0/24, the pod subnet of node n of a"),
+            "network of b, lies in 10.1.0.0/24, the pod subnet of node n of a",
+            "link b without its service network (--service-cidr b=none), and mirror what is needed "
+            "of it (--mirror)"),
         (member("b", node("n", 2, wireguard_ip="10.101.9.9/24")), "10.101.9.0/24, the WireGuard "
-            "network of b, lies in 10.101.0.0/16, the WireGuard network of a"),
+            "network of b, lies in 10.101.0.0/16, the WireGuard network of a",
+            "run Kilo's agents of b with another --subnet"),
         (member("b", node("n", 2, internal_ip="172.1.0.1/8")), "172.1.0.1/32, the internal IP of "
-            "node n of b, is also the internal IP of node n of a"),
+            "node n of b, is also the internal IP of node n of a",
+            "share internal IPs of neither (share.internalIPs: false, in a file), or give node n "
+            "of b another one (kilo.squat.ai/force-internal-ip)"),
         (member("b", node("n", 2), peers=[peer("p", "10.1.0.7/32")]), "10.1.0.7/32, an allowed IP "
-            "of peer p of b, lies in 10.1.0.0/24, the pod subnet of node n of a"),
+            "of peer p of b, lies in 10.1.0.0/24, the pod subnet of node n of a",
+            "give peer p of b another network (kgctl peer set --allowed-ips)"),
+        (member("b", node("n", 1)._replace(annotations=node("n", 2).annotations)), "10.1.0.0/24, "
+            "the pod subnet of node n of b, is also the pod subnet of node n of a",
+            "renumber the pods of node n of b: its pod subnet has to be another one"),
+        (member("b", node("n", 2), share=Share(cidrs=(cidr("172.1.0.0/24"),))), "172.1.0.1/32, "
+            "the internal IP of node n of a, lies in 172.1.0.0/24, a shared network of b",
+            "leave it out of the networks that b shares (share.cidrs)"),
+        (member("b", node("n", 2, allowed_location_ips="10.1.0.0/28"),
+                share=Share(location_ips=True)), "10.1.0.0/28, an allowed location IP of node n "
+            "of b, lies in 10.1.0.0/24, the pod subnet of node n of a",
+            "take it out of the annotation allowed-location-ips of node n of b"),
     ],
 )  # fmt: skip
-def test_an_overlap_is_told_with_both_owners(other: Member, words: str) -> None:
+def test_an_overlap_is_told_with_both_owners_and_which_of_them_to_change(
+    other: Member, words: str, remedy: str
+) -> None:
     (found,) = obstacles([member("a", node("n", 1)), other])
-    assert found == Obstacle("overlap", f"{words}: renumber one of them")
+    assert found == Obstacle("overlap", f"{words}: {remedy}")
 
 
 def test_what_linking_made_itself_stands_against_nothing() -> None:
