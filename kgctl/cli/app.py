@@ -1,17 +1,13 @@
-"""The program: its commands, and what becomes of an error."""
+"""The program: how it is called, and what becomes of an error."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import typer
-
-from kgctl.cli.arguments import normalised
-from kgctl.cli.commands import Commands
-from kgctl.cli.output import answer, discard_rest
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.direct import plain_call
+from kgctl.cli.output import discard_rest
 from kgctl.cli.verdict import exit_code_of
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -22,23 +18,6 @@ if TYPE_CHECKING:
 PROGRAM = "kgctl"
 _INTERRUPTED = 130
 _LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some
-_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-app = typer.Typer(
-    name=PROGRAM,
-    cls=Commands,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings=_SETTINGS,
-)
-
-
-@app.callback()
-@with_shared
-def root(shared: Shared) -> None:
-    """Manage a Kilo network: draw its topology, write the configurations that join it."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
         return _run(arguments)
     except KgctlError as error:
         return _fail(str(error), error, max(error.exit_code, exit_code_of(error)))
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return _fail("interrupted", None, _INTERRUPTED)
     except BrokenPipeError:
         discard_rest()
@@ -65,20 +44,17 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if "_KGCTL_COMPLETE" in os.environ:
-        from kgctl.cli.completion import prepare
-
-        prepare()
-    try:
-        code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
-    except Exception as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # Typer's; it has no public name
-            raise
-        answer(f"{error}\n")
+    call = None if "_KGCTL_COMPLETE" in os.environ else plain_call(arguments)
+    if call is not None:
+        call()
         code = 0
+    else:
+        from kgctl.cli.program import call as call_command
+
+        code = call_command(arguments)
     if sys.stdout is not None:
         sys.stdout.flush()
-    return code if isinstance(code, int) else 0
+    return code
 
 
 def _in_one_line(error: Exception) -> str:

@@ -32,9 +32,6 @@ COMMANDS = {
 }
 """Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
 
-VERDICTS = frozenset(("check", "path", "diff", "drift"))
-"""The commands whose exit code is their answer, 0 or 1; any trouble of theirs is 2."""
-
 
 class Commands(TyperGroup):
     """The group of all commands: calling one imports it alone, listing them imports none."""

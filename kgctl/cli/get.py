@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.names import UnknownNameError, complete_listed
+from kgctl.cli.completing import complete_listed
+from kgctl.cli.names import UnknownNameError
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import nearest, printable

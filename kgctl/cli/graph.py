@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.names import complete_node
+from kgctl.cli.completing import complete_node
 from kgctl.cli.output import answer
+from kgctl.cli.plain import print_graph
 from kgctl.cli.shared import Shared, of_several, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -99,7 +100,7 @@ def graph(
     shaped = collapse is not None or focus is not None or location is not None or no_peers
     plain = _is_plain(chosen, style, shaped=shaped)
     if chosen == "dot" and plain and output_file is None and layout is None and not shared.several:
-        answer(_plain(shared))
+        print_graph(shared)
         return
     if chosen == "html" and not shared.several:
         if shaped or style is not None or layout is not None:
@@ -113,13 +114,6 @@ def graph(
         no_peers, watch,
     )  # fmt: skip
     (show_clusters if shared.several else show)(shared, wanted)
-
-
-def _plain(shared: Shared) -> str:
-    from kgctl.cli.reading import read
-    from kgctl.render.dot import to_dot
-
-    return to_dot(read(shared).topology())
 
 
 def _write_page(shared: Shared, file: Path | None) -> None:

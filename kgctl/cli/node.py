@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.names import complete_node
+from kgctl.cli.completing import complete_node
 from kgctl.cli.peer.options import DryRun
 from kgctl.cli.shared import Shared, with_shared
 

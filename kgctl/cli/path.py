@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from kgctl.cli.names import complete_member, unknown_member
+from kgctl.cli.completing import complete_member
+from kgctl.cli.names import unknown_member
 from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError, cidrs
-from kgctl.cli.names import complete_node, complete_peer, ready_node, ready_peer
+from kgctl.cli.completing import complete_node, complete_peer
 from kgctl.cli.output import answer, note
+from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
 from kgctl.cli.reading import read
 from kgctl.cli.shared import Shared, of_several, with_shared
-from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.wireguard.conf import PeerSection
@@ -90,7 +90,7 @@ def node(
     directory: Directory = None,
 ) -> None:
     """Print the configuration that the leader NAME sets on its WireGuard interface."""
-    from kgctl.wireguard.configure import node_configuration, segment_as_peer
+    from kgctl.wireguard.configure import segment_as_peer
 
     if output in OUTSIDE:
         raise UsageError(
@@ -106,19 +106,13 @@ def node(
         write_leaders(read(shared), directory, node_port(shared))
         return
     extra = cidrs("--allowed-ips", allowed_ips)
-    reading = read(shared)
-    reading.require_ready_nodes()
-    found = ready_node(reading, name)
-    topology = reading.topology(hostname=name)
-    segment = topology.segment_of(name)
-    assert segment is not None  # every ready node is in a segment
-    if segment.leader.name != name:
-        note(f'Node "{printable(name)}" is not a leader node')
-    elif as_peer:
-        answer(_as_peer(name, segment_as_peer(segment, extra), output))
-    else:
+    if not as_peer:
         _note_unused_format(output)
-        answer(str(node_configuration(topology, found, listen_port=node_port(shared))))
+        print_node(shared, name)
+        return
+    found = leading(shared, name)
+    if found is not None:
+        answer(_as_peer(name, segment_as_peer(found.segment, extra), output))
 
 
 @app.command("peer")
@@ -211,7 +205,7 @@ def peer(
     With -o wg-quick it is a complete file for "wg-quick up".
     """
     from kgctl.cli.quick import QuickOptions
-    from kgctl.wireguard.configure import peer_as_peer, peer_configuration
+    from kgctl.wireguard.configure import peer_as_peer
 
     extra = cidrs("--allowed-ips", allowed_ips)
     options = QuickOptions(
@@ -241,17 +235,11 @@ def peer(
         outside = Outside(output.value, settings, interface, output_file)
         outside.run(shared, name, directory, watch, interval)
         return
-    reading = read(shared)
-    reading.require_ready_nodes()
-    own = ready_peer(reading, name)
-    topology = reading.topology()
-    if as_peer:
-        answer(_as_peer(name, peer_as_peer(own, extra), output))
-    else:
+    if not as_peer:
         _note_unused_format(output)
-        found = topology.peer(name)
-        assert found is not None  # a ready peer is in the topology
-        answer(str(peer_configuration(topology, found)))
+        print_peer(shared, name)
+        return
+    answer(_as_peer(name, peer_as_peer(joining(shared, name).peer, extra), output))
 
 
 def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cli.commands import VERDICTS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+VERDICTS = frozenset(("check", "path", "diff", "drift"))
+"""The commands whose exit code is their answer, 0 or 1."""
 
 TROUBLE = 2
 """The exit code of a command that could not find its answer, as that of ``kubectl diff``."""

@@ -1,23 +1,22 @@
 """The network as a graph in Graphviz's DOT language.
 
-The graph is the reference's: the same nodes, labels, clusters, attributes and edges. The
-``graphviz`` package builds it and quotes every text; nodes and edges, of which there may be half
-a million, are written as lines into its body, as its own methods would, but in a tenth of the time.
+The graph is the reference's: the same nodes, labels, clusters, attributes and edges. It is written
+line by line, with every text quoted: there may be half a million edges, and the ``graphviz``
+package, with which the other pictures are made, takes longer to import than all of this does.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-import graphviz
-
 from kgctl.mesh.cidr import address_text
-from kgctl.render.dotquoting import identifier, label, text, without_entities
+from kgctl.render.dotquoting import identifier, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.mesh.linked import Crossing, Linked
+    from kgctl.mesh.linked import Crossing, Link, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 
 def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
     """Return the network as DOT text, with the edges ``drawn_in`` that :func:`edge` made."""
-    graph = _sheet(str(topology.subnet))
-    _draw_into(graph, topology)
-    graph.body.extend(drawn_in)
-    return str(graph.source)
+    return _sheet([str(topology.subnet)], chain(_network(topology), drawn_in))
 
 
 def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
@@ -37,41 +33,48 @@ def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
     The name of a node begins with that of its cluster: ``CLUSTER/NAME``. An edge of a link that one
     side alone has points to the side that is known, and says who lacks whom.
     """
-    graph = _sheet(*(str(member.topology.subnet) for member in linked.members))
+    clusters = []
     for number, member in enumerate(linked.members):
         links = {link.peer.name: link for link in linked.links if link.holder == member.name}
         peers = [peer for peer in member.topology.peers if peer.name not in links]
-        cluster = graphviz.Digraph(f"cluster_{number}")
-        cluster.attr(label=text(without_entities(member.name)), style="rounded")
         shown = member.topology._replace(peers=tuple(peers))
-        _draw_into(cluster, shown, prefix=f"{member.name}/", number=f"{number}_")
-        cluster.body.extend(
-            f"\t{identifier(f'{member.name}/{link.peer.name}')} [label="
-            f"{label(link.peer.name, f'stale link to {link.source}', link.why)} "
-            "shape=octagon style=dotted]\n"
-            for link in links.values()
-            if link.segment is None
-        )
-        graph.subgraph(cluster)
-    graph.body.extend(map(_crossing, linked.crossings()))
-    graph.body.extend(drawn_in)
-    return str(graph.source)
+        prefix = f"{member.name}/"
+        lines = chain(_network(shown, prefix, f"{number}_"), _stale(links.values(), prefix))
+        clusters.append(_cluster(f"cluster_{number}", member.name, "rounded", lines))
+    title = [str(member.topology.subnet) for member in linked.members]
+    crossings = map(_crossing, linked.crossings())
+    return _sheet(title, chain(*clusters, crossings, drawn_in))
 
 
-def _sheet(*title: str) -> graphviz.Digraph:
-    graph = graphviz.Digraph("kilo")
-    graph.attr(label=text(*title), labelloc="t", outputorder="nodesfirst", overlap="false")
-    return graph
+def _sheet(title: Iterable[str], lines: Iterable[str]) -> str:
+    look = f"label={label(*title)} labelloc=t outputorder=nodesfirst overlap=false"
+    return "".join(chain(("digraph kilo {\n", f"\t{look}\n"), lines, ("}\n",)))
 
 
-def _draw_into(
-    graph: graphviz.Digraph, topology: Topology, prefix: str = "", number: str = ""
-) -> None:
-    graph.body.extend(_edges(topology, prefix))
+def _cluster(name: str, caption: str, style: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a part of the graph in a frame of its own."""
+    yield f"\tsubgraph {identifier(name)} {{\n"
+    yield f'\t\tlabel={label(caption)} style="{style}"\n'
+    for line in lines:
+        yield f"\t{line}"
+    yield "\t}\n"
+
+
+def _network(topology: Topology, prefix: str = "", number: str = "") -> Iterator[str]:
+    yield from _edges(topology, prefix)
     for segment in topology.segments:
-        # one made by graph.subgraph() would copy all edges
-        graph.subgraph(_segment(segment, prefix, number))
-    graph.subgraph(_peers(topology.peers, prefix, number))
+        name, lines = f"cluster_{number}location_{segment.name}", _nodes(segment, prefix)
+        yield from _cluster(name, segment.name, "dashed,rounded", lines)
+    peers = _peers(topology.peers, prefix)
+    yield from _cluster(f"cluster_{number}peers", "peers", "dashed,rounded", peers)
+
+
+def _stale(links: Iterable[Link], prefix: str) -> Iterator[str]:
+    for link in links:
+        if link.segment is None:
+            caption = label(link.peer.name, f"stale link to {link.source}", link.why)
+            name = identifier(prefix + link.peer.name)
+            yield f"\t{name} [label={caption} shape=octagon style=dotted]\n"
 
 
 def _crossing(one: Crossing) -> str:
@@ -106,25 +109,17 @@ def _edges(topology: Topology, prefix: str) -> Iterator[str]:
             yield f"\t{leader} -> {peer} [dir=both style=dashed]\n"
 
 
-def _segment(segment: Segment, prefix: str, number: str) -> graphviz.Digraph:
-    cluster = graphviz.Digraph(f"cluster_{number}location_{text(segment.name)}")
-    cluster.attr(label=text(without_entities(segment.name)), style="dashed,rounded")
+def _nodes(segment: Segment, prefix: str) -> Iterator[str]:
     for node in segment.nodes:
         rank = " rank=1" if node is segment.leader else ""
         caption = label(*_node_lines(segment, node))
-        cluster.body.append(
-            f"\t{identifier(prefix + node.name)} [label={caption}{rank} shape=ellipse]\n"
-        )
-    return cluster
+        yield f"\t{identifier(prefix + node.name)} [label={caption}{rank} shape=ellipse]\n"
 
 
-def _peers(peers: tuple[Peer, ...], prefix: str, number: str) -> graphviz.Digraph:
-    cluster = graphviz.Digraph(f"cluster_{number}peers")
-    cluster.attr(label="peers", style="dashed,rounded")
+def _peers(peers: Iterable[Peer], prefix: str) -> Iterator[str]:
     for peer in peers:
         caption = label(peer.name, "" if peer.endpoint is None else str(peer.endpoint))
-        cluster.body.append(f"\t{identifier(prefix + peer.name)} [label={caption} shape=ellipse]\n")
-    return cluster
+        yield f"\t{identifier(prefix + peer.name)} [label={caption} shape=ellipse]\n"
 
 
 def _node_lines(segment: Segment, node: Node) -> Iterator[str]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import subprocess
 from xml.etree import ElementTree
 
+import graphviz
 import pytest
+from graphviz.quoting import quote
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
 from kgctl.render.dot import to_dot
+from kgctl.render.dotquoting import identifier, label
 from tests.fuzz.language import cluster_of
 from tests.harmless import network
 
@@ -46,3 +51,24 @@ def test_a_location_is_drawn_as_it_is_written(location: str, drawn: str) -> None
         ["10.4.0.0/16", f"location:{drawn}", f"location:{drawn}", "x", "10.42.1.0/24", "10.1.0.1",
          "10.4.0.1", "198.51.100.1:51820"]
     )  # fmt: skip
+
+
+def quoted(drawn: str) -> str:
+    """Return what the graphviz package makes of a text that has been escaped already."""
+    text = str(quote(graphviz.nohtml(drawn)))
+    return text if text.startswith('"') else f'"{text}"'  # with quotes it means the same
+
+
+harmless = st.text(alphabet='ab-0_.:/<> é☃"&', max_size=12)
+
+
+@given(harmless)
+def test_a_name_is_quoted_as_graphviz_quotes_it(name: str) -> None:
+    assert identifier(name).strip('"') == quoted(name).strip('"')
+    assert identifier(name).startswith('"') or identifier(name).isidentifier()
+
+
+@given(st.lists(harmless, min_size=1, max_size=4))
+def test_a_label_is_quoted_as_graphviz_quotes_it(lines: list[str]) -> None:
+    drawn = "\\n".join(line.replace("&", "&amp;") for line in lines)
+    assert label(*lines).strip('"') == quoted(drawn).strip('"')

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.completing import complete_peer
 from kgctl.cli.connect import values
 from kgctl.cli.connect.running import Level, LogFormat, run
-from kgctl.cli.names import complete_peer
 from kgctl.cli.output import answer
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.shared import Shared, with_shared

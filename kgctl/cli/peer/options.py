@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.names import complete_peer
+from kgctl.cli.completing import complete_peer
 
 
 class DryRun(StrEnum):
