@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.cluster.writing import spec_of
+from kgctl.link.details import details
 from kgctl.mesh.linking import Member, is_dialled
 from kgctl.render.manifest import peer_object
 from kgctl.wireguard.conf import PeerSection
@@ -35,6 +36,8 @@ ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
 _SLUG = re.compile(r"[^a-z0-9]+")
 _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
+_SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
+"""What is told of a new Peer: its key says nothing to anyone."""
 
 
 class ForeignPeerError(ClusterError):
@@ -54,7 +57,10 @@ class Store(Protocol):
 
 
 class Step(NamedTuple):
-    """What becomes of one object: ``fields`` are those of it that differ."""
+    """What becomes of one object: ``fields`` are those of it that differ, ``details`` say how.
+
+    No detail holds a secret.
+    """
 
     action: str
     name: str
@@ -63,6 +69,7 @@ class Step(NamedTuple):
     uid: str | None = None
     kind: str = PEER
     namespace: str = ""
+    details: tuple[str, ...] = ()
 
 
 def slug(text: str) -> str:
@@ -172,15 +179,17 @@ def plan(
 
 
 def _step(name: str, wanted: Object, present: Mapping[str, Any] | None) -> Step:
+    after: Mapping[str, Any] = wanted["spec"]
     if present is None:
-        return Step(ADD, name, wanted)
+        return Step(ADD, name, wanted, details=tuple(details(_SHOWN, {}, after)))
     if linked_source(present) is None:
         raise ForeignPeerError(
             f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
         )
     spec = spec_of(present)
-    differs = tuple(one for one in _FIELDS if spec.get(one) != wanted["spec"].get(one))
-    return Step(CHANGE if differs else SAME, name, wanted, differs)
+    differs = tuple(one for one in _FIELDS if spec.get(one) != after.get(one))
+    action = CHANGE if differs else SAME
+    return Step(action, name, wanted, differs, details=tuple(details(differs, spec, after)))
 
 
 def carry_out(step: Step, store: Store) -> None:

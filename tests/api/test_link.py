@@ -129,7 +129,17 @@ def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:
     run = pair.run("link", "--yes", *networks)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (
-        "west:\n  + peer link-east.asia\neast:\n  + peer link-west.eu\n  + peer link-west.us\n"
+        "west:\n"
+        "  + peer link-east.asia\n"
+        "      allowedIPs: 10.2.1.0/24, 172.18.0.1/32, 10.102.0.1/32, 10.43.0.0/16\n"
+        "      endpoint: 203.0.113.21:51820\n"
+        "east:\n"
+        "  + peer link-west.eu\n"
+        "      allowedIPs: 10.1.1.0/24, 172.17.0.1/32, 10.1.2.0/24, 172.17.0.2/32, 10.101.0.1/32\n"
+        "      endpoint: 203.0.113.11:51820\n"
+        "  + peer link-west.us\n"
+        "      allowedIPs: 10.1.3.0/24, 172.17.0.3/32, 10.101.0.2/32\n"
+        "      endpoint: 203.0.113.13:51820\n"
         "3 to add, 0 to change, 0 to remove\ndone: 3 added, 0 changed, 0 removed\n"
     )
     specs = pair.specs()
@@ -219,7 +229,8 @@ def test_a_leader_that_moves_keeps_the_name_of_its_link(pair: Pair) -> None:
     pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
     time.sleep(1)
     run = pair.run("link", "--yes")
-    assert "  ~ peer link-west.eu (publicKey, endpoint)\n" in run.stdout
+    assert "  ~ peer link-west.eu (publicKey, endpoint)\n      publicKey: " in run.stdout
+    assert "      endpoint: 203.0.113.11:51820 -> 203.0.113.12:51820\n" in run.stdout
     after = pair.specs()
     assert set(after) == set(before)
     assert after["east/link-west.eu"]["endpoint"]["dnsOrIP"] == {"ip": "203.0.113.12"}

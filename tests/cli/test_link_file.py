@@ -46,10 +46,15 @@ def written(directory: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def steps_of(plan: str) -> str:
+    """Return a plan without what it says of each Peer."""
+    return "".join(one for one in plan.splitlines(keepends=True) if one[:6] != " " * 6)
+
+
 def test_a_spoke_is_linked_with_the_hub_alone(directory: Path) -> None:
     file = write(directory, topology={"hubs": ["eu"]})
     plan = kgctl("link", "-f", file, "--dry-run")
-    assert plan.stdout == (
+    assert steps_of(plan.stdout) == (
         "eu:\n  + peer link-edge.x\n  + peer link-us.x\nus:\n  + peer link-eu.x\nedge:\n"
         "  + peer link-eu.x\n4 to add, 0 to change, 0 to remove (dry run)\n"
     )
@@ -81,7 +86,9 @@ def test_links_that_the_file_does_not_name_are_told_and_stay(directory: Path) ->
     del mesh["clusters"][2]
     (directory / "mesh.yaml").write_text(yaml.safe_dump(mesh))
     run = kgctl("link", "-f", str(directory / "mesh.yaml"), "--dry-run", "--prune")
-    assert run.stdout == ("us:\n  + peer link-eu.x\n1 to add, 0 to change, 0 to remove (dry run)\n")
+    assert steps_of(run.stdout) == (
+        "us:\n  + peer link-eu.x\n1 to add, 0 to change, 0 to remove (dry run)\n"
+    )
     assert run.stderr == (
         "eu has links to edge, which the file does not name; they stay until: kgctl unlink eu "
         "edge\n"

@@ -130,7 +130,7 @@ def _store(named: Named, step: Step) -> Store:
 
 
 def _shown(found: Plan) -> str:
-    """Return the plan as text, a line a step; what stays is left out."""
+    """Return the plan as text, a line a step and its details below; what stays is left out."""
     lines = []
     for named, steps in found:
         changes = [step for step in steps if step.action != SAME]
@@ -141,6 +141,7 @@ def _shown(found: Plan) -> str:
             more += " is stale; --prune removes it" if step.action == STALE else ""
             name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
             lines.append(f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}")
+            lines += [f"      {detail}" for detail in step.details]
     return "".join(f"{line}\n" for line in lines)
 
 
