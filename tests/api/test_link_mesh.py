@@ -17,6 +17,7 @@ from kgctl.mesh.key import PresharedKey
 from tests.api.faults import FaultyProxy, Request
 from tests.api.test_link import PEERS, ROLE, done_and_unsaid, node, wait_for
 from tests.apiserver.client import RefusedError
+from tests.cli.test_link_file import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -124,7 +125,7 @@ def trio(servers: dict[str, ApiServer], tmp_path: Path) -> Iterator[Trio]:
 def test_every_cluster_is_linked_with_every_other(trio: Trio) -> None:
     trio.write()
     said = trio.linked()
-    assert said.startswith("eu:\n  + peer link-edge.x\n  + peer link-us.x\nus:\n")
+    assert steps_of(said).startswith("eu:\n  + peer link-edge.x\n  + peer link-us.x\nus:\n")
     assert "8 to add, 0 to change, 0 to remove\n" in said
     assert set(trio.specs()) == {
         "eu/link-edge.x", "eu/link-us.x", "us/link-edge.x", "us/link-eu.x", "us/link-eu.y",
