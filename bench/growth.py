@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.cluster import PEER, peer_object
+from kgctl.__main__ import OBJECTS_BETWEEN_COLLECTIONS
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.state import network_of
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 FULL_SIZES = (10, 30, 100, 300, 1000, 2000)
-COLLECT_EVERY = 100_000
-"""New objects between two looks for garbage, as in ``kgctl.__main__``."""
 
-_REPEATS = 5
+_REPEATS = 7
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,13 @@ def measure_growth(*, quick: bool) -> dict[str, list[Point]]:
         "showconf peer": (SIZES, _showconf),
         "get nodes": (SIZES, _get_nodes),
     }
-    gc.set_threshold(COLLECT_EVERY)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)  # as for every call
+    most = 1000 if quick else max(SIZES)
+    clusters = {nodes: _objects(nodes) for nodes in {*SIZES, *FULL_SIZES} if nodes <= most}
+    gc.collect()
+    gc.freeze()
     return {
-        name: [_point(nodes, work) for nodes in sizes if not quick or nodes <= 1000]
+        name: _points({nodes: clusters[nodes] for nodes in sizes if nodes in clusters}, work)
         for name, (sizes, work) in lines.items()
     }
 
@@ -68,15 +71,18 @@ def _size(point: Point) -> int:
     return point.nodes + point.lines
 
 
-def _point(nodes: int, work: Callable[[Objects], str]) -> Point:
-    objects = _objects(nodes)
-    best, text = 1e9, ""
+def _points(clusters: dict[int, Objects], work: Callable[[Objects], str]) -> list[Point]:
+    """Measure all sizes in turn, so that a machine that is slow for a while is slow for all."""
+    best = dict.fromkeys(clusters, 1e9)
+    lines = {}
     for _ in range(_REPEATS):
-        gc.collect()
-        start = time.perf_counter()
-        text = work(objects)
-        best = min(best, time.perf_counter() - start)
-    return Point(nodes, text.count("\n"), best)
+        for nodes, objects in clusters.items():
+            gc.collect()
+            start = time.perf_counter()
+            text = work(objects)
+            best[nodes] = min(best[nodes], time.perf_counter() - start)
+            lines[nodes] = text.count("\n")
+    return [Point(nodes, lines[nodes], best[nodes]) for nodes in clusters]
 
 
 def _objects(count: int) -> Objects:

@@ -177,5 +177,6 @@ lines are no steeper than the dotted one.
 ![time by nodes and output](images/performance-output.svg)
 
 The power is that of nodes plus lines of output, up to the largest from a tenth of its size: 1 is in
-proportion.
+proportion. What is above that is waiting for memory, as large networks do not fit into a
+processor's caches: the instructions carried out grow in proportion.
 """

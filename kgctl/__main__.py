@@ -6,7 +6,8 @@ import gc
 import os
 import sys
 
-_OBJECTS_BETWEEN_COLLECTIONS = 500_000
+OBJECTS_BETWEEN_COLLECTIONS = 500_000
+"""New objects between two looks for garbage."""
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
             return 0
     # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
     # objects: by default a tenth of the time would go into looking through them
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if "_KGCTL_COMPLETE" not in os.environ:
         from kgctl.cli.ahead import ahead
 
