@@ -24,6 +24,7 @@ NONE = "none"
 
 Answer = TypeVar("Answer")
 
+_ENDINGS = (".json", ".yaml", ".yml")  # of files, and hardly of contexts
 _HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
 
 
@@ -47,6 +48,9 @@ def cluster_of(shared: Shared, argument: str) -> Chosen:
 
     A file is a kubeconfig, whose current context counts, or manifests; anything else is a
     context.
+
+    Raises:
+        UsageError: it is called as a file is, and there is none.
     """
     alone = shared._replace(contexts=None, named=None, context=None)
     name, equals, where = argument.partition("=")
@@ -54,6 +58,8 @@ def cluster_of(shared: Shared, argument: str) -> Chosen:
         name, where = "", argument
     path = Path(where)
     if not path.exists():
+        if path.suffix in _ENDINGS:
+            raise UsageError(f'there is no file "{printable(where)}"')
         return Chosen(name or where, alone._replace(contexts=[where], context=where))
     called = name or path.name.removesuffix(path.suffix) or path.name
     if path.is_file() and _is_kubeconfig(path):

@@ -99,6 +99,18 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     assert answer.stderr == 'two clusters are called "west"; name them: --cluster NAME=CLUSTER\n'
 
 
+@pytest.mark.parametrize(
+    "command", [["link", "west.yaml"], ["get", "nodes", "--cluster", "west.yaml", "--cluster"]]
+)
+def test_a_file_that_is_not_there_is_taken_for_no_context(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "west.yaml", west())
+    answer = kgctl(*command, "nowhere.yaml")
+    assert (answer.code, answer.stderr) == (1, 'there is no file "nowhere.yaml"\n')
+
+
 @pytest.mark.parametrize("option", [["-f", "x.yaml"], ["--example"]])
 def test_files_that_are_one_cluster_do_not_go_with_several(option: list[str]) -> None:
     answer = kgctl("get", "nodes", *option, "--context", "a", "--context", "b")
