@@ -57,7 +57,7 @@ class _PeerReader:
         self.problems: list[str] = []
 
     def _wrong(self, field: str, value: object, why: str) -> None:
-        self.problems.append(f'{field} "{_shown(value)}" {why}')
+        self.problems.append(f'{field} "{shown_value(value)}" {why}')
 
     def allowed_ips(self) -> tuple[Cidr, ...]:
         value = self._spec.get("allowedIPs")
@@ -131,18 +131,18 @@ class _PeerReader:
     def _port(self, value: object) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value in PORTS:
             return value
-        shown = "missing" if value is None else _shown(value)
+        shown = "missing" if value is None else shown_value(value)
         self.problems.append(f"endpoint port is {shown}, not 1 to 65535")
         return None
 
 
-def _shown(value: object) -> str:
-    """Return a value as a person may see it.
+def shown_value(value: object, most: int = _SHOWN) -> str:
+    """Return a value as a person may see it, at ``most`` that many characters of a text.
 
     Only what is small is written out: a number may have more digits than Python prints, a list may
     hold itself or, by YAML's aliases, a billion others.
     """
     if isinstance(value, str):
-        return printable(value, _SHOWN)
+        return printable(value, most)
     small = isinstance(value, float) or (isinstance(value, int) and value in INT64)
     return str(value) if small else type(value).__name__

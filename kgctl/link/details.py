@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.mesh.text import printable, some
+from kgctl.cluster.peerobjects import shown_value
+from kgctl.mesh.text import some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SHOWN = 12  # networks that are named; the rest is counted
+_LONGEST_NAME = 253  # characters of a DNS name
 
 
 def details(
@@ -40,8 +42,9 @@ def _of_secret(old: object, new: object) -> str:
 
 def _of_list(old: list[object], new: list[object]) -> str:
     """Return what goes and what comes; the order alone may differ, and says nothing."""
-    signed = [f"-{_text(one)}" for one in old if one not in new]
-    signed += [f"+{_text(one)}" for one in new if one not in old]
+    before, after = ({shown_value(one): None for one in entries} for entries in (old, new))
+    signed = [f"-{one}" for one in before if one not in after]
+    signed += [f"+{one}" for one in after if one not in before]
     return some(signed, _SHOWN) if signed else "in another order"
 
 
@@ -49,10 +52,9 @@ def _text(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, list):
-        return some([printable(str(one)) for one in value], _SHOWN) or "none"
-    host = value.get("dnsOrIP") if isinstance(value, dict) else None
-    if isinstance(value, dict) and isinstance(host, dict):
-        shown = str(host.get("dns") or host.get("ip"))
-        return printable(f"[{shown}]:{value.get('port')}" if ":" in shown else
-                         f"{shown}:{value.get('port')}")  # fmt: skip
-    return printable(str(value))
+        return some(list(map(shown_value, value)), _SHOWN) or "none"
+    target = value.get("dnsOrIP") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(target, dict):
+        host = shown_value(target.get("dns") or target.get("ip"), _LONGEST_NAME)
+        return f"{f'[{host}]' if ':' in host else host}:{shown_value(value.get('port'))}"
+    return shown_value(value)
