@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.leader import acting_leader, elected_leader
 from kgctl.mesh.readiness import why_not_ready
 from kgctl.mesh.text import printable
 from kgctl.mesh.topology import FULL, LOCATION, build_topology
@@ -53,23 +54,35 @@ class State(NamedTuple):
 
 
 def network_of(
-    state: State, *, now: float, granularity: str = AUTO, hostname: str | None = None
+    state: State,
+    *,
+    now: float,
+    granularity: str = AUTO,
+    hostname: str | None = None,
+    acting_leaders: bool = False,
 ) -> Topology:
     """Build the network as it is at ``now``, in Unix seconds.
 
     ``hostname`` is the node from whose side it is seen: what that node discovered comes first.
-    By default it is the first ready node by name (the reference takes any).
+    By default it is the first ready node by name (the reference takes any). ``acting_leaders``
+    follows the agents where a DNS name makes them choose another leader than the reference's
+    kgctl names: see :func:`kgctl.mesh.leader.acting_leader`.
 
     Raises:
         NoReadyNodesError: no node is ready.
         GranularityError: ``auto``, and the deciding node names no granularity.
         MeshError: the Kilo subnet has too few addresses.
     """
-    return viewpoints_of(state, now=now, granularity=granularity).from_node(hostname)
+    views = viewpoints_of(state, now=now, granularity=granularity, acting_leaders=acting_leaders)
+    return views.from_node(hostname)
 
 
-def viewpoints_of(state: State, *, now: float, granularity: str = AUTO) -> Viewpoints:
+def viewpoints_of(
+    state: State, *, now: float, granularity: str = AUTO, acting_leaders: bool = False
+) -> Viewpoints:
     """Build the network as it is at ``now``, in Unix seconds, to be seen from any of its nodes.
+
+    ``acting_leaders`` is that of ``network_of``.
 
     Raises:
         MeshError: as for ``network_of``.
@@ -82,6 +95,7 @@ def viewpoints_of(state: State, *, now: float, granularity: str = AUTO) -> Viewp
         [peer for peer in state.peers if peer.is_ready],
         granularity=granularity if granularity != AUTO else _granularity(ready[0]),
         subnet=kilo_subnet(state.nodes),
+        lead=acting_leader if acting_leaders else elected_leader,
     )
     return Viewpoints(topology, first=ready[0].name)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Address, Cidr, single
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.leader import elected_leader
 from kgctl.mesh.overlap import OverlapIndex
 from kgctl.mesh.text import bytewise
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.leader import Election
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 
@@ -69,11 +71,17 @@ class Topology(NamedTuple):
 
 
 def build_topology(
-    nodes: Iterable[Node], peers: Iterable[Peer], *, granularity: str, subnet: Cidr
+    nodes: Iterable[Node],
+    peers: Iterable[Peer],
+    *,
+    granularity: str,
+    subnet: Cidr,
+    lead: Election = elected_leader,
 ) -> Topology:
     """Build the network that ready ``nodes`` and ready ``peers`` make, with annotated endpoints.
 
     The order of the input does not matter. ``kgctl.mesh.viewpoint`` adds what was discovered.
+    ``lead`` chooses the leader among the nodes of a segment (``kgctl.mesh.leader``).
 
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
@@ -81,7 +89,7 @@ def build_topology(
     groups = sorted(_group(nodes, granularity).items(), key=lambda group: bytewise(group[0]))
     own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: bytewise(peer.name)))
     segments = [
-        _segment(name, members, address)
+        _segment(name, members, address, lead)
         for (name, members), address in zip(groups, _addresses(subnet, len(groups)), strict=True)
     ]
     return Topology(
@@ -112,19 +120,7 @@ def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
     return (kind(first + number) for number in range(count))
 
 
-def _leader(nodes: Sequence[Node]) -> Node:
-    """Return the leader among the nodes of a segment, which are sorted by name."""
-    flagged = [node for node in nodes if node.leader]
-    for candidates in (flagged, nodes):
-        for node in candidates:
-            if node.endpoint is not None and node.endpoint.is_public:
-                return node
-        if candidates:
-            return candidates[0]
-    raise AssertionError("a segment has at least one node")
-
-
-def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address) -> Segment:
+def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address, lead: Election) -> Segment:
     allowed_ips: list[Cidr] = []
     location_ips: dict[str, Cidr] = {}
     for node in nodes:
@@ -135,7 +131,7 @@ def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address) -> Segment
         for cidr in node.allowed_location_ips:
             location_ips.setdefault(str(cidr), cidr)
     allowed_ips.append(single(wireguard_ip))
-    leader = _leader(nodes)
+    leader = lead(nodes)
     return Segment(
         name=name,
         nodes=tuple(nodes),

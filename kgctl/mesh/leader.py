@@ -1,0 +1,93 @@
+"""Who leads a segment: by Kilo's rule, and by what its agents wrote.
+
+Kilo's agents resolve DNS names before they choose leaders, so an endpoint that is a name counts as
+public where its address is. The reference's kgctl, and kgctl, never resolve. The annotation
+``wireguard-ip`` tells what the agents chose: a leader has an address there, a follower none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.topology import Segment, Topology
+
+    Election = Callable[[Sequence[Node]], Node]
+
+
+class Dispute(NamedTuple):
+    """A segment whose agents may have chosen another leader than Kilo's rule without DNS does.
+
+    ``acting`` is the node that they chose, or None where no annotation tells: then the leader is
+    one of ``possible``.
+    """
+
+    segment: Segment
+    elected: Node
+    possible: tuple[Node, ...]
+    acting: Node | None
+
+
+def elected_leader(nodes: Sequence[Node]) -> Node:
+    """Return the leader among the nodes of a segment, sorted by name; a name is never public."""
+    candidates = _candidates(nodes)
+    for node in candidates:
+        if node.endpoint is not None and node.endpoint.is_public:
+            return node
+    return candidates[0]
+
+
+def possible_leaders(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return the nodes that may lead, whatever the names among their endpoints resolve to.
+
+    ``nodes`` are those of a segment, sorted by name. One alone where no name is in play.
+    """
+    candidates = _candidates(nodes)
+    possible: list[Node] = []
+    for node in candidates:
+        if node.endpoint is None or node.endpoint.is_private:
+            continue
+        possible.append(node)
+        if node.endpoint.is_public:
+            return tuple(possible)
+    first = candidates[0]  # of private endpoints alone the first node leads
+    return tuple(possible if first in possible else (first, *possible))
+
+
+def acting_leader(nodes: Sequence[Node]) -> Node:
+    """Return the leader that the agents chose, as far as their annotations tell.
+
+    It is the one node with a WireGuard IP, if a DNS name can have made it the leader; else the
+    one that Kilo's rule elects. ``nodes`` are those of a segment, sorted by name.
+    """
+    possible = possible_leaders(nodes)
+    if len(possible) == 1:
+        return possible[0]
+    return _annotated(nodes, possible) or elected_leader(nodes)
+
+
+def disputes(topology: Topology) -> Iterator[Dispute]:
+    """Yield the segments in which a DNS name leaves it open, or decides otherwise, who leads.
+
+    A segment is left out where the annotations confirm the leader that Kilo's rule elects.
+    """
+    for segment in topology.segments:
+        possible = possible_leaders(segment.nodes)
+        if len(possible) > 1:
+            elected = elected_leader(segment.nodes)
+            acting = _annotated(segment.nodes, possible)
+            if acting != elected:
+                yield Dispute(segment, elected, possible, acting)
+
+
+def _candidates(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Return the nodes with the leader flag, or all where none has it."""
+    return [node for node in nodes if node.leader] or nodes
+
+
+def _annotated(nodes: Sequence[Node], possible: Sequence[Node]) -> Node | None:
+    leading = [node for node in nodes if node.wireguard_ip is not None]
+    return leading[0] if len(leading) == 1 and leading[0] in possible else None
