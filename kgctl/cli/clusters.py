@@ -168,8 +168,12 @@ def read_several(shared: Shared) -> list[Cluster]:
     return found
 
 
-def linked_clusters(clusters: Sequence[Cluster], hostname: str | None = None) -> Linked:
+def linked_clusters(
+    clusters: Sequence[Cluster], hostname: str | None = None, *, as_reference: bool = False
+) -> Linked:
     """Return the networks of clusters, and what links them; as seen from the side of a node.
+
+    Leaders are as in ``Reading.topology``.
 
     Raises:
         MeshError: one has no network; the message says which, and why.
@@ -180,7 +184,7 @@ def linked_clusters(clusters: Sequence[Cluster], hostname: str | None = None) ->
     members = []
     for one in clusters:
         with said_of(one.name):
-            topology = one.reading.topology(hostname)
+            topology = one.reading.topology(hostname, as_reference=as_reference)
         members.append(Member(one.name, one.reading.state, topology))
     return linked(members, link_labels({one.name: one.objects.peers for one in clusters}))
 

@@ -46,7 +46,7 @@ def page_content(seen: Examined, port: int) -> dict[str, Any]:
     from kgctl.render.picture import picture_of
 
     state = seen.subject.state
-    views = viewpoints_of(state, now=seen.now, granularity=seen.granularity)
+    views = viewpoints_of(state, now=seen.now, granularity=seen.granularity, acting_leaders=True)
     topology = views.from_node()
     configurations = _within_limit(_configurations(topology, views, port))
     shown = Shown(

@@ -82,7 +82,7 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
         if given:
             raise UsageError(f"{option} shows one cluster: give one --context or --cluster")
     clusters = read_several(shared)
-    linked = linked_clusters(clusters)
+    linked = linked_clusters(clusters, as_reference=wanted.plain)
     if wanted.plain:
         from kgctl.render.dot import to_dot_of_clusters
 
@@ -164,7 +164,7 @@ def _dot(reading: Reading, wanted: Wanted) -> str:
     if wanted.plain:
         from kgctl.render.dot import to_dot
 
-        return to_dot(reading.topology())
+        return to_dot(reading.topology(as_reference=True))
     from kgctl.render.richdot import to_rich_dot
 
     return to_rich_dot(_picture(reading, wanted), wanted.layout)

@@ -35,7 +35,7 @@ def print_graph(shared: Shared) -> None:
     """
     from kgctl.render.dot import to_dot
 
-    answer(to_dot(read(shared).topology()))
+    answer(to_dot(read(shared).topology(as_reference=True)))
 
 
 def leading(shared: Shared, name: str) -> Leading | None:
@@ -47,7 +47,7 @@ def leading(shared: Shared, name: str) -> Leading | None:
     reading = read(shared)
     reading.require_ready_nodes()
     node = ready_node(reading, name)
-    topology = reading.topology(hostname=name)
+    topology = reading.topology(hostname=name, as_reference=True)
     segment = topology.segment_of(name)
     assert segment is not None  # every ready node is in a segment
     if segment.leader.name != name:
@@ -77,8 +77,8 @@ class Joining(NamedTuple):
     topology: Topology
 
 
-def joining(shared: Shared, name: str) -> Joining:
-    """Return the peer of that name.
+def joining(shared: Shared, name: str, *, alone: bool = False) -> Joining:
+    """Return the peer of that name; ``alone``: the rest of the network does not matter.
 
     Raises:
         KgctlError: the cluster cannot be read, or has no ready peer of that name.
@@ -86,7 +86,7 @@ def joining(shared: Shared, name: str) -> Joining:
     reading = read(shared)
     reading.require_ready_nodes()
     peer = ready_peer(reading, name)
-    return Joining(peer, reading.topology())
+    return Joining(peer, reading.topology(as_reference=not alone))
 
 
 def print_peer(shared: Shared, name: str) -> None:

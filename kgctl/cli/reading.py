@@ -9,6 +9,7 @@ from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
+from kgctl.mesh.leader import disputes_in_words
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
@@ -37,27 +38,40 @@ class Reading(NamedTuple):
     granularity: str
     from_files: bool = False
 
-    def topology(self, hostname: str | None = None) -> Topology:
+    def topology(self, hostname: str | None = None, *, as_reference: bool = False) -> Topology:
         """Build the network, as seen from the side of the node ``hostname``.
+
+        Its leaders are those that the agents chose, as far as that is known; ``as_reference``
+        makes them those of the reference's kgctl, and says on stderr where the two differ.
 
         Raises:
             MeshError: there is no network; the message says why.
         """
-        topology = _HELD["topology"] = self.viewpoints().from_node(hostname)
+        topology = _HELD["topology"] = self.viewpoints(as_reference=as_reference).from_node(
+            hostname
+        )
         return topology
 
-    def viewpoints(self) -> Viewpoints:
-        """Build the network once, to be seen from several nodes.
+    def viewpoints(self, *, as_reference: bool = False) -> Viewpoints:
+        """Build the network once, to be seen from several nodes, with leaders as ``topology`` has.
 
         Raises:
             MeshError: there is no network; the message says why.
         """
         try:
-            return viewpoints_of(self.state, now=self.now, granularity=self.granularity)
+            views = viewpoints_of(
+                self.state,
+                now=self.now,
+                granularity=self.granularity,
+                acting_leaders=not as_reference,
+            )
         except NoReadyNodesError as error:
             if not self.from_files or not self.state.nodes:
                 raise
             raise NoReadyNodesError(f"{error}\n  {_SNAPSHOT}") from None
+        for line in disputes_in_words(views.annotated) if as_reference else ():
+            note(line)
+        return views
 
     def require_ready_nodes(self) -> None:
         """Make sure that there is a network to look for a name in.

@@ -239,7 +239,7 @@ def peer(
         _note_unused_format(output)
         print_peer(shared, name)
         return
-    answer(_as_peer(name, peer_as_peer(joining(shared, name).peer, extra), output))
+    answer(_as_peer(name, peer_as_peer(joining(shared, name, alone=True).peer, extra), output))
 
 
 def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | None:

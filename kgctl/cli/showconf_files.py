@@ -56,7 +56,7 @@ class Outside(NamedTuple):
             keep_up_to_date(shared, watched, self._content(name), interval)
             return
         reading = read(shared)
-        topology = reading.topology()
+        topology = self._network(reading)
         if directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
             for peer in peers:
@@ -88,6 +88,9 @@ class Outside(NamedTuple):
         if self.format == "networkd":
             return self.settings._replace(reader="systemd-networkd")
         return self.settings
+
+    def _network(self, reading: Reading) -> Topology:
+        return reading.topology(as_reference=self.format == "wireguard")
 
     def _configuration(self, topology: Topology, peer: Peer) -> Configuration:
         if self.format == "wireguard":
@@ -183,7 +186,7 @@ class Outside(NamedTuple):
         warned: set[PublicKey | None] = set()
 
         def content(reading: Reading) -> bytes:
-            topology = reading.topology()
+            topology = self._network(reading)
             peer = self._peer(reading, topology, name)
             if peer.public_key not in warned:
                 warned.add(peer.public_key)
@@ -198,7 +201,7 @@ def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
     """Write what each leader sets on its interface, as seen from its side."""
     from kgctl.wireguard.configure import node_configuration
 
-    viewpoints = reading.viewpoints()
+    viewpoints = reading.viewpoints(as_reference=True)
 
     def content(leader: Node) -> bytes:
         seen = viewpoints.from_node(leader.name)

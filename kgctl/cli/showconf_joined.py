@@ -41,7 +41,7 @@ def show_joined(
     format_, interface, picture, directory = output
     own = options._replace(service_cidr=None, via=None, gateway=None, only=None).settings()
     clusters = read_several(shared)
-    linked = linked_clusters(clusters)
+    linked = linked_clusters(clusters, as_reference=format_ == "wireguard")
     peers = {}
     for one, member in zip(clusters, linked.members, strict=True):
         with said_of(one.name):

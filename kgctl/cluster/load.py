@@ -28,18 +28,28 @@ class Cluster(NamedTuple):
     state: State
     now: float
 
-    def topology(self, *, granularity: str = AUTO, hostname: str | None = None) -> Topology:
+    def topology(
+        self, *, granularity: str = AUTO, hostname: str | None = None, acting_leaders: bool = False
+    ) -> Topology:
         """Build the network that the ready nodes and ready peers make.
 
         Args:
             granularity: ``location``, ``full``, or ``auto``: what the first ready node says.
             hostname: the node from whose side the network is seen: the endpoints that it
                 discovered come before those of the others. Default: the first ready node.
+            acting_leaders: follow the agents where a DNS name has made them choose another leader
+                than Kilo's own kgctl names.
 
         Raises:
             kgctl.MeshError: there is no network; the message says why.
         """
-        return network_of(self.state, now=self.now, granularity=granularity, hostname=hostname)
+        return network_of(
+            self.state,
+            now=self.now,
+            granularity=granularity,
+            hostname=hostname,
+            acting_leaders=acting_leaders,
+        )
 
 
 def load_cluster(

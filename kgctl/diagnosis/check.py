@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis import across, cluster, locations, networks, nodes, peers
+from kgctl.diagnosis import across, cluster, leaders, locations, networks, nodes, peers
 from kgctl.diagnosis import annotations as node_annotations
 from kgctl.diagnosis.facts import Facts
 from kgctl.diagnosis.finding import AnyRule, Finding, Rule
@@ -19,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     *node_annotations.RULES,
     *networks.RULES,
     *locations.RULES,
+    *leaders.RULES,
     *peers.RULES,
     *cluster.RULES,
 )

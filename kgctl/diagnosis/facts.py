@@ -54,7 +54,12 @@ class Facts:
     def topology(self) -> Topology | None:
         """The network, or None where there is none; other rules say why."""
         try:
-            return network_of(self.state, now=self.now, granularity=self.settings.granularity)
+            return network_of(
+                self.state,
+                now=self.now,
+                granularity=self.settings.granularity,
+                acting_leaders=True,
+            )
         except MeshError:
             return None
 

@@ -7,7 +7,10 @@ public where its address is. The reference's kgctl, and kgctl, never resolve. Th
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
     Election = Callable[[Sequence[Node]], Node]
+
+_SHOWN = 5  # segments in words; the rest is counted
 
 
 class Dispute(NamedTuple):
@@ -81,6 +86,27 @@ def disputes(topology: Topology) -> Iterator[Dispute]:
             acting = _annotated(segment.nodes, possible)
             if acting != elected:
                 yield Dispute(segment, elected, possible, acting)
+
+
+def disputes_in_words(topology: Topology) -> Iterator[str]:
+    """Yield a line for each of the first disputes about a network built by Kilo's rule alone."""
+    found = list(disputes(topology))
+    for one in islice(found, _SHOWN):
+        name, elected = printable(one.segment.name), printable(one.elected.name)
+        if one.acting is not None:
+            yield (
+                f"{name}: this names {elected} as the leader, as Kilo's own kgctl does, but the "
+                f"agents, which resolve names first, chose {printable(one.acting.name)}: its "
+                "wireguard-ip says so"
+            )
+            continue
+        names = some([printable(node.name) for node in one.possible], _SHOWN)
+        yield (
+            f"{name}: this names {elected} as the leader, as Kilo's own kgctl does, but the agents "
+            f"resolve names first, and no wireguard-ip tells which of {names} they chose"
+        )
+    if len(found) > _SHOWN:
+        yield f"and {len(found) - _SHOWN} more segments whose leader depends on a name"
 
 
 def _candidates(nodes: Sequence[Node]) -> Sequence[Node]:

@@ -24,7 +24,8 @@ class Viewpoints:
     """A network with ``annotated`` endpoints, to be seen from ``first`` or another of its nodes."""
 
     def __init__(self, annotated: Topology, first: str) -> None:
-        self._annotated = annotated
+        self.annotated = annotated
+        """The network with the endpoints that are annotated."""
         self._first = first
         self._own: dict[str, Discovered] = {}
         self._all: dict[PublicKey, Endpoint] = {}
@@ -42,11 +43,11 @@ class Viewpoints:
         annotated one.
         """
         if not self._all:
-            return self._annotated
+            return self.annotated
         own = self._own.get(self._first if hostname is None else hostname, {})
-        return self._annotated._replace(
-            segments=tuple(self._segment(one, own) for one in self._annotated.segments),
-            peers=tuple(self._peer(one, own) for one in self._annotated.peers),
+        return self.annotated._replace(
+            segments=tuple(self._segment(one, own) for one in self.annotated.segments),
+            peers=tuple(self._peer(one, own) for one in self.annotated.peers),
         )
 
     def _segment(self, segment: Segment, own: Discovered) -> Segment:
