@@ -40,7 +40,7 @@ demo: .venv/.kgctl ## draw the bundled example cluster, and print the configurat
 dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on it
 
 .PHONY: test
-test: lint tools apiserver mermaid browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
+test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
 	$(FUZZ)
 
@@ -52,7 +52,7 @@ lint: .venv/.dev ## format, style, docstrings, types, import rules
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: unit
-unit: .venv/.dev mermaid ## tests that need nothing but Python (and Graphviz, and Node)
+unit: .venv/.dev mermaid sarif ## tests that need nothing but Python (and Graphviz, and Node)
 	@.ci/install-tools wanted dot
 	$(PYTEST) -m 'not api and not network and not browser' $(ARGS)
 
@@ -113,6 +113,11 @@ apiserver: tools
 .PHONY: mermaid
 mermaid:
 	@.ci/install-npm tests/mermaid 'the Mermaid parser for the tests' node
+
+# the validator that tests hold SARIF logs against, from npm; in a cache, once a machine
+.PHONY: sarif
+sarif:
+	@.ci/install-npm tests/sarif 'the SARIF validator for the tests'
 
 # what tests in a browser take from npm, by a lock file; in a cache, once a machine
 .PHONY: browserfiles

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from kgctl.cli.finding_places import Files, with_places
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kgctl.diagnosis.finding import AnyRule, Rule
     from kgctl.diagnosis.report import Report
@@ -87,15 +88,25 @@ def check(
     given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr)
     settings = given.over(settings_file(config))
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
+    limit = settings.fail_on or Severity.ERROR
     if shared.several:
-        report = _report_of_several(shared, live, rules, settings.service_cidrs or ())
+        checked = _checked_several(shared, live, rules, settings.service_cidrs or ())
     else:
-        report = _report(shared, live, _of_one(rules), settings.service_cidrs or ())
+        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or ())
+    every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
+    report = with_places(checked.report, checked.files, every_size=every_size)
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
-    answer(_rendered(report, output))
-    if report.fails(settings.fail_on or Severity.ERROR):
+    answer(_rendered(report, output, limit))
+    if report.fails(limit):
         raise typer.Exit(1)
+
+
+class _Checked(NamedTuple):
+    """What was found, and the files that were looked at, by the names of their clusters."""
+
+    report: Report
+    files: Mapping[str, Files]
 
 
 def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
@@ -116,11 +127,11 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     return found
 
 
-def _report_of_several(
+def _checked_several(
     shared: Shared, live: bool, rules: Sequence[AnyRule], service_cidrs: Sequence[str]
-) -> Report:
+) -> _Checked:
     from kgctl.cli.arguments import UsageError
-    from kgctl.cli.clusters import link_labels, networks_of_clusters
+    from kgctl.cli.clusters import chosen_clusters, link_labels, networks_of_clusters
     from kgctl.cli.examining import examined_several
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
@@ -141,12 +152,17 @@ def _report_of_several(
         if topology is not None:  # else the cluster's own findings say why
             members.append(Member(name, subject.state, topology, settings.service_cidrs))
     labels = link_labels({name: peers for name, _, peers in seen})
-    return examine_several(clusters, linked(members, labels), rules)
+    files = {
+        one.name: Files(one.shared.filename, *clusters[one.name])
+        for one in chosen_clusters(shared)
+        if one.shared.filename
+    }
+    return _Checked(examine_several(clusters, linked(members, labels), rules), files)
 
 
-def _report(
+def _checked(
     shared: Shared, live: bool, rules: Sequence[Rule], service_cidrs: Sequence[str]
-) -> Report:
+) -> _Checked:
     from kgctl.cli.arguments import cidrs
     from kgctl.cli.examining import examined, require_some
     from kgctl.diagnosis.report import examine
@@ -156,10 +172,12 @@ def _report(
     subject, now, granularity = examined(shared, live=live)
     if not live:
         require_some(subject, shared.filename)
-    return examine(subject, Settings(now, granularity, networks), rules)
+    settings = Settings(now, granularity, networks)
+    files = {"": Files(shared.filename, subject, settings)} if shared.filename else {}
+    return _Checked(examine(subject, settings, rules), files)
 
 
-def _rendered(report: Report, output: Format) -> str:
+def _rendered(report: Report, output: Format, limit: str) -> str:
     from kgctl.render import findings
 
     if output is Format.JSON:
@@ -170,8 +188,9 @@ def _rendered(report: Report, output: Format) -> str:
         return findings.to_text(report, _colours() if on_terminal() else None)
     from kgctl.render import ci
 
-    writers = {Format.SARIF: ci.to_sarif, Format.JUNIT: ci.to_junit, Format.GITHUB: ci.to_github}
-    return writers[output](report)
+    if output is Format.JUNIT:
+        return ci.to_junit(report, limit)
+    return ci.to_sarif(report) if output is Format.SARIF else ci.to_github(report)
 
 
 def _colours() -> dict[str, tuple[str, str]]:

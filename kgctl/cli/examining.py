@@ -6,7 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, source_of, time_of
+from kgctl.cli.reading import (
+    listen_port,
+    live_cluster,
+    mesh_granularity,
+    note_unread,
+    source_of,
+    time_of,
+)
 from kgctl.cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -70,6 +77,7 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
         calls.append(lambda cluster=cluster: read_evidence(cluster))  # type: ignore[misc]
     now, found = time.time(), []
     for one, evidence in zip(chosen, at_once([c.name for c in chosen], calls), strict=True):
+        note_unread(evidence.objects)
         subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
         with said_of(one.name):
             require_some(subject, one.shared.filename)
@@ -105,7 +113,9 @@ def _from_files(shared: Shared) -> Evidence:
     waiting = Waiting("reading files")
     source = source_of(shared, advance=waiting.advance)
     with waiting:
-        return evidence_of(source.read())
+        objects = source.read()
+    note_unread(objects)
+    return evidence_of(objects)
 
 
 def _from_cluster(shared: Shared) -> Evidence:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.files import write_public
-from kgctl.cli.output import answer, answer_bytes, on_terminal
+from kgctl.cli.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.reading import read
 from kgctl.mesh.text import printable
 from kgctl.render.drawing import LAYOUTS, GraphvizMissingError, draw
@@ -111,12 +112,47 @@ def _content_of_clusters(panorama: Panorama, wanted: Wanted) -> str | bytes:
         from kgctl.render.panoramadot import to_rich_dot_of_clusters
 
         return _drawn(to_rich_dot_of_clusters(panorama, wanted.layout), wanted)
+    if wanted.format == "mermaid":
+        from kgctl.render.mermaid import to_clusters_mermaid
+
+        return _mermaid(lambda shape: to_clusters_mermaid(panorama.shaped(shape)), wanted)
     from kgctl.render.graphjson import to_clusters_json
-    from kgctl.render.mermaid import to_clusters_mermaid
     from kgctl.render.tree import to_clusters_tree
 
-    writers = {"json": to_clusters_json, "mermaid": to_clusters_mermaid, "tree": to_clusters_tree}
-    return writers[wanted.format](panorama)
+    return to_clusters_json(panorama) if wanted.format == "json" else to_clusters_tree(panorama)
+
+
+_FEWER = (sys.maxsize, 400, 200, 100, 50, 20, 5)
+"""How many locations a flowchart has that would have too many, tried in this order."""
+
+
+def _mermaid(write: Callable[[Callable[[Picture], Picture]], str], wanted: Wanted) -> str:
+    """Return a flowchart that Mermaid draws: one node a location, or fewer, if it is too large.
+
+    ``write`` writes it of pictures that are shaped first. If nothing helps, or the nodes are not
+    to be collapsed, it stays as large as it is. A note on stderr explains either.
+    """
+    from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, is_drawn
+    from kgctl.render.selection import with_fewer_areas
+
+    whole = write(lambda picture: picture)
+    if is_drawn(whole):
+        return whole
+    limits = f"Mermaid draws at most {MOST_CHARACTERS:,} characters and {MOST_EDGES} links"
+    remedy = "--location, --focus or --no-peers shows a part; -o svg shows all"
+    for most in () if wanted.collapse is False else _FEWER:
+        smaller = write(
+            lambda one, most=most: with_fewer_areas(one._replace(collapsed=True), most)  # type: ignore[misc]
+        )
+        if is_drawn(smaller):
+            joined = most != sys.maxsize
+            what = f"the {most - 1} largest locations, and the rest as one" if joined else (
+                "one node for each location"
+            )  # fmt: skip
+            note(f"{limits}: this is {what}; {remedy}")
+            return smaller
+    note(f"{limits}, and this has more: GitHub shows an error in its place; {remedy}")
+    return whole
 
 
 def _hand_over(content: str | bytes, wanted: Wanted) -> None:
@@ -149,15 +185,15 @@ def _check(wanted: Wanted) -> None:
 def _content(reading: Reading, wanted: Wanted) -> str | bytes:
     if wanted.format == "dot" or wanted.format in _DRAWN:
         return _drawn(_dot(reading, wanted), wanted)
-    return _writers()[wanted.format](_picture(reading, wanted))
+    picture = _picture(reading, wanted)
+    if wanted.format == "mermaid":
+        from kgctl.render.mermaid import to_mermaid
 
-
-def _writers() -> dict[str, Callable[[Picture], str]]:
+        return _mermaid(lambda shape: to_mermaid(shape(picture)), wanted)
     from kgctl.render.graphjson import to_graph_json
-    from kgctl.render.mermaid import to_mermaid
     from kgctl.render.tree import to_tree
 
-    return {"json": to_graph_json, "mermaid": to_mermaid, "tree": to_tree}
+    return to_graph_json(picture) if wanted.format == "json" else to_tree(picture)
 
 
 def _dot(reading: Reading, wanted: Wanted) -> str:

@@ -102,8 +102,23 @@ def read(shared: Shared) -> Reading:
         for kind, count in sorted(objects.passed_over.items()):
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
+    note_unread(objects)
     _HELD["objects"] = objects
     return reading_of(shared, objects)
+
+
+_UNREAD_SHOWN = 3
+
+
+def note_unread(objects: Objects) -> None:
+    """Note on stderr which files of a directory were passed over, if any were."""
+    if not objects.unread:
+        return
+    shown = [f"{label} ({why})" for label, why in list(objects.unread.items())[:_UNREAD_SHOWN]]
+    more = len(objects.unread) - len(shown)
+    also = f", and {more} more" if more else ""
+    files = "1 file" if len(objects.unread) == 1 else f"{len(objects.unread)} files"
+    note(f"passed over {files}: {', '.join(shown)}{also}")
 
 
 def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Reading:

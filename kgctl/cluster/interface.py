@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Objects(NamedTuple):
     """Everything that was read at once: Node objects, and Peer objects as decoded JSON.
 
     ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; a live cluster
-    is asked for nodes and peers only, so it stays empty there.
+    is asked for nodes and peers only, so it stays empty there. ``unread`` are files that a search
+    of a directory passed over, by name, each with the reason.
     """
 
     nodes: Sequence[NodeObject]
     peers: Sequence[Mapping[str, Any]]
     passed_over: Mapping[str, int]
+    unread: Mapping[str, str] = MappingProxyType({})
 
 
 class Source(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgctl.cluster.documents import read_documents
 from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.interface import NodeObject, Objects
+from kgctl.cluster.manifest_files import STDIN, manifest_files
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.mesh.text import printable
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from kgctl.cluster.interface import Advance, Kind
 
-STDIN = "-"
-_SUFFIXES = (".json", ".yaml", ".yml")
 _NODE = ("v1", "Node")
 _PEER = ("kilo.squat.ai/v1alpha1", "Peer")
 _Kind = tuple[str, str]  # apiVersion and kind
@@ -38,18 +36,37 @@ class Manifests:
         self._advance = advance
 
     def read(self) -> Objects:
-        """Read every file, in the order given; a directory's in order of their names.
+        """Read every file, in the order given; those in and below a directory sorted by path.
+
+        Of the files of a directory, which nobody named, those that hold no Kubernetes objects
+        are passed over: repositories have other YAML and JSON too.
 
         Raises:
-            ManifestError: a file cannot be read, is no YAML or JSON, or holds something that
-                is no Kubernetes object.
+            ManifestError: a file cannot be read; or one that was named is not YAML or JSON, or
+                holds something that is not a Kubernetes object.
         """
         collected = _Collected()
         for name in self._names:
-            for label, content in _contents(name):
+            for label, content, found in _contents(name):
+                if found:
+                    self._search(collected, label, content)
+                    continue
                 for document in read_documents(label, content, self._advance):
                     collected.take(label, document)
-        return Objects(collected.nodes, collected.peers, collected.passed_over)
+        return Objects(collected.nodes, collected.peers, collected.passed_over, collected.unread)
+
+    def _search(self, collected: _Collected, label: str, content: bytes) -> None:
+        """Take the objects of a file that a search found, or note why there are none."""
+        try:
+            documents = read_documents(label, content, self._advance)
+        except ManifestError as error:
+            collected.unread[label] = str(error).removeprefix(f"{label}: ")
+            return
+        objects = [one for one in documents if _is_object(one)]
+        if not objects:
+            collected.unread[label] = "no Kubernetes objects"
+        for one in objects:
+            collected.take(label, one)
 
     def names(self, kind: Kind) -> Sequence[str]:
         """Return the names of all nodes or peers; reading them is reading the files."""
@@ -66,6 +83,7 @@ class _Collected:
         self.nodes: list[NodeObject] = []
         self.peers: list[Mapping[str, Any]] = []
         self.passed_over: Counter[str] = Counter()
+        self.unread: dict[str, str] = {}
 
     def take(self, label: str, document: object) -> None:
         """Sort one document in; the items of a List one by one, of a NodeList as Nodes."""
@@ -95,30 +113,19 @@ class _Collected:
             self.passed_over["/".join(map(printable, kind))] += 1
 
 
-def _contents(name: str) -> Iterator[tuple[str, bytes]]:
+def _contents(name: str) -> Iterator[tuple[str, bytes, bool]]:
+    """Yield label and content of each file, and whether a search found it."""
     if name == STDIN:
-        yield "standard input", sys.stdin.buffer.read()
+        yield "standard input", sys.stdin.buffer.read(), False
         return
-    path = Path(name)
-    try:
-        files = _manifests_in(path) if path.is_dir() else [path]
-        for file in files:
-            yield printable(str(file)), file.read_bytes()
-    except OSError as error:
-        raise ManifestError(
-            f"cannot read {printable(str(error.filename or name))}: {error.strerror}"
-        ) from None
+    for file in manifest_files(name):
+        yield file.label, file.read(), file.found
 
 
-def _manifests_in(directory: Path) -> list[Path]:
-    found = sorted(
-        path for path in directory.iterdir() if path.suffix in _SUFFIXES and path.is_file()
+def _is_object(document: object) -> bool:
+    return isinstance(document, dict) and all(
+        isinstance(document.get(field), str) for field in ("apiVersion", "kind")
     )
-    if not found:
-        raise ManifestError(
-            f"{printable(str(directory))} holds no manifest: no file ends in {', '.join(_SUFFIXES)}"
-        )
-    return found
 
 
 def _type_of(label: str, document: Mapping[str, Any], within: _Kind | None) -> _Kind:

@@ -32,10 +32,21 @@ class Found(NamedTuple):
     remedy: str
 
 
+class Place(NamedTuple):
+    """Where an object stands: a file's name, untrusted, and a line from 1, or 0 if unknown."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 class Finding(NamedTuple):
     """What a rule found; the fields are those of :class:`Found`, and those of its rule.
 
     ``cluster`` is the one that it is about, where several are looked at: untrusted, as ``name``.
+    ``place`` is where the object stands, if it was read from a file.
     """
 
     code: str
@@ -46,6 +57,7 @@ class Finding(NamedTuple):
     consequence: str
     remedy: str
     cluster: str = ""
+    place: Place | None = None
 
 
 class Rule(NamedTuple):

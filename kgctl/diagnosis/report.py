@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.check import ALL_RULES, RULES, check
-from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Rule
+from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Place, Rule
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kgctl.diagnosis.subject import Settings, Subject
     from kgctl.mesh.linked import Linked
 
 IGNORE = "kilo.squat.ai/kgctl-ignore"
 """The annotation of a Node or Peer that names rules, separated by commas, to pass over there."""
+
+
+_COMMANDS = ("kgctl ", "kubectl ")
+_EDITORS = ("kubectl edit ",)
+"""How remedies begin that are commands for a live cluster; a file is edited."""
 
 
 class UnknownRuleError(KgctlError):
@@ -47,6 +52,26 @@ class Report(NamedTuple):
         """Tell whether a finding weighs as much as ``limit``, or more."""
         worst = self.worst()
         return worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(limit)
+
+    def placed(self, place_of: Callable[[Finding], Place | None]) -> Report:
+        """Return the report with the place of each finding, which its remedy names too."""
+        return self._replace(
+            findings=tuple(_placed(one, place_of(one)) for one in self.findings),
+            ignored=tuple(_placed(one, place_of(one)) for one in self.ignored),
+        )
+
+
+def _placed(finding: Finding, place: Place | None) -> Finding:
+    if place is None:
+        return finding
+    where, remedy = printable(str(place)), finding.remedy
+    if remedy.startswith(_EDITORS):
+        remedy = f"edit {where}"
+    elif remedy.startswith(_COMMANDS):
+        remedy = f"edit {where}; in a live cluster: {remedy}"
+    else:
+        remedy = f"in {where}: {remedy}"
+    return finding._replace(place=place, remedy=remedy)
 
 
 def examine(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -> Report:

@@ -54,10 +54,19 @@ def to_text(report: Report, mark: dict[str, tuple[str, str]] | None = None) -> s
     return "".join(f"{line}\n" for line in [*lines, summary(report)])
 
 
-def finding_item(finding: Finding) -> dict[str, str]:
-    """Return a finding as plain data; ``cluster`` is there where there are several."""
-    found = {key: printable(value, 2000) for key, value in finding._asdict().items()}
+def finding_item(finding: Finding) -> dict[str, str | int]:
+    """Return a finding as plain data.
+
+    ``cluster`` is there where there are several; ``file`` is there if the object was read from
+    one, and ``line`` with it, if it is known.
+    """
+    texts = {key: value for key, value in finding._asdict().items() if isinstance(value, str)}
+    found: dict[str, str | int] = {key: printable(text, 2000) for key, text in texts.items()}
     cluster = found.pop("cluster")
+    if finding.place is not None:
+        found["file"] = printable(finding.place.file, 2000)
+        if finding.place.line:
+            found["line"] = finding.place.line
     return {"cluster": cluster, **found} if cluster else found
 
 

@@ -35,6 +35,12 @@ _CLASSES = (
 )
 
 
+MOST_CHARACTERS, MOST_EDGES = 50_000, 500
+"""What Mermaid draws (``maxTextSize``, ``maxEdges``); of more, GitHub shows an error instead."""
+
+_EDGE = re.compile(r"\s+\w+ (==|--|-\.|<==)")  # ids are ours, so nothing else begins like this
+
+
 def to_mermaid(picture: Picture) -> str:
     """Return the picture as the text of a Mermaid flowchart."""
     return "".join(f"{line}\n" for line in _lines(picture))
@@ -43,6 +49,12 @@ def to_mermaid(picture: Picture) -> str:
 def to_clusters_mermaid(panorama: Panorama) -> str:
     """Return several clusters as the text of a Mermaid flowchart, a subgraph each."""
     return "".join(f"{line}\n" for line in _lines_of_clusters(panorama))
+
+
+def is_drawn(text: str) -> bool:
+    """Tell whether Mermaid draws a flowchart of ours: not if it has too much text or many edges."""
+    edges = sum(_EDGE.match(line) is not None for line in text.splitlines())
+    return len(text) <= MOST_CHARACTERS and edges <= MOST_EDGES
 
 
 def _lines(picture: Picture) -> Iterator[str]:

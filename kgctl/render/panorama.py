@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.render.picture import BROKEN, READY, picture_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kgctl.mesh.linked import Link, Linked
     from kgctl.render.picture import Member, Outsider, Picture
@@ -63,6 +63,11 @@ class Panorama(NamedTuple):
             areas=tuple(area for view in self.views for area in view.picture.areas),
             peers=tuple(peer for view in self.views for peer in view.picture.peers),
         )
+
+    def shaped(self, shape: Callable[[Picture], Picture]) -> Panorama:
+        """Return the panorama with the picture of each cluster as ``shape`` makes it."""
+        views = tuple(view._replace(picture=shape(view.picture)) for view in self.views)
+        return self._replace(views=views)
 
     def counts(self) -> Iterator[str]:
         """Yield in words how many bridges there are of each state, and how many stale links."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
-from kgctl.render.picture import READY
+from kgctl.render.picture import READY, Area
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,6 +41,20 @@ def at_location(picture: Picture, location: str) -> Picture:
             "kgctl get nodes lists them"
         )
     return picture._replace(areas=areas)
+
+
+def with_fewer_areas(picture: Picture, most: int) -> Picture:
+    """Return the picture with at most so many areas: the smaller ones are joined into the last."""
+    if len(picture.areas) <= most:
+        return picture
+    largest = sorted(picture.areas, key=lambda area: -len(area.nodes))[: most - 1]
+    kept = {area.location for area in largest}
+    rest = [area for area in picture.areas if area.location not in kept]
+    joined = Area(
+        f"{len(rest)} more locations", tuple(node for area in rest for node in area.nodes)
+    )
+    areas = (area for area in picture.areas if area.location in kept)
+    return picture._replace(areas=(*areas, joined))
 
 
 def around(picture: Picture, name: str, hops: int) -> Picture:

@@ -118,7 +118,7 @@ def test_github_gets_one_command_a_finding(hostile: list[str]) -> None:
     findings = json.loads(kgctl(*hostile, "json").stdout)["findings"]
     lines = kgctl(*hostile, "github").stdout.splitlines()
     assert len(lines) == len(findings)
-    assert all(line.startswith(("::error title=KG", "::warning title=KG")) for line in lines)
+    assert all(line.startswith(("::error file=", "::warning file=")) for line in lines)
     for line in lines:
         title = line.split("title=", 1)[1].split("::", 1)[0]
         assert ":" not in title

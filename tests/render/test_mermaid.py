@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -12,10 +14,10 @@ from typing import Any
 import pytest
 
 from kgctl.mesh.text import printable
-from kgctl.render.mermaid import to_mermaid
+from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, to_mermaid
 from kgctl.render.picture import READY, Picture
 from tests.fuzz.language import cluster_of
-from tests.recorded import CLUSTERS
+from tests.recorded import CLUSTERS, kgctl
 from tests.render.pictures import golden_picture, picture_of_objects
 
 PARSER = Path(__file__).parents[1] / "mermaid" / "parse.mjs"
@@ -115,3 +117,82 @@ def _assert_shape(picture: Picture, shape: dict[str, Any]) -> None:
 
 def _both_nodes(edge: list[str]) -> bool:
     return all(end.startswith("n") for end in edge)
+
+
+def large(locations: int, nodes: int, peers: int, place: str = "place-{}") -> list[dict[str, Any]]:
+    """Return so many locations with nodes, and peers, all ready."""
+
+    def key(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    found: list[dict[str, Any]] = []
+    for number in range(locations * nodes):
+        at, last = divmod(number, nodes)
+        texts = {
+            "key": key(f"node {number}"), "endpoint": f"203.0.113.{at % 250}:{1024 + number}",
+            "internal-ip": f"10.{at // 250}.{at % 250}.{last + 1}/24", "last-seen": "1000",
+            "granularity": "location", "location": place.format(chr(0x4E00 + at)),
+        }  # fmt: skip
+        annotations = {f"kilo.squat.ai/{name}": text for name, text in texts.items()}
+        found.append({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": f"n{number}", "annotations": annotations},
+            "spec": {"podCIDR": f"10.{100 + number // 250}.{number % 250}.0/24"},
+        })  # fmt: skip
+    for number in range(peers):
+        address = f"10.5.{number // 250}.{number % 250 + 1}/32"
+        spec = {"publicKey": key(f"p{number}"), "allowedIPs": [address], "persistentKeepalive": 25}
+        found.append({
+            "apiVersion": "kilo.squat.ai/v1alpha1", "kind": "Peer",
+            "metadata": {"name": f"p{number}"}, "spec": spec,
+        })  # fmt: skip
+    return found
+
+
+SIZES = {
+    "many peers": (large(3, 3, 600), "this is one node for each location"),
+    "many locations": (large(700, 1, 3), "this is the 399 largest locations, and the rest as one"),
+    "long names": (large(300, 1, 0, "{}" + "é" * 190), "largest locations, and the rest"),
+    "what is small": (large(2, 50, 20), ""),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_mermaid_would_not_draw_has_fewer_locations(size: str, tmp_path: Path) -> None:
+    objects, words = SIZES[size]
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    answer = kgctl("-f", str(path), "--at", "newest", "graph", "-o", "mermaid")
+    assert answer.code == 0
+    assert words in answer.stderr
+    assert bool(words) == bool(answer.stderr)
+    (shape,) = parsed([answer.stdout])
+    assert "error" not in shape
+    assert len(answer.stdout) <= MOST_CHARACTERS
+    assert len(shape["edges"]) <= MOST_EDGES
+
+
+def test_several_large_clusters_are_drawn_too(tmp_path: Path) -> None:
+    arguments = ["--at", "newest"]
+    for name in ("east", "west"):
+        path = tmp_path / f"{name}.json"
+        items = {"apiVersion": "v1", "kind": "List", "items": large(300, 1, 3)}
+        path.write_text(json.dumps(items))
+        arguments += ["--cluster", f"{name}={path}"]
+    answer = kgctl(*arguments, "graph", "-o", "mermaid")
+    assert "this is the 199 largest locations, and the rest as one" in answer.stderr
+    (shape,) = parsed([answer.stdout])
+    assert len(shape["edges"]) <= MOST_EDGES
+
+
+def test_what_is_not_to_be_collapsed_stays_and_a_note_says_what_helps(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    items = {"apiVersion": "v1", "kind": "List", "items": large(3, 1, 600)}
+    path.write_text(json.dumps(items))
+    answer = kgctl("-f", str(path), "--at", "newest", "graph", "-o", "mermaid", "--no-collapse")
+    assert answer.code == 0
+    assert "and this has more: GitHub shows an error" in answer.stderr
+    assert "--no-peers shows a part" in answer.stderr
+    assert answer.stdout.count("keepalive") >= 600
+    (shape,) = parsed([answer.stdout])
+    assert "Edge limit exceeded" in shape["error"]
