@@ -64,7 +64,8 @@ class _Searched:
         from kgctl.diagnosis.finding import CLUSTER, LOCATION, NODE, Place
 
         if finding.kind == CLUSTER:
-            return Place(self._named[0]) if self._named else None
+            first = next(iter(self._places.values()), None)  # of a directory, a file in it
+            return Place(first.file) if first else None
         kind, name = finding.kind, finding.name
         if kind == LOCATION:
             kind, name = NODE, self._leader_of(name)
