@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis import across, cluster, leaders, locations, networks, nodes, peers
+from kgctl.diagnosis import across, agents, cluster, leaders, locations, networks, nodes, peers
 from kgctl.diagnosis import annotations as node_annotations
 from kgctl.diagnosis.facts import Facts
 from kgctl.diagnosis.finding import AnyRule, Finding, Rule
@@ -20,8 +20,11 @@ RULES: tuple[Rule, ...] = (
     *networks.RULES,
     *locations.RULES,
     *leaders.RULES,
+    *agents.OF_NODES,
     *peers.RULES,
+    *agents.OF_PEERS,
     *cluster.RULES,
+    *agents.OF_CLUSTER,
 )
 """The rules about one cluster, by code."""
 

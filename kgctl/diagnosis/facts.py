@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.nesting import Used, nested
+from kgctl.mesh.comparison import unsettled
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.state import AUTO, kilo_subnet, network_of
 from kgctl.mesh.topology import FULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from kgctl.diagnosis.subject import Settings, Subject
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
+    from kgctl.mesh.settling import Cause, Unsettled
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
 
@@ -85,6 +88,27 @@ class Facts:
             for node in self.ready_nodes
         }
         return len(names), (1 << kilo_subnet(self.state.nodes).host_bits) - 1
+
+    @cached_property
+    def unsettled(self) -> Mapping[Cause, list[Unsettled]]:
+        """What keeps agents from ever being content with their devices, by its cause."""
+        found: defaultdict[Cause, list[Unsettled]] = defaultdict(list)
+        for one in () if self.topology is None else unsettled(self.topology):
+            found[one.cause].append(one)
+        return found
+
+    @cached_property
+    def seen_behind_nat(self) -> frozenset[str]:
+        """The leaders with a private endpoint that others see at one that is not private."""
+        seen = self.discovered
+        return frozenset(
+            segment.leader.name
+            for segment in self.segments
+            if segment.key in seen
+            and segment.leader.endpoint is not None
+            and segment.leader.endpoint.is_private
+            and not seen[segment.key].is_private
+        )
 
     @cached_property
     def discovered(self) -> dict[PublicKey, Endpoint]:

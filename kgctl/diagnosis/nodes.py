@@ -130,7 +130,8 @@ def _same_key(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"its public key is also that of node {printable(first.name)}",
-                "WireGuard knows a peer by its key: the two take each other's traffic",
+                "WireGuard knows a peer by its key: the two take each other's traffic, and where "
+                "both lead, agents rewrite their WireGuard devices every 30 s",
                 "a machine was cloned: on one, remove Kilo's key file and restart Kilo's pod",
             )
 

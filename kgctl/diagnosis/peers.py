@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kgctl.diagnosis.agents import effect
 from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.cidr import single
 from kgctl.mesh.readiness import why_peer_not_ready
+from kgctl.mesh.settling import Cause
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.settling import Unsettled
 
 _P = 2**255 - 19
 _LOW_ORDER = frozenset(
@@ -32,7 +37,8 @@ def _invalid(facts: Facts) -> Iterator[Found]:
             PEER,
             peer.name,
             f"invalid: {', '.join(peer.problems)}",
-            "Kilo leaves the peer out whole: no node lets it in",
+            "agents that knew it valid keep what they knew until they restart, even if it is "
+            "deleted; to the others it is not there",
             f"kubectl edit peers.kilo.squat.ai {quoted(peer.name)}",
         )
 
@@ -66,17 +72,31 @@ def _shadowed(facts: Facts) -> Iterator[Found]:
 
 
 def _host_bits(facts: Facts) -> Iterator[Found]:
+    leaders = {
+        (one.owner.name, one.network): one.leaders for one in _of_peers(facts, Cause.HOST_BITS)
+    }
     for peer in facts.state.peers:
         for cidr in peer.allowed_ips:
             if cidr.network_value != int(cidr.address):
+                found = leaders.get((peer.name, cidr))
                 yield Found(
                     PEER,
                     peer.name,
                     f"its allowed IP {cidr} has host bits set: it stands for {cidr.masked()}",
-                    "the whole network leads to the peer, not one address",
-                    f"write {cidr.address}/{cidr.address.max_prefixlen} for the address, or "
-                    f"{cidr.masked()}",
+                    "on every node the kernel refuses its route, and with it others"
+                    + ("" if found is None else f"; {effect(found)}"),
+                    f"kgctl peer set {quoted(peer.name)} --allowed-ips {_without_host_bits(peer)}",
                 )
+
+
+def _without_host_bits(peer: Peer) -> str:
+    """Return the peer's allowed IPs, those with host bits as the addresses that they name."""
+    whole = (cidr if cidr == cidr.masked() else single(cidr.address) for cidr in peer.allowed_ips)
+    return ",".join(map(str, dict.fromkeys(whole)))
+
+
+def _of_peers(facts: Facts, cause: Cause) -> list[Unsettled]:
+    return [one for one in facts.unsettled[cause] if one.owner.kind == PEER]
 
 
 def _default_route(facts: Facts) -> Iterator[Found]:
@@ -109,14 +129,17 @@ def _no_host(facts: Facts) -> Iterator[Found]:
 
 
 def _key_of_node(facts: Facts) -> Iterator[Found]:
+    leaders = {one.owner.name: one.leaders for one in _of_peers(facts, Cause.KEY)}
     nodes = {node.key: node.name for node in reversed(facts.state.nodes) if node.key is not None}
     for peer in facts.state.peers:
         if peer.public_key in nodes:
+            found = leaders.get(peer.name)
             yield Found(
                 PEER,
                 peer.name,
                 f"its public key is that of node {printable(nodes[peer.public_key])}",
-                "WireGuard knows a peer by its key: node and peer take each other's traffic",
+                "WireGuard knows a peer by its key: node and peer take each other's traffic"
+                + ("" if found is None else f"; {effect(found)}"),
                 f"kgctl peer rotate {quoted(peer.name)}, or kgctl peer rm, if it is the node",
             )
 
@@ -172,15 +195,28 @@ def _stale_node(facts: Facts) -> Iterator[Found]:
 
 
 def _no_keepalive(facts: Facts) -> Iterator[Found]:
+    """Without an endpoint a peer can only call; without a keepalive agents do not let it."""
+    calls = {one.owner.name: one for one in _of_peers(facts, Cause.CALLS)}
     for peer in facts.ready_peers:
         if peer.endpoint is None and peer.persistent_keepalive == 0:
+            found = calls.get(peer.name)
             yield Found(
                 PEER,
                 peer.name,
-                "it has no endpoint and no persistent keepalive",
-                "behind NAT it can not be reached after some 30 s in which it sent nothing",
+                "it has no endpoint and no persistent keepalive"
+                + ("" if found is None or found.seen is None else f", and calls from {found.seen}"),
+                _of_calling(found),
                 f"kgctl peer set {quoted(peer.name)} --persistent-keepalive 25",
             )
+
+
+def _of_calling(found: Unsettled | None) -> str:
+    if found is not None and found.seen is not None:
+        return effect(found.leaders)
+    return (
+        "as soon as it connects, the agent of each leader that it calls rewrites its whole "
+        "WireGuard device every 30 s, and each time all links of that leader break for 15 s"
+    )
 
 
 RULES = (
@@ -188,7 +224,7 @@ RULES = (
     Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
     Rule("KG403", "allowed-ip-shadowed", ERROR, "Another peer claims the same allowed IP.",
          _shadowed),
-    Rule("KG404", "host-bits-set", WARNING, "An allowed IP stands for more than it says.",
+    Rule("KG404", "host-bits-set", ERROR, "An allowed IP stands for more than it says.",
          _host_bits),
     Rule("KG405", "default-route", WARNING, "A peer's allowed IP is everything.", _default_route),
     Rule("KG406", "no-host-address", WARNING, "An allowed IP is no address of a host.", _no_host),
@@ -196,6 +232,6 @@ RULES = (
     Rule("KG408", "key-of-two-peers", ERROR, "Two peers have the same public key.", _key_twice),
     Rule("KG409", "weak-key", ERROR, "A peer's public key is zero or weak.", _weak_key),
     Rule("KG410", "endpoint-twice", WARNING, "Two machines claim one endpoint.", _stale_node),
-    Rule("KG411", "peer-without-keepalive", WARNING,
+    Rule("KG411", "peer-without-keepalive", ERROR,
          "A peer without endpoint has no keepalive.", _no_keepalive),
 )  # fmt: skip

@@ -26,7 +26,7 @@ metadata:
 def test_the_exit_code_tells_what_weighs_enough() -> None:
     assert kgctl(*STALE).code == 1
     assert kgctl(*STALE, "--ignore", "KG005").code == 0
-    warning = ["-f", str(CASES / "KG411-trips.yaml"), "--at", "1000", "check"]
+    warning = ["-f", str(CASES / "KG402-trips.yaml"), "--at", "1000", "check"]
     assert kgctl(*warning).code == 0
     assert kgctl(*warning, "--fail-on", "warning").code == 1
 

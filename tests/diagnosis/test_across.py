@@ -133,7 +133,12 @@ def test_every_format_names_the_cluster(tmp_path: Path, format_: str) -> None:
 
 @pytest.mark.parametrize(
     ("more", "code"),
-    [([], 1), (["--ignore", "KG601"], 0), (["--select", "KG601"], 1), (["--select", "KG604"], 0)],
+    [
+        ([], 1),
+        (["--ignore", "KG601,KG411"], 0),
+        (["--select", "KG601"], 1),
+        (["--select", "KG604"], 0),
+    ],
 )
 def test_the_exit_code_is_as_ever(tmp_path: Path, more: list[str], code: int) -> None:
     assert kgctl(*options(tmp_path, troubled()), "check", *more).code == code

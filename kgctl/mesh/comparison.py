@@ -1,0 +1,299 @@
+"""Whether the agents of a network can find their WireGuard devices as they wish them to be.
+
+Every 30 seconds, and at each change, the agent of a leader compares its device with what it wants:
+all other segments, and all peers. Where they differ it writes the whole device again, which drops
+every session: all links of that leader break for 15 seconds. Some inputs make the two differ for
+ever, since WireGuard keeps less than it was given: it masks networks, leaves a network to the last
+peer that claims it, knows a peer by its key, and moves an endpoint to where packets come from.
+
+The comparison goes through the peers in the order of their keys (as base64), and ends early at one
+that has no endpoint on either side: a peer that never connected hides what comes after it.
+
+The rules were read off the behaviour of Kilo 0.7's agent. All leaders want the same but for their
+own segment, so the work is that of sorting: n leaders are not compared with n peers each.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.settling import Cause, Leaders, Owner, Unsettled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Segment, Topology
+
+_NOBODY = "~"  # sorts after all of base64: no peer ends the comparison
+_NAMED = 3  # leaders named as examples; the others are counted
+
+
+class _Section(NamedTuple):
+    """A peer on leaders' devices; ``number`` is that of the segment, or negative for a peer."""
+
+    number: int
+    key: str
+    owner: Owner
+
+
+class _Claim(NamedTuple):
+    section: _Section
+    owner: Owner
+    network: Cidr
+
+
+def unsettled(topology: Topology) -> Iterator[Unsettled]:
+    """Yield what keeps agents from ever being content with their devices, cause by cause."""
+    comparison = Comparison(topology)
+    yield from comparison.host_bits()
+    yield from comparison.networks_twice()
+    yield from comparison.endpoints()
+    yield from comparison.keys_twice()
+    yield from comparison.keepalives()
+
+
+class Comparison:
+    """What the agents of all leaders of a network compare."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._segments = topology.segments
+        self._peers = topology.peers
+        self._sections = [
+            _Section(number, str(segment.key), Owner("node", segment.leader.name))
+            for number, segment in enumerate(topology.segments)
+        ]
+        self._of_peers = [
+            _Section(-1, str(peer.public_key), Owner("peer", peer.name)) for peer in topology.peers
+        ]
+
+    def hiding(self, key: PublicKey) -> Leaders:
+        """Return which leaders do not see a change at the peer ``key``, and behind which peer.
+
+        These are the ``hidden`` ones; the others would see it.
+        """
+        number = next((one.number for one in self._sections if one.key == str(key)), -1)
+        return self._affected(str(key), {number})
+
+    def host_bits(self) -> Iterator[Unsettled]:
+        """Yield the networks that have host bits, on each device that gets them."""
+        for claim in self._claims:
+            if int(claim.network.address) != claim.network.network_value:
+                leaders = self._affected(claim.section.key, {claim.section.number})
+                if leaders.now or leaders.hidden:
+                    yield Unsettled(Cause.HOST_BITS, claim.owner, leaders, claim.network)
+
+    def networks_twice(self) -> Iterator[Unsettled]:
+        """Yield the networks that more than one peer of a device claims, or one of them twice."""
+        by_network: defaultdict[Cidr, list[_Claim]] = defaultdict(list)
+        for claim in self._claims:
+            by_network[claim.network.masked()].append(claim)
+        for network, claims in by_network.items():
+            if len(claims) > 1:
+                leaders = self._twice(claims)
+                if leaders.now or leaders.hidden:
+                    owner, other = claims[-1].owner, claims[0].owner
+                    yield Unsettled(Cause.TWICE, owner, leaders, network, other)
+
+    def endpoints(self) -> Iterator[Unsettled]:
+        """Yield who calls from where the devices do not want it, for want of a keepalive."""
+        found: defaultdict[_Section, list[tuple[int, Endpoint]]] = defaultdict(list)
+        for number, segment in enumerate(self._segments):
+            for key, seen in segment.leader.discovered_endpoints.items():
+                section = self._unmoving.get(key)
+                if section is None or section.number == number:
+                    continue
+                if not _same(self._wanted[key], seen):
+                    found[section].append((number, seen))
+        for key, section in self._unmoving.items():
+            if section in found or self._wanted[key] is None:
+                seen_by = found[section]
+                leaders = self._among(section.key, [number for number, _ in seen_by])
+                cause = Cause.CALLS if self._wanted[key] is None else Cause.MOVED
+                where = seen_by[0][1] if seen_by else None
+                yield Unsettled(cause, section.owner, leaders, seen=where)
+
+    def keys_twice(self) -> Iterator[Unsettled]:
+        """Yield who has a key that another of the network has; no leader gets that right."""
+        first: dict[str, _Section] = {}
+        for section in (*self._sections, *self._of_peers):
+            other = first.setdefault(section.key, section)
+            if other is not section and self._segments:
+                leaders = self._all
+                yield Unsettled(Cause.KEY, section.owner, leaders, other=other.owner)
+
+    def keepalives(self) -> Iterator[Unsettled]:
+        """Yield leaders with a keepalive that WireGuard has no room for."""
+        for number, segment in enumerate(self._segments):
+            if not 0 <= segment.leader.persistent_keepalive < 1 << 16:
+                keys = [one for one in self._first_keys if one.number != number]
+                if keys:
+                    compared = keys[0].key < self._ends[number]
+                    leader = Owner("node", segment.leader.name)
+                    names = (segment.leader.name,)
+                    behind = "" if compared else self._names[self._ends[number]]
+                    leaders = self._leaders(int(compared), names, int(not compared), behind)
+                    yield Unsettled(Cause.KEEPALIVE, leader, leaders)
+
+    @cached_property
+    def _claims(self) -> list[_Claim]:
+        """Each allowed IP of each peer of a device, in the order in which it is written."""
+        found = []
+        for section, segment in zip(self._sections, self._segments, strict=True):
+            found += [_Claim(section, *one) for one in _claims_of_segment(segment)]
+        for section, peer in zip(self._of_peers, self._peers, strict=True):
+            found += [_Claim(section, section.owner, cidr) for cidr in peer.allowed_ips]
+        return found
+
+    @cached_property
+    def _unmoving(self) -> dict[PublicKey, _Section]:
+        """The peers of devices without a keepalive of their own: no discovered endpoint counts."""
+        found = {}
+        for section, segment in zip(self._sections, self._segments, strict=True):
+            if segment.leader.persistent_keepalive <= 0:
+                found[segment.key] = section
+        for section, peer in zip(self._of_peers, self._peers, strict=True):
+            if peer.persistent_keepalive <= 0 and peer.public_key is not None:
+                found.setdefault(peer.public_key, section)
+        return found
+
+    @cached_property
+    def _wanted(self) -> dict[PublicKey, Endpoint | None]:
+        """The endpoints that objects name."""
+        found = {
+            peer.public_key: peer.annotated_endpoint
+            for peer in self._peers
+            if peer.public_key is not None
+        }
+        return found | {segment.key: segment.leader.endpoint for segment in self._segments}
+
+    @cached_property
+    def _ends(self) -> list[str]:
+        """By segment, the key at which the comparison of its leader ends early."""
+        silent = sorted(
+            (str(peer.public_key), peer)
+            for peer in self._peers
+            if peer.public_key is not None and peer.annotated_endpoint is None
+        )
+        return [_end(segment.leader, silent) for segment in self._segments]
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {str(peer.public_key): peer.name for peer in self._peers}
+
+    @cached_property
+    def _by_end(self) -> list[tuple[str, int]]:
+        """The leaders, those whose comparison ends first before the others."""
+        return sorted((end, number) for number, end in enumerate(self._ends))
+
+    @cached_property
+    def _first_keys(self) -> list[_Section]:
+        """The two peers of a device whose keys come first: one of them is no leader's own."""
+        return sorted((*self._sections, *self._of_peers), key=lambda one: one.key)[:2]
+
+    @property
+    def _all(self) -> Leaders:
+        names = tuple(segment.leader.name for segment in self._segments[:_NAMED])
+        return self._leaders(len(self._segments), names)
+
+    def _leaders(
+        self, now: int, names: tuple[str, ...], hidden: int = 0, behind: str = ""
+    ) -> Leaders:
+        return Leaders(now, names, hidden, behind, len(self._segments))
+
+    def _affected(self, key: str, but: Collection[int]) -> Leaders:
+        """Return the leaders that have a difference at ``key``, all ``but`` those segments'."""
+        start = bisect_left(self._by_end, (key, -1))
+        spared = [number for number in but if number >= 0]
+        seen = sum(self._ends[number] >= key for number in spared)
+        count = len(self._by_end) - start - seen
+        hidden = start - (len(spared) - seen)
+        names: list[str] = []
+        for _, number in reversed(self._by_end[max(start, len(self._by_end) - _NAMED - 2) :]):
+            if number not in but and len(names) < _NAMED:
+                names.append(self._segments[number].leader.name)
+        behind = self._names[self._by_end[0][0]] if hidden else ""
+        return self._leaders(count, tuple(sorted(names)), hidden, behind)
+
+    def _among(self, key: str, numbers: Sequence[int]) -> Leaders:
+        """Return those of the leaders ``numbers`` that have a difference at ``key``."""
+        seen = [number for number in numbers if self._ends[number] >= key]
+        hidden = [number for number in numbers if self._ends[number] < key]
+        names = [self._segments[number].leader.name for number in seen[:_NAMED]]
+        behind = self._names[self._ends[hidden[0]]] if hidden else ""
+        return self._leaders(len(seen), tuple(names), len(hidden), behind)
+
+    def _twice(self, claims: Sequence[_Claim]) -> Leaders:
+        """Return the leaders on whose devices one network has several claims."""
+        times = Counter(claim.section for claim in claims)
+        in_order = sorted(times, key=lambda section: section.key)
+        written = list(dict.fromkeys(claim.section for claim in reversed(claims)))
+        own = {section.number for section in times if section.number >= 0}
+        differing = _first_differing(in_order, written[:1], times)
+        outside = None if differing is None else self._affected(differing.key, own)
+        inside: list[Leaders] = []
+        for section in times:
+            if section.number >= 0:
+                kept = next((one for one in written if one is not section), None)
+                left = _first_differing(in_order, [kept] if kept else [], times, but=section)
+                if left is not None:
+                    inside.append(self._among(left.key, [section.number]))
+        parts = [outside, *inside] if outside else inside
+        names = [name for part in parts if part.now for name in part.names][:_NAMED]
+        behind = next((part.behind for part in parts if part.behind), "")
+        now, hidden = sum(part.now for part in parts), sum(part.hidden for part in parts)
+        return self._leaders(now, tuple(names), hidden, behind)
+
+
+def _first_differing(
+    sections: Sequence[_Section],
+    kept: Sequence[_Section],
+    times: Mapping[_Section, int],
+    but: _Section | None = None,
+) -> _Section | None:
+    """Return the first section by key from which WireGuard takes a claim away."""
+    for section in sections:
+        if section is not but and (section not in kept or times[section] > 1):
+            return section
+    return None
+
+
+def _claims_of_segment(segment: Segment) -> Iterator[tuple[Owner, Cidr]]:
+    for node in segment.nodes:
+        owner = Owner("node", node.name)
+        if node.subnet is not None:
+            yield owner, node.subnet
+        if node.internal_ip is not None:
+            yield owner, single(node.internal_ip.address)
+    yield Owner("node", segment.leader.name), single(segment.wireguard_ip)
+    if segment.allowed_location_ips:
+        holders = {
+            str(cidr): Owner("node", node.name)
+            for node in reversed(segment.nodes)
+            for cidr in node.allowed_location_ips
+        }
+        for cidr in segment.allowed_location_ips:
+            yield holders[str(cidr)], cidr
+
+
+def _end(leader: Node, silent: Sequence[tuple[str, Peer]]) -> str:
+    """Return the first key of a peer that has no endpoint, neither wanted nor on the device."""
+    for key, peer in silent:
+        moves = peer.persistent_keepalive > 0
+        if peer.endpoint is None if moves else peer.public_key not in leader.discovered_endpoints:
+            return key
+    return _NOBODY
+
+
+def _same(wanted: Endpoint | None, seen: Endpoint) -> bool:
+    """Tell whether an endpoint may be where it is wanted; a name may stand for any address."""
+    if wanted is None:
+        return False
+    return wanted.port == seen.port and wanted.address in (None, seen.address)
