@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.reading import Reading
     from kgctl.mesh.path.machine import Machine
-    from kgctl.mesh.topology import Topology
     from kgctl.render.drift import Line
-    from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.drift import Drift
     from kgctl.wireguard.dump import Device
 
@@ -48,10 +46,41 @@ def drift(
     name: Annotated[str, typer.Argument(metavar="NODE|PEER", autocompletion=complete_member)],
     dump: Annotated[
         str,
-        typer.Option(metavar="FILE", help="What `wg show all dump` printed there; - for stdin."),
+        typer.Option(
+            metavar="FILE",
+            help="What `wg show all dump` printed there, or its configuration file; - for stdin.",
+        ),
     ],
     interface: Annotated[
-        str | None, typer.Option("--interface", "-i", help="Which interface, if there are more.")
+        str | None,
+        typer.Option(
+            "--interface", "-i", metavar="NAME", help="Which interface, if there are more."
+        ),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...", help="A peer: it reaches this service network. Repeatable."
+        ),
+    ] = None,
+    via: Annotated[
+        str | None, typer.Option(metavar="NODE", help="A peer: through this node's segment.")
+    ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="A peer: all traffic goes through this node's segment."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...", help="A peer: limited to these nodes' segments, locations, peers."
+        ),
+    ] = None,
+    listen_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", help="A peer: it listens on this port. Default: its endpoint's."
+        ),
     ] = None,
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
@@ -59,18 +88,26 @@ def drift(
 ) -> None:
     """Tell how the WireGuard of a leader or a peer differs from what the cluster says.
 
-    FILE holds what `wg show all dump`, `wg show IFACE dump` or `wg showconf IFACE` printed.
-    Nothing secret of it is ever printed. Exit 0 as it should be, 1 it differs, 2 trouble.
+    FILE holds what `wg show all dump`, `wg show`, or `wg showconf IFACE` printed, or is a file for
+    wg-quick, systemd-networkd or NetworkManager. The options are those that a peer's file was made
+    with; one that kgctl wrote says so itself. Nothing secret of it is ever printed.
+    Exit 0 as it should be, 1 it differs, 2 trouble.
     """
+    from kgctl.cli.drift_expected import Comparison
+    from kgctl.cli.quick import QuickOptions
     from kgctl.cli.reading import read
     from kgctl.render.drift import drift_to_object, drift_to_text
-    from kgctl.wireguard.dump import parse_devices
+    from kgctl.wireguard.machinefiles import read_machine_file
 
-    devices = parse_devices(_text(dump), "standard input" if dump == "-" else printable(dump))
+    given = QuickOptions(
+        service_cidr=service_cidr, via=via, gateway=gateway, only=only, listen_port=listen_port
+    )
+    given.settings()  # what is wrong with them is said before anything is read
+    file = read_machine_file(_text(dump), "standard input" if dump == "-" else printable(dump))
     reading = read(shared)
     machine = _machine(reading, name)
-    device = _device(devices, machine, interface)
-    found, count = _compared(shared, reading, machine, device)
+    device = _device(file.devices, machine, interface)
+    found, count = Comparison(reading, machine, given, file.made_with).with_device(device)
     lines = _lines(reading, found)
     if output is Format.JSON:
         from kgctl.render.structured import to_json
@@ -88,6 +125,7 @@ def _text(name: str) -> str:
         DumpError: it cannot be read, or is too large.
     """
     from kgctl.wireguard.dump import DumpError
+    from kgctl.wireguard.machinefiles import decoded
 
     try:
         if name == "-":
@@ -98,8 +136,8 @@ def _text(name: str) -> str:
     except OSError as error:
         raise DumpError(f"cannot read {printable(name)}: {error.strerror}") from None
     if len(data) > _LONGEST:
-        raise DumpError(f"{printable(name)} has more than {_LONGEST:,} bytes: that is no dump")
-    return data.decode("utf-8", "replace").replace("\r\n", "\n")
+        raise DumpError(f"{printable(name)} has more than {_LONGEST:,} bytes: not a dump")
+    return decoded(data)
 
 
 def _machine(reading: Reading, text: str) -> Machine:
@@ -129,37 +167,6 @@ def _device(devices: Sequence[Device], machine: Machine, interface: str | None) 
             return found[0]
     names = ", ".join(printable(one.name) or "without a name" for one in devices)
     raise UsageError(f"--interface has to say which one is meant; there are: {names}")
-
-
-def _compared(
-    shared: Shared, reading: Reading, machine: Machine, device: Device
-) -> tuple[list[Drift], int]:
-    """Return the differences, and how many peers there should be.
-
-    A peer may have been configured by its plain configuration or by a whole file for wg-quick,
-    whose networks are others; the one that is nearer counts.
-    """
-    from kgctl.wireguard.drift import drift as differences
-
-    topology = reading.topology(hostname=machine.name if machine.node is not None else None)
-    every = [
-        (differences(device, one, machine.key, reading.now), len(one.peers))
-        for one in _configurations(shared, topology, machine)
-    ]
-    return min(every, key=lambda found: len(found[0]))
-
-
-def _configurations(shared: Shared, topology: Topology, machine: Machine) -> list[Configuration]:
-    from kgctl.cli.reading import listen_port
-    from kgctl.wireguard.configure import node_configuration, peer_configuration
-
-    if machine.node is not None:
-        return [node_configuration(topology, machine.node, listen_port=listen_port(shared))]
-    assert machine.peer is not None
-    from kgctl.wireguard.quick import QuickSettings, quick_configuration
-
-    quick = quick_configuration(topology, machine.peer, QuickSettings())
-    return [quick, peer_configuration(topology, machine.peer)]
 
 
 def _lines(reading: Reading, found: Sequence[Drift]) -> list[Line]:

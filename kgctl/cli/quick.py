@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError, cidrs, split_values
@@ -28,16 +29,16 @@ _TABLE = range(1, 2**32)
 class QuickOptions(NamedTuple):
     """The options as they were given."""
 
-    private_key: Path | None
-    dns: list[str] | None
-    search_domain: list[str] | None
-    mtu: int | None
-    listen_port: int | None
-    table: str | None
-    service_cidr: list[str] | None
-    via: str | None
-    gateway: str | None
-    only: list[str] | None
+    private_key: Path | None = None
+    dns: list[str] | None = None
+    search_domain: list[str] | None = None
+    mtu: int | None = None
+    listen_port: int | None = None
+    table: str | None = None
+    service_cidr: list[str] | None = None
+    via: str | None = None
+    gateway: str | None = None
+    only: list[str] | None = None
 
     def refuse_any(self, format_: str) -> None:
         """Make sure that none was given without the format that they belong to.
@@ -73,7 +74,50 @@ class QuickOptions(NamedTuple):
             via=self.via,
             gateway=self.gateway,
             only=tuple(split_values(self.only)),
+            made_with=self.shown(),
         )
+
+    def shown(self) -> str:
+        """Return the options that decide what the file has, for a comment and for ``recorded``.
+
+        Those that the network knows nothing of (DNS, the MTU and so on) are left out.
+        """
+        words = []
+        for name in _SHAPING:
+            value = getattr(self, name)
+            if value:
+                text = ",".join(split_values(value)) if isinstance(value, list) else str(value)
+                words += [f"--{name.replace('_', '-')}", text]
+        return shlex.join(words)
+
+    @property
+    def shapes(self) -> bool:
+        """Whether any of them decides what the file has."""
+        return bool(self.shown())
+
+
+_SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port")
+
+
+def recorded(text: str) -> QuickOptions:
+    """Return the options that a file says that it was made with; what is unknown is passed over."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    port = given.get("--listen-port", "")
+    return QuickOptions(
+        service_cidr=_given(given.get("--service-cidr")),
+        via=given.get("--via"),
+        gateway=given.get("--gateway"),
+        only=_given(given.get("--only")),
+        listen_port=int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
+    )
+
+
+def _given(text: str | None) -> list[str] | None:
+    return None if text is None else [text]
 
 
 def quick_file(topology: Topology, peer: Peer, settings: QuickSettings) -> Configuration:

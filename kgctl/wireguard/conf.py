@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from kgctl.wireguard.keys import PrivateKey
 
 
+MADE_WITH = "made with: "
+"""What the comment begins with that says how a file was made."""
+
+
 class Interface(NamedTuple):
     """The ``[Interface]`` section. ``listen_port`` is a UDP port, ``mtu`` is in bytes.
 
     ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are wg-quick's own,
-    which ``wg setconf`` refuses. ``comments`` are single lines, printed as such.
+    which ``wg setconf`` refuses. ``comments`` are single lines, printed as such, and so is
+    ``made_with``, which says how the file was made (``MADE_WITH``), for who compares it later.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -34,6 +39,7 @@ class Interface(NamedTuple):
     mtu: int | None = None
     table: str | None = None
     comments: tuple[str, ...] = ()
+    made_with: str = ""
 
 
 class PeerSection(NamedTuple):
@@ -68,6 +74,8 @@ def _comments(lines: tuple[str, ...]) -> Iterator[str]:
 def _interface(interface: Interface) -> Iterator[str]:
     yield "[Interface]"
     yield from _comments(interface.comments)
+    if interface.made_with:
+        yield f"# {printable(interface.made_with, 4000)}"
     if interface.addresses:
         yield f"Address = {', '.join(map(str, interface.addresses))}"
     if interface.private_key is not None:

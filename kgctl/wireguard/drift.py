@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.overlap import OverlapIndex
 from kgctl.mesh.readiness import age
 from kgctl.wireguard.device import SESSION_SECONDS, wanted_peers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
@@ -30,12 +31,16 @@ class Kind(StrEnum):
     KEEPALIVE = "keepalive"
     PRESHARED_KEY = "preshared-key"
     HANDSHAKE = "handshake"
+    OBFUSCATION = "obfuscation"
+    BESIDES = "besides"
 
 
 class Drift(NamedTuple):
     """One difference, at the interface (``key`` is None) or at the peer with that key.
 
-    ``wanted`` and ``found`` hold no secret. What ``roamed`` works, and is no fault.
+    ``wanted`` and ``found`` hold no secret. What ``roamed`` works, and what a tunnel carries
+    ``besides`` the cluster's networks is the machine's own choice: neither is a fault. The key
+    that an interface does not have is ``found`` as None.
     """
 
     kind: Kind
@@ -46,24 +51,32 @@ class Drift(NamedTuple):
     @property
     def is_fault(self) -> bool:
         """Whether it has to be mended."""
-        return self.kind is not Kind.ROAMED
+        return self.kind not in (Kind.ROAMED, Kind.BESIDES)
 
 
 def drift(
-    device: Device, configuration: Configuration, key: PublicKey | None, now: float
+    device: Device,
+    configuration: Configuration,
+    key: PublicKey | None,
+    now: float,
+    besides: Mapping[PublicKey, frozenset[Cidr]] | None = None,
 ) -> list[Drift]:
     """Return how ``device`` differs from the configuration of the machine with ``key``.
 
-    ``now`` is when the device was looked at, in Unix seconds.
+    ``now`` is when the device was looked at, in Unix seconds. ``besides`` are the networks that
+    its peers may have beyond those of the configuration.
     """
     sections = {section.public_key: section for section in configuration.peers}
     wanted = wanted_peers(configuration.peers, {}, key)
     found = {peer.public_key: peer for peer in device.peers}
     differences = list(_of_interface(device, configuration, key))
     for one, peer in wanted.items():
-        section = sections[one]
+        section, more = sections[one], (besides or {}).get(one, frozenset())
         if one in found:
-            differences += _of_peer(found[one], section, peer.allowed_ips, now)
+            networks = peer.allowed_ips | more
+            differences += _of_peer(found[one], section, networks, now)
+            if more:
+                differences.append(Drift(Kind.BESIDES, one, None, _sorted(more)))
         else:
             differences.append(Drift(Kind.MISSING, one, str(section.endpoint or "any"), None))
     for one, extra in found.items():
@@ -73,11 +86,40 @@ def drift(
     return differences
 
 
+def beyond(
+    device: Device, configuration: Configuration, claimed: Iterable[Cidr]
+) -> dict[PublicKey, frozenset[Cidr]]:
+    """Return the networks beyond ``configuration`` that ``device`` has at peers it should have.
+
+    Only those that nothing in ``claimed`` overlaps, as service networks, and default routes: what
+    else a machine sends into a tunnel is its own business.
+    """
+    wanted = wanted_peers(configuration.peers, {})
+    more = {
+        peer.public_key: {cidr.masked() for cidr in peer.allowed_ips}
+        - wanted[peer.public_key].allowed_ips
+        for peer in device.peers
+        if peer.public_key in wanted
+    }
+    index = OverlapIndex(cidr for networks in more.values() for cidr in networks)
+    for cidr in claimed:
+        index.add(cidr.masked())
+    kept = {
+        key: frozenset(one for one in networks if not one.prefix or not index.intersects(one))
+        for key, networks in more.items()
+    }
+    return {key: networks for key, networks in kept.items() if networks}
+
+
 def _of_interface(
     device: Device, configuration: Configuration, key: PublicKey | None
 ) -> Iterator[Drift]:
-    if device.public_key is not None and device.public_key != key:
+    if device.keyless:
+        yield Drift(Kind.KEY, None, str(key), None)
+    elif device.public_key is not None and device.public_key != key:
         yield Drift(Kind.KEY, None, str(key), str(device.public_key))
+    if device.obfuscation:
+        yield Drift(Kind.OBFUSCATION, None, None, ", ".join(device.obfuscation))
     port = configuration.interface.listen_port if configuration.interface else None
     if port is not None and device.listen_port not in (None, port):
         yield Drift(Kind.PORT, None, str(port), str(device.listen_port))
@@ -93,15 +135,28 @@ def _of_peer(
     if peer.keepalive != section.persistent_keepalive:
         wanted = str(section.persistent_keepalive)
         yield Drift(Kind.KEEPALIVE, key, wanted, str(peer.keepalive))
-    if peer.preshared_key != section.preshared_key:
-        words = ["none" if one is None else "one" for one in (section.preshared_key,
-                                                              peer.preshared_key)]  # fmt: skip
-        if words == ["one", "one"]:
-            words[1] = "another"
+    words = _preshared(peer, section)
+    if words is not None:
         yield Drift(Kind.PRESHARED_KEY, key, *words)
-    if peer.keepalive > 0 and peer.latest_handshake is not None and not _lives(peer, now):
-        last = f"{age(now - peer.latest_handshake)} ago" if peer.latest_handshake else "never"
+    if (
+        peer.keepalive > 0
+        and (peer.never_met or peer.age(now) is not None)
+        and not _lives(peer, now)
+    ):
+        last = "never" if peer.never_met else f"{age(peer.age(now) or 0)} ago"
         yield Drift(Kind.HANDSHAKE, key, f"within {SESSION_SECONDS}s", last)
+
+
+def _preshared(peer: DevicePeer, section: PeerSection) -> tuple[str, str] | None:
+    """Return what preshared key there should be and what there is, if that differs."""
+    wanted, found = section.preshared_key is not None, peer.preshared_key is not None
+    if peer.hidden_key:
+        return None if wanted else ("none", "one")
+    if peer.preshared_key == section.preshared_key:
+        return None
+    if wanted and found:
+        return "one", "another"
+    return "one" if wanted else "none", "one" if found else "none"
 
 
 def _endpoint(peer: DevicePeer, section: PeerSection, now: float) -> Iterator[Drift]:
@@ -113,13 +168,14 @@ def _endpoint(peer: DevicePeer, section: PeerSection, now: float) -> Iterator[Dr
     if _lives(peer, now):
         if wanted is not None:
             yield Drift(Kind.ROAMED, peer.public_key, str(wanted), str(found))
-    elif wanted is not None or peer.latest_handshake == 0:
+    elif wanted is not None or peer.never_met:
         texts = ["none" if one is None else str(one) for one in (wanted, found)]
         yield Drift(Kind.ENDPOINT, peer.public_key, *texts)
 
 
 def _lives(peer: DevicePeer, now: float) -> bool:
-    return bool(peer.latest_handshake) and now - (peer.latest_handshake or 0) <= SESSION_SECONDS
+    seconds = peer.age(now)
+    return seconds is not None and seconds <= SESSION_SECONDS
 
 
 def _sorted(networks: Iterable[Cidr]) -> str:

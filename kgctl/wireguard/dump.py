@@ -1,7 +1,6 @@
-"""Reading what wg tells of interfaces: ``show all dump``, ``show IFACE dump``, ``showconf``.
+"""What wg knows of interfaces, and reading its dumps: ``show all dump``, ``show IFACE dump``.
 
-Format: wg(8), "show" and "showconf". No message shows anything of a line: it holds
-private and preshared keys.
+Format: wg(8), "show". No message shows anything of a line: it holds private and preshared keys.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.key import PresharedKey, PublicKey
-from kgctl.wireguard.parse import parse_configuration
+from kgctl.wireguard.keys import KEY_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,17 +20,21 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
 
 _NONE, _OFF = "(none)", "off"
-_INTERFACE, _PEER = 4, 8  # fields of a line; ``show all`` puts the interface's name before them
+_INTERFACE, _PEER = 4, 8
+"""Fields of a line; ``show all`` puts the interface's name before them. AmneziaWG's lines of an
+interface have more, between the port and the mark."""
 
 
 class DumpError(KgctlError):
-    """What was given is none of wg's outputs."""
+    """The text is not what wg prints."""
 
 
 class DevicePeer(NamedTuple):
     """A peer as an interface has it. ``latest_handshake`` is in Unix seconds; 0 is never.
 
-    It is None where that is not known: ``wg showconf`` does not tell.
+    It is None where that is not known: a configuration file does not have it. ``handshake_age``
+    has it in seconds instead, where the text gives no time but an age. ``hidden_key`` says that
+    there is a preshared key which the text does not show.
     """
 
     public_key: PublicKey
@@ -40,73 +43,98 @@ class DevicePeer(NamedTuple):
     keepalive: int = 0
     preshared_key: PresharedKey | None = None
     latest_handshake: int | None = None
+    handshake_age: int | None = None
+    hidden_key: bool = False
+
+    def age(self, now: float) -> float | None:
+        """Return the seconds since the last handshake at ``now`` (Unix seconds).
+
+        None where there never was one, or that is not known.
+        """
+        if self.handshake_age is not None:
+            return self.handshake_age
+        return now - self.latest_handshake if self.latest_handshake else None
+
+    @property
+    def never_met(self) -> bool:
+        """Whether it is known that there never was a handshake."""
+        return self.latest_handshake == 0 and self.handshake_age is None
 
 
 class Device(NamedTuple):
-    """An interface. ``name`` is empty, and the key and port None, where they are not told."""
+    """An interface. ``name`` is empty, and the key and port None, where they are not known.
+
+    ``keyless`` says that it has no key; ``addresses`` are known from whole files alone.
+    ``obfuscation`` names the settings of AmneziaWG that plain WireGuard does not understand.
+    """
 
     name: str
     public_key: PublicKey | None
     listen_port: int | None
     peers: tuple[DevicePeer, ...]
+    keyless: bool = False
+    addresses: tuple[Cidr, ...] = ()
+    obfuscation: tuple[str, ...] = ()
 
 
-def parse_devices(text: str, label: str) -> list[Device]:
-    """Return the interfaces that a text of wg's tells of; errors call it ``label``.
+def is_dump(text: str) -> bool:
+    """Tell whether the first line of a text is one of an interface, as wg dumps it."""
+    rows = _rows(text)
+    first = next(rows, None)
+    return first is not None and _is_interface(_split(first[1])[1])
+
+
+def read_dump(text: str, label: str) -> list[Device]:
+    """Return the interfaces of a dump; errors call it ``label``.
+
+    Tabs may have become blanks, as when it is copied from a terminal.
 
     Raises:
-        DumpError: it is none of wg's outputs.
-        ConfigurationError: it is ``wg showconf``'s, with a line that is not.
+        DumpError: a line is not one of wg's.
     """
-    lines = [line for line in text.split("\n") if line]
-    if not lines:
-        raise DumpError(f"{label} is empty: give it what this prints: wg show all dump")
-    if "\t" not in lines[0]:
-        return [_configured(text, label)]
-    return _dumped([line.split("\t") for line in lines], label)
-
-
-def _configured(text: str, label: str) -> Device:
-    found = parse_configuration(text, label, passing_over=("fwmark",))
-    interface = found.interface
-    key = interface.private_key.public_key() if interface and interface.private_key else None
-    peers = tuple(
-        DevicePeer(
-            peer.public_key,
-            tuple(cidr.masked() for cidr in peer.allowed_ips),
-            peer.endpoint,
-            peer.persistent_keepalive,
-            peer.preshared_key,
-        )
-        for peer in found.peers
-    )
-    return Device("", key, interface.listen_port if interface else None, peers)
-
-
-def _dumped(rows: Sequence[list[str]], label: str) -> list[Device]:
-    every = len(rows[0]) == _INTERFACE + 1  # of ``show all``
     devices: list[tuple[Device, list[DevicePeer]]] = []
-    for number, row in enumerate(rows, 1):
-        name, fields = (row[0], row[1:]) if every else ("", row)
-        if len(fields) == _INTERFACE:
+    for number, row in _rows(text):
+        name, fields = _split(row)
+        if _is_interface(fields):
             devices.append((_device(name, fields), []))
-        elif len(fields) == _PEER and devices:
-            peer = _peer(fields)
-            if peer is None:
-                raise DumpError(f"{label}, line {number}: this is no peer as wg writes one")
-            devices[-1][1].append(peer)
-        else:
+            continue
+        if len(fields) != _PEER or not devices:
             raise DumpError(
-                f"{label}, line {number}: wg writes no line of {len(row)} fields; give it what "
-                "this prints: wg show all dump"
+                f"{label}, line {number}: wg writes no line of {len(row)} fields here; give the "
+                "whole of what this prints: wg show all dump"
             )
+        peer = _peer(fields)
+        if peer is None:
+            raise DumpError(f"{label}, line {number}: this is not a peer as wg writes one")
+        devices[-1][1].append(peer)
     return [device._replace(peers=tuple(peers)) for device, peers in devices]
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield (
+                number,
+                [field.strip() for field in line.split("\t")] if ("\t" in line) else line.split(),
+            )
+
+
+def _split(row: list[str]) -> tuple[str, list[str]]:
+    """Return the interface's name, if the row begins with one, and the other fields."""
+    named = len(row) > 1 and len(row[0]) != KEY_TEXT and row[0] != _NONE
+    return (row[0], row[1:]) if named else ("", row)
+
+
+def _is_interface(fields: Sequence[str]) -> bool:
+    """Tell an interface's fields: two keys, or none, and a port."""
+    keys = all(field == _NONE or len(field) == KEY_TEXT for field in fields[:2])
+    return len(fields) >= _INTERFACE and keys and _number(fields[2]) is not None
 
 
 def _device(name: str, fields: list[str]) -> Device:
     """Return the interface of a line; its private key, the first field, is left alone."""
-    _, public_key, port, _ = fields
-    return Device(name, PublicKey.parse(public_key), _number(port), ())
+    _, public_key, port = fields[:3]
+    return Device(name, PublicKey.parse(public_key), _number(port), (), keyless=public_key == _NONE)
 
 
 def _peer(fields: list[str]) -> DevicePeer | None:
@@ -114,7 +142,7 @@ def _peer(fields: list[str]) -> DevicePeer | None:
     key, handshake = PublicKey.parse(key_text), _number(handshake_text)
     keepalive = 0 if keepalive_text == _OFF else _number(keepalive_text)
     networks = [parse_cidr(text) for text in _listed(allowed)]
-    endpoint = parse_endpoint(_without_zone(endpoint_text))
+    endpoint = device_endpoint(endpoint_text)
     if key is None or handshake is None or keepalive is None or None in networks:
         return None
     if endpoint is None and endpoint_text != _NONE:
@@ -133,10 +161,10 @@ def _listed(text: str) -> Iterator[str]:
     return iter(()) if text in ("", _NONE) else iter(text.split(","))
 
 
-def _without_zone(text: str) -> str:
-    """Return ``[fe80::1%eth0]:51820`` without the interface that it is at."""
+def device_endpoint(text: str) -> Endpoint | None:
+    """Parse an endpoint as wg prints it: ``[fe80::1%eth0]:51820`` loses its interface."""
     before, percent, after = text.partition("%")
-    return before + "]" + after.partition("]")[2] if percent else text
+    return parse_endpoint(before + "]" + after.partition("]")[2] if percent else text)
 
 
 def _number(text: str) -> int | None:

@@ -1,5 +1,6 @@
 """The configuration of an outside machine for systemd-networkd: a .netdev and a .network file.
 
+Both are written here, and read again.
 Keys and sections: systemd.netdev(5), "[WireGuard] Section Options", and systemd.network(5).
 """
 
@@ -8,11 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.text import printable
+from kgctl.wireguard.conf import Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from kgctl.wireguard.conf import Configuration, Interface, PeerSection
+    from kgctl.wireguard.conf import Interface, PeerSection
+    from kgctl.wireguard.ini import IniSection
+    from kgctl.wireguard.parse import Line
+
+_PEER_KEYS = ("PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive")
 
 _MARK = 51820
 """The firewall mark and routing table for when all traffic goes through the tunnel."""
@@ -39,6 +45,8 @@ def _netdev(interface: Interface, name: str, everything: bool) -> Iterator[str]:
         yield f"MTUBytes={interface.mtu}"
     yield from ("", "[WireGuard]")
     yield from (f"# {printable(comment, 400)}" for comment in interface.comments)
+    if interface.made_with:
+        yield f"# {printable(interface.made_with, 4000)}"
     if interface.private_key is not None:
         yield f"PrivateKey={interface.private_key.reveal()}"
     if interface.listen_port is not None:
@@ -80,3 +88,35 @@ def _network(interface: Interface, name: str, everything: bool) -> Iterator[str]
         yield from ("SuppressPrefixLength=0", "Priority=9")
         yield from ("", "[RoutingPolicyRule]", "Family=both", f"FirewallMark={_MARK}")
         yield from ("InvertRule=true", f"Table={_MARK}", "Priority=10")
+
+
+def read_networkd(sections: Sequence[IniSection], label: str) -> Configuration:
+    """Return what the sections of a .netdev file say, of a .network file too if it is with them.
+
+    Keys in files of their own (``PrivateKeyFile=``) are not read.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message calls the file ``label``.
+    """
+    from kgctl.wireguard.parse import interface_section, peer_section
+
+    lines: list[Line] = []
+    for section in sections:
+        if section.name == "WireGuard":
+            lines += _last(section, ("PrivateKey", "ListenPort"))
+        elif section.name in ("Network", "Address"):
+            lines += section.values("Address")
+    peers = []
+    for section in sections:
+        if section.name == "WireGuardPeer":
+            own = [*_last(section, _PEER_KEYS), *section.values("AllowedIPs")]
+            peers.append(peer_section(section.number, own, label))
+    return Configuration(interface_section(lines, label), tuple(peers))
+
+
+def _last(section: IniSection, keys: Sequence[str]) -> Iterator[Line]:
+    """Yield the last line of each key; a key that is elsewhere (``@NAME``, ``auto``) is left."""
+    for key in keys:
+        line = section.last(key)
+        if line is not None and not line.value.startswith("@") and line.value != "auto":
+            yield line

@@ -1,4 +1,4 @@
-"""The configuration of an outside machine for NetworkManager, as a keyfile.
+"""The configuration of an outside machine for NetworkManager, as a keyfile: written, and read.
 
 Keys and sections: nm-settings-keyfile(5), and nm-settings(5), "wireguard setting".
 """
@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from kgctl.mesh.text import printable
+from kgctl.wireguard.conf import Configuration
 
-    from kgctl.wireguard.conf import Configuration, Interface, PeerSection
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kgctl.wireguard.conf import Interface, PeerSection
+    from kgctl.wireguard.ini import IniSection
+    from kgctl.wireguard.parse import Line
+
+_PEER_PREFIX = "wireguard-peer."
+_PEER_KEYS = {
+    "endpoint": "Endpoint",
+    "preshared-key": "PresharedKey",
+    "persistent-keepalive": "PersistentKeepalive",
+    "allowed-ips": "AllowedIPs",
+}
+_INTERFACE_KEYS = {"private-key": "PrivateKey", "listen-port": "ListenPort"}
 
 _NAMESPACE = "e7b9e5a8-3f5c-5d0e-9d0b-6a1f0c6f4b51"
 """What the identifiers of our connections are derived within (RFC 9562, section 5.5)."""
@@ -37,6 +51,8 @@ def nmconnection_file(configuration: Configuration, name: str, identity: str) ->
 
 def _wireguard(interface: Interface) -> Iterator[str]:
     yield "[wireguard]"
+    if interface.made_with:
+        yield f"# {printable(interface.made_with, 4000)}"
     if interface.private_key is not None:
         yield f"private-key={interface.private_key.reveal()}"
     else:
@@ -79,3 +95,44 @@ def _addresses(interface: Interface, version: int) -> Iterator[str]:
         yield f"dns-search={''.join(f'{domain};' for domain in domains)}"
     if interface.table not in (None, "auto", "off"):
         yield f"route-table={interface.table}"
+
+
+def read_nmconnection(sections: Sequence[IniSection], label: str) -> Configuration:
+    """Return what the sections of a keyfile say. A key that NetworkManager asks for is not in it.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message calls the file ``label``.
+    """
+    from kgctl.wireguard.parse import Line, interface_section, peer_section
+
+    lines: list[Line] = []
+    peers = []
+    for section in sections:
+        if section.name == "wireguard":
+            lines += _renamed(section, _INTERFACE_KEYS)
+        elif section.name in ("ipv4", "ipv6"):
+            lines += _read_addresses(section)
+        elif section.name.startswith(_PEER_PREFIX):
+            key = Line(section.number, "PublicKey", section.name.removeprefix(_PEER_PREFIX))
+            own = [key, *_renamed(section, _PEER_KEYS)]
+            peers.append(peer_section(section.number, own, label))
+    return Configuration(interface_section(lines, label), tuple(peers))
+
+
+def _renamed(section: IniSection, keys: dict[str, str]) -> Iterator[Line]:
+    """Yield the last line of each key under the name that wg has for it."""
+    for theirs, name in keys.items():
+        line = section.last(theirs)
+        if line is not None:
+            value = ",".join(part for part in line.value.split(";") if part.strip())
+            yield line._replace(key=name, value=value)
+
+
+def _read_addresses(section: IniSection) -> Iterator[Line]:
+    """Yield ``address1=ADDRESS[,GATEWAY]`` and the like, or ``addresses=ADDRESS;...``."""
+    for line in section.lines:
+        if line.key.startswith("address") and line.key[7:].isdigit():
+            yield line._replace(key="Address", value=line.value.partition(",")[0])
+        elif line.key in ("address", "addresses"):
+            for part in filter(None, line.value.split(";")):
+                yield line._replace(key="Address", value=part.partition(",")[0])

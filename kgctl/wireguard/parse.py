@@ -6,6 +6,7 @@ As lenient as those two about case, white space and comments, and no more than t
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr, single
@@ -17,7 +18,7 @@ from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.endpoint import Endpoint
@@ -25,25 +26,40 @@ if TYPE_CHECKING:
 _MAX_KEEPALIVE = 65535
 _SECRETS = frozenset(("privatekey", "presharedkey"))
 _SPACE = " \t\r\v\f"
-"""White space within a line to wg; what else Unicode has is none."""
+"""White space within a line to wg; what else Unicode has does not count."""
+_NO_SPACE = dict.fromkeys(map(ord, _SPACE))
+_KEY = re.compile(r"[A-Za-z]{1,40}[0-9]?")
+"""What a key looks like. A base64 secret that ends in "=" has 43 characters before it, digits
+within, and is never shown as a key."""
+
+QUICK_KEYS = frozenset(
+    ("dns", "mtu", "postdown", "postup", "predown", "preup", "saveconfig", "table")
+)
+"""The keys that wg-quick(8) has and wg(8) does not, but for ``Address``; in lower case."""
 
 
 class ConfigurationError(KgctlError):
     """A configuration file has a line that is none; the message names it, and shows no secret."""
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
+    """A line ``KEY = VALUE`` and its number, from 1."""
+
     number: int
     key: str
     value: str
 
 
 class _Field(NamedTuple):
-    """What a key of the file becomes: a field of the section, parsed; lists are joined."""
+    """What a key of the file becomes: a field of the section, parsed; lists are joined.
+
+    The values of a list stand between commas and, where ``by_space``, white space.
+    """
 
     name: str
     parse: Callable[[str], Any]
     repeatable: bool = False
+    by_space: bool = False
 
 
 def parse_configuration(
@@ -58,48 +74,75 @@ def parse_configuration(
     """
     interface: Interface | None = None
     peers: list[PeerSection] = []
-    for section, number, lines in _sections(text, label):
+    for section, number, lines in sections(text, label):
         wanted = [line for line in lines if line.key.lower() not in passing_over]
         if section == "peer":
-            peers.append(_peer(number, wanted, label))
+            peers.append(peer_section(number, wanted, label))
         elif interface is not None:
             raise ConfigurationError(f"{label}, line {number}: a second [Interface] section")
         else:
-            interface = Interface(**_fields(wanted, _INTERFACE, label))
+            interface = interface_section(wanted, label)
     return Configuration(interface=interface, peers=tuple(peers))
 
 
-def _sections(text: str, label: str) -> Iterator[tuple[str, int, list[_Line]]]:
-    """Yield each section with its lines; only a line feed ends a line, as it does for wg."""
-    section, start, lines = "", 0, list[_Line]()
+def sections(text: str, label: str) -> Iterator[tuple[str, int, list[Line]]]:
+    """Yield the name of each section in lower case, the number of its line, and its lines.
+
+    As wg does it: only a line feed ends a line, and white space within a key does not count.
+
+    Raises:
+        ConfigurationError: a line is neither a section, a comment nor ``KEY = VALUE``.
+    """
+    section, start, lines = "", 0, list[Line]()
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.partition("#")[0].strip(_SPACE)
         if not line:
             continue
-        if line.lower() in ("[interface]", "[peer]"):
+        heading = section_of(line)
+        if heading:
             if section:
                 yield section, start, lines
-            section, start, lines = line[1:-1].lower(), number, []
+            section, start, lines = heading, number, []
             continue
-        key, equals, value = (part.strip(_SPACE) for part in line.partition("="))
-        # a key that has more than letters may be a secret that ends in "=": it is not shown
-        if not section or not equals or not (key.isascii() and key.isalpha()):
+        key, equals, value = line.partition("=")
+        key, value = key.translate(_NO_SPACE), value.strip(_SPACE)
+        if not section or not equals or _KEY.fullmatch(key) is None:
             raise ConfigurationError(
                 f"{label}, line {number}: neither a section, as [Peer] is, nor KEY = VALUE in one"
             )
-        lines.append(_Line(number, key, value))
+        lines.append(Line(number, key, value))
     if section:
         yield section, start, lines
 
 
-def _peer(number: int, lines: list[_Line], label: str) -> PeerSection:
+def section_of(line: str) -> str:
+    """Return ``interface`` or ``peer`` where the line begins that section, else an empty text."""
+    text = line.translate(_NO_SPACE).lower()
+    return text[1:-1] if text in ("[interface]", "[peer]") else ""
+
+
+def interface_section(lines: Iterable[Line], label: str) -> Interface:
+    """Return what the lines of an ``[Interface]`` section say.
+
+    Raises:
+        ConfigurationError: a key is unknown, or its value is wrong.
+    """
+    return Interface(**_fields(lines, _INTERFACE, label))
+
+
+def peer_section(number: int, lines: Iterable[Line], label: str) -> PeerSection:
+    """Return what the lines of the ``[Peer]`` section at line ``number`` say.
+
+    Raises:
+        ConfigurationError: a key is unknown, its value is wrong, or the public key is missing.
+    """
     fields = _fields(lines, _PEER, label)
     if "public_key" not in fields:
         raise ConfigurationError(f"{label}, line {number}: the [Peer] has no PublicKey")
     return PeerSection(**fields)
 
 
-def _fields(lines: list[_Line], known: dict[str, _Field], label: str) -> dict[str, Any]:
+def _fields(lines: Iterable[Line], known: dict[str, _Field], label: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for line in lines:
         where = f"{label}, line {line.number}"
@@ -108,12 +151,18 @@ def _fields(lines: list[_Line], known: dict[str, _Field], label: str) -> dict[st
             raise ConfigurationError(
                 f'{where}: "{printable(line.key, 40)}" is no key that is known'
             )
-        values = line.value.split(",") if field.repeatable else [line.value]
-        if values == [""] and field.repeatable:
-            values = []  # wg takes it for none
-        parsed = tuple(_value(field, text.strip(_SPACE), line.key, where) for text in values)
+        parsed = tuple(_value(field, text, line.key, where) for text in _values(field, line.value))
         fields[field.name] = fields.get(field.name, ()) + parsed if field.repeatable else parsed[0]
     return fields
+
+
+def _values(field: _Field, text: str) -> list[str]:
+    """Return the values of a line: wg drops white space in them, wg-quick separates by it."""
+    if not field.repeatable:
+        return [text.translate(_NO_SPACE)]
+    if field.by_space:
+        return [word for part in text.split(",") for word in part.split() or [""]] if text else []
+    return [part.translate(_NO_SPACE) for part in text.split(",")] if text else []
 
 
 def _value(field: _Field, text: str, key: str, where: str) -> Any:
@@ -157,10 +206,10 @@ def _table(text: str) -> str | None:
 
 
 _INTERFACE = {
-    "address": _Field("addresses", _network, repeatable=True),
+    "address": _Field("addresses", _network, repeatable=True, by_space=True),
     "privatekey": _Field("private_key", PrivateKey.parse),
     "listenport": _Field("listen_port", lambda text: _number(text, 65535)),
-    "dns": _Field("dns", _dns, repeatable=True),
+    "dns": _Field("dns", _dns, repeatable=True, by_space=True),
     "mtu": _Field("mtu", lambda text: _number(text, 65535)),
     "table": _Field("table", _table),
 }

@@ -14,7 +14,7 @@ from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.text import printable
-from kgctl.wireguard.conf import Configuration, Interface, PeerSection
+from kgctl.wireguard.conf import MADE_WITH, Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
 
 if TYPE_CHECKING:
@@ -35,12 +35,25 @@ class UnknownPlaceError(KgctlError):
         self.known = known
 
 
+class NoWayError(KgctlError):
+    """The places that a file is limited to leave no segment that could carry the services."""
+
+    def __init__(self, networks: Sequence[Cidr]) -> None:
+        super().__init__(
+            f"no segment is left to carry the services ({', '.join(map(str, networks))}): of what "
+            "the file is limited to nothing is a node or a location; name one as well, or the "
+            "node that carries them"
+        )
+
+
 class QuickSettings(NamedTuple):
     """What the network does not say about the machine that joins it.
 
-    ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``service_cidrs`` go to the segment of
+    ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``listen_port`` is by default that of
+    the peer's endpoint, at which the others call it. ``service_cidrs`` go to the segment of
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
-    locations and peers that the file is limited to. ``reader`` is what reads it, for a comment.
+    locations and peers that the file is limited to. ``reader`` is what reads it, and ``made_with``
+    how it is made, both for a comment.
     """
 
     private_key: PrivateKey | None = None
@@ -53,6 +66,7 @@ class QuickSettings(NamedTuple):
     gateway: str | None = None
     only: tuple[str, ...] = ()
     reader: str = "wg-quick up FILE"
+    made_with: str = ""
 
 
 class Section:
@@ -76,6 +90,7 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
 
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
+        NoWayError: no segment is left to carry the services.
     """
     return whole_file(peer, sections_of(topology, peer, settings), settings)
 
@@ -85,6 +100,7 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
 
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
+        NoWayError: no segment is left to carry the services.
     """
     sections = _sections(topology, peer)
     _send_through(topology, sections, settings)
@@ -101,13 +117,20 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
     interface = Interface(
         addresses=tuple(filter(is_own_address, peer.allowed_ips)),
         private_key=settings.private_key,
-        listen_port=settings.listen_port,
+        listen_port=port_of(peer) if settings.listen_port is None else settings.listen_port,
         dns=settings.dns,
         mtu=settings.mtu,
         table=settings.table,
         comments=tuple(_comments(peer, settings)),
+        made_with=MADE_WITH + settings.made_with if settings.made_with else "",
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in sections))
+
+
+def port_of(peer: Peer) -> int | None:
+    """Return the port that a peer has to listen on to be called at its endpoint; None is any."""
+    endpoint = peer.annotated_endpoint  # not where a router makes it appear
+    return None if endpoint is None else endpoint.port
 
 
 def _sections(topology: Topology, peer: Peer) -> list[Section]:
@@ -133,15 +156,32 @@ def _send_through(topology: Topology, sections: Sequence[Section], settings: Qui
 
 
 def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
-    """Return the segment of ``via``, else of ``gateway``, else the first with a public endpoint."""
+    """Return the segment of ``via``, else of ``gateway``, else the one that is dialled best.
+
+    Of those that the file is limited to, the first with a public endpoint is, else the first with
+    a DNS name, else with any endpoint.
+    """
     for option, name in (("--via", settings.via), ("--gateway", settings.gateway)):
         if name is not None:
             return _segment_number(topology, option, name)
-    for number, segment in enumerate(topology.segments):
-        chosen = not settings.only or _is_named(segment, settings.only)
-        if chosen and segment.endpoint is not None and segment.endpoint.is_public:
-            return number
-    return 0
+    chosen = [
+        number
+        for number, segment in enumerate(topology.segments)
+        if not settings.only or _is_named(segment, settings.only)
+    ]
+    if not chosen:
+        raise NoWayError(settings.service_cidrs)
+    return min(chosen, key=lambda number: _distance(topology.segments[number]))
+
+
+def _distance(segment: Segment) -> int:
+    """Return how unlikely it is that the segment can be dialled from elsewhere: 0 is best."""
+    endpoint = segment.endpoint
+    if endpoint is None:
+        return 3
+    if endpoint.address is None:
+        return 1
+    return 0 if endpoint.is_public else 2
 
 
 def _segment_number(topology: Topology, option: str, name: str) -> int:

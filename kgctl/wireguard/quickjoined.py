@@ -9,7 +9,7 @@ from kgctl.mesh.linked import own_networks
 from kgctl.mesh.nesting import nested
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration
-from kgctl.wireguard.quick import Section, claim_once, sections_of, whole_file
+from kgctl.wireguard.quick import Section, claim_once, port_of, sections_of, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +54,31 @@ def joined_file(
     reached through its own cluster.
 
     Raises:
-        JoinError: the machine has several public keys, or networks of two clusters overlap.
+        JoinError: the machine has several public keys or ports, or networks of two clusters
+            overlap.
         UnknownPlaceError: a node, location or peer that settings name is not there.
+        NoWayError: ``settings`` of a cluster leave no segment to carry its services.
     """
     peer, sections = _joined(linked, joinings)
+    if settings.listen_port is None:
+        settings = settings._replace(listen_port=_listen_port(joinings))
     return peer, whole_file(peer, sections, settings)
+
+
+def _listen_port(joinings: Sequence[Joining]) -> int | None:
+    """Return the one port at which the clusters call the machine; None where none does.
+
+    Raises:
+        JoinError: they call it at several.
+    """
+    ports = {one.cluster: port for one in joinings if (port := port_of(one.peer)) is not None}
+    if len(set(ports.values())) > 1:
+        said = ", ".join(f"{printable(cluster)}: {port}" for cluster, port in ports.items())
+        raise JoinError(
+            f"the endpoints of the peer {printable(joinings[0].peer.name)} have several ports "
+            f"({said}), and one machine listens on one: give it with --listen-port"
+        )
+    return next(iter(ports.values()), None)
 
 
 def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, Configuration]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.wireguard.machinefiles import parse_devices
 from tests.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -31,7 +33,10 @@ def _interface(name: str, key: str) -> str:
         (_interface("kilo0", OWN), ["-i", "wg9"], 2, "there are: kilo0"),
         (_interface("kilo0", OWN) + "kilo0\tx\n", [], 2, "line 2: wg writes no line of 2 fields"),
         ("", [], 2, "is empty"),
-        (SECRET, [], 2, "line 1: neither a section"),
+        (SECRET, [], 2, "is a WireGuard key alone"),
+        (_interface("kilo0", "(none)"), [], 1, "\n  no key: nothing has set this interface up"),
+        (_interface("kilo0", OWN), ["--only", "fsn1"], 2, "--only is of a peer's file; edge-1"),
+        (_interface("kilo0", OWN), ["--via", "fsn1-1"], 2, "--via says where the services"),
         (_interface("kilo0", OWN), ["--nonsense"], 2, "--nonsense"),
     ],
 )
@@ -63,12 +68,126 @@ def test_only_a_leader_or_a_peer_has_wireguard(name: str, said: str, tmp_path: P
     assert said in done.stderr
 
 
-def test_a_file_of_kgctls_is_as_it_should_be_in_both_forms(tmp_path: Path) -> None:
-    file = tmp_path / "laptop.conf"
-    for form in ("wireguard", "wg-quick"):
-        text = kgctl("--example", "showconf", "peer", "laptop", "-o", form).stdout
-        kept = [line for line in text.splitlines() if not line.startswith(("Address", "#"))]
-        file.write_text("\n".join(kept) + "\n")
-        done = kgctl("--example", "drift", "laptop", "--dump", str(file))
-        assert done.stdout == "laptop is as it should be, with 7 peers\n", form
+OPTIONS = [
+    (),
+    ("--service-cidr", "10.43.0.0/16"),
+    ("--service-cidr", "10.43.0.0/16,fd43::/112", "--via", "gcp-1"),
+    ("--only", "fsn1", "--service-cidr", "10.43.0.0/16"),
+    ("--only", "edge", "--only", "home-nas,gcp-1"),
+    ("--gateway", "aws-1"),
+    ("--gateway", "edge-1", "--only", "fsn1", "--service-cidr", "10.43.0.0/16"),
+    ("--listen-port", "41000", "--mtu", "1380", "--table", "off"),
+    ("--dns", "10.43.0.10", "--search-domain", "a.b", "--service-cidr", "10.8.0.0/16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("peer", ["laptop", "office", "phone"])
+@pytest.mark.parametrize("form", ["wg-quick", "networkd", "nmconnection"])
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_a_file_of_kgctls_is_as_it_should_be(
+    options: tuple[str, ...], form: str, peer: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text(kgctl("--example", "showconf", "peer", peer, "-o", form, *options).stdout)
+    done = kgctl("--example", "drift", peer, "--dump", str(file))
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{peer} is as it should be, with ")
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_plain_file_of_kgctls_is_as_it_should_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for peer in ("laptop", "office", "phone"):
+        file.write_text(kgctl("--example", "showconf", "peer", peer).stdout)
+        done = kgctl("--example", "drift", peer, "--dump", str(file))
+        assert done.stdout == f"{peer} is as it should be, with 7 peers\n"
+    for node in ("aws-1", "edge-1", "fsn1-1", "gcp-1", "home-nas"):
+        file.write_text(kgctl("--example", "showconf", "node", node).stdout)
+        assert kgctl("--example", "drift", node, "--dump", str(file)).code == 0
     assert kgctl("--example", "drift", "laptop", "--dump", str(tmp_path / "no")).code == 2
+
+
+def _as_dump(text: str, port: int = 51820) -> str:
+    """What wg would dump of an interface that was set up with a file for wg-quick."""
+    (device,) = parse_devices(text, "it")
+    rows: list[tuple[str, ...]] = [("kilo0", "(none)", "(none)", str(port), "off")]
+    for one in device.peers:
+        allowed = ",".join(map(str, one.allowed_ips)) or "(none)"
+        psk = "(none)" if one.preshared_key is None else one.preshared_key.reveal()
+        endpoint = one.endpoint if one.endpoint and one.endpoint.address else "(none)"
+        rows.append(("kilo0", str(one.public_key), psk, str(endpoint), allowed, "0", "0", "0",
+                     str(one.keepalive or "off")))  # fmt: skip
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("options", OPTIONS[1:7], ids=" ".join)
+def test_of_a_device_the_options_say_how_it_was_set_up(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A dump has no comment that says it; what it has besides is told, and is no fault."""
+    made = kgctl("--example", "showconf", "peer", "office", "-o", "wg-quick", *options).stdout
+    file = tmp_path / "file"
+    file.write_text(_as_dump(made))
+    own = ("--example", "drift", "office", "--dump", str(file), "-o", "json")
+    kinds = [one["kind"] for one in json.loads(kgctl(*own, *options).stdout)["differences"]
+             if one["kind"] not in ("key", "endpoint")]  # fmt: skip
+    assert kinds == []
+    without = kgctl(*own)
+    found = {one["kind"]: one["fault"] for one in json.loads(without.stdout)["differences"]}
+    assert found.get("missing", False) is ("--only" in options)
+    assert ("--only NAME" in without.stderr) is ("--only" in options)
+    if "--only" not in options:
+        assert found["besides"] is False
+        assert "allowed-ips" not in found
+
+
+def test_networks_of_others_are_no_service_networks(tmp_path: Path) -> None:
+    made = kgctl("--example", "showconf", "peer", "laptop", "-o", "wg-quick").stdout
+    file = tmp_path / "file"
+    for extra in ("10.42.5.0/25", "10.42.0.0/15", "10.5.0.0/24", "10.0.0.0/8"):
+        file.write_text(made.replace("AllowedIPs = ", f"AllowedIPs = {extra}, ", 1))
+        done = kgctl("--example", "drift", "laptop", "--dump", str(file))
+        assert done.code == 1, extra
+        assert f"too many: {extra}" in done.stdout
+
+
+def test_what_an_old_file_names_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    made = kgctl("--example", "showconf", "peer", "laptop", "-o", "wg-quick", "--only", "fsn1")
+    file.write_text(made.stdout.replace("--only fsn1", "--only atlantis"))
+    done = kgctl("--example", "drift", "laptop", "--dump", str(file))
+    assert done.code == 1
+    assert 'made with --only atlantis: --only "atlantis" is in no segment' in done.stderr
+    file.write_text(made.stdout.replace("--only fsn1", "--only 'broken --via"))
+    assert kgctl("--example", "drift", "laptop", "--dump", str(file)).code == 1
+
+
+def test_a_peer_listens_where_its_endpoint_says(tmp_path: Path) -> None:
+    made = kgctl("--example", "showconf", "peer", "office", "-o", "wg-quick").stdout
+    assert "\nListenPort = 51820\n" in made
+    file = tmp_path / "file"
+    file.write_text(made.replace("ListenPort = 51820", "ListenPort = 40123"))
+    own = ("--example", "drift", "office", "--dump", str(file))
+    assert "listen port: 40123, should be 51820" in kgctl(*own).stdout
+    assert kgctl(*own, "--listen-port", "40123").code == 0
+
+
+def test_a_node_listens_where_its_endpoint_says_whatever_the_port_option(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(kgctl("--example", "--port", "51999", "showconf", "node", "edge-1").stdout)
+    for port in ("51820", "51999"):
+        done = kgctl("--example", "--port", port, "drift", "edge-1", "--dump", str(file))
+        assert "\n  listen port: 51999, should be 51820\n" in done.stdout
+
+
+def test_what_is_counted_is_what_is_listed(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    text = kgctl("--example", "showconf", "node", "edge-1").stdout
+    file.write_text(text.replace("10.42.6.0/24,", "10.99.0.0/16,").replace("51820", "51821", 1))
+    done = kgctl("--example", "drift", "edge-1", "--dump", str(file))
+    assert done.stdout == (
+        "edge-1 differs in 2 places\n"
+        "  listen port: 51821, should be 51820\n"
+        "  node gcp-1: allowed IPs lack 10.42.6.0/24; too many: 10.99.0.0/16\n"
+    )
+    assert done.stderr == ""

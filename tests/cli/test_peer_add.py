@@ -26,7 +26,6 @@ from kgctl.cluster.errors import (
 from kgctl.cluster.writing import UnfinishedError
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_preshared_key, read_private_key
-from kgctl.wireguard.parse import ConfigurationError
 from tests.cluster.living import PEERS, LivingTransport
 from tests.cluster.memory import Answer, Request, status_body
 
@@ -435,7 +434,9 @@ def test_flags_stand_over_what_the_file_says() -> None:
     ("text", "complaint"),
     [
         (None, "cannot read wg0.conf: No such file"),
-        ("", "wg0.conf has no .Interface. section"),
+        ("", "wg0.conf is empty"),
+        ("apiVersion: v1\nkind: List\n", "wg0.conf is a Kubernetes manifest"),
+        (f"{SECRET}\n", "wg0.conf is a WireGuard key alone"),
         (f"[Interface]\nPrivateKey = {SECRET}", "no Address in its .Interface.; give --allowed"),
         ("[Interface]\nAddress = 10.0.0.1/24", "no PrivateKey in its .Interface.; give --public"),
         (f"[Interface]\nPrivateKey = {SECRET[:-2]}", "line 2: its value is no PrivateKey"),
@@ -447,10 +448,63 @@ def test_flags_stand_over_what_the_file_says() -> None:
 def test_a_file_that_is_no_configuration_is_refused(text: str | None, complaint: str) -> None:
     if text is not None:
         Path("wg0.conf").write_text(text)
-    with pytest.raises((UsageError, ConfigurationError), match=complaint) as raised:
+    with pytest.raises(KgctlError, match=complaint) as raised:
         adopted(Path("wg0.conf"), NewPeer("x"))
     assert SECRET[:-2] not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+HUB = f"""\ufeff[interface]
+PrivateKey = {SECRET}
+Address = 10.6.0.1/24
+ListenPort = 51820
+### begin phone ###
+[Peer]
+public key ={KEY}
+PresharedKey = {OTHER}
+AllowedIPs = 10.6.0.2/32, 192.168.7.0/24
+PersistentKeepalive = 21
+### end phone ###
+"""
+
+
+def test_a_hubs_file_says_what_is_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("hub.conf").write_text(HUB, encoding="utf-16")
+    found = adopted(Path("hub.conf"), NewPeer("hub"))
+    assert found.allowed_ips == ["10.6.0.1/32"]
+    said = capsys.readouterr().err
+    assert "behind it are 10.6.0.2/32, 192.168.7.0/24" in said
+    assert OTHER not in said
+
+
+def test_a_peer_of_a_hub_is_taken_by_its_key(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("hub.conf").write_text(HUB)
+    found = adopted(Path("hub.conf"), NewPeer("phone", public_key=KEY))
+    assert found == NewPeer(
+        "phone",
+        allowed_ips=["10.6.0.2/32", "192.168.7.0/24"],
+        public_key=KEY,
+        persistent_keepalive=21,
+    )
+    said = capsys.readouterr().err
+    assert "its preshared key is between the two machines of the file" in said
+    assert OTHER not in said
+    other = PrivateKey(b"x" * 32).public_key()
+    assert adopted(Path("hub.conf"), NewPeer("x", public_key=str(other))).allowed_ips == [
+        "10.6.0.1/32"
+    ]
+
+
+def test_amneziawg_is_said_to_be_no_wireguard(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("awg.conf").write_text(HUB.replace("### begin", "Jc = 5\nS1 = 17\nH1 = 8\n### begin"))
+    assert adopted(Path("awg.conf"), NewPeer("awg")).allowed_ips == ["10.6.0.1/32"]
+    assert "it speaks AmneziaWG (S1, H1)" in capsys.readouterr().err
+
+
+def test_several_interfaces_are_no_one_machine() -> None:
+    Path("dump").write_text(f"interface: a\n\npeer: {KEY}\n\ninterface: b\n")
+    with pytest.raises(UsageError, match="of 2 interfaces; give one"):
+        adopted(Path("dump"), NewPeer("x"))
 
 
 def test_errors_are_of_the_tree() -> None:

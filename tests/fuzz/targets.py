@@ -15,7 +15,7 @@ from kgctl.link.meshfile import parse_mesh
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.conf import Configuration, PeerSection
 from kgctl.wireguard.drift import drift
-from kgctl.wireguard.dump import parse_devices
+from kgctl.wireguard.machinefiles import parse_devices
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.harmless import assert_all_harmless, assert_shown

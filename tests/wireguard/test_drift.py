@@ -14,7 +14,8 @@ from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.drift import Drift, Kind, drift
-from kgctl.wireguard.dump import Device, DevicePeer, parse_devices
+from kgctl.wireguard.dump import Device, DevicePeer
+from kgctl.wireguard.machinefiles import parse_devices
 from tests.strategies import HOSTILE
 
 NOW = 1_800_000_000.0

@@ -1,0 +1,110 @@
+"""What the WireGuard of a machine should be, as ``kgctl drift`` compares it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.arguments import UsageError
+from kgctl.cli.output import note
+from kgctl.cli.quick import quick_file, recorded
+from kgctl.mesh.text import printable
+from kgctl.wireguard.conf import Interface
+from kgctl.wireguard.configure import node_configuration, peer_configuration
+from kgctl.wireguard.drift import Kind, beyond, drift
+from kgctl.wireguard.quick import QuickSettings, port_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.cli.quick import QuickOptions
+    from kgctl.cli.reading import Reading
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import Configuration
+    from kgctl.wireguard.drift import Drift
+    from kgctl.wireguard.dump import Device
+
+Found = tuple[list["Drift"], int]
+
+
+class Comparison(NamedTuple):
+    """A machine, the options given of its file, and those that the file was made with."""
+
+    reading: Reading
+    machine: Machine
+    given: QuickOptions
+    made_with: str = ""
+
+    def with_device(self, device: Device) -> Found:
+        """Return the differences, and how many peers there should be.
+
+        Raises:
+            UsageError: an option does not fit the machine, or names what is not there.
+        """
+        machine = self.machine
+        topology = self.reading.topology(hostname=machine.name if machine.node else None)
+        if machine.node is not None:
+            if self.given.shapes:
+                raise UsageError(
+                    f"{self.given.shown().split()[0]} is of a peer's file; "
+                    f"{printable(machine.name)} is a node"
+                )
+            assert machine.node.endpoint is not None  # it is ready
+            port = machine.node.endpoint.port  # agents listen on that, whatever --port says
+            wanted = node_configuration(topology, machine.node, listen_port=port)
+            return self._differences(device, wanted, {})
+        assert machine.peer is not None
+        return self._with_peer(topology, machine.peer, device)
+
+    def _with_peer(self, topology: Topology, peer: Peer, device: Device) -> Found:
+        options = self.given if self.given.shapes else recorded(self.made_with)
+        if options.shapes:
+            try:
+                wanted = quick_file(topology, peer, options.settings())
+                return self._differences(device, wanted, {})
+            except UsageError as error:
+                if self.given.shapes:
+                    raise
+                note(f"the file was made with {printable(options.shown())}: {error}")
+        found = min(self._ways(topology, peer, device), key=lambda one: _faults(one[0]))
+        if any(one.kind is Kind.MISSING for one in found[0]):
+            note("if it is limited on purpose, give what its file was made with: --only NAME,...")
+        return found
+
+    def _ways(self, topology: Topology, peer: Peer, device: Device) -> Iterator[Found]:
+        """Yield what differs from each configuration that the peer may have.
+
+        It may have been given its plain configuration or a whole file, whose networks are others.
+        """
+        plain = peer_configuration(topology, peer)._replace(
+            interface=Interface(listen_port=port_of(peer))
+        )
+        for wanted in (quick_file(topology, peer, QuickSettings()), plain):
+            more = beyond(device, wanted, _claimed(topology))
+            segments = {segment.key for segment in topology.segments}
+            besides = {key: networks for key, networks in more.items() if key in segments}
+            yield self._differences(device, wanted, besides)
+
+    def _differences(
+        self, device: Device, wanted: Configuration, besides: dict[PublicKey, frozenset[Cidr]]
+    ) -> Found:
+        key = self.machine.key
+        count = len({section.public_key for section in wanted.peers} - {key})
+        return drift(device, wanted, key, self.reading.now, besides), count
+
+
+def _claimed(topology: Topology) -> Iterator[Cidr]:
+    """Yield every network that something in the cluster has."""
+    yield topology.subnet
+    for segment in topology.segments:
+        yield from segment.allowed_ips
+        yield from segment.allowed_location_ips
+    for peer in topology.peers:
+        yield from peer.allowed_ips
+
+
+def _faults(found: list[Drift]) -> tuple[int, int]:
+    return sum(one.is_fault for one in found), len(found)
