@@ -126,13 +126,14 @@ class ApiServer:
         nodes = self.nodes()
         return Objects(nodes=nodes, peers=peers.result(), passed_over={})
 
-    def nodes(self) -> list[NodeObject]:
-        """Read the nodes alone.
+    def nodes(self, *, whole: bool = False) -> list[NodeObject]:
+        """Read the nodes alone; ``whole`` with every label, and with what they run on.
 
         Raises:
             kgctl.ClusterError: they cannot be read; the message says what to do.
         """
-        return list_nodes(self.api(), cached=self._cached, label=self._label)
+        label = "" if whole else self._label
+        return list_nodes(self.api(), cached=self._cached, label=label, platform=whole)
 
     def peers(self) -> PeerObjects:
         """Return the Peer objects, to be read and changed one by one.

@@ -29,6 +29,7 @@ class Evidence(NamedTuple):
     peers_served: bool | None = None
     peer_versions: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    live: bool = False
 
     def over(self, lower: Evidence) -> Evidence:
         """Return ``lower`` after ``kubectl apply`` of these objects."""
@@ -37,6 +38,7 @@ class Evidence(NamedTuple):
             lower.peers_served if self.peers_served is None else self.peers_served,
             (*lower.peer_versions, *self.peer_versions),
             (*lower.unseen, *self.unseen),
+            lower.live or self.live,
         )
 
     def subject(self, *, topology_label: str = TOPOLOGY_LABEL) -> Subject:
@@ -45,10 +47,17 @@ class Evidence(NamedTuple):
         return Subject(
             state=state_of(objects, topology_label=topology_label),
             node_annotations={node.name: node.annotations for node in objects.nodes},
-            peer_annotations={peer_name(peer): _annotations(peer) for peer in objects.peers},
+            peer_annotations={
+                peer_name(peer): _texts(peer, "annotations") for peer in objects.peers
+            },
             peers_served=self.peers_served,
             peer_versions=self.peer_versions,
             unseen=self.unseen,
+            node_labels={node.name: node.labels for node in objects.nodes},
+            peer_labels={peer_name(peer): _texts(peer, "labels") for peer in objects.peers},
+            platforms={node.name: node.platform for node in objects.nodes if any(node.platform)},
+            topology_label=topology_label,
+            live=self.live,
         )
 
 
@@ -71,15 +80,15 @@ def read_evidence(server: ApiServer) -> Evidence:
     """
     from kgctl.cluster.lists import list_peers
 
-    api, nodes = server.api(), server.nodes()
+    api, nodes = server.api(), server.nodes(whole=True)
     try:
-        return Evidence(Objects(nodes, list_peers(api), {}), peers_served=True)
+        return Evidence(Objects(nodes, list_peers(api), {}), peers_served=True, live=True)
     except PeersNotServedError:
         versions = _other_versions(api)
-        return Evidence(Objects(nodes, [], {}), peers_served=False, peer_versions=versions)
+        return Evidence(Objects(nodes, [], {}), False, peer_versions=versions, live=True)
     except ForbiddenError:
         unseen = "peers: these credentials may not list them (docs/rbac.yaml has what it takes)"
-        return Evidence(Objects(nodes, [], {}), unseen=(unseen,))
+        return Evidence(Objects(nodes, [], {}), unseen=(unseen,), live=True)
 
 
 def _other_versions(api: Api) -> tuple[str, ...]:
@@ -97,9 +106,9 @@ def _group_versions(body: Body) -> tuple[str, ...]:
     return tuple(name for name in named if isinstance(name, str) and name != _VERSION)
 
 
-def _annotations(peer: Mapping[str, Any]) -> Mapping[str, str]:
+def _texts(peer: Mapping[str, Any], field: str) -> Mapping[str, str]:
     metadata = peer.get("metadata")
-    found = metadata.get("annotations") if isinstance(metadata, dict) else None
+    found = metadata.get(field) if isinstance(metadata, dict) else None
     if not isinstance(found, dict):
         return {}
     return {

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from kgctl.mesh.platform import NO_PLATFORM, Platform
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -20,15 +22,17 @@ Advance = Callable[[int, int], None]
 
 
 class NodeObject(NamedTuple):
-    """The four things of a Kubernetes Node object that a Kilo network is made of.
+    """The four things of a Kubernetes Node object that a Kilo network is made of, and its platform.
 
-    They are as the cluster holds them: nothing is parsed, nothing is trusted yet.
+    They are as the cluster holds them: nothing is parsed, nothing is trusted yet. ``platform`` is
+    read where a diagnosis needs it.
     """
 
     name: str
     pod_cidr: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    platform: Platform = NO_PLATFORM
 
 
 class Objects(NamedTuple):

@@ -51,9 +51,16 @@ class PeerPage(NamedTuple):
 
 
 def list_nodes(
-    api: Api, *, cached: bool = True, accept: str = PROTOBUF, label: str = ""
+    api: Api,
+    *,
+    cached: bool = True,
+    accept: str = PROTOBUF,
+    label: str = "",
+    platform: bool = False,
 ) -> list[NodeObject]:
     """Return every node, sorted by name; other labels than ``label`` may be left out.
+
+    What the nodes run on is read where ``platform`` asks for it.
 
     With ``cached`` the API server answers from its watch cache, which is as fresh as what Kilo's
     agents see and costs half the time; then it sends one large page, whatever was asked for.
@@ -61,7 +68,7 @@ def list_nodes(
     Raises:
         kgctl.ClusterError: they cannot be listed.
     """
-    pages = _pages(api, NODES, accept, lambda body: _node_page(body, label), cached)
+    pages = _pages(api, NODES, accept, lambda body: _node_page(body, label, platform), cached)
     found = [node for page in pages for node in page.nodes]
     return sorted(found, key=itemgetter(0))  # by name: the cache lists in no order of its own
 
@@ -97,7 +104,7 @@ def nodes_to_watch(api: Api) -> Listed[NodeObject]:
     Raises:
         kgctl.ClusterError: they cannot be listed.
     """
-    pages = _pages(api, NODES, PROTOBUF, _node_page, False)
+    pages = _pages(api, NODES, PROTOBUF, lambda body: _node_page(body, platform=True), False)
     found = [node for page in pages for node in page.nodes]
     return Listed(found, pages[0].resource_version)
 
@@ -163,13 +170,13 @@ def _first(cached: bool, size: int) -> dict[str, str]:
     return query
 
 
-def _node_page(body: Body, label: str = "") -> NodePage:
+def _node_page(body: Body, label: str = "", platform: bool = False) -> NodePage:
     if body.content_type.startswith(CONTENT_TYPE):
-        return read_node_list(body.read, label)
+        return read_node_list(body.read, label, platform=platform)
     from kgctl.cluster.nodejson import read_node_json
 
     data = body.whole()
-    page = read_node_json(data)
+    page = read_node_json(data, platform=platform)
     if page is None:
         raise body.unreadable(data)
     return page

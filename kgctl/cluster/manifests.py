@@ -11,6 +11,7 @@ from kgctl.cluster.errors import ManifestError
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.manifest_files import STDIN, manifest_files
 from kgctl.cluster.peerobjects import peer_name
+from kgctl.mesh.platform import Platform
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -153,12 +154,32 @@ def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
     if not isinstance(name, str) or not name:
         raise ManifestError(f"{label}: a Node has no metadata.name")
     where = f'{label}: Node "{printable(name)}"'
-    pod_cidr = _mapping(where, document, "spec").get("podCIDR") or ""
+    spec = _mapping(where, document, "spec")
+    pod_cidr = spec.get("podCIDR") or ""
     if not isinstance(pod_cidr, str):
         raise ManifestError(f"{where}: spec.podCIDR is no text but {_kind_of(pod_cidr)}")
     return NodeObject(
-        name, pod_cidr, _texts(where, metadata, "labels"), _texts(where, metadata, "annotations")
+        name,
+        pod_cidr,
+        _texts(where, metadata, "labels"),
+        _texts(where, metadata, "annotations"),
+        _platform(spec),
     )
+
+
+def _platform(spec: Mapping[str, Any]) -> Platform:
+    """Return what else the spec of a Node says; what is no text there is left out."""
+    pod_cidrs, provider_id, taints = map(spec.get, ("podCIDRs", "providerID", "taints"))
+    keys = (taint.get("key") for taint in _list(taints) if isinstance(taint, dict))
+    return Platform(
+        tuple(one for one in _list(pod_cidrs) if isinstance(one, str)),
+        provider_id if isinstance(provider_id, str) else "",
+        tuple(key for key in keys if isinstance(key, str)),
+    )
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str, Any]:

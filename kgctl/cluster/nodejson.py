@@ -9,6 +9,7 @@ import msgspec
 
 from kgctl.cluster.interface import NodeObject
 from kgctl.cluster.protobuf import NodePage
+from kgctl.mesh.platform import NO_PLATFORM, Platform
 
 _KILO = "kilo.squat.ai/"
 
@@ -19,8 +20,20 @@ class _Meta(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
+class _Taint(msgspec.Struct):
+    key: str = ""
+
+
 class _Spec(msgspec.Struct):
-    podCIDR: str = ""  # noqa: N815 - the name is Kubernetes'
+    podCIDR: str = ""  # noqa: N815 - the names are Kubernetes'
+    podCIDRs: list[str] | None = None  # noqa: N815
+    providerID: str = ""  # noqa: N815
+    taints: list[_Taint] | None = None
+
+    def platform(self) -> Platform:
+        """Return what a diagnosis looks at."""
+        taints = tuple(taint.key for taint in self.taints or ())
+        return Platform(tuple(self.podCIDRs or ()), self.providerID, taints)
 
 
 class NodeJson(msgspec.Struct):
@@ -29,14 +42,15 @@ class NodeJson(msgspec.Struct):
     metadata: _Meta
     spec: _Spec | None = None
 
-    def node(self) -> NodeObject:
-        """Return what a Kilo network needs of it."""
+    def node(self, *, platform: bool = False) -> NodeObject:
+        """Return what a Kilo network needs of it, and its platform where that is asked for."""
         annotations = self.metadata.annotations or {}
         return NodeObject(
             self.metadata.name,
             self.spec.podCIDR if self.spec else "",
             self.metadata.labels or {},
             {name: value for name, value in annotations.items() if name.startswith(_KILO)},
+            self.spec.platform() if platform and self.spec else NO_PLATFORM,
         )
 
 
@@ -53,11 +67,11 @@ class _NodeList(msgspec.Struct):
 _LIST = msgspec.json.Decoder(_NodeList)
 
 
-def read_node_json(data: bytes) -> NodePage | None:
+def read_node_json(data: bytes, *, platform: bool = False) -> NodePage | None:
     """Read a NodeList, or a list of any objects' metadata; None if ``data`` is none."""
     try:
         found = _LIST.decode(data)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
-    nodes = [item.node() for item in found.items or ()]
+    nodes = [item.node(platform=platform) for item in found.items or ()]
     return NodePage(nodes, found.metadata.resource_version, found.metadata.next)

@@ -31,6 +31,11 @@ PREFIX = "kilo.squat.ai/"
 _NO_INTERNAL_IP = object()
 _NO_ENDPOINTS: Mapping[PublicKey, Endpoint] = MappingProxyType({})
 
+_WRITTEN_EMPTY = frozenset(
+    ("cni-compatibility-ip", "discovered-endpoints", "granularity", "internal-ip", "wireguard-ip")
+)
+"""What Kilo's agent writes as an empty text where it has nothing to say: that is absence."""
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
@@ -64,10 +69,10 @@ def node_of(source: NodeObject, *, topology_label: str = TOPOLOGY_LABEL) -> Node
         if annotation in parsers:
             name, parse = parsers[annotation]
             value = parse(text)
-            if value is None:
-                unreadable[name] = text
-            else:
+            if value is not None:
                 parsed[name] = value
+            elif text or name not in _WRITTEN_EMPTY:
+                unreadable[name] = text
     subnet = parse_cidr(source.pod_cidr) if source.pod_cidr else None
     if source.pod_cidr and subnet is None:
         unreadable["podCIDR"] = source.pod_cidr

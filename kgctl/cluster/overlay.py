@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.peerobjects import peer_name
+from kgctl.mesh.platform import Platform
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -86,6 +87,15 @@ def _applied_node(base: NodeObject | None, manifest: NodeObject) -> NodeObject:
         manifest.pod_cidr or base.pod_cidr,
         _merged(base.labels, manifest.labels),
         _merged(base.annotations, {**dropped, **manifest.annotations}),
+        _applied_platform(base.platform, manifest.platform),
+    )
+
+
+def _applied_platform(base: Platform, manifest: Platform) -> Platform:
+    return Platform(
+        manifest.pod_cidrs or base.pod_cidrs,
+        manifest.provider_id or base.provider_id,
+        manifest.taints or base.taints,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cluster.interface import NodeObject
 from kgctl.cluster.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
+from kgctl.mesh.platform import NO_PLATFORM, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ _KILO = b"kilo.squat.ai/"
 _METADATA, _SPEC = 0x0A, 0x12
 _NAME, _LABEL, _ANNOTATION = 0x0A, 0x5A, 0x62
 _KEY, _VALUE = 0x0A, 0x12
-_POD_CIDR = 0x0A
+_POD_CIDR, _PROVIDER_ID, _TAINT, _POD_CIDRS = 0x0A, 0x1A, 0x2A, 0x3A
 
 
 class NodePage(NamedTuple):
@@ -47,10 +48,13 @@ class StatusMessage(NamedTuple):
     code: int
 
 
-def read_node_list(read: Callable[[int], bytes], label: str = "") -> NodePage:
+def read_node_list(
+    read: Callable[[int], bytes], label: str = "", *, platform: bool = False
+) -> NodePage:
     """Read a NodeList, or a list of any objects' metadata, from ``read`` until it gives ``b""``.
 
-    Of the labels only those are kept whose name begins with ``label``.
+    Of the labels only those are kept whose name begins with ``label``; what the nodes run on is
+    read where ``platform`` asks for it.
 
     Raises:
         MalformedError: it is none, is cut short, or is larger than any true answer.
@@ -58,7 +62,7 @@ def read_node_list(read: Callable[[int], bytes], label: str = "") -> NodePage:
     stream = Stream(read)
     nodes: list[NodeObject] = []
     meta: dict[int, bytes | int] = {}
-    kept = Kept(label.encode("utf-8", "surrogatepass"), {})
+    kept = Kept(label.encode("utf-8", "surrogatepass"), {}, platform)
     for number, data, begin, stop in stream.members(_enter(stream)):
         if number == 2:
             nodes.append(parse_node(data, begin, stop, kept))
@@ -117,22 +121,25 @@ def parse_node(data: bytes, pos: int, stop: int, kept: Kept) -> NodeObject:
                 _metadata(data, begin, pos, node, kept)
             elif tag == _SPEC:
                 node.pod_cidr = _pod_cidr(data, begin, pos) or node.pod_cidr
+                if kept.platform:
+                    node.platform = _platform(data[begin:pos])
     except IndexError as error:
         raise MalformedError(CUT) from error
     if pos != stop:
         raise MalformedError(TOO_LONG)
-    return NodeObject(node.name, node.pod_cidr, node.labels, node.annotations)
+    return NodeObject(node.name, node.pod_cidr, node.labels, node.annotations, node.platform)
 
 
 class _Found:
     """What has been found of a node so far."""
 
-    __slots__ = ("annotations", "labels", "name", "pod_cidr")
+    __slots__ = ("annotations", "labels", "name", "platform", "pod_cidr")
 
     def __init__(self) -> None:
         self.name = self.pod_cidr = ""
         self.labels: dict[str, str] = {}
         self.annotations: dict[str, str] = {}
+        self.platform = NO_PLATFORM
 
 
 def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
@@ -145,6 +152,22 @@ def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
     if pos != stop:
         raise MalformedError(TOO_LONG)
     return cidr
+
+
+def _platform(spec: bytes) -> Platform:
+    """Return what a NodeSpec says of the machine, for a diagnosis."""
+    pod_cidrs, taints, provider_id, pos = [], [], "", 0
+    while pos < len(spec):
+        tag, begin, size = span(spec, pos)
+        pos = begin + size
+        value = spec[begin:pos]
+        if tag == _POD_CIDRS:
+            pod_cidrs.append(_text(value))
+        elif tag == _PROVIDER_ID:
+            provider_id = _text(value)
+        elif tag == _TAINT:
+            taints.append(_text(dict(fields(value)).get(1)))
+    return Platform(tuple(pod_cidrs), provider_id, tuple(taints))
 
 
 def _metadata(data: bytes, pos: int, stop: int, node: _Found, kept: Kept) -> None:
@@ -200,6 +223,7 @@ class Kept(NamedTuple):
 
     label: bytes
     keys: dict[bytes, str]
+    platform: bool = False
 
 
 def _any_entry(entry: bytes) -> tuple[bytes, bytes]:

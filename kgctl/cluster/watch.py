@@ -60,7 +60,9 @@ def watch_nodes(
     api: Api, resource_version: str, lasts: int = LASTS
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_peers``."""
-    return _watch(api, NODES, resource_version, lasts, lambda raw: _NODE.decode(raw).node())
+    return _watch(
+        api, NODES, resource_version, lasts, lambda raw: _NODE.decode(raw).node(platform=True)
+    )
 
 
 def watch_peers(

@@ -11,9 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.platform import Platform
     from kgctl.mesh.state import State
 
 _NONE: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+_NO_PLATFORMS: Mapping[str, Platform] = MappingProxyType({})
+
+REGION = "topology.kubernetes.io/region"
+"""The label that Kilo's agents read a node's location from, unless they are told another one."""
 
 PREFIX = "kilo.squat.ai/"
 """What the names of Kilo's annotations begin with."""
@@ -22,8 +28,12 @@ PREFIX = "kilo.squat.ai/"
 class Subject(NamedTuple):
     """All that was read.
 
-    ``node_annotations`` and ``peer_annotations`` hold each object's annotations by its name, as
-    they are: untrusted text. ``peers_served`` is None where that could not be told (files do
+    ``node_annotations``, ``peer_annotations``, ``node_labels`` and ``peer_labels`` hold each
+    object's annotations and labels by its name, as they are: untrusted text. ``platforms`` has the
+    nodes that say something there. ``topology_label`` is the label that locations were read from.
+    ``live`` is whether a cluster was read, and not files alone.
+
+    ``peers_served`` is None where that could not be told (files do
     not tell it); ``peer_versions`` names the versions of the Peer API that were seen besides
     v1alpha1, which is the one that Kilo reads. ``unseen`` says, in words, what could not be
     looked at.
@@ -35,6 +45,11 @@ class Subject(NamedTuple):
     peers_served: bool | None = None
     peer_versions: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    node_labels: Mapping[str, Mapping[str, str]] = _NONE
+    peer_labels: Mapping[str, Mapping[str, str]] = _NONE
+    platforms: Mapping[str, Platform] = _NO_PLATFORMS
+    topology_label: str = REGION
+    live: bool = False
 
     @property
     def is_empty(self) -> bool:

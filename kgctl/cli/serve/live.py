@@ -147,7 +147,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
         if objects is None:
             return first
         # judged as of when the server was last heard: its absence makes no node old
-        return _judged(shared, Evidence(objects, peers_served=True), mirror.heard)
+        return _judged(shared, Evidence(objects, peers_served=True, live=True), mirror.heard)
 
     return Network(look, first, port=port, interval=_FRESH)
 
