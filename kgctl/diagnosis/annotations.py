@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from kgctl.diagnosis.facts import CROSS, granularity_of
 from kgctl.diagnosis.finding import ERROR, INFO, NODE, WARNING, Found, Rule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.node import Node
 
 _SHOWN = 60  # characters of a value
 _NAMES_KEPT = 1024
@@ -33,7 +35,7 @@ def _unreadable(facts: Facts) -> Iterator[Found]:
         for name, text in sorted(node.unreadable.items()):
             if name in _TOLD_ELSEWHERE or _blank_at_fault(name, text):
                 continue
-            if name == "granularity" and not text:
+            if name == "granularity" and text == CROSS:
                 continue
             yield Found(
                 NODE,
@@ -99,7 +101,7 @@ def _nearest_known(name: str) -> str | None:
 
 def _granularity_missing(facts: Facts) -> Iterator[Found]:
     for node in facts.ready_nodes:
-        if not node.granularity and node.unreadable.get("granularity", "") == "":
+        if not granularity_of(node) and "granularity" not in node.unreadable:
             yield Found(
                 NODE,
                 node.name,
@@ -110,14 +112,16 @@ def _granularity_missing(facts: Facts) -> Iterator[Found]:
 
 
 def _granularity_differs(facts: Facts) -> Iterator[Found]:
-    first = next((node for node in facts.ready_nodes if node.granularity), None)
+    first: Node | None = None
     for node in facts.ready_nodes:
-        if first and node.granularity and node.granularity != first.granularity:
+        own = granularity_of(node)
+        first = first or (node if own else None)
+        if first and own and own != granularity_of(first):
             yield Found(
                 NODE,
                 node.name,
-                f"its granularity is {node.granularity}, that of node {printable(first.name)} "
-                f"is {first.granularity}",
+                f"its granularity is {own}, that of node {printable(first.name)} "
+                f"is {granularity_of(first)}",
                 "agents that disagree build different networks, and links between them fail",
                 "run every agent with the same --mesh-granularity, and restart those that differ",
             )

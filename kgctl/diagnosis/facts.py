@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
 
+CROSS = "cross"
+"""The granularity of newer agents with a tunnel between any two nodes of different locations.
+
+To everything outside of a location each node is a segment of its own, as with ``full``.
+"""
+
+
+def granularity_of(node: Node) -> str:
+    """Return what a node's agent runs with: ``location``, ``full``, ``cross``, or nothing."""
+    return CROSS if node.unreadable.get("granularity") == CROSS else node.granularity
+
+
 class Facts:
     """A subject, the settings, and what follows from them."""
 
@@ -54,14 +66,19 @@ class Facts:
         return [peer for peer in self.state.peers if peer.is_ready]
 
     @cached_property
+    def granularity(self) -> str:
+        """What the network is built in: as is set, else as the first ready node says."""
+        if self.settings.granularity != AUTO:
+            return self.settings.granularity
+        return granularity_of(self.ready_nodes[0]) if self.ready_nodes else ""
+
+    @cached_property
     def topology(self) -> Topology | None:
         """The network, or None where there is none; other rules say why."""
+        granularity = FULL if self.granularity == CROSS else self.settings.granularity
         try:
             return network_of(
-                self.state,
-                now=self.now,
-                granularity=self.settings.granularity,
-                acting_leaders=True,
+                self.state, now=self.now, granularity=granularity, acting_leaders=True
             )
         except MeshError:
             return None
