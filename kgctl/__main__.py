@@ -26,7 +26,9 @@ def main() -> int:
     # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
     # objects: by default a tenth of the time would go into looking through them
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    if "_KGCTL_COMPLETE" not in os.environ:
+    if "_KGCTL_COMPLETE" in os.environ:
+        _hush()
+    else:
         from kgctl.cli.ahead import ahead
 
         ahead.ask(arguments)
@@ -37,6 +39,12 @@ def main() -> int:
     gc.freeze()
     _leave(code)
     return code
+
+
+def _hush() -> None:
+    """Send stderr nowhere, whoever writes to it: while completing, a person is typing there."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - pathlib takes 3 ms to import
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _leave(code: int) -> None:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kgctl.cluster.client import Api, Backoff
+from kgctl.cluster.credentials import QUIET_LIMIT
 from kgctl.cluster.errors import ClusterError, ConnectionLostError
 from kgctl.cluster.interface import Objects
 from kgctl.cluster.kubeconfig import load_access
@@ -33,7 +34,8 @@ class ApiServer:
         request_timeout: seconds that one request may take; None or 0 is no limit.
         label: the one label of nodes that is needed; reading is faster where others need not be.
         cached: whether nodes may come from the API server's watch cache, which is twice as fast.
-        interactive: whether an exec plugin may ask something on the terminal.
+        interactive: whether an exec plugin may ask something on the terminal; else it has to
+            end within the request's time.
         trace: gets a line for each request, without credentials.
         access: stands for what ``kubeconfig`` and ``context`` would lead to.
         transport: stands for the connection, in tests.
@@ -99,7 +101,8 @@ class ApiServer:
             raise self._failure
         if self._api is None:
             access = self._access or load_access(self._kubeconfig, self._context)
-            transport = self._transport or open_transport(access, self._interactive)
+            limit = min(QUIET_LIMIT, self._timeout or QUIET_LIMIT)
+            transport = self._transport or open_transport(access, self._interactive, limit)
             self._api = Api(
                 access,
                 transport,

@@ -9,12 +9,11 @@ Without any of these, a Pod's service account is used.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cluster.errors import KubeconfigError
-from kgctl.cluster.plainyaml import NotPlainError, read_plain
+from kgctl.cluster.kubeconfigfile import read_kubeconfig
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ IN_CLUSTER = "in-cluster"
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
+_REDACTED = ("REDACTED", "DATA+OMITTED")  # what ``kubectl config view`` prints for secrets
 _CLUSTER_PATHS = ("certificate-authority",)
 _USER_PATHS = ("client-certificate", "client-key", "tokenFile")
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -34,7 +34,8 @@ class Access(NamedTuple):
     """One context of a kubeconfig: a server, how to trust it, and the user's credentials.
 
     ``cluster`` and ``user`` are as the kubeconfig holds them, except that paths are absolute.
-    ``origin`` says for messages where they come from; ``files`` are the kubeconfig files read.
+    ``origin`` says for messages where they come from; ``files`` are the kubeconfig files read,
+    and ``user_name`` is what the user is called in them.
     """
 
     server: str
@@ -43,6 +44,7 @@ class Access(NamedTuple):
     context: str
     origin: str
     files: Sequence[str]
+    user_name: str = ""
 
 
 class _Merged:
@@ -53,6 +55,7 @@ class _Merged:
         self.users: dict[str, dict[str, Any]] = {}
         self.contexts: dict[str, dict[str, Any]] = {}
         self.current = ""
+        self.empty = True
 
 
 def load_access(
@@ -75,75 +78,60 @@ def load_access(
     in_pod = bool(environment.get("KUBERNETES_SERVICE_HOST"))
     if in_pod and context == IN_CLUSTER:
         return _in_cluster(environment)
-    files = _files(kubeconfig, environment)
-    if not files:
-        if in_pod and context is None:
-            return _in_cluster(environment)
+    files, missing = _files(kubeconfig, environment)
+    if files:
+        return _select(_merge(files), context, files, missing)
+    if in_pod and context is None:
+        return _in_cluster(environment)
+    remedy = "set KUBECONFIG, give --kubeconfig FILE, or read files with -f"
+    if missing:
+        named = printable(os.pathsep.join(missing))
         raise KubeconfigError(
-            "found no kubeconfig: set KUBECONFIG, give --kubeconfig FILE, or read files with -f"
+            f"found no kubeconfig: KUBECONFIG names {named}, which is not there; {remedy}"
         )
-    return _select(_merge(files), context, files)
+    raise KubeconfigError(f"found no kubeconfig: {remedy}")
 
 
-def _files(kubeconfig: str | None, environment: Mapping[str, str]) -> list[str]:
+def _files(
+    kubeconfig: str | None, environment: Mapping[str, str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the files to read, and those that ``KUBECONFIG`` names and that are not there."""
     if kubeconfig:
         path = Path(kubeconfig).expanduser()
-        if not path.exists():
+        if not _exists(path):
             raise KubeconfigError(f"there is no kubeconfig file {printable(kubeconfig)}")
-        return [str(path)]
+        return [str(path)], []
     listed = [path for path in environment.get("KUBECONFIG", "").split(os.pathsep) if path]
     if not listed:
         home = environment.get("HOME") or Path.home()
-        listed = [str(Path(home, ".kube", "config"))]
-    return [path for path in dict.fromkeys(listed) if Path(path).exists()]
+        usual = Path(home, ".kube", "config")
+        return [str(usual)] if _exists(usual) else [], []
+    there = {path: _exists(Path(path)) for path in listed}
+    return [path for path in there if there[path]], [path for path in there if not there[path]]
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether a file is there, or at least cannot be looked at: reading it says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _merge(files: Sequence[str]) -> _Merged:
     merged = _Merged()
     for path in files:
-        content = _parse(path)
+        content = read_kubeconfig(path)
+        merged.empty = merged.empty and not content
         for kind, member in _LISTS.items():
             into: dict[str, dict[str, Any]] = getattr(merged, kind)
             for name, entry in _named(content, kind, member, path):
                 into.setdefault(name, _absolute(entry, Path(path).absolute().parent))
         merged.current = merged.current or _text(content.get("current-context"))
     return merged
-
-
-def _parse(path: str) -> dict[str, Any]:
-    shown = printable(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise KubeconfigError(f"cannot read the kubeconfig {shown}: {why}") from error
-    content = _decode(text, shown)
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no mapping")
-    return content
-
-
-def _decode(text: str, shown: str) -> object:
-    """Decode YAML, by the shortest way that leads to what PyYAML would say."""
-    if text.startswith("{"):
-        import json
-
-        with suppress(ValueError, RecursionError):
-            return json.loads(text)
-    with suppress(NotPlainError):
-        return read_plain(text)
-    import yaml
-
-    from kgctl.cluster.yamlloader import BoundedLoader
-
-    try:
-        return yaml.load(text, Loader=BoundedLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise KubeconfigError(f"{shown} is no kubeconfig: it is no valid YAML{line}") from error
 
 
 def _named(
@@ -178,31 +166,94 @@ def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     return entry
 
 
-def _select(merged: _Merged, context: str | None, files: Sequence[str]) -> Access:
+def _select(
+    merged: _Merged, context: str | None, files: Sequence[str], missing: Sequence[str]
+) -> Access:
     where = printable(os.pathsep.join(files))
+    also = printable(os.pathsep.join(missing))
+    lacking = f"; KUBECONFIG also names {also}, which is not there" if missing else ""
     name = context or merged.current
     if not name:
-        raise KubeconfigError(
-            f"no current-context is set in {where}: give --context{_choices(merged.contexts)}"
-        )
+        raise KubeconfigError(f"{_undecided(merged, where)}{lacking}")
     if name not in merged.contexts:
         raise KubeconfigError(
             f'no context named "{printable(name)}" in {where}{_nearest(name, merged.contexts)}'
+            f"{lacking}"
         )
     chosen = merged.contexts[name]
-    cluster = _referenced(merged.clusters, chosen, "cluster", name, where)
-    user = _referenced(merged.users, chosen, "user", name, where) if chosen.get("user") else {}
-    server = _text(cluster.get("server")).rstrip("/")
+    cluster = _referenced(merged.clusters, chosen, "cluster", name, f"{where}{lacking}")
+    user_name = _text(chosen.get("user"))
+    user = _referenced(merged.users, chosen, "user", name, f"{where}{lacking}") if user_name else {}
     origin = f'context "{printable(name)}" of {where}'
-    if not server.startswith(("https://", "http://")):
-        raise KubeconfigError(f"{origin} has no server that starts with https:// or http://")
-    return Access(server, cluster, user, name, origin, tuple(files))
+    for settings in (cluster, user):
+        _refuse_redacted(settings, origin)
+    _refuse_contradiction(cluster, origin)
+    return Access(_server(cluster, origin), cluster, user, name, origin, tuple(files), user_name)
+
+
+def _undecided(merged: _Merged, where: str) -> str:
+    """Return why no context is chosen, and what to do about it."""
+    if merged.empty:
+        return f"the kubeconfig {where} is empty: use another one, or read files with -f"
+    if not merged.contexts:
+        return f"no current-context is set in {where}, and it has no contexts: use another one"
+    return f"no current-context is set in {where}: give --context{_choices(merged.contexts)}"
+
+
+def _refuse_redacted(settings: object, origin: str) -> None:
+    """Refuse what ``kubectl config view`` puts in the place of secrets.
+
+    Raises:
+        KubeconfigError: there is some.
+    """
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            if value in _REDACTED:
+                raise KubeconfigError(
+                    f"{printable(_text(key), 60)} of {origin} is {value}: kubectl config view "
+                    "leaves secrets out; write the file again with: kubectl config view --raw"
+                )
+            _refuse_redacted(value, origin)
+    elif isinstance(settings, list):
+        for value in settings:
+            _refuse_redacted(value, origin)
+
+
+def _refuse_contradiction(cluster: Mapping[str, Any], origin: str) -> None:
+    """Refuse what kubectl does: an authority that would not be asked."""
+    if _text(cluster.get("insecure-skip-tls-verify")).lower() != "true":
+        return
+    for key in ("certificate-authority", "certificate-authority-data"):
+        if cluster.get(key):
+            raise KubeconfigError(
+                f"{origin} sets both {key} and insecure-skip-tls-verify: kubectl takes one of "
+                "them only; remove insecure-skip-tls-verify, so that the server is verified"
+            )
+
+
+def _server(cluster: Mapping[str, Any], origin: str) -> str:
+    """Return the URL of the API server."""
+    server = _text(cluster.get("server")).strip().rstrip("/")
+    if server.startswith(("https://", "http://")):
+        return server
+    if not server:
+        raise KubeconfigError(f"{origin} has no server: set it to https://HOST:PORT")
+    shown = printable(server, 200)
+    if "/" not in server.partition("://")[0] and "://" not in server:
+        raise KubeconfigError(
+            f'the server "{shown}" of {origin} has no scheme: write https://{shown}'
+        )
+    raise KubeconfigError(
+        f'{origin} has no server that starts with https:// or http://, but "{shown}"'
+    )
 
 
 def _referenced(
     entries: Mapping[str, dict[str, Any]], chosen: Mapping[str, Any], kind: str, name: str, at: str
 ) -> dict[str, Any]:
     wanted = _text(chosen.get(kind))
+    if not wanted:
+        raise KubeconfigError(f'context "{printable(name)}" of {at} names no {kind}')
     if wanted not in entries:
         raise KubeconfigError(
             f'context "{printable(name)}" names the {kind} "{printable(wanted)}", '

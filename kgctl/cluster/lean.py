@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from kgctl.cluster.credentials import renewable, resolve_credentials
+from kgctl.cluster.credentials import QUIET_LIMIT, renewable, resolve_credentials
 from kgctl.cluster.errors import KubeconfigError
 from kgctl.cluster.failures import CONNECT_LIMIT, connection_failure, no_http
 from kgctl.cluster.http1 import Answer, NoHttpError, Wire, remaining
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -37,22 +38,27 @@ class _Request(NamedTuple):
 class LeanTransport:
     """A transport on sockets of its own: one connection a request, kept for the next one."""
 
-    def __init__(self, access: Access, interactive: bool = True) -> None:
+    def __init__(
+        self, access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+    ) -> None:
+        # what close needs comes first: whatever fails below, __del__ still finds it
         self._idle: list[Wire] = []
+        self._ahead: dict[_Request, Wire] = {}
         self._access = access
-        self._interactive = interactive
-        self._credentials = resolve_credentials(access, interactive)
+        self._asking = (interactive, limit)
+        self._credentials = resolve_credentials(access, *self._asking)
         try:
             self._server = urlsplit(access.server)
             self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
         except ValueError as error:
-            raise KubeconfigError(f"the server of {access.origin} is no valid URL") from error
-        self._host = self._server.hostname or ""
+            raise _no_url(access) from error
+        # RFC 6874: [fe80::1%25eth0]; the zone is for this system alone
+        self._host = (self._server.hostname or "").replace("%25", "%", 1)
+        self._named = _without_zone(self._server.netloc)
         if not self._host or not _can_be_sent(self._server.path + self._server.netloc):
-            raise KubeconfigError(f"the server of {access.origin} is no valid URL")
+            raise _no_url(access)
         self._tls: ssl.SSLContext | None = None
         self._round_trip: float | None = None
-        self._ahead: dict[_Request, Wire] = {}
 
     def round_trip(self, timeout: float | None) -> float | None:
         """Return the time that connecting took, in seconds; see ``Transport.round_trip``."""
@@ -116,7 +122,7 @@ class LeanTransport:
     ) -> _Request:
         """Return the request as it is sent."""
         target = self._server.path + path + ("?" + urlencode(query) if query else "")
-        sent = {"Host": self._server.netloc, **headers}
+        sent = {"Host": self._named, **headers}
         if self._credentials.token:
             sent["Authorization"] = f"Bearer {self._credentials.token}"
         return _Request(method, target, tuple(sent.items()), body)
@@ -140,10 +146,15 @@ class LeanTransport:
         return LeanResponse(self._access, wire, answer, self._idle.append)
 
     def _connect(self, deadline: float | None) -> Wire:
+        if self._tls is None and self._server.scheme == "https":
+            from kgctl.cluster.tls import tls_context
+
+            # before the way is tried: a certificate that is not there is the fault to mend first
+            self._tls = tls_context(self._access, self._credentials)
         plain = self._reach(deadline)
         try:
             _keep_alive(plain)
-            return Wire(self._secured(plain) if self._server.scheme == "https" else plain)
+            return Wire(self._secured(plain, self._tls) if self._tls else plain)
         except BaseException:
             plain.close()
             raise
@@ -167,14 +178,10 @@ class LeanTransport:
                 return reached
         raise failure or OSError("its name has no address")
 
-    def _secured(self, plain: socket.socket) -> socket.socket:
-        if self._tls is None:
-            from kgctl.cluster.tls import tls_context
-
-            self._tls = tls_context(self._access, self._credentials)
-        name = str(self._access.cluster.get("tls-server-name") or self._host)
+    def _secured(self, plain: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        name = str(self._access.cluster.get("tls-server-name") or self._host.partition("%")[0])
         start = time.perf_counter()
-        secured = self._tls.wrap_socket(plain, server_hostname=_encoded(name))
+        secured = tls.wrap_socket(plain, server_hostname=_encoded(name))
         # a tunnel takes connections right here, and only this goes to its other end and back
         beyond = time.perf_counter() - start - _HANDSHAKE
         self._round_trip = max(self._round_trip or 0.0, beyond)
@@ -184,7 +191,7 @@ class LeanTransport:
         """Get new credentials; see ``Transport.refresh``."""
         if not renewable(self._access):
             return False
-        self._credentials = resolve_credentials(self._access, self._interactive)
+        self._credentials = resolve_credentials(self._access, *self._asking)
         self._tls = None
         self.close()
         return True
@@ -241,6 +248,19 @@ def _keep_alive(plain: socket.socket) -> None:
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
             plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _without_zone(netloc: str) -> str:
+    """Return what a Host header names: no zone, which means nothing elsewhere."""
+    before, zone, after = netloc.partition("%")
+    return before + after[after.index("]") :] if zone and "]" in after else netloc
+
+
+def _no_url(access: Access) -> KubeconfigError:
+    return KubeconfigError(
+        f'the server "{printable(access.server, 200)}" of {access.origin} is no valid URL: write '
+        "https://HOST:PORT"
+    )
 
 
 def _can_be_sent(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Requests to an API server through the ``kubernetes`` package, for every other kubeconfig.
 
-It brings proxies, OIDC and other auth providers, and basic authentication. Its generated models
-are not used: it supplies the connections and the credentials, and what goes over them is ours.
+It brings proxies and basic authentication. Its generated models are not used: it supplies the
+connections and a password's header, and what goes over them is ours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
-from kgctl.cluster.credentials import Credentials, renewable, resolve_credentials
+from kgctl.cluster.authprovider import AuthProvider
+from kgctl.cluster.credentials import (
+    QUIET_LIMIT,
+    Credentials,
+    renewable,
+    resolve_credentials,
+)
 from kgctl.cluster.errors import ClusterError, CredentialsError, UnreachableError
 from kgctl.cluster.failures import CONNECT_LIMIT, connection_failure, lost, no_http, place
 from kgctl.cluster.proxy import proxy_for
@@ -25,14 +31,29 @@ if TYPE_CHECKING:
     from kgctl.cluster.kubeconfig import Access
 
 
+_PROXIES = frozenset({"http", "https", "socks5", "socks5h"})  # those of client-go
+
+
 class PackageTransport:
     """A transport on the connection pool and the credentials of the package's ``ApiClient``."""
 
-    def __init__(self, access: Access, interactive: bool = True) -> None:
+    def __init__(
+        self, access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+    ) -> None:
         self._access = access
-        self._interactive = interactive
+        self._asking = (interactive, limit)
         self._proxy = proxy_for(access)
-        self._client: Any = _client(access, interactive, self._proxy)
+        self._provider = AuthProvider(access) if access.user.get("auth-provider") else None
+        self._client: Any = None
+        self._connect()
+
+    def _connect(self) -> None:
+        """Get the credentials, and a pool of connections that uses them."""
+        if self._provider is None:
+            credentials = resolve_credentials(self._access, *self._asking)
+        else:
+            credentials = Credentials(self._provider.token())
+        self._client = _client(self._access, credentials, self._proxy)
 
     def round_trip(self, timeout: float | None) -> float | None:
         """Return None: the package does not tell how long connecting took."""
@@ -74,10 +95,11 @@ class PackageTransport:
         from urllib3 import HTTPHeaderDict
 
         sent = HTTPHeaderDict(headers)
-        # asking for the settings lets the package renew a token that is about to expire
         for setting in self._client.configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 sent[setting["key"]] = setting["value"]
+        if self._provider is not None:  # which has another token when the last one ends
+            sent["authorization"] = f"Bearer {self._provider.token()}"
         for name, value in _impersonation(self._access.user):
             sent.add(name, value)
         return sent
@@ -92,7 +114,7 @@ class PackageTransport:
         if not renewable(self._access):
             return False
         self.close()
-        self._client = _client(self._access, self._interactive, self._proxy)
+        self._connect()
         return True
 
     def close(self) -> None:
@@ -134,7 +156,7 @@ class PackageResponse:
             self._answer.close()
 
 
-def _client(access: Access, interactive: bool, proxy: str | None) -> Any:
+def _client(access: Access, credentials: Credentials, proxy: str | None) -> Any:
     """Return an ``ApiClient`` with the credentials, the proxy and the TLS settings of ``access``.
 
     The package's own TLS set-up is not used: it leaves keys in temporary files, and asks since
@@ -142,11 +164,9 @@ def _client(access: Access, interactive: bool, proxy: str | None) -> Any:
     """
     from kubernetes.client import ApiClient, Configuration
 
-    provided = access.user.get("auth-provider")
-    credentials = Credentials() if provided else resolve_credentials(access, interactive)
     configuration = Configuration()
     _log_in(configuration, access, credentials)
-    configuration.proxy, configuration.no_proxy = proxy, None
+    configuration.proxy, configuration.no_proxy = _usable(proxy, access), None
     if proxy and "@" in proxy:
         configuration.proxy_headers = _proxy_login(proxy)
     try:
@@ -169,32 +189,19 @@ def _client(access: Access, interactive: bool, proxy: str | None) -> Any:
 
 
 def _log_in(configuration: Any, access: Access, credentials: Credentials) -> None:
-    """Have the package set server, user and TLS name, and get tokens that have to be asked for."""
+    """Have the package set server, user and TLS name."""
     from kubernetes import config
 
     package: Any = config  # it has no types
-    provider = access.user.get("auth-provider")
     try:
-        if provider and len(access.files) == 1:
-            # from the file itself: a provider may replace the refresh token, which must be kept
-            package.load_kube_config(
-                access.files[0], access.context, configuration, persist_config=True
-            )
-        else:
-            package.load_kube_config_from_dict(
-                _one_context(access, credentials), client_configuration=configuration
-            )
-    except Exception as error:
-        # whatever OAuth, requests or the package raise; their texts may hold a token
-        raise CredentialsError(
-            f"cannot log in with the user of {access.origin}: {type(error).__name__}; log in again"
-        ) from error
-    if provider and not configuration.auth_settings():
-        name = printable(str(provider.get("name")))
-        raise CredentialsError(
-            f"the auth-provider {name} of {access.origin} gave no token: log in again, or use an "
-            "exec plugin in its place"
+        package.load_kube_config_from_dict(
+            _one_context(access, credentials), client_configuration=configuration
         )
+    except Exception as error:  # whatever the package raises; its texts may hold a secret
+        raise CredentialsError(
+            f"cannot log in with the user of {access.origin}: {type(error).__name__}; use a "
+            "kubeconfig with a token, a certificate or an exec plugin"
+        ) from error
     configuration.host = access.server
 
 
@@ -204,8 +211,8 @@ def _one_context(access: Access, credentials: Credentials) -> dict[str, Any]:
         cluster["insecure-skip-tls-verify"] = True
     if access.cluster.get("tls-server-name"):
         cluster["tls-server-name"] = str(access.cluster["tls-server-name"])
-    kept = ("auth-provider", "username", "password")
-    user = {key: access.user[key] for key in kept if access.user.get(key)}
+    kept = ("username", "password")
+    user = {key: str(access.user[key]) for key in kept if access.user.get(key)}
     if credentials.token:
         user["token"] = credentials.token
     return {
@@ -234,10 +241,37 @@ def _proxy_login(proxy: str) -> Any:
     return make_headers(proxy_basic_auth=unquote(login))
 
 
+def _usable(proxy: str | None, access: Access) -> str | None:
+    """Return the proxy's URL as urllib3 takes it.
+
+    Go has a SOCKS proxy look the server's name up, so kubectl does: what is reached through one
+    often has no name elsewhere. In urllib3 that is ``socks5h``.
+
+    Raises:
+        ClusterError: no proxy of that kind can be used.
+    """
+    if proxy is None:
+        return None
+    scheme, separator, rest = proxy.partition("://")
+    scheme = scheme.lower()
+    cannot = f"the proxy {_shown(proxy)} of {access.origin} cannot be used: "
+    if not separator or scheme not in _PROXIES:
+        raise ClusterError(f"{cannot}its URL must begin with http://, https:// or socks5://")
+    if scheme in ("http", "https"):
+        return proxy
+    from importlib.util import find_spec
+
+    if find_spec("socks") is None:
+        raise ClusterError(
+            f"{cannot}SOCKS needs the package PySocks; install it with: pip install 'kgctl[socks]'"
+        )
+    return f"socks5h://{rest}"
+
+
 def _shown(proxy: str | None) -> str:
     """Return a proxy's URL without the password that it may hold."""
-    scheme, _, rest = (proxy or "").partition("://")
-    return printable(f"{scheme}://{rest.rpartition('@')[2]}")
+    scheme, separator, rest = (proxy or "").rpartition("://")
+    return printable(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
 
 def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterError:
@@ -246,7 +280,8 @@ def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterErro
     from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
     cause = _cause(error)
-    if isinstance(error, ProxyError) and proxy:
+    by_proxy = isinstance(error, ProxyError) or type(cause).__module__ == "socks"
+    if by_proxy and proxy:
         why = printable(str(cause or error))
         return UnreachableError(
             f"cannot reach {place(access)} through the proxy {_shown(proxy)}: {why}; check "

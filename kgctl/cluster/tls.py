@@ -45,7 +45,7 @@ def tls_context(access: Access, credentials: Credentials) -> ssl.SSLContext:
 
 
 def _trust(context: ssl.SSLContext, access: Access) -> None:
-    authority = pem(access.cluster, "certificate-authority")
+    authority = pem(access.cluster, "certificate-authority", access.origin)
     if authority is None:
         context.load_default_certs()
         return
@@ -53,7 +53,8 @@ def _trust(context: ssl.SSLContext, access: Access) -> None:
         context.load_verify_locations(cadata=authority.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise CredentialsError(
-            f"the certificate-authority of {access.origin} holds no PEM certificate"
+            f"the certificate-authority of {access.origin} holds no PEM certificate: put the "
+            "cluster's CA there"
         ) from error
 
 
@@ -63,10 +64,31 @@ def _show(context: ssl.SSLContext, access: Access, certificate: bytes, key: byte
         try:
             context.load_cert_chain(path, password=lambda: "")
         except (ssl.SSLError, ValueError) as error:
-            raise CredentialsError(
-                f"the client certificate and key of {access.origin} are no matching pair of "
-                "unencrypted PEM"
-            ) from error
+            raise CredentialsError(_unfit(error, access, certificate, key)) from error
+
+
+def _unfit(error: Exception, access: Access, certificate: bytes, key: bytes) -> str:
+    """Return why a client certificate and its key cannot be used, and what to do."""
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        return (
+            f"the client-key of {access.origin} belongs to another certificate than its "
+            "client-certificate: put in the two that were made together"
+        )
+    if b"ENCRYPTED" in key:
+        return (
+            f"the client-key of {access.origin} is encrypted, and kubeconfigs have no passphrase: "
+            "decrypt it with: openssl pkey -in KEY -out PLAIN"
+        )
+    lacking = [
+        name
+        for name, data, mark in (
+            ("client-certificate", certificate, b"-----BEGIN CERTIFICATE-----"),
+            ("client-key", key, b"PRIVATE KEY-----"),
+        )
+        if mark not in data
+    ]
+    what = " and the ".join(lacking or ["client-certificate and its key"])
+    return f"the {what} of {access.origin} cannot be read as PEM: get a new kubeconfig"
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from kgctl.cluster.credentials import QUIET_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -138,8 +140,12 @@ def beyond_lean(access: Access) -> str | None:
     return "a proxy" if proxy_for(access) else None
 
 
-def open_transport(access: Access, interactive: bool = True) -> Transport:
+def open_transport(
+    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+) -> Transport:
     """Return a transport to the API server of ``access``; nothing is connected yet.
+
+    Unless ``interactive``, an exec plugin may not ask anything, and gets ``limit`` seconds.
 
     Raises:
         kgctl.ClusterError: the credentials cannot be had, or are not usable.
@@ -147,7 +153,7 @@ def open_transport(access: Access, interactive: bool = True) -> Transport:
     if beyond_lean(access) is None:
         from kgctl.cluster.lean import LeanTransport
 
-        return LeanTransport(access, interactive)
+        return LeanTransport(access, interactive, limit)
     from kgctl.cluster.package import PackageTransport
 
-    return PackageTransport(access, interactive)
+    return PackageTransport(access, interactive, limit)

@@ -51,13 +51,6 @@ def test_a_proxy_of_the_environment_never_leads_to_this_machine(api_server: ApiS
     assert isinstance(open_transport(access), LeanTransport)
 
 
-def test_a_socks_proxy_without_its_package_says_so(api_server: ApiServer) -> None:
-    access = reader(api_server)
-    access = access._replace(cluster={**access.cluster, "proxy-url": "socks5://127.0.0.1:1"})
-    with pytest.raises(ClusterError, match=r"the proxy socks5://127\.0\.0\.1:1 .* cannot be used"):
-        Source(access=access).read()
-
-
 def test_a_proxy_of_no_kind_says_so(api_server: ApiServer) -> None:
     access = reader(api_server)
     access = access._replace(cluster={**access.cluster, "proxy-url": "gopher://127.0.0.1:1"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from kgctl.cluster.credentials import Credentials, renewable, resolve_credentials
 from kgctl.cluster.errors import CredentialsError
 from kgctl.cluster.kubeconfig import Access
+from kgctl.cluster.lean import LeanTransport
+from kgctl.cluster.tls import tls_context
+from tests.apiserver.credentials import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +59,9 @@ def test_a_token_file_goes_before_a_token_and_loses_its_line_break(tmp_path: Pat
     assert resolve_credentials(access(user)).token == "rotated"
     user["tokenFile"] = str(tmp_path / "gone")
     assert resolve_credentials(access(user)).token == SECRET
-    with pytest.raises(CredentialsError, match=r"cannot read the tokenFile .*gone: No such file"):
+    with pytest.raises(
+        CredentialsError, match=r"cannot read the tokenFile .*gone of .*: No such file"
+    ):
         resolve_credentials(access({"tokenFile": str(tmp_path / "gone")}))
 
 
@@ -79,7 +86,7 @@ def test_data_goes_before_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user", "says"),
     [
-        ({"client-certificate-data": "YQ"}, "client-certificate-data of the kubeconfig"),
+        ({"client-certificate-data": "YQ"}, "client-certificate-data of context"),
         ({"client-certificate-data": "YQ=="}, "has no client-key to go with"),
         ({"client-key-data": "YQ=="}, "has no client-certificate to go with"),
         ({"client-key": "/gone"}, "cannot read the client-key /gone"),
@@ -187,7 +194,8 @@ def test_a_plugin_that_is_not_there_says_how_to_install_it() -> None:
     [
         ({"apiVersion": V1}, "names no command"),
         ({"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}, "known are"),
-        ({"command": "x"}, "wants apiVersion None"),
+        ({"apiVersion": "v1", "command": "x"}, "wants apiVersion v1: set the one"),
+        ({"command": "x"}, "has no apiVersion"),
     ],
 )
 def test_a_plugin_that_is_not_set_up_right_is_not_run(settings: Any, says: str) -> None:
@@ -200,3 +208,59 @@ def test_plugins_and_files_can_be_asked_again() -> None:
     assert renewable(access({"exec": {"command": "x"}}))
     assert renewable(access({"tokenFile": "t"}))
     assert not renewable(access({"token": SECRET}))
+
+
+def test_a_transport_without_credentials_ends_without_a_word() -> None:
+    # pytest makes an error of what __del__ raises
+    with pytest.raises(CredentialsError):
+        LeanTransport(access({"exec": {"apiVersion": V1, "command": "/gone/login"}}))
+    gc.collect()
+
+
+def test_a_plugin_that_hangs_is_ended_with_all_that_it_started() -> None:
+    # the second sleep holds its output open: only when that is ended too is there an end of it
+    settings = {"apiVersion": V1, "command": "sh", "args": ["-c", "sleep 300 & sleep 300"]}
+    start = time.monotonic()
+    with pytest.raises(CredentialsError, match="did not end within 1 s, and nobody can answer"):
+        resolve_credentials(access({"exec": settings}), interactive=False, limit=1)
+    assert time.monotonic() - start < 150
+
+
+def pair_of(*names: str) -> list[str]:
+    """Certificates and keys of as many users, each in base64, one after the other."""
+    authority = Authority()
+    made = [authority.for_user(name) for name in names]
+    return [base64.b64encode(text).decode() for one in made for text in (one.certificate, one.key)]
+
+
+def test_a_client_certificate_that_cannot_be_used_says_why() -> None:
+    certificate, key, _, other = pair_of("a", "b")
+    encrypted = base64.b64encode(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n").decode()
+    cases = [
+        (certificate, other, "client-key of .* belongs to another certificate"),
+        (certificate, encrypted, "is encrypted, and kubeconfigs have no passphrase: decrypt"),
+        (certificate, "YQ==", "the client-key of .* cannot be read as PEM"),
+        ("YQ==", key, "the client-certificate of .* cannot be read as PEM"),
+        ("YQ==", "YQ==", "the client-certificate and the client-key of .* cannot be read"),
+    ]
+    for shown, kept, says in cases:
+        user = access({"client-certificate-data": shown, "client-key-data": kept})
+        with pytest.raises(CredentialsError, match=says):
+            tls_context(user, resolve_credentials(user))
+    wrapped = "\n".join(certificate[at : at + 64] for at in range(0, len(certificate), 64))
+    user = access({"client-certificate-data": wrapped, "client-key-data": key})
+    tls_context(user, resolve_credentials(user))
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "named"),
+    [
+        ("https://[fe80::1%25eth0]:6443", "fe80::1%eth0", "[fe80::1]:6443"),
+        ("https://[fe80::1%eth0]", "fe80::1%eth0", "[fe80::1]"),
+        ("https://[::1]:6443/k8s", "::1", "[::1]:6443"),
+        ("http://name:80", "name", "name:80"),
+    ],
+)
+def test_the_zone_of_an_address_stays_here(server: str, host: str, named: str) -> None:
+    transport = LeanTransport(access({"token": SECRET})._replace(server=server))
+    assert (transport._host, transport._named) == (host, named)

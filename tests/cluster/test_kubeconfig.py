@@ -200,3 +200,29 @@ def test_in_a_pod_without_a_service_account_it_says_so(tmp_path: Path) -> None:
         load_access(None, "in-cluster", environment)
     with pytest.raises(KubeconfigError, match="set KUBECONFIG"):
         load_access(None, "in-cluster", {"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_what_windows_writes_is_read(tmp_path: Path, encoding: str, ends: str) -> None:
+    path = kubeconfig(tmp_path / "k", "a", current="a")
+    path.write_bytes(path.read_text().replace("\n", ends).encode(encoding))
+    assert load(path).server == "https://a.k:6443"
+
+
+def test_utf16_without_a_mark_is_named(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "a", current="a")
+    path.write_bytes(path.read_text().encode("utf-16-le"))
+    with pytest.raises(KubeconfigError, match="as UTF-16 text does; save it as UTF-8"):
+        load(path)
+
+
+def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "k", "a", current="a")
+    path.write_text(f"---\n{path.read_text()}---\nkind: Node\n")
+    assert load(path).context == "a"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(KubeconfigError, match="File name too long"):
+        load(tmp_path / ("k" * 300))

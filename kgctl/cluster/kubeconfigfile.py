@@ -1,0 +1,156 @@
+"""One kubeconfig file: what it holds, and the tokens in it that have to outlast the run."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgctl.cluster.errors import CredentialsError, KubeconfigError
+from kgctl.cluster.plainyaml import NotPlainError, read_plain
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.cluster.kubeconfig import Access
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_KEYS = frozenset({"clusters", "users", "contexts", "current-context", "preferences", "extensions"})
+
+
+def read_kubeconfig(path: str) -> dict[str, Any]:
+    """Return what the file ``path`` holds; an empty mapping for an empty file.
+
+    It may be YAML or JSON, in UTF-8, or in UTF-16 with a byte order mark, as PowerShell writes it.
+    Of several YAML documents the first counts, as with kubectl.
+
+    Raises:
+        KubeconfigError: it cannot be read, or it is no kubeconfig.
+    """
+    shown = printable(path)
+    content = _decode(_text_of(path, shown), shown)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no mapping")
+    kind = content.get("kind")
+    if kind not in (None, "", "Config"):
+        raise KubeconfigError(
+            f"{shown} is no kubeconfig: it holds a {printable(str(kind), 60)}; read manifests with "
+            f"-f {shown}"
+        )
+    if content and not kind and not _KEYS.intersection(content):
+        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no clusters, users and contexts")
+    return content
+
+
+def _text_of(path: str, shown: str) -> str:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise KubeconfigError(f"cannot read the kubeconfig {shown}: {error.strerror}") from error
+    bom = next((bom for bom in _BOMS if data.startswith(bom)), b"")
+    try:
+        text = data.removeprefix(bom).decode(_BOMS.get(bom, "utf-8"))
+    except UnicodeDecodeError as error:
+        raise KubeconfigError(
+            f"cannot read the kubeconfig {shown}: it is no UTF-8 text; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise KubeconfigError(
+            f"cannot read the kubeconfig {shown}: it holds NUL characters, as UTF-16 text does; "
+            "save it as UTF-8"
+        )
+    return text.replace("\r\n", "\n")
+
+
+def _decode(text: str, shown: str) -> object:
+    """Decode YAML, by the shortest way that leads to what PyYAML would say."""
+    if text.startswith("{"):
+        import json
+
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+    with suppress(NotPlainError):
+        return read_plain(text)
+    import yaml
+
+    from kgctl.cluster.yamlloader import BoundedLoader
+
+    try:
+        return next(iter(yaml.load_all(text, Loader=BoundedLoader)), None)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark is not None else ""
+        raise KubeconfigError(f"{shown} is no kubeconfig: it is no valid YAML{line}") from error
+
+
+def named_user(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the settings of the user ``name`` in what a file holds, or None."""
+    entries = content.get("users")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and str(entry.get("name")) == name:
+            user = entry.get("user")
+            return user if isinstance(user, dict) else None
+    return None
+
+
+def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
+    """Put tokens into the ``auth-provider`` of the user of ``access``, in the file that holds it.
+
+    The file is replaced as a whole, for its owner alone; everything else in it stays as decoded,
+    as with kubectl.
+
+    Raises:
+        CredentialsError: it cannot be written.
+    """
+    path = _holder(access)
+    if path is None:
+        return
+    try:
+        _replace(path, _changed(path, access.user_name, changes))
+    except (KubeconfigError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CredentialsError(
+            f"cannot keep the new tokens of {access.origin} in {printable(str(path))}: {reason}; "
+            "make the file writable, and log in again"
+        ) from error
+
+
+def _holder(access: Access) -> Path | None:
+    """Return the first file that has the user, the one that counts."""
+    for name in access.files:
+        if named_user(read_kubeconfig(name), access.user_name) is not None:
+            return Path(name).resolve()
+    return None
+
+
+def _changed(path: Path, user_name: str, changes: Mapping[str, str]) -> str:
+    import yaml
+
+    content = read_kubeconfig(str(path))
+    user = named_user(content, user_name)
+    assert user is not None  # it was found in this file
+    provider = user["auth-provider"]
+    provider["config"] = {**(provider.get("config") or {}), **changes}
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
