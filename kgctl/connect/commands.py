@@ -5,6 +5,7 @@ A line is for a person, and for ``sh``: it holds parsed values only, quoted, and
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from kgctl.connect.identity import Identity
     from kgctl.host.interface import Refused, RouteChange
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.routes import Exclusion, Route
     from kgctl.wireguard.device import DeviceChange, PeerChange
+
+
+_VERBATIM_END = "'END'"  # the shell expands nothing up to it
+_KEY, _PUBLIC_KEY = "$key", "$public"
+
+
+def peer_commands(identity: Identity) -> Iterator[str]:
+    """Yield what gives this host its Peer.
+
+    Its public key is that of the private key that ``device_commands`` sets: where that is a new
+    one, these commands make both.
+    """
+    if identity.generated:
+        yield "# a new private key, which kgctl connect keeps in memory only"
+        yield "key=$(wg genkey)"
+        yield f'''public=$(printf '%s\\n' "{_KEY}" | wg pubkey)'''
+    if identity.stale is not None:
+        membership, key = identity.stale
+        name = shlex.quote(membership.name)
+        yield f"kubectl delete peer {name}  # if its public key still is {key}"
+    application, found = identity.application, identity.found
+    public_key = _PUBLIC_KEY if identity.generated else str(application.public_key)
+    if found is None:
+        manifest = application.manifest()
+        manifest["spec"]["publicKey"] = public_key
+        yield f"kubectl create -f - <<{'END' if identity.generated else _VERBATIM_END}"
+        yield json.dumps(manifest)
+        yield "END"
+    elif found.public_key != application.public_key:
+        patch = json.dumps({"spec": {"publicKey": public_key}}).replace('"', '\\"')
+        yield f'''kubectl patch peer {shlex.quote(found.name)} --type merge -p "{patch}"'''
 
 
 def link_commands(
@@ -37,13 +70,16 @@ def link_commands(
 def device_commands(
     interface: str, change: DeviceChange, *, private_key: Path | None, peer: str
 ) -> Iterator[str]:
-    """Yield what changes the device. ``private_key`` is the file; None is one in memory.
+    """Yield what changes the device.
+
+    ``private_key`` is the file; None is the key that ``peer_commands`` make.
 
     A preshared key is read from the Peer object when the command is run: it is not shown.
     """
     name = shlex.quote(interface)
     if change.private_key is not None:
-        file = "<(wg genkey)" if private_key is None else shlex.quote(str(private_key))
+        generated = f'''<(printf '%s\\n' "{_KEY}")'''
+        file = generated if private_key is None else shlex.quote(str(private_key))
         yield f"wg set {name} private-key {file}"
     if change.listen_port is not None:
         yield f"wg set {name} listen-port {change.listen_port}"

@@ -8,10 +8,17 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.objects import state_of
-from kgctl.connect.commands import device_commands, link_commands, route_commands, route_notes
+from kgctl.connect.commands import (
+    device_commands,
+    link_commands,
+    peer_commands,
+    route_commands,
+    route_notes,
+)
 from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
 from kgctl.connect.outside import cluster_addresses, dialled, look_up_again
+from kgctl.connect.sharing import shared_addresses
 from kgctl.connect.synchroniser import Synchroniser, plan_routes
 from kgctl.host import resolver
 from kgctl.host.links import Links
@@ -52,7 +59,9 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
         granularity=options.granularity,
         extra=options.extra,
     )
-    yield from _membership(identity)
+    for shared in shared_addresses(state, options.name, identity.addresses):
+        yield f"# {shared}"
+    yield from peer_commands(identity)
     exists, present, table = _present(options.interface)
     yield from link_commands(
         options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
@@ -103,15 +112,6 @@ def _joined(state: State, identity: Identity) -> State:
     )
     peers = sorted((*state.peers, own), key=lambda peer: peer.name)
     return state._replace(peers=tuple(peers))
-
-
-def _membership(identity: Identity) -> Iterator[str]:
-    if identity.found is None:
-        import json
-
-        yield "kubectl create -f - <<'END'"
-        yield json.dumps(identity.application.manifest())
-        yield "END"
 
 
 def _present(interface: str) -> tuple[bool, DeviceState, RouteTable]:

@@ -30,7 +30,8 @@ Said = tuple[str, dict[str, object]]
 class Identity:
     """This host's key, and the Peer that is there (``found``) or is to be created.
 
-    ``stale`` is a Peer of another name, and its key, that a kgctl that was killed has left.
+    ``generated`` says that the key is a new one, known to nobody yet. ``stale`` is a Peer of
+    another name, and its key, that a kgctl that was killed has left.
     """
 
     private_key: PrivateKey
@@ -38,6 +39,7 @@ class Identity:
     membership: Membership
     found: Peer | None
     addresses: tuple[Cidr, ...]
+    generated: bool = False
     stale: tuple[Membership, PublicKey] | None = None
 
     def enter(self) -> Iterator[Said]:
@@ -89,7 +91,8 @@ def establish(
     known = record.peer_key if record is not None and record.peer == options.name else ""
     membership = Membership(store, options.name, known_key=known)
     found = membership.find()
-    private_key = _private_key(options, leftover)
+    kept = _private_key(options, leftover)
+    private_key = PrivateKey.generate() if kept is None else kept
     addresses = _addresses(options, found)
     application = Application(
         name=options.name,
@@ -98,15 +101,16 @@ def establish(
         keepalive=options.keepalive,
     )
     stale = _stale(options, store, record)
-    return Identity(private_key, application, membership, found, addresses, stale)
+    return Identity(
+        private_key, application, membership, found, addresses, kept is None, stale=stale
+    )
 
 
-def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey:
+def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey | None:
+    """Return the key that is there; None where there is none."""
     if options.private_key is not None:
         return read_private_key(options.private_key)
-    if leftover is not None and leftover.private_key is not None:
-        return leftover.private_key
-    return PrivateKey.generate()
+    return None if leftover is None else leftover.private_key
 
 
 def _addresses(options: Options, found: Peer | None) -> tuple[Cidr, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.connect.network import Wanted, wanted_of
 from kgctl.connect.parsed import Parser
+from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import KnownPeer, Record
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.host.record import RecordFile
     from kgctl.host.tunnel import Tunnel
     from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.state import State
 
 
 class Rounds:
@@ -46,6 +48,7 @@ class Rounds:
         self._journal = journal
         self._parser = Parser(options.topology_label)
         self._wanted: Wanted | None = None
+        self._shared: frozenset[str] = frozenset()
 
     @property
     def device_writes(self) -> int:
@@ -82,6 +85,7 @@ class Rounds:
         )
         if change is not None:
             self._report(wanted, change)
+            self._report_shared(state)
         self._wanted = wanted
         if change or whole:
             self._keep_record(wanted)
@@ -124,6 +128,14 @@ class Rounds:
                 routes_replaced=len(routes.replace),
                 routes_removed=len(routes.remove),
             )
+
+    def _report_shared(self, state: State) -> None:
+        """Warn of addresses of this host that something else has; of each state of that once."""
+        found = shared_addresses(state, self._options.name, self._identity.addresses)
+        sentences = frozenset(map(str, found))
+        for sentence in sorted(sentences - self._shared):
+            self._journal.warn(sentence)
+        self._shared = sentences
 
     def _keep_record(self, wanted: Wanted) -> None:
         record = self._file.read() or Record(interface=self._options.interface)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.network import plan, probe, tunnel
+from tests.network.commands import environment
 from tests.network.connection import Connection, kgctl
 from tests.network.objects import peer_object
 from tests.network.site import ADDRESS, Site, stranger, within
@@ -275,23 +277,53 @@ def test_once_applies_and_exits(site: Site) -> None:
         taken.until("took over the WireGuard interface")
 
 
-def test_a_dry_run_touches_nothing_and_its_commands_do_it(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["key-file", "new-key"])
+def test_a_dry_run_touches_nothing_and_its_commands_do_it(site: Site, kept: bool) -> None:
     site.publish(*AMS)
     keys, before = site.cluster.keys["laptop"], site.traces()
     file = site.laptop.write("laptop.key", keys.private)
     argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "-a", "10.5.0.1/32")
-    options = ("--private-key", str(file), "--persistent-keepalive", "2", "--dry-run")
-    script = kgctl(site.laptop, *argv, *options).stdout
+    options = ("--private-key", str(file)) if kept else ()
+    script = kgctl(site.laptop, *argv, *options, "--persistent-keepalive", "2", "--dry-run").stdout
     assert site.traces() == before
     assert site.peers() == []
     assert keys.private not in script
-    manifest = script[script.index("{") : script.index("\nEND")]
-    site.server.apply([json.loads(manifest)])
-    rest = script[script.index("END\n") + 4 :]
-    rest = rest.replace("ip link add kilo0 type wireguard", "wireguard-go kilo0")
-    site.laptop.run("bash", "-ec", rest)
+    programs = site.laptop.directory / "stand-ins"
+    programs.mkdir(exist_ok=True)
+    (programs / "kubectl").write_text(f"#!/bin/sh\ncat >{programs}/manifest\n")
+    (programs / "kubectl").chmod(0o755)
+    script = script.replace("ip link add kilo0 type wireguard", "wireguard-go kilo0")
+    path = f"PATH={programs}{os.pathsep}{environment()['PATH']}"
+    site.laptop.run("env", path, "bash", "-euc", script)
+    site.server.apply([json.loads((programs / "manifest").read_text())])
     site.lead()
     assert probe.reaches(site.laptop, POD)
+
+
+def test_another_peer_that_has_this_host_s_address_is_told(site: Site) -> None:
+    site.publish(*AMS)
+    desk, phone = (
+        {
+            "apiVersion": "kilo.squat.ai/v1alpha1",
+            "kind": "Peer",
+            "metadata": {"name": name},
+            "spec": {"allowedIPs": ["10.10.10.10/32"], "publicKey": tunnel.preshared_key()},
+        }
+        for name in ("desk", "phone")
+    )
+    site.server.apply([desk])
+    argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop")
+    text = "the address 10.10.10.10/32 of this host is in use elsewhere: 10.10.10.10/32 "
+    dry = kgctl(site.laptop, *argv, "--dry-run").stdout
+    assert f"# {text}(an allowed IP of peer desk)" in dry
+    with Connection(site.laptop, site.kubeconfig, "laptop") as connection:
+        told = connection.until(text)
+        assert told["level"] == "warn"
+        assert "(an allowed IP of peer desk); nodes send its packets to peer desk" in told["msg"]
+        site.server.apply([phone])
+        told = connection.until(text, 2)
+        assert "peer phone" in told["msg"]
+    assert len(connection.said(text)) == 2
 
 
 def test_status_says_how_it_goes_and_why_not(site: Site) -> None:
