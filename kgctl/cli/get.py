@@ -93,7 +93,7 @@ def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) 
         listing = listing._replace(items=items)
         return terminal_table(listing if wide else fitted(listing, console.width), wide=wide)
 
-    redraw(shared, drawing)
+    redraw(shared, drawing, ages=kind in (Kind.NODES, Kind.NODE))
 
 
 def _listing(
@@ -113,7 +113,7 @@ def _listing(
             where = "" if cluster is None else f"{printable(cluster)}: "
             note(f"{where}there is no network, so no segments: {str(error).splitlines()[0]}")
         topology = None
-    return list_nodes(reading.state, topology, reading.now)
+    return list_nodes(reading.state, topology, reading.now, present=reading.present)
 
 
 def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:

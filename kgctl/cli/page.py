@@ -33,8 +33,10 @@ def read_page(shared: Shared) -> str:
     return to_page(page_content(examined(shared, live=False), listen_port(shared)))
 
 
-def page_content(seen: Examined, port: int) -> dict[str, Any]:
+def page_content(seen: Examined, port: int, present: float | None = None) -> dict[str, Any]:
     """Return the data of the page; nodes listen on the UDP ``port``.
+
+    Ages are counted to ``present``, in Unix seconds, where that is another time than ``seen.now``.
 
     Raises:
         MeshError: there is no network; the message says why.
@@ -50,7 +52,7 @@ def page_content(seen: Examined, port: int) -> dict[str, Any]:
     topology = views.from_node()
     configurations = _within_limit(_configurations(topology, views, port))
     shown = Shown(
-        picture_of(state, topology, seen.now),
+        picture_of(state, topology, seen.now, present=present),
         seen.now,
         examine(seen.subject, Settings(seen.now, seen.granularity)).findings,
         _annotations(seen.subject),

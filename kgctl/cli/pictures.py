@@ -52,7 +52,9 @@ def show(shared: Shared, wanted: Wanted) -> None:
         from kgctl.cli.screen import redraw
         from kgctl.render.tree import terminal_tree
 
-        redraw(shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)))
+        redraw(
+            shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)), ages=True
+        )
         return
     reading = read(shared)
     if wanted.format == "tree" and wanted.file is None and on_terminal():
@@ -221,7 +223,8 @@ def _picture(reading: Reading, wanted: Wanted) -> Picture:
     from kgctl.render import selection
     from kgctl.render.picture import picture_of
 
-    picture = _shaped(picture_of(reading.state, reading.topology(), reading.now), wanted)
+    whole = picture_of(reading.state, reading.topology(), reading.now, present=reading.present)
+    picture = _shaped(whole, wanted)
     if wanted.focus is not None:
         picture = selection.around(picture, wanted.focus, wanted.hops)
     if wanted.location is not None:

@@ -31,12 +31,16 @@ than to let it go with the process."""
 
 
 class Reading(NamedTuple):
-    """What was read, the time at which it is judged (Unix seconds), and how to look at it."""
+    """What was read, the time at which it is judged (Unix seconds), and how to look at it.
+
+    ``present`` is the time that ages are counted to, where that is another.
+    """
 
     state: State
     now: float
     granularity: str
     from_files: bool = False
+    present: float | None = None
 
     def topology(self, hostname: str | None = None, *, as_reference: bool = False) -> Topology:
         """Build the network, as seen from the side of the node ``hostname``.

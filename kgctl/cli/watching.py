@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.files import write_private
 from kgctl.cli.output import note
-from kgctl.cli.reading import Reading, reading_of, source_of
+from kgctl.cli.reading import Reading, reading_of, source_of, time_of
+from kgctl.cluster.standing import LASTS, Hearing
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
     from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.interface import Source
+    from kgctl.cluster.interface import Objects, Source
+    from kgctl.cluster.standing import Standing
 
 _MOST_PATIENCE = 300.0  # seconds between two looks at files that cannot be read
-LASTS = 60
-"""Seconds of a watch: so long at most goes by until a dead connection shows."""
 _GATHER, _MOST_GATHERED = 0.2, 5.0  # seconds in which changes are gathered after one was taken
+_TICK = 1.0  # seconds, the least that an age shows
 _REST = 4  # times as long as the work: a large cluster's heartbeats never take a whole processor
 _STDIN = "-"
 
@@ -65,26 +67,37 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
     end_at_signals()
     try:
         source = source_of(shared)
-        upkeep.write(reading_of(shared, source.read()))
+        view = _View(shared, source.read())
+        upkeep.write(view.at(time.time()))
         if isinstance(source, ApiServer):
-            _follow(shared, source, upkeep, interval)
+            _follow(view, source, upkeep, interval)
         else:
-            _look(shared, source, upkeep, between_looks or interval)
+            _look(view, source, upkeep, between_looks or interval)
     except KeyboardInterrupt:
         return
 
 
 class Upkeep(ABC):
-    """What is kept up to date, called ``label`` in messages, and what was said of it last."""
+    """What is kept up to date, called ``label`` in messages, and what was said of it last.
+
+    ``trouble`` says why it may not be up to date, and since when; it is empty where it is.
+    """
 
     def __init__(self, label: str) -> None:
         self.label = label
+        self.trouble = ""
         self._said = ""
+
+    @property
+    def ticks(self) -> bool:
+        """Whether it changes with the clock alone, so that it is to be written every second."""
+        return False
 
     def write(self, reading: Reading) -> None:
         """Write it if it is another by now."""
         self._write(reading)
-        self._said = ""
+        if not self.trouble:
+            self._said = ""
 
     @abstractmethod
     def _write(self, reading: Reading) -> None: ...
@@ -105,6 +118,30 @@ class Upkeep(ABC):
         self._said = text
 
 
+class _View:
+    """What was read last, at any moment."""
+
+    def __init__(self, shared: Shared, objects: Objects) -> None:
+        self._shared = shared
+        self._objects: Objects | None = None
+        self.take(objects)
+
+    def take(self, objects: Objects) -> None:
+        """Look at these objects from now on."""
+        self._reading = reading_of(self._shared, objects)
+
+    def at(self, judged: float, present: float | None = None) -> Reading:
+        """Return the reading judged at one moment and with ages at another, the default the same.
+
+        Where the options name a time, both are that.
+        """
+        state = self._reading.state
+        return self._reading._replace(
+            now=time_of(self._shared, state, judged),
+            present=None if present is None else time_of(self._shared, state, present),
+        )
+
+
 class _FileUpkeep(Upkeep):
     """A file."""
 
@@ -118,13 +155,34 @@ class _FileUpkeep(Upkeep):
             note(f"wrote {self.label}")
 
 
-def _look(shared: Shared, source: Source, upkeep: Upkeep, interval: int) -> None:
+def _look(view: _View, source: Source, upkeep: Upkeep, interval: int) -> None:
     """Read the source again and again, less often as long as that fails."""
-    pause = float(interval)
+    pause, seen = float(interval), time.time()
     while True:
-        time.sleep(pause)
-        read = upkeep.attempt(lambda: reading_of(shared, source.read()))
-        pause = float(interval) if read else min(pause * 2, _MOST_PATIENCE)
+        _let_age(view, upkeep, pause, seen)
+        try:
+            view.take(source.read())
+        except KgctlError as error:
+            upkeep.say(f"{error}; {upkeep.label} stays as it is")
+            upkeep.trouble = str(error)
+            pause = min(pause * 2, _MOST_PATIENCE)
+            continue
+        pause, seen, upkeep.trouble = float(interval), time.time(), ""
+        upkeep.attempt(lambda: view.at(time.time()))
+
+
+def _let_age(view: _View, upkeep: Upkeep, seconds: float, seen: float) -> None:
+    """Wait, and have what was read at ``seen`` grow older on the way where that shows."""
+    error, end = upkeep.trouble, time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if not upkeep.ticks:
+            time.sleep(left)
+            continue
+        began = time.monotonic()
+        if error:
+            upkeep.trouble = f"last read {age(time.time() - seen)} ago: {error}"
+        upkeep.attempt(lambda: view.at(time.time()))
+        time.sleep(min(left, _until_tick(time.monotonic() - began)))
 
 
 class _News:
@@ -132,39 +190,61 @@ class _News:
 
     def __init__(self, upkeep: Upkeep, interval: int) -> None:
         self.came = threading.Event()
+        self.hearing = Hearing(time.time(), interval)
         self._upkeep = upkeep
         self._interval = interval
 
     def changed(self, _kind: str, _name: str) -> None:
         self.came.set()
 
-    def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
+    def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
         from kgctl.cluster.errors import ForbiddenError
 
+        self.hearing.failed(kind, error)
         if isinstance(error, ForbiddenError):
             self._upkeep.say(f"{error}; looking every {self._interval} s instead")
         else:
             self._upkeep.say(f"{error}; {self._upkeep.label} stays as it is")
+            self.came.set()
 
 
-def _follow(shared: Shared, cluster: ApiServer, upkeep: Upkeep, interval: int) -> None:
+def _follow(view: _View, cluster: ApiServer, upkeep: Upkeep, interval: int) -> None:
     """Follow the changes of a live cluster, for ever.
 
     Nodes are judged as of when the API server was last heard: its absence makes none of them
-    old. One that falls silent causes no change, so they are judged every ``interval`` seconds.
+    old. One that falls silent causes no change, so they are judged every ``interval`` seconds,
+    or every second where ages are seen to grow.
     """
     from kgctl.cluster.mirror import Mirror
 
     news = _News(upkeep, interval)
     mirror = Mirror(cluster.api(), news, lasts=LASTS, poll=interval)
     mirror.start()
+    began, took = time.monotonic(), 0.0
     while True:
-        news.came.wait(interval)
+        pause = _until_tick(took) if upkeep.ticks else interval
+        changed = news.came.wait(max(0.0, began + pause - time.monotonic()))
         news.came.clear()
         began, objects = time.monotonic(), mirror.read()
-        if objects is not None:
-            upkeep.attempt(partial(reading_of, shared, objects, mirror.heard))
-        time.sleep(rest_after(time.monotonic() - began))
+        if changed and objects is not None:
+            view.take(objects)
+        standing = news.hearing.standing(mirror)
+        upkeep.trouble = _last_heard(standing)
+        upkeep.attempt(partial(view.at, standing.judged, time.time()))
+        took = time.monotonic() - began
+        if changed:
+            time.sleep(rest_after(took))
+
+
+def _last_heard(standing: Standing) -> str:
+    if not standing.trouble:
+        return ""
+    return f"last heard {age(time.time() - standing.heard)} ago: {standing.trouble}"
+
+
+def _until_tick(took: float) -> float:
+    """Return the seconds until ages are shown again, after drawing that took so many."""
+    return max(_TICK, _REST * took)
 
 
 def rest_after(took: float) -> float:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kgctl.cluster.contact import Contact
 from kgctl.connect import loop
-from kgctl.connect.contact import Contact
 from kgctl.connect.departure import Departure
 from kgctl.connect.identity import Identity, establish
 from kgctl.connect.loop import CHANGED, Inbox

@@ -26,8 +26,11 @@ def age(seconds: float) -> str:
     return f"{whole // _DAY}d"
 
 
-def why_not_ready(node: Node, now: float) -> tuple[str, ...]:
-    """Return every reason for which the node is not ready at ``now``; none when it is."""
+def why_not_ready(node: Node, now: float, *, present: float | None = None) -> tuple[str, ...]:
+    """Return every reason for which the node is not ready at ``now``; none when it is.
+
+    Ages are counted to ``present``, where that is another time: Unix seconds, both of them.
+    """
     reasons = []
     if node.endpoint is None:
         reasons.append(_missing(node, "endpoint", "force-endpoint", "endpoint"))
@@ -36,7 +39,7 @@ def why_not_ready(node: Node, now: float) -> tuple[str, ...]:
     if node.subnet is None:
         reasons.append(_missing(node, "pod CIDR", "podCIDR"))
     if now - node.last_seen >= READY_SECONDS:
-        reasons.append(_heartbeat(node, now))
+        reasons.append(_heartbeat(node, now if present is None else present))
     return tuple(reasons)
 
 

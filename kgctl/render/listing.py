@@ -79,14 +79,20 @@ class Listing(NamedTuple):
         return [column for column in self.columns if wide or not column.wide]
 
 
-def list_nodes(state: State, topology: Topology | None, now: float) -> Listing:
-    """List every node, ready or not; without a network no node has a segment."""
+def list_nodes(
+    state: State, topology: Topology | None, now: float, *, present: float | None = None
+) -> Listing:
+    """List every node, ready or not at ``now``; without a network no node has a segment.
+
+    Ages are counted to ``present``, where that is another time: Unix seconds, both of them.
+    """
     places = {
         node.name: segment
         for segment in (() if topology is None else topology.segments)
         for node in segment.nodes
     }
-    items = tuple(_node_item(node, places.get(node.name), now) for node in state.nodes)
+    times = now, now if present is None else present
+    items = tuple(_node_item(node, places.get(node.name), *times) for node in state.nodes)
     return Listing("nodes", "node", _NODE_COLUMNS, items)
 
 
@@ -117,8 +123,8 @@ def together(listings: Mapping[str, Listing]) -> Listing:
     return first._replace(columns=columns, items=items)
 
 
-def _node_item(node: Node, segment: Segment | None, now: float) -> Item:
-    reasons = why_not_ready(node, now)
+def _node_item(node: Node, segment: Segment | None, now: float, present: float) -> Item:
+    reasons = why_not_ready(node, now, present=present)
     leads = segment is not None and segment.leader.name == node.name
     return {
         "name": node.name,
@@ -134,7 +140,7 @@ def _node_item(node: Node, segment: Segment | None, now: float) -> Item:
         "granularity": node.granularity or None,
         "allowedLocationIPs": [str(cidr) for cidr in node.allowed_location_ips],
         "lastSeen": node.last_seen or None,
-        "heartbeatAge": int(now - node.last_seen) if node.last_seen else None,
+        "heartbeatAge": int(present - node.last_seen) if node.last_seen else None,
         "ready": not reasons,
         "reasons": list(reasons),
     }

@@ -160,12 +160,17 @@ class Picture(NamedTuple):
                 yield Link(OUTSIDE, leader.end, peer.end, natted, keepalive)
 
 
-def picture_of(state: State, topology: Topology, now: float) -> Picture:
-    """Make the picture of a whole cluster, as it is at ``now``, in Unix seconds."""
+def picture_of(
+    state: State, topology: Topology, now: float, *, present: float | None = None
+) -> Picture:
+    """Make the picture of a whole cluster, as it is at ``now``, in Unix seconds.
+
+    Ages are counted to ``present``, where that is another time.
+    """
     places = {node.name: one for one in topology.segments for node in one.nodes}
     by_location: dict[str, list[Member]] = {}
     for node in state.nodes:
-        member = _member(node, places.get(node.name), now)
+        member = _member(node, places.get(node.name), now, now if present is None else present)
         by_location.setdefault(node.location, []).append(member)
     areas = [Area(place, tuple(_leaders_first(nodes))) for place, nodes in by_location.items()]
     return Picture(
@@ -176,14 +181,14 @@ def picture_of(state: State, topology: Topology, now: float) -> Picture:
     )
 
 
-def _member(node: Node, segment: Segment | None, now: float) -> Member:
+def _member(node: Node, segment: Segment | None, now: float, present: float) -> Member:
     leads = segment is not None and segment.leader.name == node.name
     used = segment.endpoint if segment is not None and leads else node.endpoint
     return Member(
         name=node.name,
         location=node.location,
         state=_state(node, now),
-        reasons=why_not_ready(node, now),
+        reasons=why_not_ready(node, now, present=present),
         segment=segment and segment.name,
         leads=leads,
         behind_nat=_behind_nat(node.endpoint, used),
@@ -192,7 +197,7 @@ def _member(node: Node, segment: Segment | None, now: float) -> Member:
         internal_ip=node.internal_ip,
         wireguard_ip=segment.wireguard_ip if segment is not None and leads else None,
         persistent_keepalive=node.persistent_keepalive,
-        heartbeat_age=int(now - node.last_seen) if node.last_seen else None,
+        heartbeat_age=int(present - node.last_seen) if node.last_seen else None,
     )
 
 

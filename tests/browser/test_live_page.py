@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.apiserver.fleet import fleet
+from tests.cli.quiet import QuietServer, node
 from tests.cli.served import served
 
 if TYPE_CHECKING:
@@ -37,3 +38,20 @@ def test_a_node_that_comes_is_on_the_page(chromium: Browser, tmp_path: Path) -> 
         assert tab.locator("#panel h2").first.inner_text() == "node-00001"
         assert [text for text in said if "favicon" not in text] == []
         tab.close()
+
+
+def test_heartbeats_grow_older_while_nothing_happens(chromium: Browser, tmp_path: Path) -> None:
+    with QuietServer([node("a-1", 2)]) as server:
+        options = ("--kubeconfig", str(server.kubeconfig(tmp_path)))
+        with served(*options, "serve") as url:
+            tab = chromium.new_page()
+            tab.goto(url)
+            tab.get_by_text("1 of 1 node ready, 0 peers, granularity location; live").wait_for()
+            tab.evaluate("() => kilo.select('node a-1', true)")
+            beat = tab.locator("#heartbeat")
+            first = int(beat.inner_text().removesuffix("s ago"))
+            tab.get_by_text(f"{first + 4}s ago").wait_for()
+            server.away.set()
+            tab.get_by_text("last heard").wait_for()
+            tab.get_by_text(f"{first + 9}s ago").first.wait_for()
+            tab.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browser.clusters import ATTACK, PRESHARED, hostile
+from tests.cli.quiet import QuietServer, node
 from tests.cli.served import fetch, served
 
 if TYPE_CHECKING:
@@ -110,3 +112,46 @@ def test_what_cannot_be_served_is_said(arguments: list[str], said: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_heartbeats_grow_older_while_nothing_happens(tmp_path: Path) -> None:
+    with QuietServer([node("a-1", 2)]) as server:
+        options = ("--kubeconfig", str(server.kubeconfig(tmp_path)))
+        with served(*options, "serve") as url:
+            first = numbers(fetch(f"{url}metrics")[1])
+            page = json.loads(fetch(f"{url}data")[1])
+            time.sleep(3)
+            later = numbers(fetch(f"{url}metrics")[1])
+            age = "kilo_node_heartbeat_age_seconds", "a-1"
+            assert 2.5 < later[age] - first[age] < 20
+            assert later["kilo_reachable", ""] == 1
+            same = json.loads(fetch(f"{url}data?since={page['version']}")[1])
+            assert set(same) == {"beats", "elapsed", "silence"}
+            (beat,) = same["beats"]
+            assert beat + same["elapsed"] >= page["areas"][0]["things"][0]["beat"] + 2
+
+            server.away.set()
+            while numbers(fetch(f"{url}metrics")[1])["kilo_reachable", ""] == 1:
+                time.sleep(0.1)
+            gone = numbers(fetch(f"{url}metrics")[1])
+            assert gone["kilo_nodes_ready", ""] == 1  # judged as of the last word
+            heard = gone["kilo_read_timestamp_seconds", ""]
+            time.sleep(1.2)  # until another page may be made
+            told = json.loads(fetch(f"{url}data?since={page['version']}")[1])
+            assert told["away"]
+            assert told["trouble"]
+            assert told["silence"] == pytest.approx(time.time() - heard, abs=2)
+            again = json.loads(fetch(f"{url}data?since={told['version']}")[1])
+            assert "areas" not in again  # that it lasts is no news
+
+
+def test_a_file_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
+    file = written(tmp_path, hostile())
+    with served("-f", str(file), "--at", "newest", "serve", "--interval", "1") as url:
+        version = json.loads(fetch(f"{url}data")[1])["version"]
+        file.unlink()
+        time.sleep(2)
+        told = json.loads(fetch(f"{url}data?since={version}")[1])
+        assert told["trouble"].startswith("cannot read")
+        assert not told["ticks"]  # at a time that is given
+        assert numbers(fetch(f"{url}metrics")[1])["kilo_reachable", ""] == 0

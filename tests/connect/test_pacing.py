@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from kgctl.cluster.contact import GRACE, QUIET, Contact
 from kgctl.connect import loop
-from kgctl.connect.contact import GRACE, QUIET, Contact
 from kgctl.connect.journal import Journal, rfc3339
 from kgctl.connect.loop import CHANGED, Inbox
 from kgctl.connect.schedule import PATIENCE, Schedule

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
-from kgctl.cli.watching import LASTS, end_at_signals, rest_after
+from kgctl.cli.watching import end_at_signals, rest_after
+from kgctl.cluster.standing import LASTS
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 

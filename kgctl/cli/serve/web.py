@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 from kgctl.mesh.errors import KgctlError
@@ -89,11 +89,11 @@ class Application:
         if path == "/metrics":
             from kgctl.cli.serve.metrics import CONTENT_TYPE, metrics
 
-            return Answer("200 OK", CONTENT_TYPE, metrics(self._network.seen()))
+            return Answer("200 OK", CONTENT_TYPE, metrics(*self._network.seen()))
         return Answer("404 Not Found", body=b"there is nothing here\n")
 
     def _data(self, since: str) -> Answer:
-        page: dict[str, Any] = self._network.page()
-        if since == str(page["version"]):
+        news = self._network.news(since)
+        if news is None:
             return Answer("204 No Content")
-        return Answer("200 OK", _JSON, json.dumps(page).encode())
+        return Answer("200 OK", _JSON, json.dumps(news).encode())

@@ -73,6 +73,7 @@ def _node(shown: Shown, node: Member, leaders: Mapping[str | None, str]) -> dict
     return _thing(shown, node, list(_node_facts(node))) | {
         "leads": node.leads,
         "leader": leader,
+        "beat": node.heartbeat_age,
     }
 
 

@@ -23,8 +23,47 @@
   const announce = (text) => { $("news").textContent = text; };
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
+  // --- ages, which go on between two answers where the page is live ---
+
+  function age(seconds) { // as kubectl writes it
+    const whole = Math.max(0, Math.floor(seconds));
+    for (const [unit, size, most] of [["s", 1, 120], ["m", 60, 7200], ["h", 3600, 172800]]) {
+      if (whole < most) return `${Math.floor(whole / size)}${unit}`;
+    }
+    return `${Math.floor(whole / 86400)}d`;
+  }
+
+  const grown = () => data.ticks ? performance.now() / 1000 - data.madeAt : 0;
+  const beat = (one) => age(one.beat + grown());
+  const aged = (one, text) => data.ticks && typeof one.beat === "number" && /^heartbeat \d+[smhd] old$/.test(text);
+
+  function heed(answer) { // how old the page and the last word of the cluster are, in seconds
+    const now = performance.now() / 1000;
+    data.madeAt = now - answer.elapsed;
+    data.heardAt = now - answer.silence;
+  }
+
+  function tick() {
+    if (document.hidden || !data.ticks) return;
+    const one = things.get(selected), fact = $("heartbeat"), reason = $("silent");
+    if (one && fact) fact.textContent = `${beat(one)} ago`;
+    if (one && reason) reason.textContent = `heartbeat ${beat(one)} old`;
+    if (data.away) summarise();
+  }
+
+  function summarise() {
+    const all = [...things.values()], nodes = all.filter((one) => one.kind === "node");
+    const ready = nodes.filter((one) => one.state === "ready").length;
+    const away = data.away ? `last heard ${age(performance.now() / 1000 - data.heardAt)} ago: ` : "";
+    const when = data.ticks && !data.away ? "live" : data.away ? "" : `as of ${data.taken}`;
+    $("summary").textContent = `${ready} of ${plural(nodes.length, "node")} ready, ` +
+      `${plural(all.length - nodes.length, "peer")}, granularity ${data.granularity}; ` +
+      [when, data.trouble ? away + data.trouble : ""].filter(Boolean).join("; ");
+  }
+
   function take(fresh) {
     data = fresh;
+    if (data.ticks) heed(data);
     things = new Map();
     for (const area of data.areas) {
       for (const thing of area.things) {
@@ -37,11 +76,9 @@
     if (!things.has(selected) && !areaOf(selected)) selected = null;
     if (!things.has(pathFrom)) pathFrom = null;
     pathHops = pathHops?.every((id) => things.has(id)) ? pathHops : null;
-    const ready = [...things.values()].filter((one) => one.kind === "node" && one.state === "ready").length;
     $("title").textContent = `Kilo network ${data.subnet}`;
     document.title = `Kilo network ${data.subnet}`;
-    $("summary").textContent = `${ready} of ${plural(count, "node")} ready, ` +
-      `${plural(things.size - count, "peer")}, granularity ${data.granularity}; as of ${data.taken}` + (data.trouble ? `; ${data.trouble}` : "");
+    summarise();
     $("findings-button").textContent = `Findings (${data.findings.length})`;
   }
 
@@ -257,8 +294,15 @@
     const parts = [make("h2", { textContent: one.name }),
       make("p", {}, make("span", { className: `state ${one.state}`, textContent: one.state }),
         one.leads ? " leader" : "", ` ${one.kind}`)];
-    for (const reason of one.reasons) parts.push(make("p", { className: one.state, textContent: reason }));
-    parts.push(pairs(one.facts));
+    for (const reason of one.reasons) {
+      const silent = aged(one, reason) ? { id: "silent", textContent: `heartbeat ${beat(one)} old` } : { textContent: reason };
+      parts.push(make("p", { className: one.state, ...silent }));
+    }
+    const facts = pairs(one.facts.map(([key, value]) =>
+      [key, key === "heartbeat" && data.ticks ? `${beat(one)} ago` : value]));
+    const last = one.facts.findIndex(([key]) => key === "heartbeat");
+    if (last >= 0) facts.querySelectorAll("dd")[last].id = "heartbeat";
+    parts.push(facts);
     const start = make("button", { type: "button", id: "path", textContent: "Path from here", onclick: () => {
       pathFrom = one.id; pathHops = null; draw(false); panel(); announce(`path from ${one.name}: choose where to`);
     } });
@@ -427,8 +471,15 @@
       const answer = await fetch(`${address}?since=${version}`, { cache: "no-store", credentials: "omit" });
       if (answer.status === 200) {
         const fresh = await answer.json();
-        version = fresh.version;
-        redraw(fresh);
+        if (fresh.areas) {
+          version = fresh.version;
+          redraw(fresh);
+        } else {
+          const all = data.areas.flatMap((area) => area.things);
+          fresh.beats.forEach((value, index) => { all[index].beat = value; });
+          heed(fresh);
+          tick();
+        }
       } else if (answer.status !== 204) throw new Error(`status ${answer.status}`);
       if ($("summary").dataset.lost) { delete $("summary").dataset.lost; take(data); announce("connected again"); }
     } catch {
@@ -451,5 +502,6 @@
   cy.container().style.position = "absolute";
   wire(); draw(true); list(); panel();
   window.kilo = { cy, select, things: () => things }; // for who looks closer, in the console or a test
+  if (data.ticks) setInterval(tick, 1000);
   if (data.live) follow(data.live, data.version);
 })();

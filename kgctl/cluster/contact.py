@@ -28,12 +28,16 @@ class Contact:
         self._frozen = 0.0
         self._until = 0.0
 
-    def heard(self, at: float) -> None:
-        """Take note that the API server spoke at ``at``."""
+    def heard(self, at: float, *, away: bool = True) -> None:
+        """Take note that the API server spoke at ``at``.
+
+        A long silence before it was an outage, unless it is known that the server was not ``away``:
+        where nothing happens in a cluster, it has nothing to say.
+        """
         if self._heard is None:
             self._heard = at
             return
-        if at - self._heard > OUTAGE:
+        if away and at - self._heard > OUTAGE:
             self._frozen = self.judged(at)
             self._until = at + GRACE
         self._heard = max(self._heard, at)

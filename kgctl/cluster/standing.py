@@ -1,0 +1,81 @@
+"""How a cluster that is followed stands: when it was heard, and whether the API server is away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cluster.contact import Contact
+from kgctl.cluster.errors import ForbiddenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.cluster.errors import ClusterError
+    from kgctl.cluster.mirror import Mirror
+
+LASTS = 60
+"""Seconds of a watch: its end is a word of the server's, even where nothing happens."""
+
+SILENCE = LASTS + 15.0
+"""Seconds after which a server that says nothing, not even the end of a watch, is away."""
+
+
+class Standing(NamedTuple):
+    """A followed cluster at a moment. All times are in Unix seconds.
+
+    Heartbeats are ``judged`` as of a moment at which the server may still be trusted to have told
+    all; their ages are those of the clock. ``trouble`` says what is wrong, or is empty.
+    """
+
+    judged: float
+    heard: float
+    trouble: str
+
+
+class Hearing:
+    """Finds out how a cluster stands that was read at ``first`` and is followed by a mirror.
+
+    ``poll`` is the number of seconds between lists where watching is not allowed.
+    """
+
+    def __init__(self, first: float, poll: float, clock: Callable[[], float] = time.time) -> None:
+        self._first = first
+        self._poll = poll
+        self._clock = clock
+        self._polled: set[str] = set()
+        self._contact = Contact()
+        self._contact.heard(first)
+        self._failures: dict[str, tuple[float, str]] = {}
+        self._away = False
+
+    def failed(self, kind: str, error: ClusterError) -> None:
+        """Take note that objects of a kind cannot be followed; called from a mirror's threads.
+
+        Who may not watch reads again and again: that is no trouble.
+        """
+        if isinstance(error, ForbiddenError):
+            self._polled.add(kind)
+        else:
+            self._failures[kind] = self._clock(), str(error)
+
+    def standing(self, mirror: Mirror) -> Standing:
+        """Return how the cluster stands now."""
+        now, trouble = self._clock(), ""
+        heard = max(self._first, mirror.nodes.heard)
+        oldest = heard
+        for kind, follower in (("nodes", mirror.nodes), ("peers", mirror.peers)):
+            word = max(self._first, follower.heard)
+            why = self._trouble(kind, word, now)
+            if why:
+                trouble, oldest = trouble or why, min(oldest, word)
+        self._contact.heard(heard, away=self._away)
+        self._away = bool(trouble)
+        return Standing(self._contact.judged(now), oldest, trouble)
+
+    def _trouble(self, kind: str, heard: float, now: float) -> str:
+        failed, error = self._failures.get(kind, (0.0, ""))
+        if failed > heard:
+            return error
+        longest = SILENCE + (self._poll if kind in self._polled else 0.0)
+        return "the API server does not answer" if now - heard > longest else ""
