@@ -190,7 +190,10 @@ def linked_clusters(
 
 
 def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
-    """Return which cluster of those given each Peer is a link to, as far as labels tell it."""
+    """Return which cluster each Peer is a link to, as far as labels tell it.
+
+    That is one of the clusters given, or else what the label says. Peers without one are left out.
+    """
     from kgctl.cluster.peerobjects import peer_name
     from kgctl.link.plan import linked_source, slug
 
@@ -199,8 +202,8 @@ def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
     for cluster, objects in peers.items():
         for peer in objects:
             source = linked_source(peer)
-            if source in names:
-                found[cluster, peer_name(peer)] = names[source]
+            if source is not None:
+                found[cluster, peer_name(peer)] = names.get(source, source)
     return found
 
 

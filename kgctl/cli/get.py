@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,11 @@ from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console, RenderableType
 
+    from kgctl.cli.clusters import Cluster
     from kgctl.cli.reading import Reading
     from kgctl.render.listing import Listing
 
@@ -118,14 +120,17 @@ def _listing(
 
 def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:
     """Return one list of all clusters; names may be those of one cluster, ``CLUSTER/NAME``."""
-    from kgctl.cli.clusters import read_several, said_of
-    from kgctl.render.listing import together
+    from kgctl.cli.clusters import linked_clusters, read_several, said_of
+    from kgctl.render.listing import together, with_links
 
     listings = {}
-    for one in read_several(shared):
+    clusters = read_several(shared)
+    for one in clusters:
         with said_of(one.name):
             listings[one.name] = _listing(one.reading, kind, cluster=one.name)
     listing = together(listings)
+    if kind in (Kind.PEERS, Kind.PEER):
+        listing = with_links(listing, linked_clusters(_with_network(clusters)))
     if not names:
         return listing
     known: dict[str, list[dict[str, object]]] = {}
@@ -136,6 +141,18 @@ def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing
         if name not in known:
             raise _unknown(listing.kind, name, known)
     return listing._replace(items=tuple(item for name in names for item in known[name]))
+
+
+def _with_network(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Return the clusters that have a network; of the others the list is shown all the same."""
+    from kgctl.mesh.errors import MeshError
+
+    found = []
+    for one in clusters:
+        with suppress(MeshError):
+            one.reading.topology()
+            found.append(one)
+    return found
 
 
 def _chosen(listing: Listing, names: list[str]) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ from itertools import combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.diagnosis.finding import CLUSTER, ERROR, PEER, Found, LinkRule
+from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.mesh.linked import own_networks
 from kgctl.mesh.linking import key_collisions, overlaps
@@ -48,17 +48,26 @@ def _one_sided(linked: Linked) -> Iterator[At]:
             theirs = [printable(name) for name in linked.known(source.name, holder.name)]
             for segment in source.topology.segments if theirs else ():
                 if segment.name not in ours:
-                    yield holder.name, _lacking(holder.name, source.name, segment.name, theirs)
+                    remedy = _link_command(linked, holder.name, source.name)
+                    names = holder.name, source.name, segment.name
+                    yield holder.name, _lacking(names, theirs, remedy)
 
 
-def _lacking(holder: str, source: str, segment: str, known: list[str]) -> Found:
+def _link_command(linked: Linked, holder: str, source: str, *options: str) -> str:
+    """Return the command that links two clusters, and takes over what a person linked there."""
+    adopt = ("--adopt",) if linked.made_by_hand(holder, source) else ()
+    return " ".join(("kgctl link", *adopt, *options, quoted(holder), quoted(source)))
+
+
+def _lacking(names: tuple[str, str, str], known: list[str], remedy: str) -> Found:
+    holder, source, segment = names
     return Found(
         CLUSTER,
         "",
         f"has no Peer for {printable(segment)} of {printable(source)}, which has one for "
         f"{_some(known)} of {printable(holder)}",
         "no tunnel comes up between them: each drops packets of a key that it does not know",
-        f"kgctl link {quoted(holder)} {quoted(source)}",
+        remedy,
     )
 
 
@@ -75,7 +84,24 @@ def _stale(linked: Linked) -> Iterator[At]:
                     f"nothing gets to {printable(link.source)} by this Peer"
                     if link.segment is None
                     else "nodes dial an address that the leader does not have",
-                    f"kgctl link --prune {quoted(link.holder)} {quoted(link.source)}",
+                    _link_command(linked, link.holder, link.source, "--prune"),
+                ),
+            )
+
+
+def _by_hand(linked: Linked) -> Iterator[At]:
+    for link in linked.links:
+        if link.by_hand and link.segment is not None:
+            yield (
+                link.holder,
+                Found(
+                    PEER,
+                    link.peer.name,
+                    f"links to {printable(link.segment.name)} of {printable(link.source)}, and was "
+                    "made by hand",
+                    "nothing keeps it current: the tunnel is gone when another node leads there, "
+                    "or its key or endpoint changes",
+                    _link_command(linked, link.holder, link.source),
                 ),
             )
 
@@ -121,7 +147,7 @@ def _other_networks(linked: Linked) -> Iterator[At]:
                     f"link to {printable(link.segment.name)} of {printable(link.source)} with "
                     f"other allowed IPs: {'; '.join(said)}",
                     "packets to these networks do not arrive, and those from them are dropped",
-                    f"kgctl link {quoted(link.holder)} {quoted(link.source)}",
+                    _link_command(linked, link.holder, link.source),
                 ),
             )
 
@@ -194,5 +220,7 @@ RULES = (
              _never_dialled),
     LinkRule("KG606", "key-in-two-clusters", ERROR, "Machines of two linked clusters have one key.",
              _keys),
+    LinkRule("KG607", "link-by-hand", INFO, "A Peer that a person made links two clusters.",
+             _by_hand),
 )  # fmt: skip
 """The rules by which ``kgctl check`` looks at several clusters together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.peerobjects import peer_name
@@ -15,7 +15,7 @@ from kgctl.render.manifest import peer_object
 from kgctl.wireguard.conf import PeerSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
@@ -28,12 +28,16 @@ MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
 SOURCE_LABEL = "kgctl.dev/linked-cluster"
 """The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
 
+REPLACED_ANNOTATION = "kgctl.dev/replaced"
+"""On a Peer, the name of another with the same key that was removed in its favour."""
+
 PEER, SECRET = "peer", "secret"
 """The kinds of objects that linking writes."""
 
 ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
 
 _SLUG = re.compile(r"[^a-z0-9]+")
+_DENIED = (400, 403, 422)  # what a validating webhook answers
 _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 _SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
@@ -56,10 +60,19 @@ class Store(Protocol):
         ...
 
 
+class PeerStore(Store, Protocol):
+    """Where Peers are written to."""
+
+    def patch(self, name: str, patch: Object, /) -> object:
+        """Merge ``patch`` into the Peer (RFC 7386): null removes, whoever set it."""
+        ...
+
+
 class Step(NamedTuple):
     """What becomes of one object: ``fields`` are those of it that differ, ``details`` say how.
 
-    No detail holds a secret.
+    No detail holds a secret. With a ``patch`` the object is not applied but patched. ``heir`` is
+    the Peer that has the key of one that is to be removed.
     """
 
     action: str
@@ -70,6 +83,8 @@ class Step(NamedTuple):
     kind: str = PEER
     namespace: str = ""
     details: tuple[str, ...] = ()
+    patch: Object | None = None
+    heir: str = ""
 
 
 def slug(text: str) -> str:
@@ -160,36 +175,70 @@ def plan(
     sources: Iterable[str],
     *,
     prune: bool,
+    taken: Collection[str] = (),
 ) -> list[Step]:
     """Return what makes the Peers of one cluster what is wanted, sorted by name.
 
-    Only links to the ``sources`` are ever removed, and only to ``prune``.
+    Only links to the ``sources`` are ever removed, and those that are ``taken`` over; only to
+    ``prune``.
 
     Raises:
         ForeignPeerError: a Peer that is no link has the name of one.
     """
     by_name = {peer_name(peer): peer for peer in present}
-    steps = [_step(name, peer, by_name.get(name)) for name, peer in wanted.items()]
+    steps = [_step(name, peer, by_name.get(name), taken) for name, peer in wanted.items()]
     ours = {slug(source) for source in sources}
+    heirs = {peer["spec"]["publicKey"]: name for name, peer in wanted.items()}
     for name, peer in by_name.items():
-        if linked_source(peer) in ours and name not in wanted:
+        if (linked_source(peer) in ours or name in taken) and name not in wanted:
             uid = peer["metadata"].get("uid")
-            steps.append(Step(REMOVE if prune else STALE, name, uid=uid))
+            heir = heirs.get(spec_of(peer).get("publicKey"), "")
+            patch = _voiding(wanted[heir], uid) if heir else None
+            action = REMOVE if prune else STALE
+            steps.append(Step(action, name, uid=uid, patch=patch, heir=heir))
     return sorted(steps, key=lambda step: step.name)
 
 
-def _step(name: str, wanted: Object, present: Mapping[str, Any] | None) -> Step:
+def _step(
+    name: str, wanted: Object, present: Mapping[str, Any] | None, taken: Collection[str]
+) -> Step:
     after: Mapping[str, Any] = wanted["spec"]
     if present is None:
         return Step(ADD, name, wanted, details=tuple(details(_SHOWN, {}, after)))
-    if linked_source(present) is None:
+    if linked_source(present) is None and name not in taken:
         raise ForeignPeerError(
             f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
         )
     spec = spec_of(present)
-    differs = tuple(one for one in _FIELDS if spec.get(one) != after.get(one))
+    differs = tuple(one for one in _FIELDS if (spec.get(one) or None) != (after.get(one) or None))
+    said = tuple(details(differs, spec, after))
+    if name in taken:
+        differs = ("labels", *differs)
+        said = (f"labels: a link to {wanted['metadata']['labels'][SOURCE_LABEL]}", *said)
     action = CHANGE if differs else SAME
-    return Step(action, name, wanted, differs, details=tuple(details(differs, spec, after)))
+    step = Step(action, name, wanted, differs, details=said)
+    in_place = bool(wanted["metadata"].get("annotations"))
+    return step._replace(patch=_patch(wanted, present)) if in_place else step
+
+
+def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
+    """Return what makes a Peer that others wrote what is wanted: what it is not to have, as null.
+
+    To apply it would not do: what others set, as an endpoint's DNS name, would stay beside it.
+    """
+    metadata, spec = wanted["metadata"], wanted["spec"]
+    cleared = {field: None for field in _FIELDS if field in spec_of(present)}
+    version = present["metadata"].get("resourceVersion")
+    patch = {
+        "metadata": {"labels": metadata["labels"], "annotations": metadata["annotations"]},
+        "spec": {**cleared, **spec},
+    }
+    if "endpoint" in spec:
+        target = {"dns": None, "ip": None, **spec["endpoint"]["dnsOrIP"]}
+        patch["spec"]["endpoint"] = {**spec["endpoint"], "dnsOrIP": target}
+    if version is not None:
+        patch["metadata"]["resourceVersion"] = version
+    return patch
 
 
 def carry_out(step: Step, store: Store) -> None:
@@ -202,14 +251,48 @@ def carry_out(step: Step, store: Store) -> None:
 
     if step.action == REMOVE:
         try:
+            if step.patch is not None:
+                _void(step, cast("PeerStore", store))
             store.delete(step.name, uid=step.uid)
         except PeersNotServedError:
             raise
         except NotFoundError:
             return  # which is what was wanted
+        if step.heir:
+            _touch(step, cast("PeerStore", store))
     elif step.action in (ADD, CHANGE):
         assert step.wanted is not None
-        store.apply(step.wanted)
+        if step.patch is not None:
+            cast("PeerStore", store).patch(step.name, step.patch)
+        else:
+            store.apply(step.wanted)
+
+
+def _voiding(heir: Object, uid: str | None) -> Object:
+    """Return what makes a Peer invalid, and a link: who finds it again may remove it."""
+    metadata = {"labels": heir["metadata"]["labels"]} | ({"uid": uid} if uid else {})
+    return {"metadata": metadata, "spec": {"allowedIPs": ["removed"]}}
+
+
+def _void(step: Step, store: PeerStore) -> None:
+    """Make a Peer invalid, so that agents do not take its key out when it is deleted.
+
+    They know Peers by their keys, and act on the deletion of a valid one alone; its heir has the
+    key, too. Where a webhook keeps Peers valid, the heir is back as soon as it is touched.
+    """
+    from kgctl.cluster.errors import StatusError
+
+    assert step.patch is not None
+    try:
+        store.patch(step.name, step.patch)
+    except StatusError as error:
+        if error.status not in _DENIED:
+            raise
+
+
+def _touch(step: Step, store: PeerStore) -> None:
+    """Have agents hear of the Peer that has the key of one that was removed."""
+    store.patch(step.heir, {"metadata": {"annotations": {REPLACED_ANNOTATION: step.name}}})
 
 
 def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:

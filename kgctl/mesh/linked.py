@@ -1,8 +1,10 @@
 """Clusters that are linked, as one picture: which Peer stands for which segment elsewhere.
 
 A tunnel between two clusters takes a Peer on each side, with the public key of a segment's leader
-on the other. So a link is recognised by its key, however it was made; a label tells only of one
-whose key has gone out of date.
+on the other. So a link is recognised by its key, however it was made; a label identifies one whose
+key is out of date. People make links as Kilo's documentation shows ("Multi-cluster services"):
+``kgctl showconf node --as-peer`` in one cluster, applied to the other, without any label. Where
+the key of such a Peer is out of date, its networks identify it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
+from kgctl.mesh.cidr import single
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -18,20 +21,27 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.linking import Member
+    from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment
 
 Owner = TypeVar("Owner")
 
 Labels: TypeAlias = Mapping[tuple[str, str], str]
-"""By a member and the name of a Peer of it: the member that the Peer's label names."""
+"""By a member and the name of a Peer of it: the cluster that the Peer's label names.
+
+That is the name of a member, or the label itself where it names none. A Peer without a label was
+made by hand.
+"""
 
 
 class Link(NamedTuple):
     """The Peer of the member ``holder`` that stands for a segment of the member ``source``.
 
     ``segment`` is None where it is stale: no segment there has the key. ``why`` says of a stale
-    one what is known of its key.
+    one what is known of its key, and ``home`` is the segment that it was made for, where that is
+    known. ``label`` names the cluster that the Peer was labelled for; None: it was made by hand.
+    ``is_kept`` says that this is one of the members, so that linking them keeps it current.
     """
 
     holder: str
@@ -39,12 +49,21 @@ class Link(NamedTuple):
     source: str
     segment: Segment | None
     why: str = ""
+    home: Segment | None = None
+    label: str | None = None
+    is_kept: bool = False
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether no label tells that kgctl made it."""
+        return self.label is None
 
 
 class Crossing(NamedTuple):
     """Two segments of two members, and the Peers by which each side knows the other.
 
     Without both Peers no tunnel comes up: who does not know a key drops what it encrypts.
+    ``by_hand`` are the members whose Peer was made by hand.
     """
 
     first: str
@@ -53,6 +72,7 @@ class Crossing(NamedTuple):
     other: Segment
     there: Peer | None
     back: Peer | None
+    by_hand: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -85,8 +105,16 @@ class Linked(NamedTuple):
 
     def known(self, holder: str, source: str) -> dict[str, Peer]:
         """Return the Peers of ``holder`` for segments of ``source``, by the segments' names."""
+        return {name: link.peer for name, link in self._current(holder, source).items()}
+
+    def made_by_hand(self, one: str, other: str) -> bool:
+        """Tell whether a link between two members was made by hand, or labelled for another."""
+        both = {one, other}
+        return any(not link.is_kept and {link.holder, link.source} == both for link in self.links)
+
+    def _current(self, holder: str, source: str) -> dict[str, Link]:
         return {
-            link.segment.name: link.peer
+            link.segment.name: link
             for link in reversed(self.links)
             if link.segment is not None and (link.holder, link.source) == (holder, source)
         }
@@ -95,14 +123,15 @@ class Linked(NamedTuple):
         """Yield the pairs of segments of which one side at least knows the other, in order."""
         for number, first in enumerate(self.members):
             for second in self.members[number + 1 :]:
-                ours = self.known(first.name, second.name)
-                theirs = self.known(second.name, first.name)
+                ours = self._current(first.name, second.name)
+                theirs = self._current(second.name, first.name)
                 for segment in first.topology.segments:
                     back = theirs.get(segment.name)
                     for other in second.topology.segments:
                         there = ours.get(other.name)
                         if there is not None or back is not None:
-                            yield Crossing(first.name, segment, second.name, other, there, back)
+                            ends = Crossing(first.name, segment, second.name, other, None, None)
+                            yield _crossed(ends, there, back)
 
     def link_of(self, holder: str, peer_name: str) -> Link | None:
         """Return the link that a Peer of a member is, or None."""
@@ -112,35 +141,78 @@ class Linked(NamedTuple):
         )
 
 
+def _crossed(ends: Crossing, there: Link | None, back: Link | None) -> Crossing:
+    return ends._replace(
+        there=there and there.peer,
+        back=back and back.peer,
+        by_hand=tuple(one.holder for one in (there, back) if one is not None and one.by_hand),
+    )
+
+
 def linked(members: Sequence[Member], labels: Labels | None = None) -> Linked:
     """Return the members with the links between them.
 
     A Peer is a link if another member's segment has its key; a stale one if a node there has it
-    that leads no segment, or if its label names another of the members.
+    that leads no segment, if its label names another of the members, or if it has the WireGuard
+    IP and a pod subnet of a segment there.
     """
-    owners: dict[PublicKey, list[tuple[str, Segment]]] = {}
-    nodes: dict[PublicKey, list[tuple[str, str]]] = {}
-    for member in members:
-        for segment in member.topology.segments:
-            owners.setdefault(segment.key, []).append((member.name, segment))
-        for node in member.state.nodes:
-            if node.key is not None:
-                nodes.setdefault(node.key, []).append((member.name, node.name))
-    links = []
-    for member in members:
-        for peer in member.topology.peers:
-            assert peer.public_key is not None  # a peer of a topology is ready
-            found = _others(member.name, owners.get(peer.public_key, ()))
-            former = _others(member.name, nodes.get(peer.public_key, ()))
-            label = (labels or {}).get((member.name, peer.name))
-            if found is not None:
-                links.append(Link(member.name, peer, *found))
-            elif former is not None:
-                why = f"its key is that of {printable(former[1])}, which leads no segment"
-                links.append(Link(member.name, peer, former[0], None, why))
-            elif label is not None and label != member.name:
-                links.append(Link(member.name, peer, label, None, "no node there has its key"))
-    return Linked(tuple(members), tuple(links))
+    known = _Known(members)
+    found = (
+        link
+        for member in members
+        for peer in member.topology.peers
+        if (link := known.link(member.name, peer, (labels or {}).get((member.name, peer.name))))
+    )
+    return Linked(tuple(members), tuple(found))
+
+
+class _Known:
+    """What all members have, by what a Peer tells of it."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._names = {member.name for member in members}
+        self._leaders: dict[PublicKey, list[tuple[str, Segment]]] = {}
+        self._nodes: dict[PublicKey, list[tuple[str, Node]]] = {}
+        self._homes: dict[tuple[str, str], Segment] = {}
+        self._addresses: dict[Cidr, list[tuple[str, Segment]]] = {}
+        for member in members:
+            for node in member.state.nodes:
+                if node.key is not None:
+                    self._nodes.setdefault(node.key, []).append((member.name, node))
+            for segment in member.topology.segments:
+                place = member.name, segment
+                self._leaders.setdefault(segment.key, []).append(place)
+                self._addresses.setdefault(single(segment.wireguard_ip), []).append(place)
+                self._homes.update({(member.name, node.name): segment for node in segment.nodes})
+
+    def link(self, holder: str, peer: Peer, label: str | None) -> Link | None:
+        """Return the link that a Peer of a member is, or None."""
+        assert peer.public_key is not None  # a peer of a topology is ready
+        found = _others(holder, self._leaders.get(peer.public_key, ()))
+        if found is not None:
+            return Link(holder, peer, *found, "", found[1], label, label in self._names)
+        former = _others(holder, self._nodes.get(peer.public_key, ()))
+        if former is not None:
+            source, node = former
+            why = f"its key is that of {printable(node.name)}, which leads no segment"
+            home = self._homes.get((source, node.name))
+            return Link(holder, peer, source, None, why, home, label, label in self._names)
+        if label is not None and label != holder and label in self._names:
+            why = "no node there has its key"
+            return Link(holder, peer, label, None, why, None, label, True)
+        if label is None and peer.public_key not in self._nodes:
+            return self._by_networks(holder, peer)
+        return None
+
+    def _by_networks(self, holder: str, peer: Peer) -> Link | None:
+        """Return the link that a Peer was, whose key nobody has, as its networks tell."""
+        networks = dict.fromkeys(cidr.masked() for cidr in peer.allowed_ips)
+        for network in networks:
+            for source, segment in self._addresses.get(network, ()):
+                if source != holder and any(node.subnet in networks for node in segment.nodes):
+                    why = f"no node there has its key, but its networks are of {segment.name}"
+                    return Link(holder, peer, source, None, printable(why), segment)
+        return None
 
 
 def _others(own: str, found: Sequence[tuple[str, Owner]]) -> tuple[str, Owner] | None:

@@ -34,7 +34,8 @@ class Member(NamedTuple):
     """A cluster that is to be linked with others.
 
     ``links`` are the names of those of its peers that stand for segments of other clusters: they
-    are what linking makes, so they stand against nothing.
+    are what linking makes, so they stand against nothing. ``dialled`` are segments without a public
+    endpoint for which others have one that a person gave.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Member(NamedTuple):
     service_cidrs: tuple[Cidr, ...] = ()
     links: frozenset[str] = frozenset()
     share: Share = EVERYTHING
+    dialled: frozenset[str] = frozenset()
 
     @property
     def gateway(self) -> Segment | None:
@@ -222,7 +224,11 @@ def _networks_of(node: Node, member: Member) -> Iterator[_Claim]:
 
 def _never_meeting(members: Sequence[Member], layout: Layout) -> Iterator[str]:
     hidden = {
-        member.name: [one for one in member.topology.segments if not is_dialled(one)]
+        member.name: [
+            one
+            for one in member.topology.segments
+            if not is_dialled(one) and one.name not in member.dialled
+        ]
         for member in members
     }
     for first, second in combinations(hidden, 2):

@@ -83,7 +83,8 @@ def _crossing(one: Crossing) -> str:
         ends.reverse()
     source, target = map(identifier, ends)
     if one.works:
-        return f"\t{source} -> {target} [dir=both style=bold]\n"
+        said = ' label="by hand"' if one.by_hand else ""
+        return f"\t{source} -> {target} [dir=both style=bold{said}]\n"
     look = f"label={label(f'one-sided: {one.missing()}')} style=dotted color=crimson"
     return f"\t{source} -> {target} [{look}]\n"
 

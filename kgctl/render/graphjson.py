@@ -54,6 +54,7 @@ def _bridge(bridge: Bridge) -> dict[str, Any]:
         "target": _bridge_end(*bridge.target),
         "missing": bridge.missing or None,
         "behindNAT": bridge.behind_nat,
+        "byHand": list(bridge.by_hand),
     }
 
 

@@ -10,6 +10,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kgctl.mesh.linked import Link, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.state import State
@@ -121,6 +122,32 @@ def together(listings: Mapping[str, Listing]) -> Listing:
     )
     columns = (Column("CLUSTER", "cluster"), *first.columns)
     return first._replace(columns=columns, items=items)
+
+
+def with_links(listing: Listing, linked: Linked) -> Listing:
+    """Return the peers of several clusters with the segments elsewhere that they lead to."""
+    found = {(link.holder, link.peer.name): link for link in linked.links}
+    items = tuple(
+        {**item, "link": _link_item(found.get((item["cluster"], item["name"])))}
+        for item in listing.items
+    )
+    columns = (*listing.columns[:-1], Column("LINKS-TO", _links_to, spare=6), listing.columns[-1])
+    return listing._replace(columns=columns, items=items)
+
+
+def _link_item(link: Link | None) -> Item | None:
+    if link is None:
+        return None
+    segment = link.segment and link.segment.name
+    return {"cluster": link.source, "segment": segment, "byHand": link.by_hand}
+
+
+def _links_to(item: Item) -> str | None:
+    link = item["link"]
+    if link is None:
+        return None
+    how = " (by hand)" if link["byHand"] else ""
+    return f"{link['cluster']} {link['segment'] or '(stale)'}{how}"
 
 
 def _node_item(node: Node, segment: Segment | None, now: float, present: float) -> Item:

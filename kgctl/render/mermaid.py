@@ -16,7 +16,7 @@ from kgctl.render.picture import BROKEN, LOCAL, READY, STALE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.render.panorama import Panorama
+    from kgctl.render.panorama import Bridge, Panorama
     from kgctl.render.picture import Area, Link, Member, Outsider, Picture
 
 _MOST_LINKS = 12
@@ -82,12 +82,14 @@ def _lines_of_clusters(panorama: Panorama) -> Iterator[str]:
         yield from _between_clusters(panorama)
     else:
         for source, target, bridge in bridges:
-            yield f"  {source} {_bridge(bridge.missing)} {target}"
+            yield f"  {source} {_bridge(bridge)} {target}"
     yield from (f"  {line}" for line in _CLASSES)
 
 
-def _bridge(missing: str) -> str:
-    return f"-. {_label(f'one-sided: {missing}')} .-x" if missing else "<==>"
+def _bridge(bridge: Bridge) -> str:
+    if bridge.missing:
+        return f"-. {_label(f'one-sided: {bridge.missing}')} .-x"
+    return '<== "by hand" ==>' if bridge.by_hand else "<==>"
 
 
 def _between_clusters(panorama: Panorama) -> Iterator[str]:

@@ -30,12 +30,14 @@ class View(NamedTuple):
 class Bridge(NamedTuple):
     """Two leaders of segments of two clusters that are to have a tunnel between them.
 
-    Each is a cluster, and a node there. ``missing`` says in words which side lacks the other.
+    Each is a cluster, and a node there. ``missing`` says in words which side lacks the other;
+    ``by_hand`` are the clusters whose Peer a person made.
     """
 
     source: tuple[str, Member]
     target: tuple[str, Member]
     missing: str
+    by_hand: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -75,6 +77,9 @@ class Panorama(NamedTuple):
         yield _so_many(len(self.bridges) - one_sided, "tunnel", "between clusters")
         if one_sided:
             yield _so_many(one_sided, "link", "one-sided")
+        by_hand = sum(bool(bridge.by_hand) for bridge in self.bridges)
+        if by_hand:
+            yield f"{by_hand} made by hand"
         if self.stale:
             yield _so_many(self.stale, "link", "stale")
 
@@ -98,6 +103,7 @@ def panorama_of(linked: Linked, moments: Mapping[str, float]) -> Panorama:
             (one.first, leaders[one.first, one.segment.name]),
             (one.second, leaders[one.second, one.other.name]),
             one.missing(),
+            one.by_hand,
         )
         for one in linked.crossings()
     )

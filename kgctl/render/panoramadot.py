@@ -58,8 +58,11 @@ def _bridge(bridge: Bridge, ids: _Ids) -> str:
     look = _BOTH
     if bridge.state == ONE_SIDED:
         look = f"{_BROKEN} label={label('one-sided', bridge.missing)}"
-    elif bridge.behind_nat:
-        look += ' style=dashed label="NAT"'
+    else:
+        said = ["NAT"] if bridge.behind_nat else []
+        said += ["by hand"] if bridge.by_hand else []
+        look += " style=dashed" if bridge.behind_nat else ""
+        look += f" label={label(*said)}" if said else ""
     return f"\t{_ends(bridge, ids)} [{look}]\n"
 
 

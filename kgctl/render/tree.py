@@ -72,7 +72,10 @@ def _bridge(bridge: Bridge) -> Branch:
     name = f"{_shown(first)}/{_shown(one.name)} - {_shown(second)}/{_shown(other.name)}"
     if bridge.missing:
         return Branch(name, f"one-sided: {bridge.missing}", BROKEN)
-    return Branch(name, "behind NAT" if bridge.behind_nat else "", READY)
+    said = ["behind NAT"] if bridge.behind_nat else []
+    if bridge.by_hand:
+        said.append(f"made by hand in {' and '.join(map(_shown, bridge.by_hand))}")
+    return Branch(name, ", ".join(said), READY)
 
 
 def terminal_tree(picture: Picture) -> Tree:

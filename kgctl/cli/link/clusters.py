@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.cli.shared import Shared
     from kgctl.cluster.apiserver import ApiServer
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from kgctl.cluster.servicecidr import ServiceNetworks
     from kgctl.cluster.services import ServiceObjects
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.linked import Link
     from kgctl.mesh.linking import Member
 
 _FEWEST = 2
+_KEY = "kilo.squat.ai/key"
 
 
 class Named(NamedTuple):
@@ -107,11 +111,12 @@ class Named(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A cluster as it was read."""
+    """A cluster as it was read; ``links`` are its Peers that stand for segments of the others."""
 
     named: Named
     objects: Objects
     member: Member
+    links: tuple[Link, ...] = ()
 
 
 def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
@@ -156,7 +161,77 @@ def read_all(
     Raises:
         KgctlError: one cannot be read, or has no network; the message says which.
     """
-    return [_read(shared, one, service_cidrs.get(one.name, ())) for one in clusters]
+    reads = [_read(shared, one, service_cidrs.get(one.name, ())) for one in clusters]
+    refuse_one_twice([(read.member.name, read.objects) for read in reads])
+    return _linked(reads)
+
+
+def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
+    """Make sure that no two of the clusters are one, as the names and keys of their nodes tell.
+
+    Raises:
+        UsageError: two are.
+    """
+    owners: dict[tuple[str, str], list[int]] = {}
+    sizes = []
+    for number, (_, objects) in enumerate(clusters):
+        nodes = {(node.name, node.annotations.get(_KEY, "")) for node in objects.nodes}
+        known = {node for node in nodes if node[1]}
+        sizes.append(len(known))
+        for node in known:
+            owners.setdefault(node, []).append(number)
+    shared = Counter(pair for found in owners.values() for pair in combinations(found, 2))
+    for one, other in sorted(shared):
+        if shared[one, other] < min(sizes[one], sizes[other]):
+            continue
+        names = printable(clusters[one][0]), printable(clusters[other][0])
+        raise UsageError(
+            f"{names[0]} and {names[1]} are one cluster: their nodes have the same names and keys; "
+            "give two clusters"
+        )
+
+
+def _linked(reads: Sequence[Read]) -> list[Read]:
+    """Return the clusters with what links them already, whoever made it."""
+    from kgctl.cli.clusters import link_labels
+    from kgctl.mesh.linked import linked
+
+    labels = link_labels({read.member.name: read.objects.peers for read in reads})
+    found = linked([read.member for read in reads], labels)
+    links: dict[str, list[Link]] = {}
+    for link in found.links:
+        links.setdefault(link.holder, []).append(link)
+    dialled = _dialled(reads, found.links)
+    complete = []
+    for read in reads:
+        name = read.member.name
+        own = tuple(links.get(name, ()))
+        member = read.member._replace(
+            links=read.member.links | {link.peer.name for link in own},
+            dialled=frozenset(dialled.get(name, ())),
+        )
+        complete.append(read._replace(member=member, links=own))
+    return complete
+
+
+def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]]:
+    """Return the segments, by cluster, for which a person gave others a public endpoint."""
+    from kgctl.cluster.peerobjects import peer_name
+    from kgctl.link.adoption import adopted_as
+
+    adopted = {
+        (read.member.name, peer_name(peer))
+        for read in reads
+        for peer in read.objects.peers
+        if adopted_as(peer)
+    }
+    found: dict[str, set[str]] = {}
+    for link in links:
+        endpoint = link.peer.annotated_endpoint
+        of_person = not link.is_kept or (link.holder, link.peer.name) in adopted
+        if link.segment and of_person and endpoint is not None and not endpoint.is_private:
+            found.setdefault(link.source, set()).add(link.segment.name)
+    return found
 
 
 def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read:

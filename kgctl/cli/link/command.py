@@ -101,6 +101,9 @@ def link(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove links to segments that are gone.")
     ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over Peers that already link the clusters.")
+    ] = False,
     directory: _Directory = None,
     output: _Output = None,
     dry_run: _DryRun = False,
@@ -138,6 +141,7 @@ def link(
         mirrors=mirror,
         allowed=frozenset(one.value for one in allow or ()),
         prune=prune,
+        adopt=adopt,
         directory=directory,
         output=output,
         dry_run=dry_run,

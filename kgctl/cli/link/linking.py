@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
+from kgctl.cli.link.clusters import refuse_one_twice
 from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
+from kgctl.cli.link.madebyhand import refuse_other_links, tell_made_by_hand
 from kgctl.cli.link.mirrors import NOTHING, Found, Mirrors
 from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.task import Task, Wish, task_of
+from kgctl.cli.link.wanted import wanted_peers_of
 from kgctl.cli.output import answer, note
 from kgctl.link.mirroring import MirrorError
 from kgctl.link.mirrorplan import in_order
 from kgctl.link.plan import (
     ADD,
     CHANGE,
-    Object,
     Step,
     linked_source,
     plan,
-    relayed_networks,
     slug,
-    wanted_peers,
 )
-from kgctl.mesh.linking import ENDPOINTS, Obstacle, obstacles
+from kgctl.mesh.linking import Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     found = _obstacles(reads, task)
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
+    refuse_other_links(reads, task)
     if wish.directory is not None:
         _write(reads, task, mirrors, wish.directory, wish.output or "yaml")
         return
@@ -81,9 +82,12 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
     task = task_of(shared, wish)
     kept = secrets_to_remove(task.keys, task.clusters) if task.keys is not None else {}
     mirrored = task.mirrors().unlinked()
+    objects = {one.name: one.source.read() for one in task.clusters}
+    refuse_one_twice(list(objects.items()))
+    tell_made_by_hand(objects)
     found = []
     for one in task.clusters:
-        steps = plan(one.source.read().peers, {}, task.others(one.name), prune=True)
+        steps = plan(objects[one.name].peers, {}, task.others(one.name), prune=True)
         found.append((one, [*steps, *mirrored.get(one.name, ()), *kept.get(one.name, ())]))
     settle(found, dry_run=wish.dry_run, yes=wish.yes)
 
@@ -128,27 +132,13 @@ def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
         )
 
 
-def _wanted(reads: Sequence[Read], target: Read, task: Task, ring: KeyRing) -> dict[str, Object]:
-    """Return the Peers that the cluster ``target`` is to hold."""
-    wanted: dict[str, Object] = {}
-    name, members = target.member.name, [read.member for read in reads]
-    for source in members:
-        if task.layout.linked(name, source.name):
-            wanted |= wanted_peers(
-                source,
-                private_endpoints=ENDPOINTS in task.allowed,
-                relayed=relayed_networks(source, name, members, task.layout),
-                preshared_key=ring.keys.get(frozenset((name, source.name))),
-            )
-    return wanted
-
-
 def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> Plan:
     found = []
     for target in reads:
         others = task.others(target.member.name)
-        wanted = _wanted(reads, target, task, ring)
-        steps = plan(target.objects.peers, wanted, others, prune=task.prune)
+        wanted = wanted_peers_of(reads, target, task, ring)
+        taken = [one.peer.name for one in target.links if not one.is_kept and task.adopt]
+        steps = plan(target.objects.peers, wanted, others, prune=task.prune, taken=taken)
         name = target.member.name
         found.append(
             (target.named, [*ring.steps.get(name, ()), *steps, *mirrors.steps.get(name, ())])
@@ -187,6 +177,7 @@ class _Keeper:
             _tell(standing, task.allowed)
             self._told = standing
         _refuse(standing, task.allowed)
+        refuse_other_links(reads, task)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             keep(_plan(reads, task, self._ring, NOTHING))
             return
@@ -223,7 +214,7 @@ def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path,
     except OSError as error:
         raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
     for target in reads:
-        peers = _wanted(reads, target, task, ring)
+        peers = wanted_peers_of(reads, target, task, ring)
         others = mirrored.wanted.get(target.member.name, {})
         objects = [
             *(peers[name] for name in sorted(peers)),

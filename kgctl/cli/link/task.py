@@ -31,6 +31,7 @@ class Wish(NamedTuple):
     service_cidrs: Sequence[str] | None = None
     allowed: frozenset[str] = frozenset()
     prune: bool = False
+    adopt: bool = False
     directory: Path | None = None
     output: str | None = None
     dry_run: bool = False
@@ -49,6 +50,7 @@ class Task(NamedTuple):
     layout: Layout
     allowed: frozenset[str]
     prune: bool
+    adopt: bool = False
     keys: KeySettings | None = None
     mirrored: tuple[Mirrored, ...] = ()
 
@@ -105,6 +107,7 @@ def task_of(shared: Shared, wish: Wish) -> Task:
             layout=FULL_MESH,
             allowed=wish.allowed,
             prune=wish.prune,
+            adopt=wish.adopt,
             mirrored=mirrored_services(wish.mirrors),
         )
     if wish.clusters or wish.service_cidrs or wish.mirrors:
@@ -130,6 +133,7 @@ def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
         layout=Layout(mesh.hubs),
         allowed=wish.allowed | frozenset(mesh.allow),
         prune=prune,
+        adopt=wish.adopt,
         keys=settings_of(mesh, wish.file, rotate=wish.rotate, prune=prune),
         mirrored=mirrored_services(mesh.mirror),
     )

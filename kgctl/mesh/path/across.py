@@ -19,6 +19,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.path.dial import Dial
     from kgctl.mesh.path.ends import End
     from kgctl.mesh.path.machine import Entry
     from kgctl.mesh.path.walk import Opened, Step
@@ -104,8 +105,14 @@ def _crossed(
         key=there.key,
         endpoint=tunnel.endpoint,
         let_in_by=entrance.allowed_ip,
-        how="the packet before it opened the tunnel" if tunnel.failure else tunnel.how,
+        how=_how(tunnel, link),
     )
+
+
+def _how(tunnel: Dial, link: Link) -> str:
+    how = "the packet before it opened the tunnel" if tunnel.failure else tunnel.how
+    peer = f"peer {printable(link.peer.name)} of {printable(link.holder)}"
+    return f"{how}; {peer} was made by hand" if link.by_hand else how
 
 
 def _as_each_sees_the_other(

@@ -1,0 +1,63 @@
+"""The Peers that each of the clusters is to hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.link.plan import Object, link_name, relayed_networks, slug, wanted_peers
+from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.cli.link.clusters import Read
+    from kgctl.cli.link.keys import KeyRing
+    from kgctl.cli.link.task import Task
+    from kgctl.link.adoption import Terms
+
+
+def wanted_peers_of(
+    reads: Sequence[Read], target: Read, task: Task, ring: KeyRing
+) -> dict[str, Object]:
+    """Return the Peers that the cluster ``target`` is to hold, by their names there."""
+    from kgctl.link.adoption import adoptions, placed
+
+    taken = adoptions(target.links) if task.adopt else ()
+    wanted = _wanted_links(reads, target, task, ring)
+    return placed(wanted, target.objects.peers, taken, _terms(reads, task))
+
+
+def _terms(reads: Sequence[Read], task: Task) -> Terms:
+    """Return what Peers that were made by hand keep."""
+    from kgctl.link.adoption import Terms
+
+    members = [read.member for read in reads]
+    undialled = {
+        link_name(member.name, segment)
+        for member in members
+        for segment in member.topology.segments
+        if not is_dialled(segment)
+    }
+    settled = {
+        slug(member.name)
+        for member in members
+        if member.name in task.service_cidrs or not member.share.services
+    }
+    return Terms(undialled, lambda network: claimed_by(network, members) is None, settled)
+
+
+def _wanted_links(
+    reads: Sequence[Read], target: Read, task: Task, ring: KeyRing
+) -> dict[str, Object]:
+    """Return the Peers that the cluster ``target`` is to hold, by the names of the links."""
+    wanted: dict[str, Object] = {}
+    name, members = target.member.name, [read.member for read in reads]
+    for source in members:
+        if task.layout.linked(name, source.name):
+            wanted |= wanted_peers(
+                source,
+                private_endpoints=ENDPOINTS in task.allowed,
+                relayed=relayed_networks(source, name, members, task.layout),
+                preshared_key=ring.keys.get(frozenset((name, source.name))),
+            )
+    return wanted
