@@ -82,8 +82,6 @@ def get(
 
 
 def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) -> None:
-    if output not in (None, Format.WIDE):
-        raise UsageError(f"--watch is for tables; it does not go with -o {output}")
     from kgctl.cli.screen import redraw
     from kgctl.render.table import fitted, terminal_table
 

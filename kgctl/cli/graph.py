@@ -95,8 +95,6 @@ def graph(
     chosen = _format(output, output_file)
     if watch and (chosen != "tree" or output_file is not None):
         raise UsageError("--watch draws a tree on the terminal anew: -o tree, without a file")
-    if hops is not None and focus is None:
-        raise UsageError("--hops counts from the node or peer that --focus names; give both")
     shaped = collapse is not None or focus is not None or location is not None or no_peers
     plain = _is_plain(chosen, style, shaped=shaped)
     if chosen == "dot" and plain and output_file is None and layout is None and not shared.several:

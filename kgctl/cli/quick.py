@@ -14,6 +14,7 @@ from kgctl.wireguard.keys import read_private_key
 from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kgctl.mesh.cidr import Address
@@ -40,16 +41,6 @@ class QuickOptions(NamedTuple):
     gateway: str | None = None
     only: list[str] | None = None
 
-    def refuse_any(self, format_: str) -> None:
-        """Make sure that none was given without the format that they belong to.
-
-        Raises:
-            UsageError: one was.
-        """
-        for name, value in zip(self._fields, self, strict=True):
-            if value:
-                raise UsageError(f"--{name.replace('_', '-')} goes with {format_} only")
-
     def settings(self) -> QuickSettings:
         """Return them checked, the private key read from its file.
 
@@ -57,15 +48,11 @@ class QuickOptions(NamedTuple):
             UsageError: a value is none that the option can have.
             KeyFileError: the private key cannot be read.
         """
-        if self.via is not None and not self.service_cidr:
-            raise UsageError(
-                "--via says where the services of --service-cidr are reached; give both"
-            )
         return QuickSettings(
             private_key=None if self.private_key is None else read_private_key(self.private_key),
             dns=(
                 *map(_server, split_values(self.dns)),
-                *map(_domain, split_values(self.search_domain)),
+                *domains(self.search_domain),
             ),
             mtu=_in_range("--mtu", self.mtu, _MTU),
             listen_port=_in_range("--listen-port", self.listen_port, _PORT),
@@ -153,10 +140,17 @@ def _server(text: str) -> Address:
     return address
 
 
-def _domain(text: str) -> str:
-    if not is_dns_name(text):
-        raise UsageError(f'--search-domain "{printable(text)}" is no domain name')
-    return text
+def domains(values: Sequence[str] | None) -> list[str]:
+    """Parse ``--search-domain``.
+
+    Raises:
+        UsageError: one is not a domain name.
+    """
+    found = split_values(values)
+    for text in found:
+        if not is_dns_name(text):
+            raise UsageError(f'--search-domain "{printable(text)}" is no domain name')
+    return found
 
 
 def _in_range(option: str, value: int | None, allowed: range) -> int | None:

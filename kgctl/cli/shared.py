@@ -57,6 +57,7 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
         options = Shared(**{name: given.pop(name) for name in taken})
         ctx.obj = options.over(ctx.obj)
+        _refuse_without_effect(ctx)
         if ctx.obj.named or (ctx.obj.several and not several):
             ctx.obj = _chosen(ctx, several)
         return function(shared=ctx.obj, **given)
@@ -77,6 +78,43 @@ def of_several(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a command that can look at several clusters at once; others refuse them."""
     function.several = True  # type: ignore[attr-defined]
     return function
+
+
+def _refuse_without_effect(ctx: typer.Context) -> None:
+    """Make sure that each option of a command has an effect.
+
+    Raises:
+        UsageError: one has none.
+    """
+    from kgctl.cli.effects import EFFECTS, SEVERAL, without_effect
+
+    names: list[str] = []
+    outer: Any = ctx
+    while outer.parent is not None:
+        names.insert(0, str(outer.info_name))
+        outer = outer.parent
+    command = " ".join(names)
+    if command not in EFFECTS:
+        return
+    given = _given(ctx) | ({SEVERAL} if ctx.obj.several else set())
+    wrong = without_effect(command, given, str(ctx.params.get("output") or ""))
+    if wrong is not None:
+        from kgctl.cli.arguments import UsageError
+
+        error = UsageError(wrong)
+        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
+        raise error
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """Return the long names of the options that stood on the command line, and say yes."""
+    found: set[str] = set()
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and ctx.params.get(name):
+            found.update(option for option in parameter.opts if option.startswith("--"))
+    return found
 
 
 def _chosen(ctx: typer.Context, several: bool) -> Shared:

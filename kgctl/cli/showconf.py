@@ -10,6 +10,7 @@ import typer
 
 from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
+from kgctl.cli.effects import OUTSIDE
 from kgctl.cli.output import answer, note
 from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
@@ -33,8 +34,6 @@ class Format(StrEnum):
     YAML = "yaml"
     JSON = "json"
 
-
-OUTSIDE = (Format.WG_QUICK, Format.QR, Format.NETWORKD, Format.NMCONNECTION)
 
 AsPeer = Annotated[
     bool,
@@ -70,6 +69,15 @@ AllowedIPs = Annotated[
 ]
 
 
+def _checked_domains(values: list[str] | None) -> list[str] | None:
+    """Check the values at once: what is wrong with one comes before what it goes with."""
+    if values:
+        from kgctl.cli.quick import domains
+
+        domains(values)
+    return values
+
+
 @app.callback()
 @with_shared
 def showconf(shared: Shared) -> None:
@@ -92,7 +100,7 @@ def node(
     """Print the configuration that the leader NAME sets on its WireGuard interface."""
     from kgctl.wireguard.configure import segment_as_peer
 
-    if output in OUTSIDE:
+    if output.value in OUTSIDE:
         raise UsageError(
             f"-o {output} is for outside machines: kgctl showconf peer NAME -o {output}"
         )
@@ -100,14 +108,12 @@ def node(
     if name is None:
         from kgctl.cli.showconf_files import write_leaders
 
-        if as_peer or allowed_ips or output is not Format.WIREGUARD:
-            raise UsageError("--all writes each leader's configuration in the WireGuard format")
         assert directory is not None
         write_leaders(read(shared), directory, node_port(shared))
         return
     extra = cidrs("--allowed-ips", allowed_ips)
     if not as_peer:
-        _note_unused_format(output)
+        _note_unused(output, allowed_ips)
         print_node(shared, name)
         return
     found = leading(shared, name)
@@ -156,7 +162,11 @@ def peer(
     ] = None,
     search_domain: Annotated[
         list[str] | None,
-        typer.Option(metavar="DOMAIN,...", help="wg-quick: DNS search domains. Repeatable."),
+        typer.Option(
+            metavar="DOMAIN,...",
+            help="wg-quick: DNS search domains, beside --dns. Repeatable.",
+            callback=_checked_domains,
+        ),
     ] = None,
     mtu: Annotated[
         int | None, typer.Option(metavar="BYTES", help="wg-quick: the interface's MTU.")
@@ -211,12 +221,6 @@ def peer(
     options = QuickOptions(
         private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only
     )
-    if output not in OUTSIDE:
-        options.refuse_any("-o wg-quick, qr, networkd or nmconnection")
-    elif as_peer or allowed_ips:
-        raise UsageError(
-            f"-o {output} is a whole file: --as-peer and --allowed-ips do not go with it"
-        )
     if shared.several:
         from kgctl.cli.showconf_joined import show_joined
 
@@ -229,14 +233,14 @@ def peer(
         return
     name = one_or_all(name, every, directory)
     settings = options.settings()
-    if name is None or watch is not None or output in OUTSIDE:
+    if name is None or watch is not None or output.value in OUTSIDE:
         from kgctl.cli.showconf_files import Outside
 
         outside = Outside(output.value, settings, interface, output_file)
         outside.run(shared, name, directory, watch, interval)
         return
     if not as_peer:
-        _note_unused_format(output)
+        _note_unused(output, allowed_ips)
         print_peer(shared, name)
         return
     answer(_as_peer(name, peer_as_peer(joining(shared, name, alone=True).peer, extra), output))
@@ -268,7 +272,9 @@ def _as_peer(name: str, section: PeerSection, output: Format) -> str:
     return (to_yaml if output is Format.YAML else to_json)(peer_object(name, section))
 
 
-def _note_unused_format(output: Format) -> None:
-    """Say that the format has no effect: the reference prints WireGuard's, without a word."""
+def _note_unused(output: Format, allowed_ips: list[str] | None) -> None:
+    """Say what has no effect without --as-peer, of what the reference takes without a word."""
     if output is not Format.WIREGUARD:
         note(f"-o {output} has an effect with --as-peer only; this is the WireGuard format")
+    if allowed_ips:
+        note("--allowed-ips has an effect with --as-peer only; nothing is added here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     Joined = tuple[Peer, Configuration]
 
-_INTERFACE_LENGTH = 15  # IFNAMSIZ of the Linux kernel, less the end of the text
+_INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
+"""Names of interfaces, as wg-quick has them: IFNAMSIZ of the Linux kernel, less the end."""
 
 
 class Outside(NamedTuple):
@@ -49,7 +51,7 @@ class Outside(NamedTuple):
         interval: int,
     ) -> None:
         """Print, write or watch, whichever was asked for."""
-        self._check(name, directory, watched, interval)
+        self._check(interval)
         if watched is not None and name is not None:
             from kgctl.cli.watching import keep_up_to_date
 
@@ -74,7 +76,7 @@ class Outside(NamedTuple):
         self, name: str, directory: Path | None, join: Callable[[QuickSettings], Joined]
     ) -> None:
         """Print or write the file with which ``name`` joins several clusters."""
-        self._check(name, directory, None, 1)
+        self._check(1)
         peer, configuration = join(self._read_by)
         if directory is not None:
             _write_all(directory, self.files_of(peer, configuration).items())
@@ -124,26 +126,16 @@ class Outside(NamedTuple):
             return {f"{stem}.{kind}": to_picture(without_comments(str(configuration)), kind)}
         return {f"{stem}.conf": str(configuration).encode()}
 
-    def _check(
-        self, name: str | None, directory: Path | None, watched: Path | None, interval: int
-    ) -> None:
+    def _check(self, interval: int) -> None:
         from kgctl.render.qr import KINDS
 
-        if not 0 < len(self.interface) <= _INTERFACE_LENGTH or not self.interface.isidentifier():
+        if _INTERFACE.fullmatch(self.interface) is None or not self.interface.strip("."):
             raise UsageError(
-                f'--interface "{printable(self.interface)}" is no interface name: at most '
-                f"{_INTERFACE_LENGTH} letters, digits and underscores"
+                f'--interface "{printable(self.interface)}" is no interface name: at most 15 '
+                "letters, digits and _ = + . -"
             )
-        if self.picture is not None and (
-            self.format != "qr" or self.picture.suffix[1:] not in KINDS or name is None
-        ):
+        if self.picture is not None and self.picture.suffix[1:] not in KINDS:
             raise UsageError("--output-file is for one QR code: -o qr -O FILE.png or FILE.svg")
-        if name is None and self.settings.private_key is not None:
-            raise UsageError("--private-key is one peer's, and does not go with --all")
-        if watched is not None and (
-            directory is not None or name is None or self.format in ("networkd", "qr")
-        ):
-            raise UsageError("--watch keeps one file of one peer: no --all, networkd or qr")
         if interval < 1:
             raise UsageError("--interval is at least a second")
 

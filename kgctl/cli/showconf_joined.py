@@ -102,6 +102,11 @@ def _settings(
             only=tuple(only.get(member.name, ())),
         )
         carries = own.only or own.via or own.gateway
+        if only and not carries and own.service_cidrs:
+            raise UsageError(
+                f"--only leaves nothing of {printable(member.name)} that could carry its services: "
+                "name a node or location of it as well"
+            )
         found[member.name] = own if carries or not only else None
     return found
 

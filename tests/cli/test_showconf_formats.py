@@ -203,6 +203,47 @@ def test_options_that_do_not_go_together(options: tuple[str, ...], complaint: st
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "carrier"),
+    [
+        ((), "location:eu-west-1"),  # the first with a public endpoint
+        (("--only", "fsn1"), "location:fsn1"),  # a DNS name alone
+        (("--only", "fsn1,gcp-1"), "location:europe-west3"),  # a public address before a DNS name
+        (("--only", "home"), "location:home"),
+        (("--only", "fsn1", "--via", "gcp-1"), "location:europe-west3"),
+        (("--only", "office", "--gateway", "edge-1"), "node:edge-1"),
+    ],
+)
+def test_services_are_in_the_file_whatever_it_is_limited_to(
+    options: tuple[str, ...], carrier: str
+) -> None:
+    text = kgctl(*EXAMPLE, "laptop", "-o", "wg-quick", "--service-cidr", "10.43.0.0/16",
+                 *options).stdout  # fmt: skip
+    carriers = [section for section in text.split("[Peer]") if "10.43.0.0/16\nEnd" in section
+                or "10.43.0.0/16, 0.0.0.0/0" in section]  # fmt: skip
+    assert len(carriers) == 1
+    assert carriers[0].startswith(f"\n# {carrier}, ")
+
+
+def test_services_without_a_segment_to_carry_them_are_an_error() -> None:
+    done = kgctl(*EXAMPLE, "laptop", "-o", "wg-quick", "--service-cidr", "10.43.0.0/16",
+                 "--only", "office")  # fmt: skip
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.startswith("no segment is left to carry the services (10.43.0.0/16)")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["wg-quick", "networkd", "nmconnection"])
+def test_a_peer_with_an_endpoint_listens_on_its_port(form: str) -> None:
+    port = {"wg-quick": "ListenPort = ", "networkd": "ListenPort=", "nmconnection": "listen-port="}
+    office = kgctl(*EXAMPLE, "office", "-o", form)
+    assert f"\n{port[form]}51820\n" in office.stdout
+    other = kgctl(*EXAMPLE, "office", "-o", form, "--listen-port", "41000")
+    assert f"\n{port[form]}41000\n" in other.stdout
+    # the laptop has none; where others see it is its router's port, not its own
+    assert port[form] not in kgctl(*EXAMPLE, "laptop", "-o", form).stdout
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.conf"
     assert write_private(path, b"one")
