@@ -13,6 +13,7 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cluster import hearing
 from kgctl.cluster.errors import ClusterError, ConflictError
 from kgctl.cluster.writing import Object, spec_of, sure, withdraw
 from kgctl.mesh.allocation import (
@@ -212,15 +213,18 @@ class Enrolment:
 def change(store: PeerObjects, name: str, edit: Callable[[Object], Object]) -> Object:
     """Replace the Peer by what ``edit`` makes of it, without losing another's change.
 
+    One that was invalid is written twice, such that agents hear of it (``kgctl.cluster.hearing``).
+
     Raises:
         NotFoundError: there is no such Peer.
         ConflictError: it is changed faster than it can be edited.
         kgctl.cluster.writing.UnfinishedError: it is not known whether it was changed.
     """
     for attempt in range(ATTEMPTS):
-        wanted = edit(store.get(name))
+        present = store.get(name)
+        wanted = edit(present)
         try:
-            return sure(partial(store.replace, wanted), store, wanted)
+            return hearing.replace(store, present, wanted)
         except ConflictError:
             if attempt == ATTEMPTS - 1:
                 raise

@@ -101,7 +101,7 @@ def test_a_peer_gets_a_key_pair_an_address_and_a_keepalive(
     assert said.out == "peer.kilo.squat.ai/laptop created\n"
     assert said.err.splitlines() == [
         "laptop has 10.5.0.3/32 and a keepalive of 25 s, since it has no endpoint and may be "
-        "behind NAT: 0 switches it off",
+        "behind NAT",
         "its private key is in laptop.key",
         "next: kgctl showconf peer laptop -o wg-quick --private-key laptop.key",
     ]
@@ -511,3 +511,19 @@ def test_errors_are_of_the_tree() -> None:
     for error in (InUseError, UnfinishedError):
         assert issubclass(error, ClusterError)
     assert issubclass(PeerExistsError, KgctlError)
+
+
+def test_a_peer_without_endpoint_is_never_without_a_keepalive(server: LivingTransport) -> None:
+    with pytest.raises(UsageError, match="without an endpoint needs a keepalive"):
+        _add(server, persistent_keepalive=0)
+    assert (server.writes(), _files()) == ([], [])
+    _add(server, persistent_keepalive=0, endpoint="203.0.113.1:7")
+    assert "persistentKeepalive" not in server.spec("laptop")
+
+
+def test_host_bits_of_a_new_peer_are_masked(
+    server: LivingTransport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _add(server, allowed_ips=["10.9.0.7/24"])
+    assert server.spec("laptop")["allowedIPs"] == ["10.9.0.0/24"]
+    assert "10.9.0.7/24 stands for 10.9.0.0/24" in capsys.readouterr().err

@@ -176,6 +176,7 @@ def test_a_preshared_key_is_read_from_a_file_or_written_into_one(
         ({"endpoint": "x"}, '--endpoint "x" is no HOST:PORT'),
         ({"endpoint": "1.2.3.4:0"}, "is no HOST:PORT"),
         ({"persistent_keepalive": -1}, "is not from 0 to 65535"),
+        ({"persistent_keepalive": 0, "endpoint": ""}, "without an endpoint needs a keepalive"),
         ({"new_preshared_key": True, "remove_preshared_key": True}, "does not go with"),
         ({"preshared_key_file": Path("no.psk")}, r"cannot read the preshared key no\.psk"),
     ],
@@ -266,7 +267,7 @@ def test_what_the_cluster_says_does_not_act_on_the_terminal(
     server.put("laptop", {**LAPTOP, "allowedIPs": [evil], "endpoint": endpoint})
     _set(server, allowed_ips=["10.5.0.1/32"], endpoint="")
     said = capsys.readouterr().err
-    assert said.count("\n") == 2
+    assert said.count("\n") == 3
     assert said.replace("\n", "").isprintable()
 
 

@@ -36,12 +36,20 @@ class LivingTransport:
         for name, spec in peers.items():
             self.put(name, spec)
 
-    def put(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    def put(
+        self, name: str, spec: dict[str, Any], annotations: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """Store a peer, as somebody else would."""
         self._version += 1
         old = self.peers.get(name, {}).get("metadata", {})
         uid = old.get("uid", f"uid-{self._version}")
-        metadata = {"name": name, "uid": uid, "resourceVersion": str(self._version)}
+        metadata: dict[str, Any] = {
+            "name": name,
+            "uid": uid,
+            "resourceVersion": str(self._version),
+        }
+        if annotations:
+            metadata["annotations"] = copy.deepcopy(annotations)
         peer = {"apiVersion": "kilo.squat.ai/v1alpha1", "kind": "Peer"}
         self.peers[name] = {**peer, "metadata": metadata, "spec": copy.deepcopy(spec)}
         return self.peers[name]
@@ -99,7 +107,10 @@ class LivingTransport:
             version = content["metadata"].get("resourceVersion")
             if version not in (None, stored["metadata"]["resourceVersion"]):
                 return _refused("the object has been modified", "Conflict", 409)
-        return Answer(content) if dry_run else Answer(self.put(name, content["spec"]))
+        if dry_run:
+            return Answer(content)
+        annotations = content["metadata"].get("annotations")
+        return Answer(self.put(name, content["spec"], annotations))
 
     def _delete(self, name: str, options: dict[str, Any], dry_run: bool) -> Answer:
         uid = options.get("preconditions", {}).get("uid")

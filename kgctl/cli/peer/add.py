@@ -10,9 +10,11 @@ from kgctl.cli.peer.printing import DRY_RUNS, show
 from kgctl.cli.peer.secrets import NewKeys, given_preshared_key, refuse_both
 from kgctl.cli.peer.values import (
     addresses_of,
+    check_keepalive,
     check_name,
     endpoint_of,
     keepalive_of,
+    note_host_bits,
     public_key_of,
 )
 from kgctl.mesh.errors import KgctlError
@@ -68,6 +70,8 @@ class NewPeer(NamedTuple):
         refuse_both(self.public_key, self.private_key_file)
         endpoint = endpoint_of(self.endpoint)
         keepalive = keepalive_of(self.persistent_keepalive)
+        if keepalive is not None:
+            check_keepalive(endpoint, keepalive)
         return Plan(
             name=self.name,
             addresses=addresses_of(self.allowed_ips, self.pools, self.service_cidrs, self.force),
@@ -120,6 +124,7 @@ class Plan(NamedTuple):
 def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> None:
     """Create a peer, its keys first where none are given; say what was chosen, and what is next."""
     plan, keys = new.plan(), NewKeys()
+    note_host_bits(new.allowed_ips)
     if plan.public_key is None:
         path = new.private_key_file or Path(f"{new.name}.key")
         plan = plan._replace(public_key=keys.key_pair(path))
@@ -182,7 +187,7 @@ def _tell(plan: Plan, peer: Object) -> None:
     """Say what was chosen."""
     keepalive = f"a keepalive of {plan.keepalive} s" if plan.keepalive else "no keepalive"
     if plan.chosen and plan.keepalive:
-        keepalive += ", since it has no endpoint and may be behind NAT: 0 switches it off"
+        keepalive += ", since it has no endpoint and may be behind NAT"
     elif plan.chosen:
         keepalive += ", since the nodes can dial its endpoint"
     note(f"{plan.name} has {', '.join(peer['spec']['allowedIPs'])} and {keepalive}")

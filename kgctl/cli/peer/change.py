@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
-from kgctl.cli.peer.add import tell_next
-from kgctl.cli.peer.printing import DRY_RUNS, show
+from kgctl.cli.peer.add import NAT_KEEPALIVE, tell_next
+from kgctl.cli.peer.printing import DRY_RUNS, KEPT, show
 from kgctl.cli.peer.secrets import NewKeys, given_preshared_key, refuse_both, unused
-from kgctl.cli.peer.values import addresses_of, endpoint_of, keepalive_of, public_key_of
+from kgctl.cli.peer.values import (
+    addresses_of,
+    check_keepalive,
+    endpoint_of,
+    keepalive_of,
+    note_host_bits,
+    public_key_of,
+)
+from kgctl.cluster.hearing import mended
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.peer.target import Target
     from kgctl.cluster.enrolment import Addresses
+    from kgctl.cluster.hearing import Mended
     from kgctl.cluster.peers import PeerObjects
     from kgctl.cluster.writing import Object
     from kgctl.mesh.key import PresharedKey, PublicKey
@@ -106,11 +115,16 @@ class Renewal(NamedTuple):
 
 
 class Edit:
-    """Changes some members of a Peer's spec, and remembers what they were."""
+    """Changes some members of a Peer's spec, and remembers what they were.
+
+    Who takes the endpoint away gets a keepalive as well: agents do not bear a peer without both.
+    """
 
     def __init__(self, fields: Object) -> None:
+        self._given = fields
         self._fields = fields
         self._before: Object = {}
+        self._mended: Mended | None = None
 
     def __call__(self, peer: Object) -> Object:
         """Return the Peer with the members changed, those that become None left out.
@@ -122,13 +136,22 @@ class Edit:
         from kgctl.cluster.writing import spec_of
         from kgctl.mesh.peer import InvalidPeer
 
-        self._before = spec_of(peer)
-        spec = {**self._before, **self._fields}
-        result = {**peer, "spec": {key: value for key, value in spec.items() if value is not None}}
-        parsed = peer_of(result)
+        self._before, self._fields = spec_of(peer), self._given
+        parsed = peer_of(self._applied(peer))
         if isinstance(parsed, InvalidPeer):
             raise UsageError(f"the peer would not be valid: {'; '.join(parsed.problems)}")
-        return result
+        if "persistentKeepalive" in self._given:
+            check_keepalive(parsed.endpoint, parsed.persistent_keepalive)
+        elif "endpoint" in self._given and parsed.endpoint is None:
+            seconds = parsed.persistent_keepalive or NAT_KEEPALIVE
+            if seconds != parsed.persistent_keepalive:
+                self._fields = {**self._given, "persistentKeepalive": seconds}
+        self._mended = self._mended or mended(peer)
+        return self._applied(peer)
+
+    def _applied(self, peer: Object) -> Object:
+        spec = {**self._before, **self._fields}
+        return {**peer, "spec": {key: value for key, value in spec.items() if value is not None}}
 
     def tell(self) -> None:
         """Say on stderr what each member was, and what it is."""
@@ -138,6 +161,14 @@ class Edit:
                 note(f"{name}: {_shown(name, value)}, as before")
             else:
                 note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
+
+    def tell_when_heard(self) -> None:
+        """Print on stderr when agents take the change, where the Peer was invalid before."""
+        if self._mended is None:
+            return
+        note("it was invalid, so it was written twice: agents take the second change at once")
+        if self._mended.key is None:
+            note(f"its old public key can not be read: {KEPT}")
 
 
 def _shown(field: str, value: object) -> str:
@@ -161,6 +192,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
 
     keys = NewKeys()
     edit = Edit(changes.fields(keys, name))
+    note_host_bits(changes.allowed_ips)
     key, addresses, store = changes.key(), changes.addresses(), target.store()
     store.get(name)  # before a key is written for a peer that is not there
     if key is not None and not changes.force:
@@ -176,6 +208,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     show(peer, output, f"configured{DRY_RUNS[dry_run]}")
     edit.tell()
     if dry_run == "none":
+        edit.tell_when_heard()
         keys.tell()
 
 
@@ -203,5 +236,6 @@ def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
         peer = change(store, name, edit)
     show(peer, None, "rotated")
     edit.tell()
+    edit.tell_when_heard()
     keys.tell()
     tell_next(target, name, keys.private_key_file)

@@ -129,7 +129,8 @@ def set_(
         str | None, typer.Option(metavar="HOST:PORT", help="The endpoint; an empty one removes it.")
     ] = None,
     persistent_keepalive: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="The keepalive; 0 switches it off.")
+        int | None,
+        typer.Option(metavar="SECONDS", help="The keepalive; 0 is none, with an endpoint."),
     ] = None,
     service_cidr: ServiceCidrs = None,
     force: Force = False,

@@ -72,7 +72,8 @@ Keepalive = Annotated[
     int | None,
     typer.Option(
         metavar="SECONDS",
-        help="The keepalive; 0 is none. Default: 25 without an endpoint, else 0.",
+        help="The keepalive; 0, which needs an endpoint, is none. Default: 25 without an "
+        "endpoint, else 0.",
     ),
 ]
 ServiceCidrs = Annotated[

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from kgctl.cluster.writing import Object
 
 KIND = "peer.kilo.squat.ai"
+KEPT = (
+    "agents that knew it keep it in the network until they restart: "
+    "kubectl -n kube-system rollout restart daemonset kilo"
+)
+"""What agents do with an invalid Peer that they can not be made to forget."""
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 """What kubectl says behind what was not really done."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer
-from kgctl.cli.peer.printing import DRY_RUNS, KIND
+from kgctl.cli.output import answer, note
+from kgctl.cli.peer.printing import DRY_RUNS, KEPT, KIND
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.cli.peer.target import Target
+    from kgctl.cluster.hearing import Mended
     from kgctl.cluster.peers import PeerObjects
 
 
@@ -40,27 +41,40 @@ def remove_peers(
     store = target.store()
     missing = []
     for name in names:
-        if not _remove(store, name, dry_run):
+        found, invalid = _remove(store, name, dry_run)
+        if not found:
             missing.append(f'"{printable(name)}"')
         elif output == "name":
             answer(f"{KIND}/{printable(name)}\n")
         else:
             answer(f'{KIND} "{printable(name)}" deleted{DRY_RUNS[dry_run]}\n')
+        if invalid is not None:
+            note(f"{printable(name)} was invalid: {_what_agents_do(invalid)}")
     if missing and not ignore_not_found:
         raise MissingPeersError(f"there is no peer named {', '.join(missing)}")
 
 
-def _remove(store: PeerObjects, name: str, dry_run: str) -> bool:
-    """Delete a peer, and tell whether there was one."""
+def _what_agents_do(invalid: Mended) -> str:
+    if invalid.key is not None and not invalid.silently:
+        return "it was made valid and empty first, so that agents forget it at once"
+    why = "its public key can not be read" if invalid.key is None else "it may not be changed"
+    return f"{why}, so {KEPT}"
+
+
+def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
+    """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
     from kgctl.cluster.errors import NotFoundError, PeersNotServedError
+    from kgctl.cluster.hearing import delete
 
     try:
         if dry_run == "client":
             store.get(name)
+        elif dry_run == "server":
+            store.delete(name, dry_run=True)
         else:
-            store.delete(name, dry_run=dry_run == "server")
+            return True, delete(store, name)
     except PeersNotServedError:
         raise
     except NotFoundError:
-        return False
-    return True
+        return False, None
+    return True, None

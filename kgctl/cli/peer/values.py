@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError, cidrs
+from kgctl.cli.output import note
+from kgctl.mesh.cidr import single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.text import printable
@@ -57,16 +59,46 @@ def keepalive_of(seconds: int | None) -> int | None:
     return seconds
 
 
+def note_host_bits(allowed_ips: Sequence[str] | None) -> None:
+    """Print on stderr which of ``--allowed-ips`` stand for more than the address that they name."""
+    for cidr in dict.fromkeys(cidrs("--allowed-ips", allowed_ips)):
+        if cidr != cidr.masked():
+            note(
+                f"{cidr} stands for {cidr.masked()}, which is what the peer gets; for the address "
+                f"alone give {single(cidr.address)}"
+            )
+
+
+def check_keepalive(endpoint: Endpoint | None, seconds: int) -> None:
+    """Make sure that a peer without an endpoint has a keepalive.
+
+    Else each leader's agent that it calls rewrites its whole WireGuard device every 30 s (KG411).
+
+    Raises:
+        UsageError: it has neither.
+    """
+    if endpoint is None and seconds == 0:
+        raise UsageError(
+            "a peer without an endpoint needs a keepalive: without one, Kilo's agents break all "
+            "links of each leader that it calls, every 30 s (kgctl explain KG411); give "
+            "--persistent-keepalive 25, or --endpoint"
+        )
+
+
 def addresses_of(
     allowed_ips: Sequence[str] | None,
     pools: Sequence[str] | None,
     service_cidrs: Sequence[str] | None,
     force: bool,
 ) -> Addresses:
-    """Parse ``--allowed-ips``, ``--pool`` and ``--service-cidr``."""
+    """Parse ``--allowed-ips``, ``--pool`` and ``--service-cidr``.
+
+    Allowed IPs lose their host bits, as in WireGuard: with them Kilo's agents would find their
+    WireGuard devices wrong for ever (KG404).
+    """
     from kgctl.cluster.enrolment import Addresses
 
-    given = dict.fromkeys(cidrs("--allowed-ips", allowed_ips))
+    given = dict.fromkeys(cidr.masked() for cidr in cidrs("--allowed-ips", allowed_ips))
     if given and pools:
         raise UsageError("--pool allocates an address; --allowed-ips names it: give one of them")
     if allowed_ips is not None and not given:
