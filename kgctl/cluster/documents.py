@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kgctl.cluster.errors import ManifestError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
     from kgctl.cluster.interface import Advance
 
-_BOM = b"\xef\xbb\xbf"
+_NO_UTF8 = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _CONSTRUCTING = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
@@ -22,17 +22,25 @@ def read_documents(label: str, content: bytes, advance: Advance | None = None) -
 
     Of the objects in a document only what kgctl needs is sure to be there: type, name, labels,
     annotations and spec. JSON is YAML too, but is decoded a hundred times as fast, so it is
-    tried first. ``advance`` is told how far YAML has been read.
+    tried first. ``advance`` is told how far YAML has been read. The file may be in UTF-16.
 
     Raises:
         ManifestError: the content is neither.
     """
-    content = content.removeprefix(_BOM)
+    if content.startswith(_NO_UTF8) or b"\0" in content[:4]:
+        content = _as_utf8(label, content)
     if content.lstrip()[:1] in (b"{", b"["):
         documents = _json(content)
         if documents is not None:
             return documents
     return _yaml(label, content, advance)
+
+
+def _as_utf8(label: str, content: bytes) -> bytes:
+    try:
+        return decoded(content).encode("utf-8", "surrogatepass")
+    except NotTextError as error:
+        raise ManifestError(f"{label}: {error}") from None
 
 
 def _json(content: bytes) -> list[Any] | None:
@@ -87,6 +95,7 @@ def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
         problem = printable(str(error.problem or error.context))
         raise ManifestError(f"{label}: neither YAML nor JSON{where}: {problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        _as_utf8(label, content)  # where that is what is wrong, it is what to say
         raise ManifestError(
             f"{label}: neither YAML nor JSON: {printable(' '.join(str(error).split()))}"
         ) from None

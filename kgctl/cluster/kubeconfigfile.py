@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,25 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.cluster.errors import CredentialsError, KubeconfigError
 from kgctl.cluster.plainyaml import NotPlainError, read_plain
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kgctl.cluster.kubeconfig import Access
 
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 _KEYS = frozenset({"clusters", "users", "contexts", "current-context", "preferences", "extensions"})
 
 
 def read_kubeconfig(path: str) -> dict[str, Any]:
     """Return what the file ``path`` holds; an empty mapping for an empty file.
 
-    It may be YAML or JSON, in UTF-8, or in UTF-16 with a byte order mark, as PowerShell writes it.
+    It may be YAML or JSON, in UTF-8 or UTF-16. Numbers are text, as they are written.
     Of several YAML documents the first counts, as with kubectl.
 
     Raises:
@@ -53,20 +47,13 @@ def read_kubeconfig(path: str) -> dict[str, Any]:
 
 def _text_of(path: str, shown: str) -> str:
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise KubeconfigError(f"cannot read the kubeconfig {shown}: {error.strerror}") from error
-    bom = next((bom for bom in _BOMS if data.startswith(bom)), b"")
-    try:
-        text = data.removeprefix(bom).decode(_BOMS.get(bom, "utf-8"))
-    except UnicodeDecodeError as error:
-        raise KubeconfigError(
-            f"cannot read the kubeconfig {shown}: it is no UTF-8 text; save it as UTF-8"
-        ) from error
+        text = decoded(Path(path).read_bytes())
+    except (OSError, NotTextError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise KubeconfigError(f"cannot read the kubeconfig {shown}: {why}") from error
     if "\0" in text:
         raise KubeconfigError(
-            f"cannot read the kubeconfig {shown}: it holds NUL characters, as UTF-16 text does; "
-            "save it as UTF-8"
+            f"cannot read the kubeconfig {shown}: it holds NUL characters; save it as UTF-8 text"
         )
     return text.replace("\r\n", "\n")
 
@@ -82,10 +69,10 @@ def _decode(text: str, shown: str) -> object:
         return read_plain(text)
     import yaml
 
-    from kgctl.cluster.yamlloader import BoundedLoader
+    from kgctl.cluster.yamlloader import TextLoader
 
     try:
-        return next(iter(yaml.load_all(text, Loader=BoundedLoader)), None)
+        return next(iter(yaml.load_all(text, Loader=TextLoader)), None)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
@@ -133,14 +120,14 @@ def _holder(access: Access) -> Path | None:
 
 
 def _changed(path: Path, user_name: str, changes: Mapping[str, str]) -> str:
-    import yaml
+    from kgctl.render.structured import to_yaml
 
     content = read_kubeconfig(str(path))
     user = named_user(content, user_name)
     assert user is not None  # it was found in this file
     provider = user["auth-provider"]
     provider["config"] = {**(provider.get("config") or {}), **changes}
-    return yaml.safe_dump(content, sort_keys=False)
+    return to_yaml(content)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -151,7 +151,11 @@ def _items(label: str, document: Mapping[str, Any]) -> list[object]:
 def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
     metadata = _mapping(label, document, "metadata")
     name = metadata.get("name")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str | None):
+        raise ManifestError(
+            f"{label}: metadata.name of a Node is no text but {_kind_of(name)}; put it in quotes"
+        )
+    if not name:
         raise ManifestError(f"{label}: a Node has no metadata.name")
     where = f'{label}: Node "{printable(name)}"'
     spec = _mapping(where, document, "spec")
@@ -193,12 +197,9 @@ def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str
 
 def _texts(where: str, metadata: Mapping[str, Any], field: str) -> Mapping[str, str]:
     values = _mapping(where, metadata, field)
+    if None in values.values():  # "a:" without a value is an empty one for Kubernetes
+        values = {key: "" if value is None else value for key, value in values.items()}
     for key, value in values.items():
-        if not isinstance(key, str):
-            raise ManifestError(
-                f"{where}: the name of {'an' if field[0] == 'a' else 'a'} {field[:-1]} is no text "
-                f"but {_kind_of(key)}; put it in quotes"
-            )
         if not isinstance(value, str):
             raise ManifestError(
                 f"{where}: {field[:-1]} {printable(key)} is no text but "

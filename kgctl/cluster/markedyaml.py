@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cluster.errors import ClusterError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,9 +14,7 @@ ValuePath = tuple[str | int, ...]
 """How to get to a value: keys of mappings, and positions in lists."""
 
 _TAG = "tag:yaml.org,2002:"
-_KINDS = frozenset(
-    ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value")
-)
+_KINDS = frozenset(("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp"))
 _TRUE, _FALSE = frozenset(("true", "True", "TRUE")), frozenset(("false", "False", "FALSE"))
 _MOST_DIGITS = 18
 
@@ -43,7 +41,7 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
     """Read the one document of a file that errors call ``label``.
 
     What is not quoted is ``true``, ``false``, ``null``, a decimal number, or text: ``no`` and
-    ``12:30``, which YAML 1.1 takes for something else, are text, as editors have it.
+    ``0x1F``, which Kubernetes takes for something else, are text, as editors have it.
 
     Raises:
         PlacedError: it is no YAML, has more than one document, a key twice, a key that is no
@@ -55,7 +53,7 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
 
     label = printable(label)
     try:
-        loader = BoundedLoader(content)
+        loader = BoundedLoader(decoded(content))
         try:
             node = loader.get_single_node()
         finally:
@@ -65,7 +63,9 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = printable(str(error.problem or error.context))
         raise PlacedError(f"{label}{where}: this is no YAML: {problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NotTextError as error:
+        raise PlacedError(f"{label}:1:1: {error}") from None
+    except yaml.YAMLError as error:
         problem = printable(" ".join(str(error).split()))
         raise PlacedError(f"{label}:1:1: this is no YAML: {problem}") from None
     reader = _Reader(label)

@@ -93,6 +93,7 @@ class _PeerReader:
         value = self._spec.get("persistentKeepalive")
         if value is None:
             return 0
+        value = _whole(value)
         if not isinstance(value, int) or isinstance(value, bool) or value not in INT64:
             self._wrong("persistentKeepalive", value, "is no number of seconds")
             return 0
@@ -129,11 +130,17 @@ class _PeerReader:
         return ""
 
     def _port(self, value: object) -> int | None:
+        value = _whole(value)
         if isinstance(value, int) and not isinstance(value, bool) and value in PORTS:
             return value
         shown = "missing" if value is None else shown_value(value)
         self.problems.append(f"endpoint port is {shown}, not 1 to 65535")
         return None
+
+
+def _whole(value: object) -> object:
+    """Return a float without a fraction as the integer that Kubernetes takes it for."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def shown_value(value: object, most: int = _SHOWN) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from kgctl.cluster.yamlscalars import is_text
+
 _MAX_DEPTH = 20
-# no regular expressions: compiling four of them takes longer than all that is read with them
+# no regular expressions: compiling four of them takes longer than all that is read with them; for
+# what begins with a digit, which is rare, is_text has some
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY = frozenset(_LETTERS + _DIGITS + "_./-")
 _WORD = _KEY | frozenset(":@=+")
-_NUMBERS = ("0x", "0b", "0o")
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
 _EMPTY: dict[str, type[dict[str, Any]] | type[list[Any]]] = {"{}": dict, "[]": list}
-_NO_STRINGS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 class NotPlainError(Exception):
@@ -26,7 +27,7 @@ class NotPlainError(Exception):
 
 
 def read_plain(text: str) -> object:
-    """Return what PyYAML's safe loader would.
+    """Return what ``kgctl.cluster.yamlloader.BoundedLoader`` makes of it.
 
     Raises:
         NotPlainError: the text is not of the plain kind.
@@ -66,7 +67,7 @@ class _Reader:
         found: dict[str, object] = {}
         while self._goes_on(indent) and not self._lines[self._at][1].startswith("- "):
             entry = _entry(self._lines[self._at][1])
-            if entry is None or entry[0].lower() in _NO_STRINGS:
+            if entry is None or not is_text(entry[0]):
                 raise NotPlainError
             self._at += 1
             found[entry[0]] = self._value(entry[1], indent, depth)
@@ -139,10 +140,9 @@ def _is_word(text: str) -> bool:
     word = text.removeprefix("-").removeprefix("-")
     if not word or word[0] not in _LETTERS + "/" or not _WORD.issuperset(word):
         return False
-    return not text.endswith(":") and text.lower() not in _NO_STRINGS
+    return not text.endswith(":") and is_text(text)
 
 
 def _is_hexadecimal(text: str) -> bool:
-    """Tell whether it begins with digits, as tokens do, and is neither a number nor a date."""
-    letters = text.lstrip(_DIGITS)
-    return letters not in ("", text) and text.isalnum() and not text.lower().startswith(_NUMBERS)
+    """Tell whether it begins with a digit, as tokens do, and is no number."""
+    return text[0] in _DIGITS and text.isalnum() and is_text(text)

@@ -21,17 +21,15 @@ from yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
-from yaml.nodes import ScalarNode
 
 from kgctl.cluster.yamlloader import DEEPEST, BoundedLoader
+from kgctl.cluster.yamlscalars import key_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kgctl.cluster.interface import Advance
 
-_TEXT: Final = "tag:yaml.org,2002:str"
-_SPECIAL: Final = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 _SCALARS_KEPT: Final = 4096
 
 _STEPS: Final[Mapping[type, int]] = {
@@ -58,7 +56,7 @@ _UNDER: Final[Mapping[tuple[str, object], str]] = {
 class UnusualError(Exception):
     """The YAML has something that Kubernetes objects rarely have; PyYAML's loader knows it all.
 
-    Aliases, explicit tags, merged mappings, keys that are no scalars, and excessive depth.
+    Aliases, explicit tags, merged mappings, keys that are no text, and excessive depth.
     """
 
 
@@ -82,7 +80,6 @@ class ObjectReader:
         Raises:
             UnusualError: read it with the loader instead.
             yaml.YAMLError: it is no YAML.
-            ValueError: a value is none of the type that it is written as.
         """
         found = []
         self._next()  # the start of the stream
@@ -107,9 +104,7 @@ class ObjectReader:
         passed_over = _PASSED_OVER[place]
         found: dict[Any, Any] = {}
         while type(event := self._next()) is not MappingEndEvent:
-            if type(event) is not ScalarEvent:
-                raise UnusualError
-            key = self._scalar(event)
+            key = self._key(event)
             if key in passed_over:
                 self._pass_over()
             else:
@@ -137,6 +132,17 @@ class ObjectReader:
             if depth == 0:
                 return
 
+    def _key(self, event: Any) -> str:
+        if type(event) is not ScalarEvent or event.tag is not None:
+            raise UnusualError
+        text = str(event.value)
+        if not event.implicit[0] or isinstance(self._scalars.get(text), str):
+            return text
+        key = None if text == "<<" else key_of(text)
+        if key is None:
+            raise UnusualError
+        return key
+
     def _scalar(self, event: Any) -> Any:
         if event.tag is not None:
             raise UnusualError
@@ -145,16 +151,7 @@ class ObjectReader:
             return text
         if text in self._scalars:
             return self._scalars[text]
-        value = self._resolved(event, text)
+        value = value_of(text)
         if len(self._scalars) < _SCALARS_KEPT:
             self._scalars[text] = value
         return value
-
-    def _resolved(self, event: Any, text: str) -> Any:
-        tag = self._loader.resolve(ScalarNode, text, (True, False))
-        if tag == _TEXT:
-            return text
-        if tag in _SPECIAL:
-            raise UnusualError
-        node = ScalarNode(tag, text, event.start_mark, event.end_mark)
-        return self._loader.construct_object(node)

@@ -7,7 +7,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_ENCODINGS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+    (b"\xef\xbb\xbf", "utf-8"),
+)
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+class NotTextError(ValueError):
+    """A file's bytes are not text; the message says where, and what to do."""
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+
+    PowerShell's ``>`` writes UTF-16, and editors put a mark before UTF-8: neither is in the text.
+
+    Raises:
+        NotTextError: the bytes are in another encoding, or are not text.
+    """
+    encoding, start = _encoding(content)
+    try:
+        return content[start:].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: start + error.start].decode(encoding, "replace").count("\n") + 1
+        raise NotTextError(
+            f"line {line} is not {encoding[:6].rstrip('-').upper()} text: save the file as UTF-8"
+        ) from None
+
+
+def _encoding(content: bytes) -> tuple[str, int]:
+    """Return the encoding of a file's bytes, and how many of them are its mark."""
+    for mark, encoding in _ENCODINGS:
+        if content.startswith(mark):
+            return encoding, len(mark)
+    zeros = "".join("a" if byte else "0" for byte in content[:4])  # the first two are ASCII
+    without_mark = {"a0a0": "utf-16-le", "0a0a": "utf-16-be", "a000": "utf-32-le"}
+    return without_mark.get(zeros, "utf-32-be" if zeros == "000a" else "utf-8"), 0
 
 
 def _visible(character: str) -> str:

@@ -64,16 +64,16 @@ class Client:
     def request(
         self, method: str, path: str, body: object = None, content: str = "application/json"
     ) -> Any:
-        """The decoded answer to a request.
+        """The decoded answer to a request; a body of bytes is sent as it is.
 
         Raises:
             RefusedError: the answer's status is no success.
             OSError: nobody listens there, or who listens is not the server.
         """
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        data = None
+        data: bytes | str | None = None
         if body is not None:
-            data = json.dumps(body)
+            data = body if isinstance(body, bytes) else json.dumps(body)
             headers["Content-Type"] = content
         try:
             self._connection.request(method, path, data, headers)

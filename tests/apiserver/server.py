@@ -87,10 +87,12 @@ class ApiServer:
 
     # --- what it holds ---
 
-    def request(self, method: str, path: str, body: object = None) -> Any:
+    def request(
+        self, method: str, path: str, body: object = None, content: str = "application/json"
+    ) -> Any:
         """The decoded answer to a request of the admin's."""
         with self._admin() as client:
-            return client.request(method, path, body)
+            return client.request(method, path, body, content)
 
     def apply(self, objects: Iterable[Mapping[str, Any]]) -> None:
         """Create or replace objects of the kinds in ``RESOURCES``, many at once.

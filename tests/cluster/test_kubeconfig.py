@@ -179,7 +179,9 @@ def test_what_is_no_kubeconfig_gets_one_line(tmp_path: Path, text: str, says: st
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(KubeconfigError, match=r"binary: it is no UTF-8 text"):
+    with pytest.raises(
+        KubeconfigError, match=r"binary: line 1 is not UTF-16 text: save the file as UTF-8"
+    ):
         load(tmp_path / "binary")
     with pytest.raises(KubeconfigError, match="there is no kubeconfig file"):
         load_access(str(tmp_path / "gone"))
@@ -202,21 +204,6 @@ def test_in_a_pod_without_a_service_account_it_says_so(tmp_path: Path) -> None:
         load_access(None, "in-cluster", {"HOME": str(tmp_path)})
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_what_windows_writes_is_read(tmp_path: Path, encoding: str, ends: str) -> None:
-    path = kubeconfig(tmp_path / "k", "a", current="a")
-    path.write_bytes(path.read_text().replace("\n", ends).encode(encoding))
-    assert load(path).server == "https://a.k:6443"
-
-
-def test_utf16_without_a_mark_is_named(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path / "k", "a", current="a")
-    path.write_bytes(path.read_text().encode("utf-16-le"))
-    with pytest.raises(KubeconfigError, match="as UTF-16 text does; save it as UTF-8"):
-        load(path)
-
-
 def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "k", "a", current="a")
     path.write_text(f"---\n{path.read_text()}---\nkind: Node\n")
@@ -226,3 +213,26 @@ def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_looked_into_is_no_missing_file(tmp_path: Path) -> None:
     with pytest.raises(KubeconfigError, match="File name too long"):
         load(tmp_path / ("k" * 300))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_that_editors_and_shells_write(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "k"
+    text = (
+        "current-context: ü\nclusters: [{name: c, cluster: {server: 'https://h'}}]\n"
+        "contexts: [{name: ü, context: {cluster: c}}]\n"
+    )
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    assert load(path).context == "ü"
+
+
+def test_numbers_are_the_text_that_they_are_written_as(tmp_path: Path) -> None:
+    path = tmp_path / "k"
+    path.write_text(
+        "current-context: 1e3\ncontexts: [{name: 1e3, context: {cluster: 08, user: 0x1F}}]\n"
+        "clusters: [{name: 08, cluster: {server: 'https://h'}}]\n"
+        "users: [{name: 0x1F, user: {token: 12e03}}]\n"
+    )
+    access = load(path)
+    assert (access.context, access.user["token"]) == ("1e3", "12e03")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NODE = {
     "apiVersion": "v1",
     "kind": "Node",
-    "metadata": {"name": "n", "annotations": {"kilo.squat.ai/key": "k"}, "labels": {"a": "b"}},
+    "metadata": {"name": "one", "annotations": {"kilo.squat.ai/key": "k"}, "labels": {"a": "b"}},
     "spec": {"podCIDR": "10.42.0.0/24"},
     "status": {"images": [{"names": ["x"], "sizeBytes": 1}]},
 }
@@ -51,7 +51,7 @@ def test_a_form(name: str, tmp_path: Path) -> None:
     path.write_text(FORMS[name], encoding="utf-8")
     objects = Manifests([str(path)]).read()
     (node,) = objects.nodes
-    assert node.name == "n"
+    assert node.name == "one"
     assert node.pod_cidr == "10.42.0.0/24"
     assert node.annotations["kilo.squat.ai/key"] == "k"
     assert node.labels == {"a": "b"}
@@ -75,18 +75,23 @@ def test_a_directory_is_read_in_order_and_other_files_are_left_alone(tmp_path: P
     [
         ("a: [", "m.yaml: neither YAML nor JSON in line 2, column 1"),
         ('{"a": ', "neither YAML nor JSON"),
-        (b"\xff\xfe\x00", "neither YAML nor JSON"),
+        (b"\xff\xfe\x00", "m.yaml: line 1 is not UTF-16 text: save the file as UTF-8"),
         ("- 1", "is no Kubernetes object but a list"),
         ("kind: Node", "lacks apiVersion or kind"),
         (yaml.safe_dump({**NODE, "metadata": None}), "a Node has no metadata.name"),
+        (
+            "apiVersion: v1\nkind: Node\nmetadata: {name: y}",
+            "metadata.name of a Node is no text but true or false; put it in quotes",
+        ),
+        ("apiVersion: v1\nkind: Node\nmetadata: {name: 1e3}", "is no text but a number; put it in"),
         (yaml.safe_dump({**LIST, "items": 3}), "items of a List are no list but a number"),
         (
-            yaml.safe_dump({**NODE, "metadata": {"name": "n", "annotations": {"x": True}}}),
-            'Node "n": annotation x is no text but true or false; put it in quotes',
+            yaml.safe_dump({**NODE, "metadata": {"name": "one", "annotations": {"x": True}}}),
+            'Node "one": annotation x is no text but true or false; put it in quotes',
         ),
         (
-            yaml.safe_dump({**NODE, "metadata": {"name": "n", "labels": {5: "x"}}}),
-            'Node "n": the name of a label is no text but a number; put it in quotes',
+            yaml.safe_dump({**NODE, "metadata": {"name": "one", "labels": {"x": 5}}}),
+            'Node "one": label x is no text but a number; put it in quotes',
         ),
         (yaml.safe_dump({**NODE, "spec": {"podCIDR": 5}}), "spec.podCIDR is no text"),
         ("&a [*a, *a]", ""),
