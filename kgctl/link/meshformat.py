@@ -193,4 +193,21 @@ class MeshFile(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 def mesh_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the format."""
     made = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(MeshFile)))
-    return {"$schema": _DIALECT, "title": "Mesh", **made}
+    return {"$schema": _DIALECT, "title": "Mesh", **without_indentation(made)}
+
+
+def without_indentation(schema: Any) -> Any:
+    """Return a schema whose descriptions are what Python 3.13 and newer make of docstrings.
+
+    Older ones leave the indentation of the source in all lines but the first.
+    """
+    if isinstance(schema, list):
+        return [without_indentation(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    cleaned = {key: without_indentation(value) for key, value in schema.items()}
+    if isinstance(description := schema.get("description"), str):
+        import inspect
+
+        cleaned["description"] = inspect.cleandoc(description)
+    return cleaned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from kgctl.link.meshfile import (
     parse_mesh,
     read_mesh_file,
 )
-from kgctl.link.meshformat import mesh_schema
+from kgctl.link.meshformat import mesh_schema, without_indentation
 from tests.docs.console import blocks
 
 if TYPE_CHECKING:
@@ -109,6 +110,28 @@ def test_the_schema_is_one_and_that_which_is_published() -> None:
     jsonschema.Draft202012Validator.check_schema(mesh_schema())
     assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == mesh_schema()
     assert VALIDATOR.is_valid(FULL_EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        "First line.\n\n    Second paragraph,\n      indented.\n    ",  # to Python 3.12
+        "First line.\n\nSecond paragraph,\n  indented.\n",  # from 3.13 on
+        "First line.\n\nSecond paragraph,\n  indented.",  # as msgspec strips it
+    ],
+)
+def test_descriptions_are_the_same_on_each_python(docstring: str) -> None:
+    schema = {"$defs": {"A": {"description": docstring, "anyOf": [{"description": docstring}]}}}
+    text = "First line.\n\nSecond paragraph,\n  indented."
+    assert without_indentation(schema) == {
+        "$defs": {"A": {"description": text, "anyOf": [{"description": text}]}}
+    }
+
+
+def test_no_description_is_indented() -> None:
+    descriptions = re.findall(r'"description": "((?:[^"\\]|\\.)*)"', json.dumps(mesh_schema()))
+    assert len(descriptions) > 10
+    assert not [text for text in descriptions if "\\n " in text or text != text.strip()]
 
 
 def test_what_the_file_says_is_read() -> None:
