@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from kgctl.cluster.load import Cluster, load_cluster, load_example, load_files
+    from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
     from kgctl.mesh.errors import KgctlError, MeshError
     from kgctl.mesh.node import Node
@@ -84,6 +85,8 @@ __all__ = [
     "difference",
     "find_end",
     "find_path",
+    "is_dialable",
+    "is_dialable_from_elsewhere",
     "load_cluster",
     "load_example",
     "load_files",
@@ -104,6 +107,7 @@ _PLACES = {
     ),
     "kgctl.cluster.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
+    "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",
     "kgctl.mesh.errors": "KgctlError MeshError",
     "kgctl.mesh.node": "Node",
     "kgctl.mesh.path.ends": "find_end",

@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cluster import hearing
 from kgctl.cluster.errors import ClusterError, ConflictError
 from kgctl.cluster.writing import Object, spec_of, sure, withdraw
-from kgctl.mesh.allocation import (
-    Claim,
-    Claims,
-    claims_of,
-    count_free,
-    first_free,
-    learned_pools,
-)
+from kgctl.mesh.allocation import Claims, count_free, first_free, learned_pools
+from kgctl.mesh.claims import Claim, Use, claims_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -95,7 +89,7 @@ class Addresses(NamedTuple):
         found: list[Cidr] = []
         for pool in pools:
             found.append(_allocate(pool, Claims(taken), spread))
-            taken.append(Claim(found[-1], "this peer"))
+            taken.append(Claim(found[-1], Use.PEER, name))
         return tuple(found)
 
 

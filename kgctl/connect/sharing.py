@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.allocation import Claims, claims_of
+from kgctl.mesh.allocation import Claims
+from kgctl.mesh.claims import claims_of
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kgctl.mesh.allocation import Claim
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.claims import Claim
     from kgctl.mesh.state import State
 
 _SHOWN = 3  # owners of one address that are named

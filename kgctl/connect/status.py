@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.endpoint import is_public, parse_endpoint
+from kgctl.mesh.dialling import Dialled, Scope, scope_of
+from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.wireguard.device import SESSION_SECONDS
 
 if TYPE_CHECKING:
@@ -145,12 +146,15 @@ def _out_of_reach(
     own = source(address)
     if own is None:
         return [f"this machine has no route to its endpoint {present}"]
-    if is_public(address) or address.is_loopback:
+    scope = scope_of(address)
+    if scope.dialled is Dialled.ANYWHERE or scope is Scope.LOOPBACK:
         return []
-    if is_public(own):
-        return [f"its endpoint {present} is a private address: it is behind NAT, and has to call"]
+    if scope.dialled is Dialled.NEVER:
+        return [f"its endpoint {present} is {scope.words}: no other machine can dial it"]
+    if scope_of(own).dialled is Dialled.ANYWHERE:
+        return [f"its endpoint {present} is {scope.words}: it is behind NAT, and has to call"]
     return [
-        f"its endpoint {present} is a private address, as is this host's ({own}): if they are "
+        f"its endpoint {present} is {scope.words}, and this host has {own}: if they are "
         "not on one network, both are behind NAT, and cannot meet unless a node tells where they "
         "are seen (kilo.squat.ai/discovered-endpoints, which takes a keepalive on both)"
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.linked import own_networks
 from kgctl.mesh.linking import key_collisions, overlaps
 from kgctl.mesh.nesting import nested
@@ -111,7 +112,7 @@ def _wrong_endpoint(link: Link) -> str:
     ours, theirs = link.peer.annotated_endpoint, link.segment.leader.endpoint
     if ours is None or ours == theirs or ours.address is None:
         return ""
-    if theirs is None or theirs.address is None or theirs.is_private:
+    if theirs is None or theirs.address is None or not is_dialable_from_elsewhere(theirs):
         return ""  # a person may know better where it is called, behind its NAT
     leader = printable(link.segment.leader.name)
     return f"its endpoint is {ours}, that of the leader {leader} is {theirs}"

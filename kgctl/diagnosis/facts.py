@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.nesting import Used, nested
 from kgctl.mesh.comparison import unsettled
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.state import AUTO, kilo_subnet, network_of
-from kgctl.mesh.topology import FULL
+from kgctl.mesh.topology import FULL, wireguard_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -94,17 +95,17 @@ class Facts:
             self._nested[networks] = list(nested(networks(self)))
         return self._nested[networks]
 
+    @property
+    def grouping(self) -> str:
+        """The granularity by which nodes are in segments; empty where nothing tells it."""
+        return FULL if self.granularity == CROSS else self.granularity
+
     @cached_property
     def wireguard_addresses(self) -> tuple[int, int]:
         """How many WireGuard IPs the segments need, and how many the Kilo subnet has."""
-        granularity = self.settings.granularity
-        if granularity == AUTO:
-            granularity = self.ready_nodes[0].granularity if self.ready_nodes else ""
-        names = {
-            ((node.internal_ip is None or granularity == FULL) and node.name) or (node.location,)
-            for node in self.ready_nodes
-        }
-        return len(names), (1 << kilo_subnet(self.state.nodes).host_bits) - 1
+        return wireguard_addresses(
+            self.ready_nodes, granularity=self.grouping, subnet=kilo_subnet(self.state.nodes)
+        )
 
     @cached_property
     def unsettled(self) -> Mapping[Cause, list[Unsettled]]:
@@ -123,8 +124,8 @@ class Facts:
             for segment in self.segments
             if segment.key in seen
             and segment.leader.endpoint is not None
-            and segment.leader.endpoint.is_private
-            and not seen[segment.key].is_private
+            and not is_dialable_from_elsewhere(segment.leader.endpoint)
+            and is_dialable_from_elsewhere(seen[segment.key])
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from kgctl.diagnosis.nesting import Lookup, Used, nested
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.mesh.cidr import single
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ _ENDPOINT = "endpoint"
 
 
 def _is_private(endpoint: Endpoint | None) -> bool:
-    """Tell whether there is an endpoint, and it is a private address."""
-    return endpoint is not None and endpoint.is_private
+    """Tell whether there is an endpoint, and nobody elsewhere can dial it."""
+    return endpoint is not None and not is_dialable_from_elsewhere(endpoint)
 
 
 def _keepalive_command(name: str) -> str:
@@ -130,7 +131,7 @@ def _flag_ignored(facts: Facts) -> Iterator[Found]:
 
 
 def _has_public(node: Node) -> bool:
-    return node.endpoint is not None and node.endpoint.is_public
+    return node.endpoint is not None and node.endpoint.counts_as_public_in_elections
 
 
 def _several_flags(facts: Facts) -> Iterator[Found]:

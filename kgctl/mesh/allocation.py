@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import Cidr, parse_cidr, single
 from kgctl.mesh.errors import MeshError
-from kgctl.mesh.state import kilo_subnet
-from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.node import Node
+    from kgctl.mesh.claims import Claim
     from kgctl.mesh.state import State
 
 DEFAULT_POOL = "10.5.0.0/24"
@@ -24,60 +22,6 @@ _LEARNED_PREFIXES = {4: 24, 6: 64}
 
 class PoolExhaustedError(MeshError):
     """Every address of the pool is taken."""
-
-
-class Claim(NamedTuple):
-    """A network that is in use, and by what, in words; ``peer`` is the name where it is one."""
-
-    network: Cidr
-    owner: str
-    peer: str | None = None
-
-
-def claims_of(
-    state: State, service_cidrs: Iterable[Cidr] = (), *, beside: str | None = None
-) -> Iterator[Claim]:
-    """Yield all networks that a peer has to keep clear of, ready or not.
-
-    Nodes' pod subnets, internal IPs, endpoints and allowed location IPs, the WireGuard network,
-    the allowed IPs of all peers but ``beside`` (an invalid one's as far as they can be read), and
-    the service networks.
-    """
-    for node in state.nodes:
-        yield from _claims_of_node(node)
-    for network in {kilo_subnet(state.nodes): None, **_wireguard_networks(state)}:
-        yield Claim(network, "the WireGuard network")
-    for name, allowed_ips in _allowed_ips(state):
-        if name != beside:
-            for cidr in allowed_ips:
-                yield Claim(cidr, f"an allowed IP of peer {printable(name)}", name)
-    for cidr in service_cidrs:
-        yield Claim(cidr, "a service network")
-
-
-def _claims_of_node(node: Node) -> Iterator[Claim]:
-    name = printable(node.name)
-    if node.subnet is not None:
-        yield Claim(node.subnet, f"the pod subnet of node {name}")
-    if node.internal_ip is not None:
-        yield Claim(single(node.internal_ip.address), f"the internal IP of node {name}")
-    if node.endpoint is not None and node.endpoint.address is not None:
-        yield Claim(single(node.endpoint.address), f"the endpoint of node {name}")
-    for cidr in node.allowed_location_ips:
-        yield Claim(cidr, f"an allowed location IP of node {name}")
-
-
-def _allowed_ips(state: State) -> Iterator[tuple[str, tuple[Cidr, ...]]]:
-    for peer in state.peers:
-        yield peer.name, peer.allowed_ips
-    for invalid in state.invalid_peers:
-        yield invalid.name, invalid.allowed_ips
-
-
-def _wireguard_networks(state: State) -> dict[Cidr, None]:
-    """Return the networks of the nodes' WireGuard IPs, which differ while Kilo's is changed."""
-    found = (node.wireguard_ip for node in state.nodes if node.wireguard_ip is not None)
-    return dict.fromkeys(cidr.masked() for cidr in found)
 
 
 class Claims:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.allocation import Claims, claims_of
+from kgctl.mesh.allocation import Claims
+from kgctl.mesh.claims import claims_of
 from kgctl.mesh.readiness import why_peer_not_ready
 from kgctl.mesh.text import printable
 

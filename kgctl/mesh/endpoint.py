@@ -21,11 +21,7 @@ def is_dns_name(text: str) -> bool:
     return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
 
 
-def is_public(address: Address) -> bool:
-    """Tell whether Kilo takes ``address`` for a public one.
-
-    Private are 10/8, 172.16/12, 192.168/16 and, as the reference tests it, fd00::/16.
-    """
+def _counts_as_public(address: Address) -> bool:
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _PRIVATE4)
     return address not in _PRIVATE6
@@ -48,14 +44,14 @@ class Endpoint(NamedTuple):
         return None if isinstance(self.host, str) else self.host
 
     @property
-    def is_public(self) -> bool:
-        """Whether the host is a public IP address; a DNS name counts as none."""
-        return not isinstance(self.host, str) and is_public(self.host)
+    def counts_as_public_in_elections(self) -> bool:
+        """Whether Kilo takes the host for a public address when it elects a leader.
 
-    @property
-    def is_private(self) -> bool:
-        """Whether the host is a private IP address; a DNS name may stand for any."""
-        return not isinstance(self.host, str) and not is_public(self.host)
+        Private are to Kilo 10/8, 172.16/12, 192.168/16 and fd00::/16 alone, so a loopback address
+        counts as public; a DNS name does not. Who can dial it is another question:
+        :mod:`kgctl.mesh.dialling`.
+        """
+        return not isinstance(self.host, str) and _counts_as_public(self.host)
 
 
 def parse_port(text: str) -> int | None:

@@ -40,7 +40,7 @@ def elected_leader(nodes: Sequence[Node]) -> Node:
     """Return the leader among the nodes of a segment, sorted by name; a name is never public."""
     candidates = _candidates(nodes)
     for node in candidates:
-        if node.endpoint is not None and node.endpoint.is_public:
+        if node.endpoint is not None and node.endpoint.counts_as_public_in_elections:
             return node
     return candidates[0]
 
@@ -53,10 +53,12 @@ def possible_leaders(nodes: Sequence[Node]) -> tuple[Node, ...]:
     candidates = _candidates(nodes)
     possible: list[Node] = []
     for node in candidates:
-        if node.endpoint is None or node.endpoint.is_private:
+        endpoint = node.endpoint
+        public = endpoint is not None and endpoint.counts_as_public_in_elections
+        if endpoint is None or not (public or endpoint.address is None):
             continue
         possible.append(node)
-        if node.endpoint.is_public:
+        if public:
             return tuple(possible)
     first = candidates[0]  # of private endpoints alone the first node leads
     return tuple(possible if first in possible else (first, *possible))

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.nesting import nested
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 from kgctl.mesh.text import printable
@@ -134,8 +135,7 @@ def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obs
 
 def is_dialled(segment: Segment) -> bool:
     """Tell whether other networks can dial a segment: at a public address, or at a DNS name."""
-    endpoint = segment.leader.endpoint
-    return endpoint is not None and not endpoint.is_private
+    return is_dialable_from_elsewhere(segment.leader.endpoint)
 
 
 # --- overlaps ---

@@ -93,7 +93,7 @@ def viewpoints_of(
     topology = build_topology(
         ready,
         [peer for peer in state.peers if peer.is_ready],
-        granularity=granularity if granularity != AUTO else _granularity(ready[0]),
+        granularity=granularity_of(ready, granularity),
         subnet=kilo_subnet(state.nodes),
         lead=acting_leader if acting_leaders else elected_leader,
     )
@@ -110,11 +110,17 @@ def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
     return default
 
 
-def _granularity(node: Node) -> str:
-    """Return the granularity that ``auto`` stands for: that of the first ready node by name.
+def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:
+    """Return the granularity; ``auto`` stands for that of the first of the ready nodes by name.
 
     The reference asks the node that the API happens to list first, ready or not.
+
+    Raises:
+        GranularityError: ``auto``, and that node names no granularity.
     """
+    if granularity != AUTO:
+        return granularity
+    node = ready[0]
     if node.granularity not in (LOCATION, FULL):
         name = printable(node.name)
         found = printable(node.unreadable.get("granularity", ""))

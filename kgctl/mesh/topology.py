@@ -100,17 +100,36 @@ def build_topology(
     )
 
 
+def segment_name(node: Node, granularity: str) -> str:
+    """Return the name of the segment that a ready node is in."""
+    alone = granularity == FULL or node.internal_ip is None
+    return f"node:{node.name}" if alone else f"{LOCATION}:{node.location}"
+
+
 def _group(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
     groups: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=lambda node: bytewise(node.name)):
-        alone = granularity == FULL or node.internal_ip is None
-        name = f"node:{node.name}" if alone else f"{LOCATION}:{node.location}"
-        groups.setdefault(name, []).append(node)
+        groups.setdefault(segment_name(node, granularity), []).append(node)
     return groups
 
 
+def wireguard_addresses(
+    nodes: Iterable[Node], *, granularity: str, subnet: Cidr
+) -> tuple[int, int]:
+    """Return how many WireGuard IPs the segments of ready ``nodes`` need, and how many there are.
+
+    The first address of the subnet is the network's own; all others are handed out.
+    """
+    needed = len({segment_name(node, granularity) for node in nodes})
+    return needed, _room(subnet)
+
+
+def _room(subnet: Cidr) -> int:
+    return (1 << subnet.host_bits) - 1
+
+
 def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
-    if count >= 1 << subnet.host_bits:
+    if count > _room(subnet):
         raise MeshError(
             f"ran out of IP addresses: {count} segments need a WireGuard IP each, "
             f"and the Kilo subnet {subnet} has too few; give Kilo a larger --subnet"

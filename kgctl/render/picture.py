@@ -10,6 +10,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.dialling import is_behind_nat
 from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import bytewise
 
@@ -60,7 +61,7 @@ class Member(NamedTuple):
 
 
 class Outsider(NamedTuple):
-    """A peer. ``behind_nat``: its object has no endpoint, so only it can be the one to call."""
+    """A peer. ``behind_nat``: others reach it only where it calls first."""
 
     name: str
     state: str
@@ -191,7 +192,7 @@ def _member(node: Node, segment: Segment | None, now: float, present: float) -> 
         reasons=why_not_ready(node, now, present=present),
         segment=segment and segment.name,
         leads=leads,
-        behind_nat=_behind_nat(node.endpoint, used),
+        behind_nat=node.endpoint is not None and is_behind_nat(node.endpoint, used),
         endpoint=used,
         subnet=node.subnet,
         internal_ip=node.internal_ip,
@@ -206,14 +207,6 @@ def _state(node: Node, now: float) -> str:
         return READY
     lacks = node.endpoint is None or node.key is None or node.subnet is None
     return BROKEN if lacks or not node.last_seen else STALE
-
-
-def _behind_nat(annotated: Endpoint | None, used: Endpoint | None) -> bool:
-    """Tell whether others have to call another address than the node says, or none they could."""
-    if annotated is None or annotated.address is None:
-        return False
-    moved = used is not None and used.address not in (None, annotated.address)
-    return moved or not annotated.is_public
 
 
 def _outsiders(state: State, topology: Topology) -> Iterator[Outsider]:
@@ -236,7 +229,7 @@ def _outsider(peer: Peer, in_use: Peer) -> Outsider:
         name=peer.name,
         state=BROKEN if reasons else READY,
         reasons=reasons,
-        behind_nat=peer.endpoint is None,
+        behind_nat=is_behind_nat(peer.endpoint, in_use.endpoint),
         endpoint=in_use.endpoint,
         allowed_ips=in_use.allowed_ips,
         persistent_keepalive=peer.persistent_keepalive,

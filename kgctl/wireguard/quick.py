@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
+from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
 from kgctl.mesh.peer import is_own_address
@@ -177,11 +178,11 @@ def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
 def _distance(segment: Segment) -> int:
     """Return how unlikely it is that the segment can be dialled from elsewhere: 0 is best."""
     endpoint = segment.endpoint
-    if endpoint is None:
+    if not is_dialable(endpoint):
         return 3
-    if endpoint.address is None:
-        return 1
-    return 0 if endpoint.is_public else 2
+    if not is_dialable_from_elsewhere(endpoint):
+        return 2
+    return 1 if endpoint is not None and endpoint.address is None else 0
 
 
 def _segment_number(topology: Topology, option: str, name: str) -> int:

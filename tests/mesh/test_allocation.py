@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.allocation import (
-    Claim,
     Claims,
     PoolExhaustedError,
-    claims_of,
     count_free,
     first_free,
     learned_pools,
 )
 from kgctl.mesh.cidr import Cidr, parse_cidr
+from kgctl.mesh.claims import Claim, Use, claims_of
 from kgctl.mesh.endpoint import Endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
@@ -40,7 +39,7 @@ def _cidr(text: str) -> Cidr:
 
 
 def _claims(*networks: str) -> Claims:
-    return Claims(Claim(_cidr(text), "x") for text in networks)
+    return Claims(Claim(_cidr(text), Use.SERVICES) for text in networks)
 
 
 def _peers(*allowed_ips: str) -> State:

@@ -218,6 +218,7 @@ def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]
     """Return the segments, by cluster, for which a person gave others a public endpoint."""
     from kgctl.cluster.peerobjects import peer_name
     from kgctl.link.adoption import adopted_as
+    from kgctl.mesh.dialling import is_dialable_from_elsewhere
 
     adopted = {
         (read.member.name, peer_name(peer))
@@ -229,7 +230,7 @@ def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]
     for link in links:
         endpoint = link.peer.annotated_endpoint
         of_person = not link.is_kept or (link.holder, link.peer.name) in adopted
-        if link.segment and of_person and endpoint is not None and not endpoint.is_private:
+        if link.segment and of_person and is_dialable_from_elsewhere(endpoint):
             found.setdefault(link.source, set()).add(link.segment.name)
     return found
 

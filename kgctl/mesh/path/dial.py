@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.dialling import (
+    is_behind_nat,
+    is_dialable,
+    is_dialable_from_elsewhere,
+    scope_of,
+)
 from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.route import Way, route_to
 from kgctl.mesh.text import printable
@@ -16,16 +21,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
     from kgctl.mesh.path.machine import Machine
     from kgctl.mesh.topology import Topology
-
-_CLOSED = tuple(
-    map(
-        IPv4Network,
-        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
-         "127.0.0.0/8"),
-    )
-), tuple(map(IPv6Network, ("fc00::/7", "fe80::/10", "::1/128")))  # fmt: skip
-"""Addresses that nobody elsewhere can call: RFC 1918, 6598, 3927, 4193, 4291. Kilo itself takes
-some of them for public ones, when it chooses a leader."""
 
 
 class Reach(Enum):
@@ -84,15 +79,14 @@ def _reach(topology: Topology | None, caller: Machine, called: Machine) -> Reach
     if endpoint is None:
         return Reason.NO_ENDPOINT
     address = endpoint.address
-    if address is None:
-        return Reach.OPEN
+    if not is_dialable(endpoint):
+        return Reason.UNDIALABLE
     near = _at_one_place(caller, called)
-    if topology is not None and _loops(topology, caller, address):
+    if topology is not None and address is not None and _loops(topology, caller, address):
         return Reason.ROUTING_LOOP
-    if not is_open(address):
+    if not is_dialable_from_elsewhere(endpoint):
         return Reach.OPEN if near else Reason.PRIVATE_ENDPOINT
-    annotated = called.annotated_endpoint
-    if annotated is not None and (annotated.address is None or is_open(annotated.address)):
+    if address is None or not is_behind_nat(called.annotated_endpoint, endpoint):
         return Reach.OPEN
     return Reason.SAME_NAT if near else Reach.MAPPED
 
@@ -100,11 +94,6 @@ def _reach(topology: Topology | None, caller: Machine, called: Machine) -> Reach
 def _loops(topology: Topology, caller: Machine, address: Address) -> bool:
     """Tell whether a node sends what carries the tunnel into a tunnel."""
     return caller.node is not None and route_to(topology, caller, address).way is Way.TUNNEL
-
-
-def is_open(address: Address) -> bool:
-    """Tell whether an address can be called from anywhere, as far as its network tells."""
-    return not any(address in network for network in _CLOSED[address.version == 6])
 
 
 def _at_one_place(one: Machine, other: Machine) -> bool:
@@ -116,15 +105,15 @@ def _at_one_place(one: Machine, other: Machine) -> bool:
 
 def _is_on_one(node: Node) -> bool:
     """Tell whether a node is on a private network, as its addresses have it."""
-    called = node.endpoint.address if node.endpoint is not None else None
-    return node.internal_ip is not None or (called is not None and not is_open(called))
+    hidden = node.endpoint is not None and not is_dialable_from_elsewhere(node.endpoint)
+    return node.internal_ip is not None or hidden
 
 
 def _why(caller: Machine, called: Machine, found: Reach | Reason) -> str:
     """Return in words why a call does not arrive."""
     who, whom = printable(caller.name), printable(called.name)
     endpoint = caller.endpoint_of(called)
-    if found is Reason.NO_ENDPOINT:
+    if endpoint is None:
         return f"{who} cannot call {whom}, which has no endpoint"
     if found is Reason.ROUTING_LOOP:
         return (
@@ -137,4 +126,7 @@ def _why(caller: Machine, called: Machine, found: Reach | Reason) -> str:
         return (
             f"{who} cannot call {whom} at {endpoint}: it is behind a NAT, and does not call first"
         )
-    return f"{who} cannot call {whom}: its endpoint {endpoint} is a private address"
+    words = scope_of(endpoint.host).words
+    if found is Reason.UNDIALABLE:
+        return f"{who} cannot call {whom}: nobody can dial its endpoint {endpoint}, {words}"
+    return f"{who} cannot call {whom}: its endpoint {endpoint} is {words}"

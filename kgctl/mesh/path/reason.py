@@ -18,6 +18,7 @@ class Reason(StrEnum):
     SOURCE_REFUSED = "source-refused"
     NO_ENDPOINT = "no-endpoint"
     PRIVATE_ENDPOINT = "private-endpoint"
+    UNDIALABLE = "undialable-endpoint"
     SAME_NAT = "same-nat"
     NO_KEEPALIVE = "no-keepalive"
     ROUTING_LOOP = "routing-loop"

@@ -1,0 +1,315 @@
+"""Who claims which network, and which two claims cannot both be right.
+
+Every network that a packet may be sent to is somebody's: a node's pods and its internal IP, what
+is behind a location, the WireGuard network, services, a peer's allowed IPs. One rule says which
+of them go together; ``check``, ``link``, ``path``, ``peer add`` and ``node set`` all ask it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.state import kilo_subnet
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.state import State
+
+
+class Use(StrEnum):
+    """What a network is used for. Of one network the later uses lie within the earlier ones."""
+
+    WIREGUARD = "WireGuard network"
+    SERVICES = "service network"
+    LOCATION_IPS = "allowed location IP"
+    PODS = "pod subnet"
+    PEER = "allowed IP"
+    INTERNAL_IP = "internal IP"
+    ENDPOINT = "endpoint"
+
+
+_RANK = {use: number for number, use in enumerate(Use)}
+_ARTICLES = {
+    Use.PODS: "the pod subnet of node",
+    Use.INTERNAL_IP: "the internal IP of node",
+    Use.ENDPOINT: "the endpoint of node",
+    Use.LOCATION_IPS: "an allowed location IP of node",
+    Use.PEER: "an allowed IP of peer",
+    Use.WIREGUARD: "the WireGuard network",
+    Use.SERVICES: "a service network",
+}
+
+
+class Claim(NamedTuple):
+    """A network in use: as what, and by the node or peer ``name``; untrusted, empty for none.
+
+    ``place`` is the segment of a node. ``lan`` is the network that an internal IP is connected to.
+    """
+
+    network: Cidr
+    use: Use
+    name: str = ""
+    place: str = ""
+    lan: Cidr | None = None
+
+    @property
+    def owner(self) -> str:
+        """What has the network, in printable words."""
+        words = _ARTICLES[self.use]
+        return f"{words} {printable(self.name)}" if self.name else words
+
+    @property
+    def peer(self) -> str | None:
+        """The name of the peer, where it is one's."""
+        return self.name if self.use is Use.PEER else None
+
+
+class Clash(StrEnum):
+    """In which way two claims cannot both be right."""
+
+    PODS_TWICE = "pods-twice"
+    """Pod subnets of two nodes overlap."""
+    INTERNAL_IP_TWICE_AT_HOME = "internal-ip-twice-at-home"
+    """Two nodes of one segment have one internal IP."""
+    INTERNAL_IP_TWICE = "internal-ip-twice"
+    """Nodes of two segments have one internal IP: WireGuard gives it to one of them."""
+    INTERNAL_IP_IN_PODS = "internal-ip-in-pods"
+    """An internal IP lies in a pod subnet: it is a pod's as well."""
+    INTERNAL_IP_IN_SERVICES = "internal-ip-in-services"
+    """An internal IP lies in a service network: it may be a service's."""
+    INTERNAL_IP_IN_WIREGUARD = "internal-ip-in-wireguard"
+    """An internal IP lies in the WireGuard network: it is, or becomes, a leader's WireGuard IP."""
+    INTERNAL_IP_OF_PEER = "internal-ip-of-peer"
+    """A peer's allowed IP holds a node's internal IP."""
+    LAN_ELSEWHERE = "lan-elsewhere"
+    """An allowed location IP of another segment takes a node's own network away from it."""
+    LOCATION_IP = "location-ip"
+    """An allowed location IP overlaps pods, the WireGuard network or others' internal IPs."""
+    LOCATION_IP_FILTERED = "location-ip-filtered"
+    """An allowed location IP overlaps another segment's or a peer's: Kilo drops one of them."""
+    PEERS_SHARE = "peers-share"
+    """Two peers claim one network: spelled alike it is the first's, else WireGuard's last one's."""
+    PEER_IN_PEER = "peer-in-peer"
+    """A peer's network is a part of another peer's: it wins there, as it may be meant to."""
+    NETWORKS = "networks"
+    """Networks overlap that have to be disjoint."""
+
+
+class Overlap(NamedTuple):
+    """Two claims that clash; the network of ``outer`` holds that of ``inner``, or is the same."""
+
+    clash: Clash
+    outer: Claim
+    inner: Claim
+
+
+def claims_of(
+    state: State,
+    service_cidrs: Iterable[Cidr] = (),
+    *,
+    beside: str | None = None,
+    place_of: Callable[[Node], str] = lambda node: node.location,
+) -> Iterator[Claim]:
+    """Yield every network that is claimed, by what is ready and by what is not.
+
+    Nodes' pod subnets, internal IPs, endpoints and allowed location IPs, the WireGuard network,
+    the allowed IPs of all peers but ``beside`` (an invalid one's as far as they can be read), and
+    the service networks. ``place_of`` gives a node's segment.
+    """
+    for node in state.nodes:
+        yield from _claims_of_node(node, place_of(node))
+    for network in {kilo_subnet(state.nodes): None, **_wireguard_networks(state)}:
+        yield Claim(network, Use.WIREGUARD)
+    for name, allowed_ips in _allowed_ips(state):
+        if name != beside:
+            for cidr in allowed_ips:
+                yield Claim(cidr, Use.PEER, name)
+    for cidr in service_cidrs:
+        yield Claim(cidr, Use.SERVICES)
+
+
+def _claims_of_node(node: Node, place: str) -> Iterator[Claim]:
+    if node.subnet is not None:
+        yield Claim(node.subnet, Use.PODS, node.name, place)
+    if node.internal_ip is not None:
+        own = node.internal_ip
+        yield Claim(single(own.address), Use.INTERNAL_IP, node.name, place, own)
+    if node.endpoint is not None and node.endpoint.address is not None:
+        yield Claim(single(node.endpoint.address), Use.ENDPOINT, node.name, place)
+    for cidr in node.allowed_location_ips:
+        yield Claim(cidr, Use.LOCATION_IPS, node.name, place)
+
+
+def _allowed_ips(state: State) -> Iterator[tuple[str, tuple[Cidr, ...]]]:
+    for peer in state.peers:
+        yield peer.name, peer.allowed_ips
+    for invalid in state.invalid_peers:
+        yield invalid.name, invalid.allowed_ips
+
+
+def _wireguard_networks(state: State) -> dict[Cidr, None]:
+    """Return the networks of the nodes' WireGuard IPs, which differ while Kilo's is changed."""
+    found = (node.wireguard_ip for node in state.nodes if node.wireguard_ip is not None)
+    return dict.fromkeys(cidr.masked() for cidr in found)
+
+
+# --- which claims go together ---
+
+
+def clash_of(one: Claim, other: Claim) -> Clash | None:
+    """Return in which way two claims to overlapping networks clash, or None if they go together.
+
+    They do where one machine has both; where an allowed location IP holds the internal IPs of its
+    own segment, as it mostly does; where one holds services, which nodes translate before they
+    route; and where a peer's is everything: a default route leaves all others as they are.
+    Endpoints are claimed by nobody: whether one may lie in a network is another question.
+    """
+    first, second = sorted((one, other), key=_rank)
+    rule = _PAIRS.get((first.use, second.use))
+    return None if rule is None else rule(first, second)
+
+
+def _rank(claim: Claim) -> int:
+    return _RANK[claim.use]
+
+
+def _pods_twice(one: Claim, other: Claim) -> Clash | None:
+    return None if one.name == other.name else Clash.PODS_TWICE
+
+
+def _internal_ips(one: Claim, other: Claim) -> Clash | None:
+    if one.name == other.name:
+        return None
+    at_home = one.place == other.place
+    return Clash.INTERNAL_IP_TWICE_AT_HOME if at_home else Clash.INTERNAL_IP_TWICE
+
+
+def _in_location(network: Claim, internal: Claim) -> Clash | None:
+    """An internal IP's own network is its route at home, unless another is as narrow."""
+    if network.place == internal.place:
+        return None
+    wider = internal.lan is not None and network.network.prefix < internal.lan.prefix
+    return Clash.LOCATION_IP if wider else Clash.LAN_ELSEWHERE
+
+
+def _locations(one: Claim, other: Claim) -> Clash | None:
+    return None if one.place == other.place else Clash.LOCATION_IP_FILTERED
+
+
+def _peers(one: Claim, other: Claim) -> Clash | None:
+    if one.name == other.name or not (one.network.prefix and other.network.prefix):
+        return None
+    same = one.network.masked() == other.network.masked()
+    return Clash.PEERS_SHARE if same else Clash.PEER_IN_PEER
+
+
+def _of_peer(clash: Clash) -> Callable[[Claim, Claim], Clash | None]:
+    """Return the rule for a peer's network and another one: a default route is no claim."""
+
+    def rule(one: Claim, other: Claim) -> Clash | None:
+        peer = one if one.use is Use.PEER else other
+        return clash if peer.network.prefix else None
+
+    return rule
+
+
+def _always(clash: Clash) -> Callable[[Claim, Claim], Clash | None]:
+    return lambda _one, _other: clash
+
+
+_PAIRS: dict[tuple[Use, Use], Callable[[Claim, Claim], Clash | None]] = {
+    (Use.WIREGUARD, Use.SERVICES): _always(Clash.NETWORKS),
+    (Use.WIREGUARD, Use.LOCATION_IPS): _always(Clash.LOCATION_IP),
+    (Use.WIREGUARD, Use.PODS): _always(Clash.NETWORKS),
+    (Use.WIREGUARD, Use.PEER): _of_peer(Clash.NETWORKS),
+    (Use.WIREGUARD, Use.INTERNAL_IP): _always(Clash.INTERNAL_IP_IN_WIREGUARD),
+    (Use.SERVICES, Use.PODS): _always(Clash.NETWORKS),
+    (Use.SERVICES, Use.PEER): _of_peer(Clash.NETWORKS),
+    (Use.SERVICES, Use.INTERNAL_IP): _always(Clash.INTERNAL_IP_IN_SERVICES),
+    (Use.LOCATION_IPS, Use.LOCATION_IPS): _locations,
+    (Use.LOCATION_IPS, Use.PODS): _always(Clash.LOCATION_IP),
+    (Use.LOCATION_IPS, Use.PEER): _of_peer(Clash.LOCATION_IP_FILTERED),
+    (Use.LOCATION_IPS, Use.INTERNAL_IP): _in_location,
+    (Use.PODS, Use.PODS): _pods_twice,
+    (Use.PODS, Use.PEER): _of_peer(Clash.NETWORKS),
+    (Use.PODS, Use.INTERNAL_IP): _always(Clash.INTERNAL_IP_IN_PODS),
+    (Use.PEER, Use.PEER): _peers,
+    (Use.PEER, Use.INTERNAL_IP): _of_peer(Clash.INTERNAL_IP_OF_PEER),
+    (Use.INTERNAL_IP, Use.INTERNAL_IP): _internal_ips,
+}
+"""What two uses of overlapping networks come to, by the two in the order of ``Use``."""
+
+
+def overlaps(claims: Iterable[Claim]) -> Iterator[Overlap]:
+    """Yield the claims that clash with one around them: of each way the narrowest, once a claim.
+
+    In the order of networks. The work is that of sorting: of many claims to one network only a
+    few stand for all, which are those that a further one can clash with in another way.
+    """
+    around: list[_Level] = []
+    wanted = (claim for claim in claims if claim.use is not Use.ENDPOINT)
+    for inner in sorted(wanted, key=_place):
+        while around and not around[-1].network.contains(inner.network.address):
+            around.pop()
+        found: dict[Clash, Overlap] = {}
+        for level in reversed(around):
+            for outer in level.partners(inner):
+                clash = clash_of(outer, inner)
+                if clash is not None:
+                    found.setdefault(clash, Overlap(clash, outer, inner))
+        yield from found.values()
+        if not around or around[-1].network != inner.network.masked():
+            around.append(_Level(inner.network.masked()))
+        around[-1].add(inner)
+
+
+def _place(claim: Claim) -> tuple[int, int, int, int, str, str]:
+    """Return what to sort claims by: those around others first, then by use and owner."""
+    cidr = claim.network
+    value = cidr.network_value
+    return cidr.version, value, cidr.prefix, _RANK[claim.use], claim.name, str(cidr.address)
+
+
+class _Level:
+    """The claims to one network."""
+
+    def __init__(self, network: Cidr) -> None:
+        self.network = network
+        self._uses: dict[Use, _Claimants] = {}
+
+    def add(self, claim: Claim) -> None:
+        self._uses.setdefault(claim.use, _Claimants()).add(claim)
+
+    def partners(self, inner: Claim) -> Iterator[Claim]:
+        for claimants in self._uses.values():
+            yield from claimants.beside(inner)
+
+
+class _Claimants:
+    """The claims to one network for one use, of which few matter to any further claim.
+
+    What two claims come to depends on whether they have one owner, or one place: so two of
+    different owners, or places, stand for all, and two of the further claim's own place.
+    """
+
+    def __init__(self) -> None:
+        self._some: dict[str, Claim] = {}
+        self._at_home: dict[str, list[Claim]] = {}
+
+    def add(self, claim: Claim) -> None:
+        by_place = claim.use in (Use.INTERNAL_IP, Use.LOCATION_IPS)
+        if len(self._some) < 2:
+            self._some.setdefault(claim.place if by_place else claim.name, claim)
+        if claim.use is Use.INTERNAL_IP:
+            known = self._at_home.setdefault(claim.place, [])
+            if len(known) < 2:
+                known.append(claim)
+
+    def beside(self, inner: Claim) -> Iterator[Claim]:
+        yield from self._some.values()
+        yield from self._at_home.get(inner.place, ())
