@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.names import ready_node, ready_peer
 from kgctl.cli.output import answer, note
 from kgctl.cli.reading import listen_port, read
+from kgctl.cli.secret import print_configuration
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def print_node(shared: Shared, name: str) -> None:
     found = leading(shared, name)
     if found is not None:
         port = listen_port(shared)
-        answer(str(node_configuration(found.topology, found.node, listen_port=port)))
+        print_configuration(node_configuration(found.topology, found.node, listen_port=port))
 
 
 class Joining(NamedTuple):
@@ -100,4 +101,4 @@ def print_peer(shared: Shared, name: str) -> None:
     topology = joining(shared, name).topology
     found = topology.peer(name)
     assert found is not None  # a ready peer is in the topology
-    answer(str(peer_configuration(topology, found)))
+    print_configuration(peer_configuration(topology, found))

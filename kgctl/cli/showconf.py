@@ -11,7 +11,7 @@ import typer
 from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
 from kgctl.cli.effects import OUTSIDE
-from kgctl.cli.output import answer, note
+from kgctl.cli.output import note
 from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
 from kgctl.cli.reading import read
@@ -118,7 +118,7 @@ def node(
         return
     found = leading(shared, name)
     if found is not None:
-        answer(_as_peer(name, segment_as_peer(found.segment, extra), output))
+        _print_as_peer(name, segment_as_peer(found.segment, extra), output)
 
 
 @app.command("peer")
@@ -243,7 +243,8 @@ def peer(
         _note_unused(output, allowed_ips)
         print_peer(shared, name)
         return
-    answer(_as_peer(name, peer_as_peer(joining(shared, name, alone=True).peer, extra), output))
+    found = joining(shared, name, alone=True).peer
+    _print_as_peer(name, peer_as_peer(found, extra), output)
 
 
 def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | None:
@@ -261,15 +262,19 @@ def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | N
     return name
 
 
-def _as_peer(name: str, section: PeerSection, output: Format) -> str:
+def _print_as_peer(name: str, section: PeerSection, output: Format) -> None:
+    from kgctl.cli.secret import answer_with_secret, print_configuration
+
     if output is Format.WIREGUARD:
         from kgctl.wireguard.conf import Configuration
 
-        return str(Configuration(peers=(section,)))
+        print_configuration(Configuration(peers=(section,)))
+        return
     from kgctl.render.manifest import peer_object
     from kgctl.render.structured import to_json, to_yaml
 
-    return (to_yaml if output is Format.YAML else to_json)(peer_object(name, section))
+    text = (to_yaml if output is Format.YAML else to_json)(peer_object(name, section))
+    answer_with_secret(text, holds_one=section.preshared_key is not None)
 
 
 def _note_unused(output: Format, allowed_ips: list[str] | None) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.files import write_private
 from kgctl.cli.names import ready_peer
-from kgctl.cli.output import answer, note
+from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
+from kgctl.cli.secret import answer_with_secret, holds_secret
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
 
@@ -151,15 +152,15 @@ class Outside(NamedTuple):
             return
         files = self.files_of(peer, configuration)
         if len(files) == 1:
-            answer("".join(content.decode() for content in files.values()))
+            text = "".join(content.decode() for content in files.values())
+            answer_with_secret(text, holds_one=holds_secret(configuration))
             return
         prefix = f"{file_stem(peer.name)}-"
-        answer(
-            "\n".join(
-                f"# /etc/systemd/network/{file.removeprefix(prefix)}\n{content.decode()}"
-                for file, content in files.items()
-            )
+        text = "\n".join(
+            f"# /etc/systemd/network/{file.removeprefix(prefix)}\n{content.decode()}"
+            for file, content in files.items()
         )
+        answer_with_secret(text, holds_one=holds_secret(configuration))
 
     def _print_code(self, peer: Peer, configuration: Configuration) -> None:
         from kgctl.render.qr import to_terminal, without_comments
@@ -171,7 +172,8 @@ class Outside(NamedTuple):
             write_private(self.picture, content)
             note(f"wrote {self.picture}")
             return
-        answer(to_terminal(without_comments(str(configuration))))
+        code = to_terminal(without_comments(str(configuration)))
+        answer_with_secret(code, holds_one=holds_secret(configuration))
 
     def _content(self, name: str) -> Callable[[Reading], bytes]:
         """Return what makes the one file of the peer ``name``; it warns of each key once."""

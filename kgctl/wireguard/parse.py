@@ -7,12 +7,12 @@ As lenient as those two about case, white space and comments, and no more than t
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr, single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.key import PresharedKey, PublicKey
+from kgctl.mesh.key import NO_KEY, PresharedKey, PublicKey, decode_key
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.keys import PrivateKey
@@ -139,6 +139,7 @@ def peer_section(number: int, lines: Iterable[Line], label: str) -> PeerSection:
     fields = _fields(lines, _PEER, label)
     if "public_key" not in fields:
         raise ConfigurationError(f"{label}, line {number}: the [Peer] has no PublicKey")
+    fields["preshared_key"] = fields.get("preshared_key") or None
     return PeerSection(**fields)
 
 
@@ -191,6 +192,11 @@ def _endpoint(text: str) -> Endpoint | None:
     return parse_endpoint(text.lower())
 
 
+def _preshared_key(text: str) -> PresharedKey | Literal[False] | None:
+    """Parse a preshared key; False is 32 zero bytes, with which wg takes one off a device."""
+    return False if decode_key(text) == NO_KEY else PresharedKey.parse(text)
+
+
 def _keepalive(text: str) -> int | None:
     return 0 if text.lower() == "off" else _number(text, _MAX_KEEPALIVE)
 
@@ -215,7 +221,7 @@ _INTERFACE = {
 }
 _PEER = {
     "publickey": _Field("public_key", PublicKey.parse),
-    "presharedkey": _Field("preshared_key", PresharedKey.parse),
+    "presharedkey": _Field("preshared_key", _preshared_key),
     "allowedips": _Field("allowed_ips", _network, repeatable=True),
     "endpoint": _Field("endpoint", _endpoint),
     "persistentkeepalive": _Field("persistent_keepalive", _keepalive),

@@ -115,6 +115,48 @@ def test_a_file_that_others_can_read_is_warned_of(
         assert len(path.read_text()) == 45
 
 
+PEER_FILE = ["showconf", "peer", "laptop", "-o"]
+PRINTING = [
+    ([*PEER_FILE, "wg-quick", "--private-key", "KEY"], True),
+    ([*PEER_FILE, "networkd", "--private-key", "KEY"], True),
+    ([*PEER_FILE, "nmconnection", "--private-key", "KEY"], True),
+    ([*PEER_FILE, "qr", "--private-key", "KEY", "--only", "home"], True),
+    ([*PEER_FILE, "wg-quick", "--only", "home"], False),
+    (["showconf", "peer", "office"], True),  # its preshared key
+    (["showconf", "peer", "office", "--as-peer"], True),
+    (["showconf", "peer", "office", "--as-peer", "-o", "json"], True),
+    (["showconf", "peer", "laptop"], False),
+    (["showconf", "node", "edge-1"], True),  # that of the office
+    (["showconf", "node", "edge-1", "--as-peer"], False),
+    (["peer", "add", "new", "--preshared-key", "--dry-run=client", "-o", "yaml"], True),
+    (["peer", "add", "new", "--dry-run=client", "-o", "yaml"], False),
+]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600])
+@pytest.mark.parametrize(("arguments", "secret"), PRINTING, ids=lambda one: str(one)[:60])
+def test_whatever_prints_a_secret_warns_as_genkey_does(
+    tmp_path: Path, arguments: list[str], secret: bool, mode: int
+) -> None:
+    key, path = tmp_path / "laptop.key", tmp_path / "out"
+    key.write_text(f"{SECRET}\n")
+    path.touch()
+    path.chmod(mode)
+    words = [str(key) if word == "KEY" else word for word in arguments]
+    with path.open("w") as file:
+        run = subprocess.run(
+            [sys.executable, "-m", "kgctl", "--example", *words],
+            stdout=file, stderr=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+    assert ("others can read" in run.stderr) is (secret and mode != 0o600)
+    assert path.stat().st_size
+    assert SECRET not in run.stderr
+
+
+def test_a_pipe_is_not_warned_of() -> None:
+    assert _kgctl("--example", "showconf", "peer", "office").stderr == ""
+
+
 def test_a_closed_stdin_is_no_key() -> None:
     script = f"exec {sys.executable} -m kgctl pubkey <&-"
     refused = _run("sh", "-c", script)

@@ -61,7 +61,7 @@ def network(cluster: SmallCluster, tmp_path: Path) -> Network:
 
 def test_what_nobody_meddled_with_is_as_it_should_be(network: Network) -> None:
     for name, device in (("ams-1", tunnel.KILO), ("fra-1", tunnel.KILO), ("laptop", "kgctl")):
-        for words in (("show", "all", "dump"), ("show", device, "dump")):
+        for words in (("show", "all", "dump"), ("show", device, "dump"), ("show",)):
             code, found, text = network.drift(name, *words)
             faults = [one for one in found["differences"] if one["fault"]]
             # home-1 is behind NAT: neither the laptop nor anybody else can call it
@@ -111,6 +111,10 @@ def test_what_was_meddled_with_is_found(network: Network) -> None:
             if one["fault"]
         }
         assert faults == expected, words
+    # for people wg hides the keys, so that another one looks like the right one
+    code, found, _ = network.drift("ams-1", "show", tunnel.KILO)
+    shown = {(one["kind"], one["who"]) for one in found["differences"] if one["fault"]}
+    assert (code, shown) == (1, set(expected) - {("preshared-key", "peer laptop")})
 
 
 def test_a_wrong_key_and_a_wrong_endpoint_are_found(network: Network) -> None:
@@ -129,3 +133,41 @@ def test_a_wrong_key_and_a_wrong_endpoint_are_found(network: Network) -> None:
         one["who"]: one["found"] for one in found["differences"] if one["kind"] == "endpoint"
     }
     assert endpoints["node fra-1"] == "203.0.113.99:51820"
+
+
+def test_a_preshared_key_that_is_gone_stays_until_the_interface_was_down(
+    network: Network, tmp_path: Path
+) -> None:
+    """``wg syncconf`` of 1.0.20210914 leaves it, as docs/small-office.md says."""
+    laptop, keys = network.cluster["laptop"], network.cluster.keys
+    peer = peer_object(plan.LAPTOP, keys["laptop"].public)
+    state = write_manifest(tmp_path / "without.json", [*node_objects(keys), peer])
+    network.kgctl = Kgctl(("-f", str(state)))
+    file = laptop.write("kgctl.conf", network.kgctl.wg_quick(plan.LAPTOP, keys["laptop"], tmp_path))
+    laptop.run("bash", "-c", f"wg syncconf kgctl <(wg-quick strip {file})")
+
+    def kinds() -> set[str]:
+        _, found, _ = network.drift("laptop", "show", "kgctl", "dump")
+        return {one["kind"] for one in found["differences"] if one["fault"]}
+
+    assert "preshared-key" in kinds()
+    tunnel.leave(laptop)
+    tunnel.join(laptop, file.read_text())
+    assert "preshared-key" not in kinds()
+
+
+def test_all_traffic_loses_its_mark_by_syncconf(network: Network, tmp_path: Path) -> None:
+    """And ``wg-quick down`` then leaves its rules, as docs/small-office.md says."""
+    laptop, keys = network.cluster["laptop"], network.cluster.keys
+    tunnel.leave(laptop)
+    text = network.kgctl.wg_quick(plan.LAPTOP, keys["laptop"], tmp_path, "--gateway", "ams-1")
+    tunnel.join(laptop, text)
+    assert laptop.run("wg", "show", "kgctl", "fwmark").stdout.strip() == "0xca6c"
+    file = laptop.directory / "kgctl.conf"
+    laptop.run("bash", "-c", f"wg syncconf kgctl <(wg-quick strip {file})")
+    assert laptop.run("wg", "show", "kgctl", "fwmark").stdout.strip() == "off"
+    tunnel.leave(laptop)
+    assert "suppress_prefixlength" in laptop.run("ip", "rule", "show").stdout
+    for version in ("-4", "-6"):
+        for rule in (("table", "main", "suppress_prefixlength", "0"), ("table", "51820")):
+            laptop.run("ip", version, "rule", "delete", *rule)

@@ -103,6 +103,12 @@ def test_it_never_shows_a_secret(line: str) -> None:
     assert SECRET[:8] not in str(raised.value)
 
 
+def test_a_preshared_key_of_zeros_is_none_as_it_is_to_wg() -> None:
+    for zeros in ("A" * 43 + "=", "A" * 20 + " " + "A" * 23 + "="):
+        (peer,) = parse_configuration(f"[Peer]\nPublicKey={KEY}\nPresharedKey = {zeros}").peers
+        assert peer.preshared_key is None
+
+
 @pytest.mark.parametrize(
     ("line", "endpoint"),
     [

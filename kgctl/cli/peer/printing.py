@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import answer
+from kgctl.cli.secret import answer_with_secret
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 def show(peer: Object, output: str | None, done: str) -> None:
     """Print a Peer that was created or changed, as kubectl would."""
+    from kgctl.cluster.writing import spec_of
     from kgctl.render.structured import to_json, to_yaml
 
     name = printable(peer["metadata"]["name"])
@@ -29,6 +31,7 @@ def show(peer: Object, output: str | None, done: str) -> None:
         answer(f"{KIND}/{name}\n")
     elif output:
         metadata = {key: value for key, value in peer["metadata"].items() if key != "managedFields"}
-        answer((to_json if output == "json" else to_yaml)({**peer, "metadata": metadata}))
+        text = (to_json if output == "json" else to_yaml)({**peer, "metadata": metadata})
+        answer_with_secret(text, holds_one=bool(spec_of(peer).get("presharedKey")))
     else:
         answer(f"{KIND}/{name} {done}\n")
