@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis import across, agents, cluster, leaders, locations, networks, nodes, peers
+from kgctl.diagnosis import (
+    across,
+    agents,
+    cluster,
+    grouping,
+    leaders,
+    locations,
+    machines,
+    networks,
+    nodes,
+    peers,
+    placement,
+)
 from kgctl.diagnosis import annotations as node_annotations
 from kgctl.diagnosis.facts import Facts
 from kgctl.diagnosis.finding import AnyRule, Finding, Rule
@@ -14,17 +26,24 @@ if TYPE_CHECKING:
 
     from kgctl.diagnosis.subject import Settings, Subject
 
-RULES: tuple[Rule, ...] = (
-    *nodes.RULES,
-    *node_annotations.RULES,
-    *networks.RULES,
-    *locations.RULES,
-    *leaders.RULES,
-    *agents.OF_NODES,
-    *peers.RULES,
-    *agents.OF_PEERS,
-    *cluster.RULES,
-    *agents.OF_CLUSTER,
+_FAMILIES = (
+    nodes.RULES,
+    node_annotations.RULES,
+    networks.RULES,
+    grouping.RULES,
+    machines.RULES,
+    locations.RULES,
+    placement.RULES,
+    leaders.RULES,
+    agents.OF_NODES,
+    peers.RULES,
+    agents.OF_PEERS,
+    cluster.RULES,
+    agents.OF_CLUSTER,
+)
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted((rule for family in _FAMILIES for rule in family), key=lambda rule: rule.code)
 )
 """The rules about one cluster, by code."""
 

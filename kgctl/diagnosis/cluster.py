@@ -16,7 +16,7 @@ _APPLY = "kubectl apply -f https://raw.githubusercontent.com/squat/kilo/main/man
 
 
 def _no_ready_node(facts: Facts) -> Iterator[Found]:
-    if facts.state.nodes and not facts.ready_nodes:
+    if facts.state.nodes and not facts.ready_nodes and not facts.never_ran:
         yield Found(
             CLUSTER,
             "",
@@ -28,6 +28,8 @@ def _no_ready_node(facts: Facts) -> Iterator[Found]:
 
 
 def _no_crd(facts: Facts) -> Iterator[Found]:
+    if facts.never_ran:
+        return  # KG009
     if facts.subject.peers_served is False and not facts.subject.peer_versions:
         yield Found(
             CLUSTER,

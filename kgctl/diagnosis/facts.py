@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.nesting import Used, nested
+from kgctl.diagnosis.subject import PREFIX
 from kgctl.mesh.comparison import unsettled
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import MeshError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
 
+
+_WRITTEN_AT_ONCE = ("key", "endpoint", "last-seen", "internal-ip")
 
 CROSS = "cross"
 """The granularity of newer agents with a tunnel between any two nodes of different locations.
@@ -65,6 +68,28 @@ class Facts:
     def ready_peers(self) -> list[Peer]:
         """The peers that take part, by name."""
         return [peer for peer in self.state.peers if peer.is_ready]
+
+    def has_agent(self, node: Node) -> bool:
+        """Tell whether Kilo's agent ever wrote on the node, as far as annotations show."""
+        written = self.subject.node_annotations.get(node.name, {})
+        return any(PREFIX + name in written for name in _WRITTEN_AT_ONCE)
+
+    @cached_property
+    def never_ran(self) -> bool:
+        """Whether there are nodes, and Kilo's agent has written on none of them."""
+        return bool(self.state.nodes) and not any(map(self.has_agent, self.state.nodes))
+
+    @cached_property
+    def agents_label(self) -> str | None:
+        """The label that the agents read locations from, where it is not the one given."""
+        from kgctl.diagnosis.grouping import agents_label
+
+        return agents_label(self)
+
+    @property
+    def labels_of_agents(self) -> tuple[str, ...]:
+        """The labels that locations are read from: by the one given, and by the agents."""
+        return (self.subject.topology_label, *filter(None, [self.agents_label]))
 
     @cached_property
     def granularity(self) -> str:

@@ -105,7 +105,7 @@ def _nat_seen(facts: Facts) -> Iterator[Found]:
 
 
 def _flag_ignored(facts: Facts) -> Iterator[Found]:
-    for node in facts.state.nodes:
+    for node in () if facts.never_ran else facts.state.nodes:
         if node.leader and not node.is_ready(facts.now):
             yield Found(
                 NODE,

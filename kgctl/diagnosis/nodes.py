@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.finding import ERROR, NODE, WARNING, Found, Rule
+from kgctl.diagnosis.finding import CLUSTER, ERROR, NODE, WARNING, Found, Rule
+from kgctl.diagnosis.reasons import why_unreadable
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.mesh.node import READY_SECONDS
+from kgctl.mesh.platform import NO_PLATFORM
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
 
@@ -18,17 +20,13 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = "Kilo leaves the node out: its pods can not be reached from other locations or peers"
 _SHOWN = 60  # characters of a value
-
-
-def _has_agent(facts: Facts, node: Node) -> bool:
-    """Tell whether Kilo's agent ever wrote something on the node, as far as annotations show."""
-    written = facts.subject.node_annotations.get(node.name, {})
-    return any(PREFIX + name in written for name in ("key", "endpoint", "last-seen", "internal-ip"))
+_MICROK8S = ("microk8s.io/", "node.kubernetes.io/microk8s-")
+_EKS = ("eks.amazonaws.com/", "alpha.eksctl.io/")
 
 
 def _without_agent(facts: Facts) -> Iterator[Found]:
-    for node in facts.state.nodes:
-        if not _has_agent(facts, node) and not node.is_ready(facts.now):
+    for node in () if facts.never_ran else facts.state.nodes:
+        if not facts.has_agent(node) and not node.is_ready(facts.now):
             yield Found(
                 NODE,
                 node.name,
@@ -45,11 +43,12 @@ def _lacking(facts: Facts, what: str, *fields: str) -> Iterator[tuple[Node, str]
     for node in facts.state.nodes:
         if getattr(node, values[what]) is not None:
             continue
-        texts = (node.unreadable.get(field) for field in fields)
-        bad = next((text for text in texts if text is not None), None)
+        texts = ((field, node.unreadable.get(field)) for field in fields)
+        bad = next(((field, text) for field, text in texts if text is not None), None)
         if bad is not None:
-            yield node, f'the {what} "{printable(bad, _SHOWN)}" does not parse'
-        elif what == "pod CIDR" or _has_agent(facts, node):
+            why = why_unreadable(*bad)
+            yield node, f'the {what} "{printable(bad[1], _SHOWN)}" does not parse: {why}'
+        elif facts.has_agent(node) or (what == "pod CIDR" and not facts.never_ran):
             yield node, f"there is no {what}"
 
 
@@ -67,19 +66,38 @@ def _without_key(facts: Facts) -> Iterator[Found]:
 
 def _without_subnet(facts: Facts) -> Iterator[Found]:
     for node, sentence in _lacking(facts, "pod CIDR", "podCIDR"):
-        remedy = (
-            "let the controller manager allocate pod CIDRs (--allocate-node-cidrs), "
-            "with a --cluster-cidr that has one left"
+        yield Found(NODE, node.name, sentence, _LEFT_OUT, _pod_cidr_for(facts, node))
+
+
+def _pod_cidr_for(facts: Facts, node: Node) -> str:
+    """Return how a node gets a pod CIDR, on the platform that it says it is of."""
+    labels = facts.subject.node_labels.get(node.name, {})
+    platform = facts.subject.platforms.get(node.name, NO_PLATFORM)
+    if any(label.startswith(_MICROK8S) for label in labels):
+        return (
+            "MicroK8s allocates none: add --allocate-node-cidrs=true and "
+            "--cluster-cidr=10.1.0.0/16 to /var/snap/microk8s/current/args/kube-controller-manager,"
+            " then: snap restart microk8s"
         )
-        yield Found(NODE, node.name, sentence, _LEFT_OUT, remedy)
+    if platform.provider_id.startswith("aws:") or any(one.startswith(_EKS) for one in labels):
+        spec = '{"spec":{"podCIDR":"CIDR","podCIDRs":["CIDR"]}}'
+        return (
+            "EKS allocates none; give the node one that nothing else has, which works once: "
+            f"kubectl patch node {quoted(node.name)} -p {quoted(spec)}"
+        )
+    return (
+        "let the controller manager allocate pod CIDRs (--allocate-node-cidrs), with a "
+        "--cluster-cidr that has one left; for EKS and MicroK8s: kgctl explain KG003"
+    )
 
 
 def _without_heartbeat(facts: Facts) -> Iterator[Found]:
     for node in facts.state.nodes:
         bad = node.unreadable.get("last-seen")
         if bad is not None:
-            sentence = f'the heartbeat "{printable(bad, _SHOWN)}" does not parse'
-        elif node.last_seen == 0 and _has_agent(facts, node):
+            why = why_unreadable("last-seen", bad)
+            sentence = f'the heartbeat "{printable(bad, _SHOWN)}" does not parse: {why}'
+        elif node.last_seen == 0 and facts.has_agent(node):
             sentence = "there is no heartbeat"
         else:
             continue
@@ -87,6 +105,7 @@ def _without_heartbeat(facts: Facts) -> Iterator[Found]:
 
 
 def _stale(facts: Facts) -> Iterator[Found]:
+    together = _all_alike(facts)
     for node in facts.state.nodes:
         if node.last_seen and facts.now - node.last_seen >= READY_SECONDS:
             span = age(facts.now - node.last_seen)
@@ -95,8 +114,24 @@ def _stale(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f"the last heartbeat is {span} old; less than {READY_SECONDS} s is ready",
                 _LEFT_OUT,
-                _logs(node),
+                _ALL_ALIKE if together else f"{_logs(node)}; and whether its clock is right",
             )
+
+
+_ALL_ALIKE = (
+    "every heartbeat is as old: set the clock of this machine, if it is ahead; judge a snapshot "
+    "with --at newest; else see whether agents reach the API server"
+)
+
+
+def _all_alike(facts: Facts) -> bool:
+    """Tell whether several nodes were all heard of last at one time, too long ago."""
+    seen = [node.last_seen for node in facts.state.nodes if node.last_seen]
+    return (
+        len(seen) > 1
+        and facts.now - max(seen) >= READY_SECONDS
+        and max(seen) - min(seen) < READY_SECONDS
+    )
 
 
 def _logs(node: Node) -> str:
@@ -136,6 +171,32 @@ def _same_key(facts: Facts) -> Iterator[Found]:
             )
 
 
+def _never_ran(facts: Facts) -> Iterator[Found]:
+    if not facts.never_ran:
+        return
+    count, lacking = len(facts.state.nodes), sum(not node.subnet for node in facts.state.nodes)
+    without = f"; {lacking} of them have no pod CIDR, which it takes (KG003)" if lacking else ""
+    yield Found(
+        CLUSTER,
+        "",
+        f"Kilo's agent has written nothing on any of its nodes, {count} in all{without}",
+        "Kilo does not run here: there is no network",
+        "install Kilo (https://kilo.squat.ai); if it is: kubectl get pods -A "
+        "-l app.kubernetes.io/name=kilo -o wide",
+    )
+
+
+def _no_nodes(facts: Facts) -> Iterator[Found]:
+    if facts.subject.live and not facts.state.nodes:
+        yield Found(
+            CLUSTER,
+            "",
+            "it has no nodes at all",
+            "there is no network: no graph, no configuration",
+            "see whether this is the cluster that was meant: kubectl config current-context",
+        )
+
+
 def quoted(name: str) -> str:
     """Return a name as it stands in a shell command, on one printable line."""
     from shlex import quote
@@ -157,4 +218,7 @@ RULES = (
     Rule("KG007", "node-without-kilo", ERROR, "Kilo's agent never ran on a node.",
          _without_agent),
     Rule("KG008", "key-of-two-nodes", ERROR, "Two nodes have the same public key.", _same_key),
+    Rule("KG009", "cluster-without-kilo", ERROR, "Kilo's agent never ran in the cluster.",
+         _never_ran),
+    Rule("KG010", "no-nodes", ERROR, "The cluster has no nodes.", _no_nodes),
 )  # fmt: skip

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.apiserver.client import RefusedError
 from tests.apiserver.fleet import fleet
 from tests.recorded import kgctl
 
@@ -75,3 +79,43 @@ def test_files_are_laid_over_the_live_cluster(api_server: ApiServer, tmp_path: P
     both = codes(kgctl(*live, "-f", str(path), "--live").stdout)
     assert "KG402" in both
     assert not {"KG401", "KG501"} & both
+
+
+def test_a_cluster_without_nodes_is_no_sound_one(api_server: ApiServer) -> None:
+    api_server.clear()
+    answer = kgctl("--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json")
+    assert answer.code == 1
+    assert codes(answer.stdout) == {"KG010"}
+
+
+def test_labels_and_taints_are_read_from_a_live_cluster(api_server: ApiServer) -> None:
+    """Every other command reads one label, and no taint."""
+    api_server.clear()
+    (node,) = fleet(1)
+    node["metadata"]["labels"]["kilo.squat.ai/leader"] = "true"
+    taint = {"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"}
+    node["spec"]["taints"] = [taint]
+    api_server.apply([node])
+    answer = kgctl("--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json")
+    assert {"KG107", "KG316"} <= codes(answer.stdout)
+
+
+def test_a_pod_cidr_is_set_once_as_the_remedy_has_it(api_server: ApiServer) -> None:
+    """What EKS leaves out a person may fill in; the API server takes no second one."""
+    api_server.clear()
+    (node,) = fleet(1)
+    node["spec"] = {"providerID": "aws:///eu-west-1a/i-0123"}
+    api_server.apply([node])
+    arguments = ["--kubeconfig", str(api_server.kubeconfig), "check", "-o", "json"]
+    found = json.loads(kgctl(*arguments).stdout)["findings"]
+    (remedy,) = (one["remedy"] for one in found if one["code"] == "KG003")
+    patch = json.loads(shlex.split(remedy)[-1].replace('"CIDR"', '"10.42.7.0/24"'))
+    path = f"/api/v1/nodes/{node['metadata']['name']}"
+    stored = api_server.request("GET", path)
+    stored["spec"] |= patch["spec"]
+    api_server.request("PUT", path, stored)
+    assert "KG003" not in codes(kgctl(*arguments).stdout)
+    stored = api_server.request("GET", path)
+    stored["spec"] |= {"podCIDR": "10.42.8.0/24", "podCIDRs": ["10.42.8.0/24"]}
+    with pytest.raises(RefusedError, match="podCIDR"):
+        api_server.request("PUT", path, stored)

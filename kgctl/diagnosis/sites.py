@@ -1,0 +1,108 @@
+"""Where a machine stands, as far as its addresses tell: only what speaks clearly counts."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.node import Node
+
+_SMALL = IPv4Network("192.168.0.0/16")
+_BLOCKS = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), _SMALL)
+_NEIGHBOURS = {4: 24, 6: 48}  # prefix lengths within which public addresses are of one place
+_PLACE = {4: 16, 6: 48}  # and private ones, but for 192.168.0.0/16
+_HOME = 24
+
+
+def networks_of(nodes: Iterable[Node]) -> set[Cidr]:
+    """Return the private networks of nodes, without those of one address, which tell nothing."""
+    found = (node.internal_ip for node in nodes)
+    return {cidr.masked() for cidr in found if cidr is not None and cidr.host_bits}
+
+
+def public_host(node: Node, seen: Endpoint | None = None) -> Address | str | None:
+    """Return the public address or the name of a node's endpoint, or of where others see it."""
+    for endpoint in (node.endpoint, seen):
+        if endpoint is not None and is_dialable_from_elsewhere(endpoint):
+            return endpoint.host
+    return None
+
+
+def site_of(node: Node) -> str:
+    """Return the addresses by which a person tells where a node is."""
+    host = public_host(node)
+    return f"{node.internal_ip}" if host is None else f"{node.internal_ip}, {host}"
+
+
+def near(facts: Facts, node: Node, others: Iterable[Node]) -> bool:
+    """Tell whether the public addresses of nodes that share a private network speak for one place.
+
+    Many a home has 192.168.1.0/24. They are near where two addresses are neighbours, or none of
+    them has one at all.
+    """
+
+    def place(one: Node) -> Cidr | str | None:
+        seen = None if one.key is None else facts.discovered.get(one.key)
+        return _neighbourhood(public_host(one, seen))
+
+    own, theirs = place(node), {place(one) for one in others}
+    return own in theirs if own is not None else theirs == {None}
+
+
+def _neighbourhood(host: Address | str | None) -> Cidr | str | None:
+    if host is None or isinstance(host, str):
+        return host
+    assert isinstance(host, IPv4Address) or hasattr(host, "version")
+    return Cidr(host, _NEIGHBOURS[host.version]).masked()
+
+
+class Site(NamedTuple):
+    """The private network of a machine, and its public address or name."""
+
+    internal_ip: Cidr
+    host: Address | str | None
+
+    @classmethod
+    def of(cls, node: Node) -> Site | None:
+        """Return where a node is, or None where it has no private network that tells."""
+        if node.internal_ip is None or not node.internal_ip.host_bits:
+            return None
+        return cls(node.internal_ip, public_host(node))
+
+    def is_apart(self, other: Site | None) -> bool:
+        """Tell whether two machines are surely in different places.
+
+        Both have a public address, and those differ, and their private networks are those of two
+        places; or their private networks are of different kinds (RFC 1918), and one has a public
+        address. Machines of one place may have addresses of their own, or several subnets.
+        """
+        if other is None or self.internal_ip.intersects(other.internal_ip):
+            return False
+        hosts = {self.host, other.host}
+        if hosts == {None} or len(hosts) == 1:
+            return False
+        if _block(self.internal_ip) != _block(other.internal_ip):
+            return True
+        return None not in hosts and _place(self.internal_ip) != _place(other.internal_ip)
+
+
+def _block(cidr: Cidr) -> object:
+    address = cidr.address
+    if isinstance(address, IPv4Address):
+        return next((block for block in _BLOCKS if address in block), None)
+    return cidr.version
+
+
+def _place(cidr: Cidr) -> Cidr:
+    small = cidr.version == 4 and cidr.address in _SMALL
+    length = _HOME if small else _PLACE[cidr.version]
+    return Cidr(cidr.address, min(length, cidr.prefix)).masked()

@@ -1,0 +1,92 @@
+"""Nodes that take no part: the likely cause is named, once, with what helps on their platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kgctl.cluster.interface import NodeObject
+from kgctl.mesh.platform import Platform
+from tests.diagnosis.cluster import NOW, PREFIX, codes, findings, node, of
+
+PLATFORMS = [
+    ({}, "aws:///eu-west-1a/i-0123", ("EKS", "kubectl patch node a -p")),
+    ({"eks.amazonaws.com/nodegroup": "x"}, "", ("EKS", "kubectl patch node a -p")),
+    ({"alpha.eksctl.io/cluster-name": "x"}, "", ("EKS",)),
+    ({"microk8s.io/cluster": "true"}, "", ("MicroK8s", "/var/snap/microk8s/", "--cluster-cidr")),
+    ({"node.kubernetes.io/microk8s-worker": "x"}, "", ("MicroK8s",)),
+    ({"microk8s.io/cluster": "true"}, "aws:///x", ("MicroK8s",)),
+    ({}, "k3s://a", ("--allocate-node-cidrs", "kgctl explain KG003")),
+    ({}, "", ("--allocate-node-cidrs", "kgctl explain KG003")),
+]
+
+
+@pytest.mark.parametrize(("labels", "provider", "words"), PLATFORMS)
+def test_how_a_node_gets_a_pod_cidr(
+    labels: dict[str, Any], provider: str, words: tuple[str, ...]
+) -> None:
+    one = node("a", labels=labels, platform=Platform(provider_id=provider))._replace(pod_cidr="")
+    (found,) = of("KG003", findings([one]))
+    assert all(word in found.remedy for word in words)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [("203.0.113.1", "it has no port"), ("203.0.113.1:70000", "65535, not 70000"), ("", "empty")],
+)
+def test_why_an_endpoint_is_none(endpoint: str, reason: str) -> None:
+    (found,) = of("KG001", findings([node("a", endpoint=endpoint)]))
+    assert reason in found.sentence
+
+
+def test_why_a_key_and_a_heartbeat_are_none() -> None:
+    found = findings([node("a", key="AAAA", last_seen="now")])
+    assert "3 bytes" in of("KG002", found)[0].sentence
+    assert "not a number" in of("KG004", found)[0].sentence
+
+
+def stale(*ages: int) -> list[str]:
+    nodes = [node(f"n{n}", n, last_seen=str(NOW - age)) for n, age in enumerate(ages, 1)]
+    return [one.remedy for one in of("KG005", findings(nodes))]
+
+
+def test_a_stale_heartbeat_may_be_the_clock_s() -> None:
+    (one,) = stale(90, 1)
+    assert "whether its clock is right" in one
+    assert "--at newest" not in one
+
+
+def test_heartbeats_that_are_all_as_old_are_this_machine_s_clock_or_a_snapshot() -> None:
+    assert all("clock of this machine" in one and "--at newest" in one for one in stale(500, 520))
+    assert all("its clock is right" in one for one in stale(500, 620))  # not of one time
+    assert all("its clock is right" in one for one in stale(500))
+
+
+def bare(name: str, cidr: str = "10.42.0.0/24", **texts: str) -> NodeObject:
+    return NodeObject(name, cidr, {}, {PREFIX + key: text for key, text in texts.items()})
+
+
+def test_where_kilo_never_ran_there_is_one_line() -> None:
+    (one,) = findings(
+        [bare("a"), bare("b", "10.42.1.0/24", leader="true", location="x"), bare("c", "")]
+    )
+    assert (one.code, one.kind, one.name) == ("KG009", "cluster", "")
+    assert "1 of them have no pod CIDR" in one.sentence
+    without_crd = findings([bare("a")], live=True)
+    assert codes(without_crd) == ["KG009"]
+
+
+def test_where_it_ran_on_one_node_the_others_are_named() -> None:
+    assert codes(findings([bare("a"), node("b")])) == ["KG007"]
+
+
+def test_a_live_cluster_without_nodes() -> None:
+    assert codes(findings([], live=True)) == ["KG010"]
+    assert findings([]) == []
+
+
+@pytest.mark.parametrize(("text", "found"), [("65535", False), ("65536", True), ("-1", True),
+                                             ("0", False), ("99999999999", True)])  # fmt: skip
+def test_a_keepalive_that_wireguard_does_not_take(text: str, found: bool) -> None:
+    assert bool(of("KG109", findings([node("a", persistent_keepalive=text)]))) is found
