@@ -148,16 +148,16 @@ def test_github_gets_file_and_line_relative_to_the_repository(tmp_path: Path) ->
     for given in (".", str(tmp_path), "clusters/../clusters"):
         arguments = ["-f", given, "--at", "1000", "check", "-o", "github", "--select", "KG411"]
         text = kgctl(*arguments).stdout
-        assert text.startswith("::warning file=clusters/prod/peers/all.yml,line=5,title=KG411 ")
+        assert text.startswith("::error file=clusters/prod/peers/all.yml,line=5,title=KG411 ")
 
 
 def test_a_finding_fails_its_junit_case_from_the_given_severity_on() -> None:
-    warning = ["-f", str(CASES / "KG411-trips.yaml"), "--at", "1000", "check", "-o", "junit"]
-    suite = ElementTree.fromstring(kgctl(*warning, "--select", "KG411").stdout)
+    warning = ["-f", str(CASES / "KG402-trips.yaml"), "--at", "1000", "check", "-o", "junit"]
+    suite = ElementTree.fromstring(kgctl(*warning, "--select", "KG402").stdout)
     assert suite.get("failures") == "0"
     (output,) = suite.findall("testcase/system-out")
     assert (output.text or "").startswith("warning: peer/laptop: ")
-    strict = kgctl(*warning, "--select", "KG411", "--fail-on", "warning")
+    strict = kgctl(*warning, "--select", "KG402", "--fail-on", "warning")
     suite = ElementTree.fromstring(strict.stdout)
     assert (strict.code, suite.get("failures"), len(suite.findall("testcase/failure"))) == (
         1, "1", 1
