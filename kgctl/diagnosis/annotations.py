@@ -225,8 +225,8 @@ def _keepalives(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f"its persistent-keepalive of {node.persistent_keepalive} s is not one of "
                 f"WireGuard's, 0 to {_MOST_SECONDS}",
-                "the kernel takes the last 16 bits of it, userspace WireGuard refuses all "
-                "settings of its agent",
+                "the kernel takes the last 16 bits of it; userspace WireGuard refuses it, and "
+                "takes no peer after the first",
                 f"kubectl annotate node {quoted(node.name)} --overwrite "
                 f"{PREFIX}persistent-keepalive=25",
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nesting import Lookup, Used, nested
 from kgctl.diagnosis.nodes import quoted
@@ -54,12 +56,22 @@ def _private_endpoint(facts: Facts) -> Iterator[Found]:
 
 
 def _both_behind_nat(facts: Facts) -> Iterator[Found]:
-    hidden = _unreachable(facts)
-    for number, segment in enumerate(hidden):
-        if number == 0:
+    before: dict[str, list[str]] = {}
+    for number, segment in enumerate(_unreachable(facts)):
+        # with the granularity cross a location has many segments, and no tunnel within it
+        place = segment.leader.location if facts.granularity == CROSS else segment.name
+        own = before.setdefault(place, [])
+        count = number - len(own)
+        others = [
+            printable(name)
+            for other, names in islice(before.items(), _SHOWN_SEGMENTS + 1)
+            for name in names[:_SHOWN_SEGMENTS]
+            if other != place
+        ][:_SHOWN_SEGMENTS]
+        own.append(segment.name)
+        if not others:
             continue
-        others = [printable(one.name) for one in hidden[: min(number, _SHOWN_SEGMENTS)]]
-        more = f" and {number - _SHOWN_SEGMENTS} more" if number > _SHOWN_SEGMENTS else ""
+        more = f" and {count - _SHOWN_SEGMENTS} more" if count > _SHOWN_SEGMENTS else ""
         yield Found(
             LOCATION,
             segment.name,

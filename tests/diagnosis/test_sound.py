@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.diagnosis.cluster import findings, of
+from tests.diagnosis.cluster import node as agents_node
 from tests.diagnosis.test_rules import found
 from tests.recorded import kgctl
 
@@ -68,3 +70,19 @@ def test_an_empty_text_is_wrong_only_where_people_write_it(name: str, tmp_path: 
     changed.write_text(json.dumps(node))
     arguments = ["-f", str(changed), "--at", "newest", "--mesh-granularity", "location"]
     assert {one["code"] for one in found(*arguments)} - {"KG501"} == EMPTY[name]
+
+
+def test_nodes_of_one_location_need_not_meet_where_none_has_a_tunnel_to_another() -> None:
+    """With the granularity cross; behind one NAT they have their LAN."""
+
+    def of_cross(*locations: str) -> list[str]:
+        nodes = [
+            agents_node(f"n{number}", number, location=location, granularity="cross",
+                 endpoint=f"10.{number}.0.1:51820", persistent_keepalive="25")
+            for number, location in enumerate(locations, 1)
+        ]  # fmt: skip
+        return [one.name for one in of("KG302", findings(nodes))]
+
+    assert of_cross("home", "home", "home") == []
+    assert of_cross("home", "home", "lab") == ["node:n3"]
+    assert of_cross("home", "lab", "home") == ["node:n2", "node:n3"]
