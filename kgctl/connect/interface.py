@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Options:
     """The options of ``kgctl connect``. Times are in seconds, ``mtu`` in bytes.
 
-    ``address`` is None where none was named: then it is the Peer's own, or the default.
+    ``address`` is None where none was named: then it is the Peer's own, or the default. So is
+    ``listen_port``: then it is that of the Peer's endpoint, or the default.
     """
 
     name: str
@@ -25,7 +26,7 @@ class Options:
     address: Cidr | None
     extra: tuple[Cidr, ...]
     private_key: Path | None
-    listen_port: int
+    listen_port: int | None
     keepalive: int
     mtu: int
     period: float

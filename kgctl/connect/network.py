@@ -10,6 +10,7 @@ from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
 from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.quick import port_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from kgctl.wireguard.conf import PeerSection
 
 
+DEFAULT_PORT = 51820
+"""The UDP port at which this host listens where nobody says another."""
+
+
 class NotAMemberError(MeshError):
     """The network has no usable Peer of our name."""
 
@@ -31,11 +36,13 @@ class Wanted:
     """What to set up. ``names`` says who a peer is, by key.
 
     ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
+    ``listen_port`` is that at which the others call this host; None where they do not.
     """
 
     peers: tuple[PeerSection, ...]
     routes: tuple[Route, ...]
     names: Mapping[PublicKey, str]
+    listen_port: int | None = None
 
 
 def wanted_of(
@@ -54,7 +61,12 @@ def wanted_of(
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
     sections = _with_extra(topology, peer_configuration(topology, own).peers, state, now, extra)
-    return Wanted(peers=sections, routes=peer_routes(topology, name, extra), names=_names(topology))
+    return Wanted(
+        peers=sections,
+        routes=peer_routes(topology, name, extra),
+        names=_names(topology),
+        listen_port=port_of(own),
+    )
 
 
 def _with_extra(

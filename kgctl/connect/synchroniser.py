@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.connect.network import DEFAULT_PORT
 from kgctl.connect.outside import dialled
 from kgctl.host.interface import Refused
 from kgctl.host.routes import TAKEN, route_change
@@ -78,6 +79,7 @@ def plan_routes(
 class Synchroniser:
     """Applies what is wanted to a device and its routes; counts what it writes.
 
+    ``listen_port`` is None for that at which the network calls this host, or the default.
     ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
     addresses that are never to be routed into the tunnel, besides those of endpoints.
     """
@@ -85,7 +87,7 @@ class Synchroniser:
     def __init__(
         self,
         private_key: PrivateKey,
-        listen_port: int,
+        listen_port: int | None,
         names: Names,
         given: Mapping[PublicKey, Endpoint] | None = None,
         *,
@@ -138,7 +140,7 @@ class Synchroniser:
         """Return what the device is to be, with names resolved as far as they are."""
         return DeviceState(
             private_key=self._private_key,
-            listen_port=self._listen_port,
+            listen_port=self._listen_port or wanted.listen_port or DEFAULT_PORT,
             peers=wanted_peers(wanted.peers, self._endpoints(wanted.peers), self._own_key),
         )
 

@@ -34,6 +34,12 @@ def test_it_is_what_showconf_prints() -> None:
     assert wanted().peers == peer_configuration(topology, own).peers
 
 
+def test_it_says_where_the_others_call_this_host() -> None:
+    ports = {name: wanted_of(STATE, name=name, now=TAKEN_AT, granularity="auto").listen_port
+             for name in ("laptop", "office")}  # fmt: skip
+    assert ports == {"laptop": None, "office": 51820}  # the laptop's router's port is not its own
+
+
 def test_routes_follow_kilo_s_rules() -> None:
     topology = network_of(STATE, now=TAKEN_AT)
     routes = {str(route.destination): route.gateway for route in wanted().routes}

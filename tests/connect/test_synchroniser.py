@@ -96,6 +96,13 @@ def test_only_what_differs_is_written_and_nothing_read_for_nothing() -> None:
     assert (sync.device_writes, sync.route_writes) == (2, 2)
 
 
+def test_it_listens_where_the_network_calls_it_unless_a_port_is_given() -> None:
+    network = wanted(NETWORKS[0])
+    for given, called, port in ((None, None, 51820), (None, 4242, 4242), (5555, 4242, 5555)):
+        sync = Synchroniser(OWN, given, Names(lambda: None, Dns()))
+        assert sync.target(replace(network, listen_port=called)).listen_port == port
+
+
 def test_a_whole_round_mends_what_somebody_else_broke() -> None:
     sync, memory, _ = synchroniser()
     routes = MemoryRoutes(memory)

@@ -123,7 +123,7 @@ def connect(
         address=values.one_cidr("--allowed-ip", allowed_ip) if allowed_ip is not None else None,
         extra=(*cidrs("--allowed-ips", allowed_ips), *cidrs("--service-cidr", service_cidr)),
         private_key=private_key,
-        listen_port=listen_port(shared),
+        listen_port=None if shared.port is None else listen_port(shared),
         keepalive=values.within("--persistent-keepalive", persistent_keepalive, values.KEEPALIVE),
         mtu=values.within("--mtu", mtu, values.MTU),
         period=values.period(resync_period),
