@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kgctl.diagnosis.finding import AnyRule, Rule
     from kgctl.diagnosis.report import Report
+    from kgctl.diagnosis.subject import Settings, Subject
 
 
 class Severity(StrEnum):
@@ -73,6 +74,9 @@ def check(
         str | None,
         typer.Option(metavar="FILE", help="Settings. Default: kgctl.toml or pyproject.toml here."),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
+    ] = False,
     output: Annotated[
         Format, typer.Option("--output", "-o", help="How to print what is found.")
     ] = Format.TABLE,
@@ -85,14 +89,15 @@ def check(
     from kgctl.cli.check_settings import CheckSettings, settings_file
     from kgctl.diagnosis.report import choose_rules
 
-    given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr)
+    given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr, offline or None)
     settings = given.over(settings_file(config))
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
     limit = settings.fail_on or Severity.ERROR
+    names = _Names(shared, rules, offline=bool(settings.offline))
     if shared.several:
-        checked = _checked_several(shared, live, rules, settings.service_cidrs or ())
+        checked = _checked_several(shared, live, rules, settings.service_cidrs or (), names)
     else:
-        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or ())
+        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), names)
     every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
     report = with_places(checked.report, checked.files, every_size=every_size)
     for unseen in report.unseen:
@@ -100,6 +105,25 @@ def check(
     answer(_rendered(report, output, limit))
     if report.fails(limit):
         raise typer.Exit(1)
+
+
+class _Names:
+    """Looks up the names of endpoints where a rule asks for them; the example's are made up."""
+
+    def __init__(self, shared: Shared, rules: Sequence[AnyRule], *, offline: bool) -> None:
+        from kgctl.diagnosis.resolution import RULES
+
+        self._wanted = not shared.example and any(rule in RULES for rule in rules)
+        self._offline = offline
+
+    def judged(self, subject: Subject, settings: Settings) -> tuple[Subject, Settings]:
+        """Return the two with what was found out about names."""
+        from kgctl.cli.lookups import names_looked_up
+
+        if not self._wanted:
+            return subject, settings
+        subject, missing = names_looked_up(subject, settings.now, offline=self._offline)
+        return subject, settings._replace(missing_names=missing)
 
 
 class _Checked(NamedTuple):
@@ -128,7 +152,11 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
 
 
 def _checked_several(
-    shared: Shared, live: bool, rules: Sequence[AnyRule], service_cidrs: Sequence[str]
+    shared: Shared,
+    live: bool,
+    rules: Sequence[AnyRule],
+    service_cidrs: Sequence[str],
+    names: _Names,
 ) -> _Checked:
     from kgctl.cli.arguments import UsageError
     from kgctl.cli.clusters import chosen_clusters, link_labels, networks_of_clusters
@@ -146,7 +174,9 @@ def _checked_several(
     clusters = {}
     members = []
     for name, (subject, now, granularity), _ in seen:
-        settings = Settings(now, granularity, networks.get(name, ()))
+        subject, settings = names.judged(
+            subject, Settings(now, granularity, networks.get(name, ()))
+        )
         clusters[name] = subject, settings
         topology = Facts(subject, settings).topology
         if topology is not None:  # else the cluster's own findings say why
@@ -161,7 +191,11 @@ def _checked_several(
 
 
 def _checked(
-    shared: Shared, live: bool, rules: Sequence[Rule], service_cidrs: Sequence[str]
+    shared: Shared,
+    live: bool,
+    rules: Sequence[Rule],
+    service_cidrs: Sequence[str],
+    names: _Names,
 ) -> _Checked:
     from kgctl.cli.arguments import cidrs
     from kgctl.cli.examining import examined, require_some
@@ -172,7 +206,7 @@ def _checked(
     subject, now, granularity = examined(shared, live=live)
     if not live:
         require_some(subject, shared.filename)
-    settings = Settings(now, granularity, networks)
+    subject, settings = names.judged(subject, Settings(now, granularity, networks))
     files = {"": Files(shared.filename, subject, settings)} if shared.filename else {}
     return _Checked(examine(subject, settings, rules), files)
 

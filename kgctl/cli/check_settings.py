@@ -9,8 +9,13 @@ from kgctl.cli.arguments import UsageError, split_values
 from kgctl.mesh.text import printable
 
 _FILES = ("kgctl.toml", ".kgctl.toml", "pyproject.toml")
-_KEYS = {"select": list, "ignore": list, "fail-on": str, "service-cidrs": list}
+_KEYS = {"select": list, "ignore": list, "fail-on": str, "service-cidrs": list, "offline": bool}
 _SEVERITIES = ("error", "warning", "info")
+_KINDS = {
+    list: "a list of texts",
+    str: f"one of {', '.join(_SEVERITIES)}",
+    bool: "true or false",
+}
 
 
 class CheckSettings(NamedTuple):
@@ -20,6 +25,7 @@ class CheckSettings(NamedTuple):
     ignore: list[str] | None = None
     fail_on: str | None = None
     service_cidrs: list[str] | None = None
+    offline: bool | None = None
 
     def over(self, lower: CheckSettings) -> CheckSettings:
         """Return these settings over ``lower``; what both ignore is ignored."""
@@ -30,6 +36,7 @@ class CheckSettings(NamedTuple):
             service_cidrs=(
                 lower.service_cidrs if self.service_cidrs is None else self.service_cidrs
             ),
+            offline=self.offline or lower.offline,
         )
 
     @staticmethod
@@ -87,11 +94,15 @@ def _checked(name: str, table: dict[str, Any]) -> CheckSettings:
     _refuse_unknown(shown, "check", table, list(_KEYS))
     for key, value in table.items():
         wanted = _KEYS[key]
-        texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        if (wanted is list and not texts) or (wanted is str and value not in _SEVERITIES):
-            kind = "a list of texts" if wanted is list else f"one of {', '.join(_SEVERITIES)}"
-            raise UsageError(f"{shown}: check.{key} is not {kind}")
+        if not _fits(value, wanted):
+            raise UsageError(f"{shown}: check.{key} is not {_KINDS[wanted]}")
     return CheckSettings(*(table.get(key) for key in _KEYS))
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted is list:
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, bool) if wanted is bool else value in _SEVERITIES
 
 
 def _refuse_unknown(shown: str, where: str, table: dict[str, Any], known: list[str]) -> None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kgctl.cli.agents import note_hidden, refuse_unsettling
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.lookups import look_up, warn_of_name
+from kgctl.cli.node_effects import changes_later, note_effects
 from kgctl.cli.output import answer, note
+from kgctl.cluster.objects import PREFIX
+from kgctl.mesh.cidr import parse_cidr, single
+from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.text import nearest, printable
 
@@ -14,6 +20,8 @@ if TYPE_CHECKING:
 
     from kgctl.cli.shared import Shared
     from kgctl.cluster.interface import NodeObject, Objects
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.topology import Topology
 
 Changes = dict[str, str | None]
 _DONE = {
@@ -33,6 +41,7 @@ def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Cha
     from kgctl.cluster.annotations import checked
 
     changes = dict(checked(key, value) for key, value in given.items() if value is not None)
+    _note_host_bits(given.get("allowed-location-ips"))
     for key in unset:
         name, _ = checked(key, None)
         if name in changes:
@@ -41,6 +50,17 @@ def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Cha
     if not changes:
         raise UsageError("nothing to set is given; see: kgctl node set --help")
     return changes
+
+
+def _note_host_bits(text: str | None) -> None:
+    """Print on stderr which networks stand for more than the address that they name."""
+    for part in (text or "").split(","):
+        cidr = parse_cidr(part.strip())
+        if cidr is not None and cidr != cidr.masked():
+            note(
+                f"{cidr} stands for {cidr.masked()}, which is what is written; for the address "
+                f"alone give {single(cidr.address)}"
+            )
 
 
 def set_nodes(
@@ -67,7 +87,11 @@ def set_nodes(
     if not chosen:
         note("all of that is set already: nothing to change")
         return
-    _show_difference(shared, objects, chosen, changes)
+    networks = _show_difference(shared, objects, chosen, changes)
+    note_effects(chosen, changes)
+    refuse_unsettling(*networks)
+    if cluster is not None:
+        warn_of_name(_forced_endpoint(changes), look_up)
     if dry_run == "none" and ask:
         ask_whether("Annotate 1 node?" if len(chosen) == 1 else f"Annotate {len(chosen)} nodes?")
     for node in chosen:
@@ -76,6 +100,7 @@ def set_nodes(
                 node.name, changes, node.annotations, dry_run=dry_run == "server"
             )
         answer(f"node/{printable(node.name)} {_DONE[dry_run]}\n")
+    note_hidden(*networks)
 
 
 def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> list[NodeObject]:
@@ -111,16 +136,25 @@ def _differs(node: NodeObject, changes: Changes) -> bool:
 
 def _show_difference(
     shared: Shared, objects: Objects, chosen: Sequence[NodeObject], changes: Changes
-) -> None:
-    from kgctl.cli.whatif import compared
+) -> tuple[Topology | None, Topology | None]:
+    """Print on stderr how the network changes; return it as it is, and as it becomes."""
+    from kgctl.cli.whatif import networks
     from kgctl.cluster.overlay import annotated
+    from kgctl.mesh.difference import difference
     from kgctl.render.difference import difference_to_text
 
     after = annotated(objects, [node.name for node in chosen], changes)
     try:
-        found = compared(shared, objects, after, snapshots=bool(shared.filename))
+        found = networks(shared, objects, after, snapshots=bool(shared.filename))
     except MeshError as error:  # the change may be what mends it
         note(f"the network cannot be told: {str(error).splitlines()[0]}")
-        return
-    text = difference_to_text(found).rstrip("\n")
-    note(text or "the network stays as it is")
+        return None, None
+    text = difference_to_text(difference(*found)).rstrip("\n")
+    later = ", until agents check in" if changes_later(chosen, changes) else ""
+    note(text or f"the network stays as it is{later}")
+    return found
+
+
+def _forced_endpoint(changes: Changes) -> Endpoint | None:
+    text = changes.get(f"{PREFIX}force-endpoint")
+    return None if text is None else parse_endpoint(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.node_effects import note_effects
 from kgctl.cli.output import note
 from kgctl.cli.reading import NEWEST, reading_of, source_of
 from kgctl.mesh.state import NoReadyNodesError
@@ -20,7 +21,20 @@ if TYPE_CHECKING:
 
 
 def compared(shared: Shared, before: Objects, after: Objects, *, snapshots: bool) -> Difference:
-    """Return what differs between the networks of two states.
+    """Return what differs between the networks of two states, judged as ``networks`` does.
+
+    Raises:
+        MeshError: as for ``networks``.
+    """
+    from kgctl.mesh.difference import difference
+
+    return difference(*networks(shared, before, after, snapshots=snapshots))
+
+
+def networks(
+    shared: Shared, before: Objects, after: Objects, *, snapshots: bool
+) -> tuple[Topology | None, Topology | None]:
+    """Return the networks of two states; None for one in which no node is ready.
 
     Heartbeats of ``snapshots`` are judged as of the newest one, each by its own, unless --at says
     otherwise.
@@ -28,11 +42,9 @@ def compared(shared: Shared, before: Objects, after: Objects, *, snapshots: bool
     Raises:
         MeshError: one of them is no network, for another reason than that no node is ready.
     """
-    from kgctl.mesh.difference import difference
-
     if snapshots and shared.at is None:
         shared = shared._replace(at=NEWEST)
-    return difference(_network(shared, before), _network(shared, after))
+    return _network(shared, before), _network(shared, after)
 
 
 def read_base(shared: Shared, base: Sequence[str] | None) -> Objects:
@@ -66,6 +78,7 @@ def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) ->
                 f'--set "{printable(text)}" is not node/NAME:KEY=VALUE, nor node/NAME:KEY-'
             )
         change = checked(key, value) if equals else checked(key[:-1], None)
+        note_effects([node for node in objects.nodes if node.name == name], dict([change]))
         objects = annotated(objects, [name], dict([change]))
     for text in absent:
         objects = without(objects, *_place("--without", text, text))

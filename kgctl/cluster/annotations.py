@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.interface import NodeObject
 from kgctl.cluster.objects import PREFIX, node_of
+from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def checked(key: str, value: str | None) -> tuple[str, str | None]:
     """Return the whole name of an annotation and its value as Kilo takes it; None removes it.
 
     ``leader`` counts by its presence, so that ``false`` removes it. White space beside the commas
-    of a list is left out: Kilo would drop what stands next to it.
+    of a list is left out: Kilo would drop what stands next to it. Allowed location IPs lose their
+    host bits, as in WireGuard, which Kilo's agents would set again and again for want of them.
 
     Raises:
         AnnotationError: Kilo would ignore it.
@@ -49,6 +51,10 @@ def checked(key: str, value: str | None) -> tuple[str, str | None]:
     if not _is_taken(name, text):
         raise AnnotationError(
             f'"{printable(value, 60)}" is no {name}: Kilo would ignore it; it is {SETTABLE[name]}'
+        )
+    if name == "allowed-location-ips":
+        text = ",".join(
+            str(cidr.masked()) for part in text.split(",") if (cidr := parse_cidr(part))
         )
     return PREFIX + name, text
 

@@ -85,6 +85,21 @@ def _location_ips(facts: Facts, name: str) -> str:
     return ",".join(map(str, dict.fromkeys(masked)))
 
 
+def in_words(one: Unsettled) -> str:
+    """Return what can never be settled, as a clause about its owner, printable."""
+    owner = owner_in_words(one.owner)
+    if one.cause is Cause.TWICE:
+        return f"{one.network} of {owner} is also that of {_other(one)}"
+    if one.cause is Cause.HOST_BITS:
+        return f"{one.network} of {owner} has host bits set"
+    if one.cause is Cause.KEY:
+        return f"the public key of {owner} is also that of {_other(one)}"
+    if one.cause is Cause.KEEPALIVE:
+        return f"the keepalive of {owner} does not fit into WireGuard's 0 to 65535 s"
+    seen = "" if one.seen is None else f" from {one.seen}"
+    return f"{owner} calls{seen}, and without a keepalive its endpoint may not move"
+
+
 def _never_settle(facts: Facts) -> Iterator[Found]:
     for one in facts.unsettled[Cause.TWICE]:
         yield Found(

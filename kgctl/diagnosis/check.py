@@ -16,6 +16,7 @@ from kgctl.diagnosis import (
     nodes,
     peers,
     placement,
+    resolution,
 )
 from kgctl.diagnosis import annotations as node_annotations
 from kgctl.diagnosis.facts import Facts
@@ -40,6 +41,7 @@ _FAMILIES = (
     agents.OF_PEERS,
     cluster.RULES,
     agents.OF_CLUSTER,
+    resolution.RULES,
 )
 
 RULES: tuple[Rule, ...] = tuple(

@@ -20,6 +20,7 @@ _NO_PLATFORMS: Mapping[str, Platform] = MappingProxyType({})
 
 REGION = "topology.kubernetes.io/region"
 """The label that Kilo's agents read a node's location from, unless they are told another one."""
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 PREFIX = "kilo.squat.ai/"
 """What the names of Kilo's annotations begin with."""
@@ -59,8 +60,12 @@ class Subject(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """How it is looked at: the time in Unix seconds, the granularity, the service networks."""
+    """How it is looked at: the time in Unix seconds, the granularity, the service networks.
+
+    ``missing_names`` are names of endpoints that do not resolve, each with why.
+    """
 
     now: float
     granularity: str = AUTO
     service_cidrs: tuple[Cidr, ...] = ()
+    missing_names: Mapping[str, str] = _NO_NAMES

@@ -60,6 +60,19 @@ def unsettled(topology: Topology) -> Iterator[Unsettled]:
     yield from comparison.keepalives()
 
 
+def hidden_change(before: Topology, after: Topology) -> Leaders | None:
+    """Return which leaders' agents may not see a change of the network, and behind which peer.
+
+    These are the ``hidden`` ones, and ``names`` names the first of them. None where all see it: an
+    agent always does where the number of peers changes.
+    """
+    was, becomes = _wishes(before), _wishes(after)
+    changed = [key for key in was.keys() | becomes.keys() if was.get(key) != becomes.get(key)]
+    if not changed or len(was) != len(becomes):
+        return None
+    return Comparison(after).hiding(changed)
+
+
 class Comparison:
     """What the agents of all leaders of a network compare."""
 
@@ -74,13 +87,21 @@ class Comparison:
             _Section(-1, str(peer.public_key), Owner("peer", peer.name)) for peer in topology.peers
         ]
 
-    def hiding(self, key: PublicKey) -> Leaders:
-        """Return which leaders do not see a change at the peer ``key``, and behind which peer.
+    def hiding(self, keys: Collection[PublicKey]) -> Leaders:
+        """Return which leaders do not see a change at the peers ``keys``, and behind which peer.
 
-        These are the ``hidden`` ones; the others would see it.
+        These are the ``hidden`` ones, of which ``names`` are the first; the others would see it.
         """
-        number = next((one.number for one in self._sections if one.key == str(key)), -1)
-        return self._affected(str(key), {number})
+        numbers = {one.key: one.number for one in self._sections}
+        texts = sorted(map(str, keys))
+        hidden: list[int] = []
+        for number, end in enumerate(self._ends):
+            first = next((key for key in texts if numbers.get(key) != number), None)
+            if first is not None and end < first:
+                hidden.append(number)
+        names = tuple(self._segments[number].leader.name for number in hidden[:_NAMED])
+        behind = self._names[self._ends[hidden[0]]] if hidden else ""
+        return self._leaders(len(self._segments) - len(hidden), names, len(hidden), behind)
 
     def host_bits(self) -> Iterator[Unsettled]:
         """Yield the networks that have host bits, on each device that gets them."""
@@ -250,6 +271,24 @@ class Comparison:
         behind = next((part.behind for part in parts if part.behind), "")
         now, hidden = sum(part.now for part in parts), sum(part.hidden for part in parts)
         return self._leaders(now, tuple(names), hidden, behind)
+
+
+def _wishes(topology: Topology) -> dict[PublicKey, object]:
+    """Return what leaders want of each peer of their devices, but for what they discover."""
+    found: dict[PublicKey, object] = {
+        segment.key: (
+            frozenset((*segment.allowed_ips, *segment.allowed_location_ips)),
+            segment.leader.endpoint,
+            segment.leader.persistent_keepalive > 0,
+        )
+        for segment in topology.segments
+    }
+    for peer in topology.peers:
+        if peer.public_key is not None:
+            moves, key = peer.persistent_keepalive > 0, peer.preshared_key
+            networks = frozenset(peer.allowed_ips)
+            found[peer.public_key] = (networks, peer.annotated_endpoint, moves, key)
+    return found
 
 
 def _first_differing(

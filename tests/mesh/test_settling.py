@@ -291,9 +291,10 @@ def test_a_change_is_hidden_from_those_whose_comparison_ends_before() -> None:
     late, early = nodes[2].key, nodes[0].key
     assert late is not None
     assert early is not None
-    hidden = comparison.hiding(late)
-    assert (hidden.now, hidden.hidden, hidden.behind) == (1, 1, "p3")
-    assert comparison.hiding(early).hidden == 0
+    hidden = comparison.hiding([late])
+    assert (hidden.hidden, hidden.names, hidden.behind) == (1, ("n2",), "p3")
+    assert comparison.hiding([early]).hidden == 0
+    assert comparison.hiding([early, late]).names == ("n2",)
 
 
 def test_five_thousand_leaders_and_peers_take_a_moment() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.lookups import warn_of_name
 from kgctl.cli.output import note
 from kgctl.cli.peer.add import NAT_KEEPALIVE, tell_next
 from kgctl.cli.peer.printing import DRY_RUNS, KEPT, show
@@ -162,6 +163,17 @@ class Edit:
             else:
                 note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
 
+    def note_hidden(self, target: Target, peer: Object) -> None:
+        """Print on stderr which leaders may not see that the Peer has become ``peer``."""
+        from kgctl.cli.agents import note_hidden_peer
+        from kgctl.cluster.errors import ClusterError
+
+        try:
+            state = target.state()
+        except ClusterError:  # of who may change peers, but list no nodes
+            return
+        note_hidden_peer(state, {**peer, "spec": self._before}, peer)
+
     def tell_when_heard(self) -> None:
         """Print on stderr when agents take the change, where the Peer was invalid before."""
         if self._mended is None:
@@ -193,6 +205,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     keys = NewKeys()
     edit = Edit(changes.fields(keys, name))
     note_host_bits(changes.allowed_ips)
+    warn_of_name(endpoint_of(changes.endpoint or None), target.look_up)
     key, addresses, store = changes.key(), changes.addresses(), target.store()
     store.get(name)  # before a key is written for a peer that is not there
     if key is not None and not changes.force:
@@ -209,6 +222,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     edit.tell()
     if dry_run == "none":
         edit.tell_when_heard()
+        edit.note_hidden(target, peer)
         keys.tell()
 
 
@@ -237,5 +251,6 @@ def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
     show(peer, None, "rotated")
     edit.tell()
     edit.tell_when_heard()
+    edit.note_hidden(target, peer)
     keys.tell()
     tell_next(target, name, keys.private_key_file)

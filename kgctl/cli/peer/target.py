@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.lookups import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kgctl.cli.lookups import LookUp
     from kgctl.cli.shared import Shared
     from kgctl.cluster.interface import Source
     from kgctl.cluster.peers import PeerObjects
@@ -21,13 +23,14 @@ class Target(NamedTuple):
     """A source of state and, where it is a live cluster, its Peer objects.
 
     ``options`` are those that name it, for the commands that are suggested; ``sleep`` waits that
-    many seconds.
+    many seconds; ``look_up`` asks for names, where there is somebody to ask.
     """
 
     source: Source
     open_store: Callable[[], PeerObjects] | None = None
     options: tuple[str, ...] = ()
     sleep: Callable[[float], None] = time.sleep
+    look_up: LookUp | None = None
 
     def state(self) -> State:
         """Read the cluster: its peers as they are stored at this moment."""
@@ -67,4 +70,4 @@ def target_of(shared: Shared) -> Target:
         return Target(source)
     named = (("--kubeconfig", shared.kubeconfig), ("--context", shared.context))
     options = [text for name, value in named if value is not None for text in (name, value)]
-    return Target(source, source.peers, tuple(options))
+    return Target(source, source.peers, tuple(options), look_up=look_up)
