@@ -60,6 +60,11 @@ class Comparison(NamedTuple):
         return self._with_peer(topology, machine.peer, device)
 
     def _with_peer(self, topology: Topology, peer: Peer, device: Device) -> Found:
+        if self.made_with.startswith("--cluster "):
+            raise UsageError(
+                f"the file joins several clusters ({printable(self.made_with)}), and drift "
+                "compares with one; give what showconf prints for this cluster alone"
+            )
         options = self.given if self.given.shapes else recorded(self.made_with)
         if options.shapes:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError, split_values
@@ -41,6 +42,8 @@ def show_joined(
     format_, interface, picture, directory = output
     own = options._replace(service_cidr=None, via=None, gateway=None, only=None).settings()
     clusters = read_several(shared)
+    names = [text for one in clusters for text in ("--cluster", one.name)]
+    own = own._replace(made_with=printable(shlex.join(names), 2000))
     linked = linked_clusters(clusters, as_reference=format_ == "wireguard")
     peers = {}
     for one, member in zip(clusters, linked.members, strict=True):

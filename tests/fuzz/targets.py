@@ -15,11 +15,12 @@ from kgctl.link.meshfile import parse_mesh
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.conf import Configuration, PeerSection
 from kgctl.wireguard.drift import drift
-from kgctl.wireguard.machinefiles import parse_devices
+from kgctl.wireguard.machinefiles import decoded, parse_devices
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.harmless import assert_all_harmless, assert_shown
 from tests.recorded import CLUSTERS, load
+from tests.wireguard.test_machinefiles import KEYFILE, NETDEV, QUICK, SHOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def configurations(data: bytes, scratch: Path) -> None:
 def dumps(data: bytes, scratch: Path) -> None:
     """Take bytes for what wg prints of an interface; no error shows a part of it."""
     try:
-        devices = parse_devices(data.decode("utf-8", "replace"), "it")
+        devices = parse_devices(decoded(data), "it")
     except KgctlError as error:
         _assert_one_line(str(error))
         return
@@ -124,6 +125,7 @@ def seeds(target: str) -> list[bytes]:
             found.append(_yaml(few))
         elif target == "dumps":
             found += [_dump(number) for number in range(3)]
+            found += [text.encode() for text in (NETDEV, KEYFILE, SHOW, QUICK)]
         elif target == "meshes":
             found.append(_MESH)
         else:

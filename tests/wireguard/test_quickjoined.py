@@ -217,6 +217,10 @@ def test_every_format_is_one_file_of_both(tmp_path: Path, format_: str) -> None:
     written = [path for path in tmp_path.iterdir() if path.name.startswith("laptop")]
     assert len(written) == (2 if format_ == "networkd" else 1)
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in written)
+    if format_ in ("wg-quick", "nmconnection"):
+        done = kgctl(*both[:4], "drift", "laptop", "--dump", str(written[0]))
+        assert (done.code, done.stdout) == (2, "")
+        assert "joins several clusters (--cluster " in done.stderr
 
 
 def test_a_peer_that_is_missing_in_one_is_told_of_that_one(tmp_path: Path) -> None:
