@@ -83,16 +83,28 @@ class Api:
         Raises:
             kgctl.ClusterError: it cannot be read; the message says what to do.
         """
+
+        def attempt() -> T:
+            with self.open("GET", path, query, self._headers(accept)) as body:
+                return decode(body)
+
+        return self._repeated(attempt, _worth_another_read)
+
+    def _repeated(
+        self,
+        attempt: Callable[[], T],
+        again: Callable[[OverloadedError | ConnectionLostError], bool],
+    ) -> T:
+        """Return what an attempt returns; after an error that is worth it, wait, and try again."""
         waited = 0.0
-        for attempt in range(1, self._backoff.attempts + 1):
+        for number in range(1, self._backoff.attempts + 1):
             try:
-                with self.open("GET", path, query, self._headers(accept)) as body:
-                    return decode(body)
+                return attempt()
             except (OverloadedError, ConnectionLostError) as error:
-                pause = self._pause(error, attempt, waited)
+                pause = self._pause(error, number, waited) if again(error) else None
                 if pause is None:
                     raise
-            self._trace(f"waiting {pause:.2f} s before attempt {attempt + 1}")
+            self._trace(f"waiting {pause:.2f} s before attempt {number + 1}")
             self._backoff.sleep(pause)
             waited += pause
         raise AssertionError("the last attempt returns or raises")
@@ -111,11 +123,8 @@ class Api:
         """Return the seconds to wait before another attempt, or None to give up."""
         spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: clients must not march in step
         pause = self._backoff.first * float(2 ** (attempt - 1)) * spread
-        if isinstance(error, OverloadedError):
-            if error.status not in RETRIED:
-                return None
-            if error.retry_after is not None:
-                pause = max(float(error.retry_after), pause)
+        if isinstance(error, OverloadedError) and error.retry_after is not None:
+            pause = max(float(error.retry_after), pause)
         if attempt >= self._backoff.attempts or waited + pause > self._backoff.total:
             return None
         return pause
@@ -128,7 +137,10 @@ class Api:
         content: object,
         content_type: str = "application/json",
     ) -> Any:
-        """Make a request that changes something, once, and return the JSON of the answer.
+        """Make a request that changes something, and return the JSON of the answer.
+
+        It is sent once, and again only where the server says that it did not carry it out: it
+        answers 429, and when to come back (Retry-After; RFC 6585, and as client-go does it).
 
         Raises:
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
@@ -137,8 +149,12 @@ class Api:
 
         body = json.dumps(content).encode()
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        with self.open(method, path, query, headers, body) as answer:
-            return answer.json()
+
+        def attempt() -> Any:
+            with self.open(method, path, query, headers, body) as answer:
+                return answer.json()
+
+        return self._repeated(attempt, _not_carried_out)
 
     def open(
         self,
@@ -217,6 +233,17 @@ class Api:
             f"{printable(kind, 60)}, {printable(packed, 20)}"
         )
         return response
+
+
+def _worth_another_read(error: OverloadedError | ConnectionLostError) -> bool:
+    return isinstance(error, ConnectionLostError) or error.status in RETRIED
+
+
+def _not_carried_out(error: OverloadedError | ConnectionLostError) -> bool:
+    """Tell whether the server says that it turned a request away, and takes it later."""
+    if isinstance(error, ConnectionLostError):
+        return False
+    return error.status == 429 and error.retry_after is not None
 
 
 class Body:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SERVICES_ROLE = Path(__file__).parents[2] / "docs" / "rbac-link-services.yaml"
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-SLICES = "/apis/discovery.k8s.io/v1beta1/namespaces/shop/endpointslices"
 SERVICES = "/api/v1/namespaces/shop/services"
 MIRROR = ("--yes", "--mirror", "shop/web")
 
@@ -40,9 +39,16 @@ def service(**spec: Any) -> dict[str, Any]:
     }
 
 
-def slice_of(name: str, *addresses: str, ready: bool = True, port: int = 8080) -> dict[str, Any]:
+def slices(server: ApiServer) -> str:
+    """Where the server has the EndpointSlices of the namespace, whichever version it serves."""
+    return f"/apis/{server.slices_api}/namespaces/shop/endpointslices"
+
+
+def slice_of(
+    server: ApiServer, name: str, *addresses: str, ready: bool = True, port: int = 8080
+) -> dict[str, Any]:
     return {
-        "apiVersion": "discovery.k8s.io/v1beta1",
+        "apiVersion": server.slices_api,
         "kind": "EndpointSlice",
         "metadata": {
             "name": name,
@@ -75,14 +81,16 @@ class Shops(Pair):
         for server in (self.west, self.east):
             clear_services(server)
         self.west.request("POST", SERVICES, service())
-        self.west.request("POST", SLICES, slice_of("web-x1", "10.1.1.7", "10.1.2.7"))
+        self.west.request(
+            "POST", slices(self.west), slice_of(self.west, "web-x1", "10.1.1.7", "10.1.2.7")
+        )
 
     def mirrored(self) -> dict[str, Any]:
         """Return what east has in the namespace: the ports of services, the pods of slices."""
         found: dict[str, Any] = {}
         for one in self.east.request("GET", SERVICES)["items"]:
             found[one["metadata"]["name"]] = [port["port"] for port in one["spec"]["ports"]]
-        for one in self.east.request("GET", SLICES)["items"]:
+        for one in self.east.request("GET", slices(self.east))["items"]:
             found[one["metadata"]["name"]] = {
                 end["addresses"][0]: end["conditions"]["ready"] for end in one["endpoints"]
             }
@@ -93,7 +101,7 @@ def clear_services(server: ApiServer) -> None:
     namespaces = server.request("GET", "/api/v1/namespaces")["items"]
     if "shop" not in [one["metadata"]["name"] for one in namespaces]:
         server.request("POST", "/api/v1/namespaces", NAMESPACE)
-    for collection in (SERVICES, SLICES):
+    for collection in (SERVICES, slices(server)):
         for one in server.request("GET", collection)["items"]:
             server.request("DELETE", f"{collection}/{one['metadata']['name']}")
 
@@ -115,7 +123,7 @@ def test_a_service_is_there_in_the_other_cluster_as_long_as_it_is_asked_for(shop
     assert "  + service shop/web\n  + endpointslice shop/web.west.ipv4-0\n" in run.stdout
     assert run.stdout.endswith("done: 5 added, 0 changed, 0 removed\n")
     assert shops.mirrored() == LINKED
-    (one,) = shops.east.request("GET", SLICES)["items"]
+    (one,) = shops.east.request("GET", slices(shops.east))["items"]
     assert one["metadata"]["labels"]["kubernetes.io/service-name"] == "web"
     assert shops.run("link", *MIRROR).stdout == "nothing to do\n"
 
@@ -128,12 +136,12 @@ def test_a_service_is_there_in_the_other_cluster_as_long_as_it_is_asked_for(shop
 
 def test_pods_that_come_go_and_fall_silent_are_followed(shops: Shops) -> None:
     assert shops.run("link", *MIRROR).returncode == 0
-    changed = slice_of("web-x1", "10.1.1.8", ready=False)
-    shops.west.request("PUT", f"{SLICES}/web-x1", changed)
+    changed = slice_of(shops.west, "web-x1", "10.1.1.8", ready=False)
+    shops.west.request("PUT", f"{slices(shops.west)}/web-x1", changed)
     run = shops.run("link", *MIRROR)
     assert "  ~ endpointslice shop/web.west.ipv4-0 (endpoints)\n" in run.stdout
     assert shops.mirrored()["web.west.ipv4-0"] == {"10.1.1.8": False}
-    shops.west.request("DELETE", f"{SLICES}/web-x1")
+    shops.west.request("DELETE", f"{slices(shops.west)}/web-x1")
     run = shops.run("link", *MIRROR)
     assert "  - endpointslice shop/web.west.ipv4-0\n" in run.stdout
     assert shops.mirrored() == {"web": [80]}
@@ -209,7 +217,9 @@ def test_a_namespace_that_is_not_there_is_not_made(shops: Shops) -> None:
 
 
 def test_pods_outside_of_what_is_shared_are_left_out(shops: Shops) -> None:
-    shops.west.request("POST", SLICES, slice_of("web-x2", "192.0.2.7", "10.43.0.10"))
+    shops.west.request(
+        "POST", slices(shops.west), slice_of(shops.west, "web-x2", "192.0.2.7", "10.43.0.10")
+    )
     run = shops.run("link", *MIRROR)
     assert run.returncode == 0
     assert "2 endpoints of the service shop/web are of no network that west shares" in run.stderr
@@ -308,6 +318,8 @@ def test_watching_follows_pods(shops: Shops) -> None:
     with shops.watching(*MIRROR):
         wait_for(lambda: shops.mirrored() == LINKED)
         started = time.monotonic()
-        shops.west.request("PUT", f"{SLICES}/web-x1", slice_of("web-x1", "10.1.1.9"))
+        shops.west.request(
+            "PUT", f"{slices(shops.west)}/web-x1", slice_of(shops.west, "web-x1", "10.1.1.9")
+        )
         wait_for(lambda: shops.mirrored()["web.west.ipv4-0"] == {"10.1.1.9": True})
         print(f"followed after {time.monotonic() - started:.2f} s")

@@ -235,6 +235,31 @@ def test_the_wait_that_the_server_asks_for_is_kept(
     assert time.monotonic() - start >= 1
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_write_that_is_turned_away_is_made_again(
+    api_server: ApiServer, proxy: FaultyProxy, way: Way, times: int
+) -> None:
+    api_server.clear()
+    user = api_server.users.with_token("admin")
+    kubeconfig = api_server.write_kubeconfig("writer", user, url=proxy.url)
+    spec = {"allowedIPs": ["10.5.0.9/32"], "publicKey": "key"}
+    peer = {
+        "apiVersion": "kilo.squat.ai/v1alpha1",
+        "kind": "Peer",
+        "metadata": {"name": "laptop"},
+        "spec": spec,
+    }
+    with source(way, kubeconfig, backoff=QUICK) as admin:
+        peers = admin.peers()
+        proxy.faults += [saying(429, "storage is (re)initializing", Retry_After="0")] * times
+        created = peers.create(peer)
+        proxy.faults += [saying(429, "slow down", Retry_After="0")] * times
+        peers.delete("laptop", uid=created["metadata"]["uid"])
+        with pytest.raises(NotFoundError):
+            peers.get("laptop")
+    assert len(proxy.asked) == 2 * (times + 1) + 1
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "says"),
     [

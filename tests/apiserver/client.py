@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 """Seconds that one request may take."""
+
+PATIENCE = 60.0
+"""Seconds for which a request is made again that the server turns away for a moment."""
 
 CONNECTIONS = 4
 """How many requests are under way at once when many objects are written."""
@@ -66,10 +70,28 @@ class Client:
     ) -> Any:
         """The decoded answer to a request; a body of bytes is sent as it is.
 
+        The server turns away what it cannot do yet with 429 and Retry-After; a new one does so for
+        a while after a CustomResourceDefinition was made.
+
         Raises:
             RefusedError: the answer's status is no success.
             OSError: nobody listens there, or who listens is not the server.
         """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            status, later, text = self._exchange(method, path, body, content)
+            again = status == http.HTTPStatus.TOO_MANY_REQUESTS and later is not None
+            if not again or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)  # the server rounds up to whole seconds; it minds no sooner one
+        if status >= http.HTTPStatus.BAD_REQUEST:
+            raise RefusedError(method, path, status, text)
+        return json.loads(text) if text.startswith("{") else text
+
+    def _exchange(
+        self, method: str, path: str, body: object, content: str
+    ) -> tuple[int, str | None, str]:
+        """The status, Retry-After and body of one answer."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         data: bytes | str | None = None
         if body is not None:
@@ -79,13 +101,10 @@ class Client:
             self._connection.request(method, path, data, headers)
             with self._connection.getresponse() as response:
                 text = response.read().decode()
-                status = response.status
+                return response.status, response.headers["Retry-After"], text
         except (OSError, http.client.HTTPException):
             self._connection.close()
             raise
-        if status >= http.HTTPStatus.BAD_REQUEST:
-            raise RefusedError(method, path, status, text)
-        return json.loads(text) if text.startswith("{") else text
 
     def apply(self, obj: Mapping[str, Any]) -> None:
         """Create an object, or put it in the place of the one by its name.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CRD = Path(__file__).parent / "peers.crd.yaml"
 RBAC = Path(__file__).parents[2] / "docs" / "rbac.yaml"
 CRD_NAME = "peers.kilo.squat.ai"
+SLICES_API = "discovery.k8s.io"
 RBAC_API = "rbac.authorization.k8s.io"
 SETTLE_TIMEOUT = 60.0
 """Seconds that the server gets until what was written has come into force."""
@@ -109,10 +110,24 @@ class ApiServer:
         for kind in ("Node", "Peer"):
             self.request("DELETE", RESOURCES[kind])
 
+    @property
+    def slices_api(self) -> str:
+        """The API version of EndpointSlices: v1 since Kubernetes 1.21, v1beta1 until 1.24."""
+        served = self.request("GET", f"/apis/{SLICES_API}")["versions"]
+        versions = {one["groupVersion"] for one in served}
+        return f"{SLICES_API}/v1" if f"{SLICES_API}/v1" in versions else f"{SLICES_API}/v1beta1"
+
     def install_peers_crd(self) -> None:
-        """Have the server know peers."""
+        """Have the server know peers, and wait until it lists and stores them."""
         self.apply([yaml.safe_load(CRD.read_text())])
         _await(self._serves_peers)
+        probe = {
+            "apiVersion": "kilo.squat.ai/v1alpha1",
+            "kind": "Peer",
+            "metadata": {"name": "probe"},
+            "spec": {"allowedIPs": [], "publicKey": "probe"},
+        }
+        self.request("POST", f"{RESOURCES['Peer']}?dryRun=All", probe)
 
     @contextlib.contextmanager
     def without_peers_crd(self) -> Iterator[None]:

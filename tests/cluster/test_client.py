@@ -97,11 +97,47 @@ def test_a_wait_that_is_no_number_is_ignored(value: str) -> None:
     assert slept[0] < 1
 
 
-def test_what_changes_something_is_made_once() -> None:
-    transport = MemoryTransport(busy(), Answer(OK))
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("wait", [None, "1"])
+def test_what_changes_something_is_made_once(status: int, wait: str | None) -> None:
+    transport = MemoryTransport(busy(status, wait), Answer(OK))
     with pytest.raises(OverloadedError):
         api_on(transport).send("POST", PEERS, {}, {})
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_was_turned_away_is_made_again(method: str) -> None:
+    slept: list[float] = []
+    transport = MemoryTransport(busy(429, "1"), busy(429, "2"), Answer(OK))
+    api = api_on(transport, sleep=slept.append)
+    assert api.send(method, PEERS, {}, {"spec": {}}) == OK
+    assert [request.method for request in transport.requests] == [method] * 3
+    assert len({request.body for request in transport.requests}) == 1
+    assert slept == [1.0, 2.0]
+
+
+def test_what_is_turned_away_for_ever_is_given_up() -> None:
+    slept: list[float] = []
+    transport = MemoryTransport(*[busy(429, "1") for _ in range(9)])
+    with pytest.raises(OverloadedError, match="asks to be tried again in 1 s"):
+        api_on(transport, sleep=slept.append).send("POST", PEERS, {}, {})
+    assert len(transport.requests) == Backoff().attempts
+    assert sum(slept) < Backoff().total
+
+
+def test_a_refusal_that_names_no_time_is_not_tried_again() -> None:
+    transport = MemoryTransport(busy(429), Answer(OK))  # an eviction is refused so, for one
+    with pytest.raises(OverloadedError):
+        api_on(transport).send("POST", PEERS, {}, {})
+    assert len(transport.requests) == 1
+
+
+def test_a_write_whose_answer_breaks_off_is_not_made_again() -> None:
+    transport = MemoryTransport(busy(429, "1"), ConnectionLostError("hung up"), Answer(OK))
+    with pytest.raises(ConnectionLostError):
+        api_on(transport).send("POST", PEERS, {}, {})
+    assert len(transport.requests) == 2
 
 
 # --- credentials ---

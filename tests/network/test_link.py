@@ -16,10 +16,10 @@ import yaml
 
 from kgctl.cluster.load import load_cluster
 from tests.api.test_link_mirror import SERVICES as SERVICES_OF_SHOP
-from tests.api.test_link_mirror import SLICES as SLICES_OF_SHOP
 from tests.api.test_link_mirror import clear_services
 from tests.api.test_link_mirror import service as shop_service
 from tests.api.test_link_mirror import slice_of as shop_slice
+from tests.api.test_link_mirror import slices as slices_of_shop
 from tests.network import laying, tunnel
 from tests.network.namespace import Lab
 from tests.network.plan import KEEPALIVE, PORT
@@ -84,12 +84,13 @@ class Clusters:
         for server in (self.west, self.east):
             clear_services(server)
         self.east.request("POST", SERVICES_OF_SHOP, shop_service())
-        self.east.request("POST", SLICES_OF_SHOP, shop_slice("web-x1", "10.142.1.2", port=80))
+        behind = shop_slice(self.east, "web-x1", "10.142.1.2", port=80)
+        self.east.request("POST", slices_of_shop(self.east), behind)
 
     def proxied(self, node: str) -> str:
         """Have a node of west do what kube-proxy would; return the service's address there."""
         service = self.west.request("GET", f"{SERVICES_OF_SHOP}/web")
-        (only,) = self.west.request("GET", SLICES_OF_SHOP)["items"]
+        (only,) = self.west.request("GET", slices_of_shop(self.west))["items"]
         assert only["metadata"]["labels"]["kubernetes.io/service-name"] == "web"
         (endpoint,), (port,) = only["endpoints"], only["ports"]
         cluster_ip, to = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
