@@ -1,4 +1,4 @@
-"""``kgctl help [COMMAND...]``: the same as ``kgctl COMMAND --help``."""
+"""``kgctl help [COMMAND...]``: the same as ``kgctl COMMAND --help``, and ``kgctl help rbac``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,38 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def help_(
     command: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND...]")] = None,
 ) -> None:
-    """Print the help of a command, as ``kgctl COMMAND --help`` does."""
+    """Print the help of a command, as ``kgctl COMMAND --help`` does.
+
+    kgctl help rbac lists the RBAC roles that commands need in a cluster, and
+    kgctl help rbac ROLE | kubectl apply -f - makes one of them.
+    """
+    if command and command[0] == "rbac":
+        _rbac(command[1:])
+        return
     from kgctl.cli.app import run
 
     raise typer.Exit(run([*(command or []), "--help"]))
+
+
+def _rbac(names: list[str]) -> None:
+    """Print the manifests of roles, or the list of them.
+
+    Raises:
+        UsageError: there is no role of a name.
+    """
+    from kgctl.cli.arguments import UsageError
+    from kgctl.cli.output import answer
+    from kgctl.cluster.roles import ROLES, manifest
+    from kgctl.mesh.text import nearest, printable
+
+    for name in names:
+        if name not in ROLES:
+            found = nearest(name, ROLES)
+            hint = f'did you mean "{found}"?' if found else f"there are {', '.join(ROLES)}"
+            raise UsageError(f'there is no role "{printable(name, 60)}": {hint}')
+    if names:
+        answer("---\n".join(manifest(name) for name in names))
+        return
+    width = max(map(len, ROLES))
+    lines = [f"{name:{width}}  {purpose}" for name, purpose in ROLES.items()]
+    answer("\n".join([*lines, "", "kgctl help rbac ROLE prints its manifest.", ""]))

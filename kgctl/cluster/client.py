@@ -186,7 +186,14 @@ class Api:
             said = Body(response, self.access).start(_REFUSAL)
         finally:
             response.close()
-        raise Refusal(self.access, (method, path), response.status, response.headers, said).error()
+        raise Refusal(
+            self.access,
+            (method, path),
+            response.status,
+            response.headers,
+            said,
+            watches="watch" in query,
+        ).error()
 
     def close(self) -> None:
         """End the connections that are kept for the next request."""

@@ -87,7 +87,10 @@ def read_evidence(server: ApiServer) -> Evidence:
         versions = _other_versions(api)
         return Evidence(Objects(nodes, [], {}), False, peer_versions=versions, live=True)
     except ForbiddenError:
-        unseen = "peers: these credentials may not list them (docs/rbac.yaml has what it takes)"
+        unseen = (
+            "peers: these credentials may not list them (kgctl help rbac read prints a role that "
+            "may)"
+        )
         return Evidence(Objects(nodes, [], {}), unseen=(unseen,), live=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from kgctl.cluster.errors import (
     AlreadyExistsError,
@@ -19,6 +20,7 @@ from kgctl.cluster.errors import (
 )
 from kgctl.cluster.failures import place
 from kgctl.cluster.protobuf import CONTENT_TYPE, StatusMessage, read_status
+from kgctl.cluster.roles import role_for
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -31,17 +33,40 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 
 PEERS_GROUP = "/apis/kilo.squat.ai/"
 
-_GRANTS = {
-    "secrets": ("rbac-link-secrets.yaml", "keeping preshared keys needs"),
-    "services": ("rbac-link-services.yaml", "mirroring services needs"),
-    "endpointslices": ("rbac-link-services.yaml", "mirroring services needs"),
-    "namespaces": ("rbac-link-services.yaml", "mirroring services needs"),
-}
-"""Which page of docs/ grants what else than nodes and peers is asked for, by the resource."""
-
-
-_VERBS = {"GET": "read", "POST": "create", "PUT": "update"}
+_VERBS = {"POST": "create", "PUT": "update"}  # PATCH and DELETE are called so
 _SHOWN = 300  # characters of what the server said
+
+
+class _Wanted(NamedTuple):
+    """What a path of the API leads to: objects of a resource, or the one of a name."""
+
+    group: str
+    namespace: str
+    resource: str
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The resource with its group, as kubectl writes it: ``peers.kilo.squat.ai``."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+def _wanted(path: str) -> _Wanted:
+    """Take ``/api/v1/nodes/a`` or ``/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME`` apart."""
+    root, _, rest = path.strip("/").partition("/")
+    group = ""
+    if root == "apis":
+        group, _, rest = rest.partition("/")
+    parts = [unquote(part) for part in rest.split("/")[1:]]
+    namespace = ""
+    if len(parts) > 2 and parts[0] == "namespaces":
+        namespace, parts = parts[1], parts[2:]
+    resource, name = [*parts, "", ""][:2]
+    return _Wanted(group, namespace, resource or path.rsplit("/", 1)[-1], name)
+
+
+def _singular(resource: str) -> str:
+    return resource.removesuffix("s")
 
 
 class Refusal:
@@ -54,9 +79,13 @@ class Refusal:
         status: int,
         headers: Mapping[str, str],
         body: bytes,
+        *,
+        watches: bool = False,
     ) -> None:
         self._access = access
         self._method, self._path = request
+        self._watches = watches
+        self._wanted = _wanted(self._path)
         self._status = status
         self._headers = headers
         self._said = _said(headers.get("content-type", ""), body)
@@ -100,25 +129,19 @@ class Refusal:
         )
 
     def _forbidden(self) -> StatusError:
-        grant = _GRANTS.get(self._resource()[0])
-        if grant is not None:
-            return ForbiddenError(
-                f"not allowed to {self._asked()}: {self._words()}; docs/{grant[0]} of kgctl grants "
-                f"what {grant[1]} ({self._access.origin})",
-                403,
-                "Forbidden",
-            )
-        if self._method != "GET" or "/peers/" in self._path:
-            return ForbiddenError(
-                f"not allowed to {self._asked()}: {self._words()}; "
-                f"docs/rbac-peers.yaml of kgctl grants what changing peers needs "
-                f"({self._access.origin})",
-                403,
-                "Forbidden",
-            )
+        """Name the right that is missing: a role that has others does not help."""
+        wanted = self._wanted
+        verb = self._verb()
+        role = role_for(verb, wanted.resource)
+        within = f" in the namespace {printable(wanted.namespace, 60)}" if wanted.namespace else ""
+        remedy = (
+            f"kgctl help rbac {role} prints a role that grants it"
+            if role
+            else "ask who runs the cluster for it"
+        )
         return ForbiddenError(
-            f"not allowed to {self._asked()}: {self._words()}; "
-            f"docs/rbac.yaml of kgctl grants what reading needs ({self._access.origin})",
+            f"not allowed to {self._asked()}: {self._words()}; it takes the verb {verb} on "
+            f"{printable(wanted.kind, 80)}{within}: {remedy} ({self._access.origin})",
             403,
             "Forbidden",
         )
@@ -166,17 +189,21 @@ class Refusal:
         )
 
     def _asked(self) -> str:
-        verb = _VERBS.get(self._method, self._method.lower())
-        resource, name = self._resource()
+        """Return what was asked for, in words."""
+        verb = self._verb()
+        word = {"get": "read"}.get(verb, verb)
+        resource, name = self._wanted.resource, self._wanted.name
         if name:
-            return f'{verb} the {resource.removesuffix("s")} "{printable(name, 60)}"'
-        return f"{'list' if self._method == 'GET' else verb} {printable(resource, 60)}"
+            return f'{word} the {_singular(resource)} "{printable(name, 60)}"'
+        return f"{word} {printable(resource, 60)}"
 
-    def _resource(self) -> tuple[str, str]:
-        """Return what was asked for: ``peers``, say, and the name, if it was one of them."""
-        *_, collection, last = self._path.rsplit("/", 2)
-        named = collection in ("peers", *_GRANTS)
-        return (collection, last) if named else (last, "")
+    def _verb(self) -> str:
+        """Return the verb of RBAC for the request ("Authorization" in Kubernetes' docs)."""
+        if self._method == "GET":
+            if self._watches:
+                return "watch"
+            return "get" if self._wanted.name else "list"
+        return _VERBS.get(self._method, self._method.lower())
 
     def _words(self) -> str:
         if self._said is not None and self._said.message:

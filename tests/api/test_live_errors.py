@@ -104,7 +104,7 @@ def test_a_user_who_may_list_nodes_but_not_peers(api_server: ApiServer, way: Way
     error = failure(source(way, api_server.token_user("nodes-only")))
     assert isinstance(error, ForbiddenError)
     assert 'User "nodes-only" cannot list resource "peers"' in str(error)
-    assert "docs/rbac.yaml of kgctl grants" in str(error)
+    assert "list on peers.kilo.squat.ai: kgctl help rbac read prints" in str(error)
 
 
 def test_a_user_who_may_do_nothing(api_server: ApiServer, way: Way) -> None:

@@ -298,7 +298,7 @@ def test_a_refusal_leaves_no_file(server: LivingTransport) -> None:
         return Answer(said, 403) if request.method == "POST" else None
 
     server.before = refuse
-    with pytest.raises(ForbiddenError, match=r"not allowed to create peers.*docs/rbac-peers\.yaml"):
+    with pytest.raises(ForbiddenError, match=r"not allowed to create peers.*kgctl help rbac peers"):
         _add(server, new_preshared_key=True)
     assert _files() == []
 

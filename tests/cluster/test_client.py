@@ -191,14 +191,15 @@ def test_no_request_shows_a_secret_in_its_trace() -> None:
             PEERS,
             Answer(status_body('User "u" cannot list resource "peers"', "Forbidden", 403), 403),
             ForbiddenError,
-            'not allowed to list peers: User "u" cannot list resource "peers"; docs/rbac.yaml',
+            'not allowed to list peers: User "u" cannot list resource "peers"; it takes the '
+            "verb list on peers.kilo.squat.ai: kgctl help rbac read prints a role that grants it",
         ),
         (
             "GET",
             NODES,
             Answer(encode.status("no", "Forbidden", 403), 403, kind=CONTENT_TYPE),
             ForbiddenError,
-            "not allowed to list nodes: no; docs/rbac.yaml",
+            "not allowed to list nodes: no; it takes the verb list on nodes: kgctl help rbac read",
         ),
         (
             "GET",
@@ -264,6 +265,80 @@ def test_each_refusal_is_one_line_that_says_what_to_do(
     assert says in str(caught.value)
     assert str(caught.value).isprintable()
     assert answer.closed
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "says"),
+    [
+        (
+            "GET",
+            NODES,
+            {"watch": "1"},
+            "watch nodes: no; it takes the verb watch on nodes: kgctl help rbac watch prints",
+        ),
+        (
+            "GET",
+            PEERS,
+            {"watch": "1"},
+            "the verb watch on peers.kilo.squat.ai: kgctl help rbac watch",
+        ),
+        (
+            "GET",
+            f"{NODES}/a",
+            {},
+            'to read the node "a": no; it takes the verb get on nodes: kgctl help rbac nodes',
+        ),
+        (
+            "PATCH",
+            f"{NODES}/a",
+            {},
+            'to patch the node "a": no; it takes the verb patch on nodes: kgctl help rbac nodes',
+        ),
+        ("DELETE", f"{NODES}/a", {}, "the verb delete on nodes: ask who runs the cluster for it"),
+        ("POST", PEERS, {}, "the verb create on peers.kilo.squat.ai: kgctl help rbac peers"),
+        (
+            "PATCH",
+            f"{PEERS}/a%2Fb",
+            {},
+            'to patch the peer "a/b": no; it takes the verb patch on peers.kilo.squat.ai: kgctl '
+            "help rbac link prints",
+        ),
+        (
+            "GET",
+            "/api/v1/namespaces/kube-system/secrets/k",
+            {},
+            'to read the secret "k": no; it takes the verb get on secrets in the namespace '
+            "kube-system: kgctl help rbac link-secrets",
+        ),
+        (
+            "GET",
+            "/api/v1/namespaces/shop",
+            {},
+            'to read the namespace "shop": no; it takes the verb get on namespaces: kgctl help '
+            "rbac link-services",
+        ),
+        (
+            "GET",
+            "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
+            {},
+            "the verb list on endpointslices.discovery.k8s.io in the namespace shop: kgctl",
+        ),
+        (
+            "GET",
+            "/apis/networking.k8s.io/v1/servicecidrs",
+            {},
+            "list on servicecidrs.networking.k8s.io: kgctl help rbac link prints",
+        ),
+        ("GET", "/version", {}, "not allowed to list version: no"),
+    ],
+)
+def test_the_right_that_is_missing_is_named(
+    method: str, path: str, query: dict[str, str], says: str
+) -> None:
+    answer = Answer(status_body("no", "Forbidden", 403), 403)
+    with pytest.raises(ForbiddenError) as caught:
+        api_on(MemoryTransport(answer)).open(method, path, query, {})
+    assert says in str(caught.value)
 
 
 def test_hostile_words_of_the_server_cannot_act_on_the_terminal() -> None:

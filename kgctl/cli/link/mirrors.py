@@ -110,7 +110,7 @@ class Mirrors:
         if self._unseen:
             note(
                 f"not allowed to list the services of {', '.join(self._unseen)}: if any are "
-                "mirrored there, they stay (docs/rbac-link-services.yaml of kgctl grants it)"
+                "mirrored there, they stay (kgctl help rbac link-services prints a role that may)"
             )
         return steps
 
