@@ -10,7 +10,13 @@ from kgctl.cli.files import write_public
 from kgctl.cli.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.reading import read
 from kgctl.mesh.text import printable
-from kgctl.render.drawing import LAYOUTS, GraphvizMissingError, draw
+from kgctl.render.drawing import (
+    LAYOUTS,
+    GraphvizError,
+    GraphvizMissingError,
+    GraphvizPluginError,
+    draw,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -217,6 +223,10 @@ def _drawn(dot: str, wanted: Wanted) -> str | bytes:
         from kgctl.cli.packages import graphviz_hint
 
         raise GraphvizMissingError(f"{error}; {graphviz_hint()}") from None
+    except GraphvizPluginError as error:
+        from kgctl.cli.packages import plugin_hint
+
+        raise GraphvizError(f"{error}; {plugin_hint(error.plugin, error.registered)}") from None
 
 
 def _picture(reading: Reading, wanted: Wanted) -> Picture:

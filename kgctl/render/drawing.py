@@ -14,7 +14,20 @@ class GraphvizMissingError(KgctlError):
 
 
 class GraphvizError(KgctlError):
-    """Graphviz does not draw a graph; the message has what it said last."""
+    """Graphviz does not draw a graph; the message has the first line of what it said."""
+
+
+class GraphvizPluginError(GraphvizError):
+    """Graphviz is there without the plugin that a layout or a format needs.
+
+    ``plugin`` is what Graphviz calls the plugin; ``registered`` is false where it may be installed,
+    and only the list of plugins was not made (``dot -c``).
+    """
+
+    def __init__(self, message: str, plugin: str, registered: bool) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.registered = registered
 
 
 def draw(dot: str, kind: str, layout: str) -> bytes:
@@ -22,6 +35,7 @@ def draw(dot: str, kind: str, layout: str) -> bytes:
 
     Raises:
         GraphvizMissingError: the program is not there.
+        GraphvizPluginError: it lacks that layout, or that kind of file.
         GraphvizError: it fails.
     """
     import subprocess
@@ -35,7 +49,26 @@ def draw(dot: str, kind: str, layout: str) -> bytes:
     except graphviz.ExecutableNotFound:
         raise GraphvizMissingError(f"cannot draw: Graphviz's program {layout} is missing") from None
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-        reason = printable(said[-1]) if said else f"it ended with {error.returncode}"
-        raise GraphvizError(f"Graphviz's {layout} does not draw the graph: {reason}") from None
+        raise _failure(layout, error.returncode, error.stderr or b"") from None
     return drawn
+
+
+def _failure(layout: str, code: int, stderr: bytes) -> GraphvizError:
+    """Return the error for what Graphviz said; its first line says what, the others what else."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
+    said = [line for line in lines if line and not line.startswith("Warning")] or lines
+    reason = printable(said[0], 300) if said and said[0] else f"it ended with {code}"
+    message = f"Graphviz's {layout} does not draw the graph: {reason}"
+    plugin = _plugin(said[0] if said else "")
+    if plugin is None:
+        return GraphvizError(message)
+    return GraphvizPluginError(message, plugin, registered=not any("dot -c" in one for one in said))
+
+
+def _plugin(line: str) -> str | None:
+    """Return the plugin that Graphviz misses; all layouts but ``dot`` are in one."""
+    if line.startswith("There is no layout engine support for"):
+        return "dot_layout" if '"dot"' in line else "neato_layout"
+    if line.startswith("Format:") and "not recognized" in line:
+        return "core" if '"svg"' in line else "pango"
+    return None

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kgctl.cli.packages import install_command
+from kgctl.cli.packages import install_command, plugin_hint
 from tests.recorded import CLUSTERS, kgctl, load
 
 if TYPE_CHECKING:
@@ -151,6 +151,65 @@ def test_without_graphviz_one_line_says_what_to_install(tmp_path: Path) -> None:
 )
 def test_the_command_is_that_of_the_system(kinds: list[str], command: str) -> None:
     assert command in install_command("graphviz", kinds)
+
+
+NO_ENGINE = 'There is no layout engine support for "neato"'
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "remedy"),
+    [
+        # Graphviz 14 of Debian, without libgvplugin-neato-layout8
+        (f"{NO_ENGINE}\n Use one of: dot\n", NO_ENGINE, "or use --layout dot"),
+        # Graphviz 2, whose list of plugins was not made
+        (
+            f'{NO_ENGINE}\nPerhaps "dot -c" needs to be run (with installer\'s privileges) to '
+            "register the plugins?\n",
+            NO_ENGINE,
+            "run: sudo dot -c, or use --layout dot",
+        ),
+        ('Format: "png" not recognized. Use one of: dot svg\n', 'Format: "png" not', "pango"),
+        ("Warning: slow\n\nError: out of\x1b memory\nmore\n", "Error: out of\\x1b memory", ""),
+        ("", "it ended with 1", ""),
+    ],
+)
+def test_what_graphviz_lacks_is_named_with_its_first_line(
+    tmp_path: Path, words: str, reason: str, remedy: str
+) -> None:
+    (tmp_path / "words").write_text(words)
+    (tmp_path / "dot").write_text(
+        f"#!/bin/sh\ncat >/dev/null\ncat '{tmp_path}/words' >&2\nexit 1\n"
+    )
+    (tmp_path / "dot").chmod(0o755)
+    run = subprocess.run(
+        [sys.executable, "-m", "kgctl", "--example", "graph", "-o", "png", "--layout", "neato"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (1, "")
+    assert f"Graphviz's neato does not draw the graph: {reason}" in run.stderr
+    assert remedy in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("plugin", "registered", "kinds", "says"),
+    [
+        (
+            "neato_layout",
+            True,
+            ["debian"],
+            "sudo apt install libgvplugin-neato-layout8, or use --l",
+        ),
+        ("neato_layout", True, ["ubuntu", "debian"], "apt install libgvplugin-neato-layout8"),
+        ("pango", True, ["debian"], "sudo apt install libgvplugin-pango8"),
+        ("neato_layout", True, ["alpine"], "plugin neato_layout, which some systems have in a"),
+        ("neato_layout", False, ["debian"], "run: sudo dot -c, or use --layout dot"),
+        ("dot_layout", False, ["fedora"], "run: sudo dot -c"),
+    ],
+)
+def test_a_plugin_has_a_package(plugin: str, registered: bool, kinds: list[str], says: str) -> None:
+    assert says in plugin_hint(plugin, registered, kinds)
 
 
 def test_a_page_is_written_whole_and_not_shaped(tmp_path: Path) -> None:
