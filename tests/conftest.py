@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +26,20 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 SBIN = "/usr/sbin:/sbin:/usr/lib/systemd:/lib/systemd"
 """Where Debian keeps tools that only root has on the PATH, and the programs of systemd."""
+
+
+def _have_children_end_at_sigint() -> None:
+    """Start what tests start with the default for SIGINT, also where it is ignored here.
+
+    A shell ignores it in a background job without job control (``make test &`` in a script), and
+    so would every program below. With a handler of ours it goes on doing nothing here, and exec
+    gives each program the default back.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+
+
+_have_children_end_at_sigint()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

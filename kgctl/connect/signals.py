@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """Has SIGINT, SIGTERM and, unless nohup(1) says otherwise, SIGHUP end a session.
+    """Has SIGTERM, and SIGINT and SIGHUP unless they are ignored, end a session.
+
+    A shell starts a background job with SIGINT ignored, and nohup(1) a program with SIGHUP
+    ignored: who does so means it.
 
     Usually a signal is left in the inbox, and nothing is broken off half done.
     """
@@ -26,9 +29,11 @@ class Signals:
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Take signals for a while."""
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN
+        ]
         before = {number: signal.signal(number, self._take) for number in numbers}
         try:
             yield

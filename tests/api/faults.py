@@ -142,6 +142,8 @@ class Request(BaseHTTPRequestHandler):
     def say(self, status: int, body: str, kind: str = "text/html", **headers: str) -> None:
         """Answer in the API server's place."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        # what is sent must be read, or it counts as the next request on this connection
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._head(status, len(body.encode()), {"Content-Type": kind, **named})
         self.wfile.write(body.encode())
 

@@ -33,4 +33,5 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        with error:  # it is an open connection as well
+            return error.code, error.read().decode()
