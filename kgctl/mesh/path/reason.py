@@ -32,11 +32,9 @@ class Reason(StrEnum):
 
 
 RULES: Mapping[tuple[Reason, str], str] = {
-    (Reason.PRIVATE_ENDPOINT, "node"): "KG302",
     (Reason.NO_KEEPALIVE, "node"): "KG303",
     (Reason.ROUTING_LOOP, "node"): "KG307",
     (Reason.ROUTING_LOOP, "peer"): "KG307",
-    (Reason.NO_ENDPOINT, "peer"): "KG411",
     (Reason.NO_KEEPALIVE, "peer"): "KG411",
     (Reason.ONE_SIDED_LINK, "node"): "KG601",
     (Reason.STALE_LINK, "peer"): "KG602",
@@ -44,5 +42,23 @@ RULES: Mapping[tuple[Reason, str], str] = {
 }
 """The code of the rule of ``kgctl check`` that finds what is wrong, where one does.
 
-By the reason, and whether a ``node`` or a ``peer`` is at fault.
+By the reason, and whether a ``node`` or a ``peer`` is at fault. Where neither of two can call the
+other, ``rule_where_none_calls`` looks at both.
 """
+
+NONE_CALLS = (Reason.NO_ENDPOINT, Reason.PRIVATE_ENDPOINT)
+"""What keeps both machines of a tunnel from calling the other."""
+
+
+def rule_where_none_calls(one: tuple[str, int], other: tuple[str, int], *, across: bool) -> str:
+    """Return the code of the rule about two machines of which neither can call the other.
+
+    Each is a ``node`` or a ``peer``, and has a keepalive. Of a node and a peer the node is at
+    fault: its keepalive decides by which rule. ``across`` says that they are of two clusters.
+    """
+    nodes = [keepalive for kind, keepalive in (one, other) if kind == "node"]
+    if not nodes:
+        return "KG412"
+    if len(nodes) > 1:
+        return "KG605" if across else "KG302"
+    return "KG301" if nodes[0] > 0 else "KG303"
