@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, Found, Rule
 from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.settling import Cause
 from kgctl.mesh.text import printable
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from kgctl.diagnosis.facts import Facts
     from kgctl.mesh.settling import Leaders, Owner, Unsettled
-
-_SECONDS = 25
-"""The keepalive that WireGuard's documentation advises behind NAT."""
 
 
 def effect(leaders: Leaders) -> str:
@@ -49,7 +47,7 @@ def owner_in_words(owner: Owner | None) -> str:
 def keepalive_command(owner: Owner) -> str:
     """Return the command that gives a node or a peer a keepalive."""
     group = "node" if owner.kind == NODE else "peer"
-    return f"kgctl {group} set {quoted(owner.name)} --persistent-keepalive {_SECONDS}"
+    return f"kgctl {group} set {quoted(owner.name)} --persistent-keepalive {NAT_KEEPALIVE}"
 
 
 def _moves(facts: Facts) -> Iterator[Found]:

@@ -32,7 +32,8 @@ NETWORKS_ANNOTATION = "kgctl.dev/kept-networks"
 Mostly they are those of services: ``kgctl showconf node --as-peer --allowed-ips``.
 """
 
-_KEPT = ("presharedKey", "persistentKeepalive")
+_KEEPALIVE = "persistentKeepalive"
+_KEPT = ("presharedKey", _KEEPALIVE)
 
 
 class Adoption(NamedTuple):
@@ -126,7 +127,8 @@ def _in_place(
 ) -> Object:
     metadata, spec, before = wanted["metadata"], dict(wanted["spec"]), spec_of(present)
     link = metadata["name"]
-    kept = [field for field in _KEPT if not spec.get(field)]
+    own = "endpoint" in spec  # else its keepalive is only there for want of one
+    kept = [one for one in _KEPT if not spec.get(one) or (one == _KEEPALIVE and not own)]
     kept += ["endpoint"] if link in terms.undialled else []
     spec.update({field: before[field] for field in kept if before.get(field)})
     annotations = {LINK_ANNOTATION: link}

@@ -11,6 +11,7 @@ from kgctl.cluster.peerobjects import peer_name
 from kgctl.cluster.writing import spec_of
 from kgctl.link.details import details
 from kgctl.mesh.linking import Member, is_dialled
+from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.render.manifest import peer_object
 from kgctl.wireguard.conf import PeerSection
 
@@ -117,18 +118,21 @@ def wanted_peers(
 
     What leads to the whole cluster, and what it relays for others, goes to its gateway. An
     endpoint that is no public one is left out, unless the clusters meet on ``private_endpoints``:
-    nodes of the other cluster would dial it in vain, instead of waiting to be dialled.
+    nodes of the other cluster would dial it in vain, instead of waiting to be dialled. Who has none
+    gets a keepalive: agents let nobody call without.
     """
     through = (*source.share.of_cluster(source.service_cidrs), *relayed)
     wanted = {}
     for segment in source.topology.segments:
-        endpoint = segment.leader.endpoint
+        called = private_endpoints or is_dialled(segment)
+        endpoint = segment.leader.endpoint if called else None
+        keepalive = max(0, segment.leader.persistent_keepalive)
         networks = (*source.share.of_segment(segment), *_only(segment is source.gateway, through))
         section = PeerSection(
             public_key=segment.key,
-            allowed_ips=tuple(dict.fromkeys(networks)),
-            endpoint=endpoint if private_endpoints or is_dialled(segment) else None,
-            persistent_keepalive=max(0, segment.leader.persistent_keepalive),
+            allowed_ips=tuple(dict.fromkeys(cidr.masked() for cidr in networks)),
+            endpoint=endpoint,
+            persistent_keepalive=keepalive if endpoint else keepalive or NAT_KEEPALIVE,
             preshared_key=preshared_key,
         )
         name = link_name(source.name, segment)

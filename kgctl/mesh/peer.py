@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PresharedKey, PublicKey
 
 
+NAT_KEEPALIVE = 25
+"""Seconds; wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"."""
+
+
 class Peer(NamedTuple):
     """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
 

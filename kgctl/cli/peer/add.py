@@ -19,6 +19,7 @@ from kgctl.cli.peer.values import (
     public_key_of,
 )
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PresharedKey, PublicKey
     from kgctl.mesh.state import State
-
-NAT_KEEPALIVE = 25  # seconds; wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"
 
 _NOBODYS_KEYS = (
     "a dry run keeps no key: those shown are nobody's, so do not apply them; --public-key and "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.lookups import warn_of_name
 from kgctl.cli.output import note
-from kgctl.cli.peer.add import NAT_KEEPALIVE, tell_next
+from kgctl.cli.peer.add import tell_next
 from kgctl.cli.peer.printing import DRY_RUNS, KEPT, show
 from kgctl.cli.peer.secrets import NewKeys, given_preshared_key, refuse_both, unused
 from kgctl.cli.peer.values import (
@@ -20,6 +20,7 @@ from kgctl.cli.peer.values import (
     public_key_of,
 )
 from kgctl.cluster.hearing import mended
+from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
