@@ -32,6 +32,7 @@ _MOST_SECONDS = 65535  # a keepalive in WireGuard's own protocol has 16 bits
 
 
 def _unreadable(facts: Facts) -> Iterator[Found]:
+    yield from _numbers_as_names(facts)
     for node in facts.state.nodes:
         for name, text in sorted(node.unreadable.items()):
             if name in _TOLD_ELSEWHERE or _blank_at_fault(name, text):
@@ -49,6 +50,26 @@ def _unreadable(facts: Facts) -> Iterator[Found]:
                 f"correct it, or remove it: kubectl annotate node {quoted(node.name)} "
                 f"{PREFIX}{name}-{again}",
             )
+
+
+def _numbers_as_names(facts: Facts) -> Iterator[Found]:
+    """An address with a slip in it parses as a DNS name, which nobody can have."""
+    for node in facts.state.nodes:
+        host = None if node.endpoint is None else node.endpoint.host
+        if not isinstance(host, str) or not host.replace(".", "").isdigit():
+            continue
+        texts = facts.subject.node_annotations.get(node.name, {})
+        forced = f"{PREFIX}force-endpoint"
+        name = forced if forced in texts else f"{PREFIX}endpoint"
+        yield Found(
+            NODE,
+            node.name,
+            f'annotation {name}: "{printable(host, _SHOWN)}" is not an IP address; Kilo takes it '
+            "for a DNS name",
+            "no name ends in a number: it never resolves, and no agent applies anything until then",
+            f"correct it: kubectl annotate node {quoted(node.name)} --overwrite "
+            f"{forced}=ADDRESS:{node.endpoint.port if node.endpoint else ''}",
+        )
 
 
 def _blank_at_fault(name: str, text: str) -> bool:

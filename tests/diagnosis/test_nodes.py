@@ -40,6 +40,13 @@ def test_why_an_endpoint_is_none(endpoint: str, reason: str) -> None:
     assert reason in found.sentence
 
 
+@pytest.mark.parametrize("host", ["203.0.113.256", "203.0.113", "203.0.113.1.7", "203.0.113.07"])
+def test_an_address_with_a_slip_is_a_name_that_nobody_has(host: str) -> None:
+    (found,) = of("KG101", findings([node("a", force_endpoint=f"{host}:51821")]))
+    assert f'"{host}" is not an IP address' in found.sentence
+    assert found.remedy.endswith("force-endpoint=ADDRESS:51821")
+
+
 def test_why_a_key_and_a_heartbeat_are_none() -> None:
     found = findings([node("a", key="AAAA", last_seen="now")])
     assert "3 bytes" in of("KG002", found)[0].sentence
