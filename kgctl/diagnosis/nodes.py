@@ -114,7 +114,7 @@ def _stale(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f"the last heartbeat is {span} old; less than {READY_SECONDS} s is ready",
                 _LEFT_OUT,
-                _ALL_ALIKE if together else f"{_logs(node)}; and whether its clock is right",
+                _ALL_ALIKE if together else _logs(node, "its clock is right, and "),
             )
 
 
@@ -134,10 +134,10 @@ def _all_alike(facts: Facts) -> bool:
     )
 
 
-def _logs(node: Node) -> str:
+def _logs(node: Node, first: str = "") -> str:
     return (
-        "see whether Kilo's pod runs there, and reaches the API server: kubectl get pods -A "
-        f"-o wide --field-selector spec.nodeName={quoted(node.name)}"
+        f"see whether {first}Kilo's pod runs there, and reaches the API server: kubectl get pods "
+        f"-A -o wide --field-selector spec.nodeName={quoted(node.name)}"
     )
 
 
@@ -175,7 +175,7 @@ def _never_ran(facts: Facts) -> Iterator[Found]:
     if not facts.never_ran:
         return
     count, lacking = len(facts.state.nodes), sum(not node.subnet for node in facts.state.nodes)
-    without = f"; {lacking} of them have no pod CIDR, which it takes (KG003)" if lacking else ""
+    without = f"; without the pod CIDR that it takes (KG003): {lacking}" if lacking else ""
     yield Found(
         CLUSTER,
         "",

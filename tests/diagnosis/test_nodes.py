@@ -60,7 +60,7 @@ def stale(*ages: int) -> list[str]:
 
 def test_a_stale_heartbeat_may_be_the_clock_s() -> None:
     (one,) = stale(90, 1)
-    assert "whether its clock is right" in one
+    assert "its clock is right, and Kilo's pod" in one
     assert "--at newest" not in one
 
 
@@ -79,7 +79,7 @@ def test_where_kilo_never_ran_there_is_one_line() -> None:
         [bare("a"), bare("b", "10.42.1.0/24", leader="true", location="x"), bare("c", "")]
     )
     assert (one.code, one.kind, one.name) == ("KG009", "cluster", "")
-    assert "1 of them have no pod CIDR" in one.sentence
+    assert "(KG003): 1" in one.sentence
     without_crd = findings([bare("a")], live=True)
     assert codes(without_crd) == ["KG009"]
 
