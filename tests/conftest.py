@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -131,6 +132,10 @@ def npm_files() -> Path:
 def _met(need: str) -> bool:
     if need == "root":
         return hasattr(os, "geteuid") and os.geteuid() == 0
+    if need == "neato-layout":  # a plugin of dot: newer Debians have it in a package of its own
+        argv = ["dot", "-Kneato", "-Tsvg"]
+        done = subprocess.run(argv, input=b"graph {}", capture_output=True, check=False)
+        return done.returncode == 0
     return shutil.which(need, path=f"{os.environ.get('PATH', '')}{os.pathsep}{SBIN}") is not None
 
 

@@ -26,9 +26,14 @@ def skeleton(name: str) -> str:
 
     A separator between two digits stays: ``rack-1-11`` and ``rack-11-1`` are two.
     """
-    text = unicodedata.normalize("NFKD", name[:_LONGEST].casefold())
+    # twice: taking letters apart can bring capitals back (as Unicode's NFKC_Casefold has it)
+    text = _folded(_folded(name[:_LONGEST]))
     text = "".join(one for one in text if unicodedata.category(one) not in ("Mn", "Cf"))
     return _SEPARATORS.sub("", _BETWEEN_DIGITS.sub("-", text.translate(_ALIKE)))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKD", text.casefold())
 
 
 def slips(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -112,7 +112,7 @@ def _uri(file: str) -> str:
     if path.is_absolute():
         below = Path.cwd()
         if not path.is_relative_to(below):
-            return path.as_uri()
+            return Path(path).as_uri()
         path = path.relative_to(below)
     return quote(PurePosixPath(os.path.normpath(path)).as_posix())
 

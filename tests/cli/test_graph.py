@@ -65,7 +65,7 @@ def test_every_golden_cluster_is_a_well_formed_svg(recording: Path, tmp_path: Pa
             assert "did not find any valid Kilo nodes" in answer.stderr
 
 
-@pytest.mark.needs("dot", "neato", "fdp", "sfdp", "circo", "twopi")
+@pytest.mark.needs("dot", "neato-layout")
 @pytest.mark.parametrize("layout", ["dot", "neato", "fdp", "sfdp", "circo", "twopi"])
 @pytest.mark.parametrize("style", ["plain", "rich"])
 def test_every_layout_draws(layout: str, style: str) -> None:
