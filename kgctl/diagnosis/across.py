@@ -10,7 +10,7 @@ from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.linked import own_networks
-from kgctl.mesh.linking import key_collisions, overlaps
+from kgctl.mesh.linking import is_dialled, key_collisions, overlaps
 from kgctl.mesh.nesting import nested
 from kgctl.mesh.text import printable, some
 
@@ -188,10 +188,23 @@ def _never_dialled(linked: Linked) -> Iterator[At]:
                     f"{_some(hidden[1])} of {printable(second.name)} have no endpoint on either "
                     "side",
                     "neither can dial the other, so no tunnel comes up",
-                    "give one side a public address with the annotation "
-                    "kilo.squat.ai/force-endpoint, and link them again",
+                    _call(linked, first, second),
                 ),
             )
+
+
+def _call(linked: Linked, first: Member, second: Member) -> str:
+    """Return what gives a tunnel between two clusters an end that can be dialled."""
+    again = _link_command(linked, first.name, second.name)
+    known = linked.known(second.name, first.name)
+    for segment in first.topology.segments:
+        if segment.name in known and not is_dialled(segment):
+            return (
+                "give one side a public address, and link them again: kgctl node set "
+                f"{quoted(segment.leader.name)} --context {quoted(first.name)} "
+                f"--force-endpoint ADDRESS:51820 && {again}"
+            )
+    return again
 
 
 def _not_held(networks: list[Cidr], by: list[Cidr]) -> list[Cidr]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment
 
 _SHOWN_SEGMENTS = 3
+_MOST_COMMANDED = 20  # nodes that a command names; it is told again for the rest
 _ENDPOINT = "endpoint"
 
 
@@ -33,6 +34,10 @@ def _is_private(endpoint: Endpoint | None) -> bool:
 
 def _keepalive_command(name: str) -> str:
     return f"kubectl annotate node {quoted(name)} --overwrite {PREFIX}persistent-keepalive=25"
+
+
+def _endpoint_command(name: str) -> str:
+    return f"kubectl annotate node {quoted(name)} --overwrite {PREFIX}force-endpoint=ADDRESS:51820"
 
 
 def _unreachable(facts: Facts) -> list[Segment]:
@@ -51,7 +56,8 @@ def _private_endpoint(facts: Facts) -> Iterator[Found]:
                 f"its leader {printable(segment.leader.name)} has the private endpoint "
                 f"{segment.endpoint}, and no public one was discovered",
                 "from elsewhere it can not be dialled: links come up when it dials, or never",
-                f"if it can be reached by a public address, say so: {PREFIX}force-endpoint",
+                "if it can be reached by a public address, write that down: "
+                f"{_endpoint_command(segment.leader.name)}",
             )
 
 
@@ -77,8 +83,9 @@ def _both_behind_nat(facts: Facts) -> Iterator[Found]:
             segment.name,
             f"it has a private endpoint, and so has {', '.join(others)}{more}",
             "unless a network of their own joins them, neither can dial the other: they never meet",
-            "give one a public endpoint (a forwarded port, and "
-            f"{PREFIX}force-endpoint), or make them one location if they share a network",
+            "give one a public endpoint (a forwarded port): "
+            f"{_endpoint_command(segment.leader.name)}; "
+            "or make them one location, if they share a network",
         )
 
 
@@ -151,13 +158,14 @@ def _several_flags(facts: Facts) -> Iterator[Found]:
         flagged = [node for node in segment.nodes if node.leader]
         if len(flagged) > 1:
             names = ", ".join(printable(node.name) for node in flagged[:_SHOWN_SEGMENTS])
+            idle = [node for node in flagged if node is not segment.leader]
+            others = " ".join(quoted(node.name) for node in idle[:_MOST_COMMANDED])
             yield Found(
                 LOCATION,
                 segment.name,
                 f"{len(flagged)} of its nodes have the leader flag: {names}",
                 f"one leads, {printable(segment.leader.name)}; the others' flags do nothing now",
-                f"leave the flag on one; to take it away: kubectl annotate node NODE "
-                f"{PREFIX}leader-",
+                f"leave the flag on one: kubectl annotate node {others} {PREFIX}leader-",
             )
 
 
@@ -170,10 +178,23 @@ def _loops(facts: Facts) -> Iterator[Found]:
                 f"its endpoint {inner.network.address} lies in {outer.network}, an allowed IP of "
                 f"{outer.kind} {printable(outer.name)}",
                 "a routing loop: packets for the endpoint go into the tunnel that needs it",
-                "give a node whose public address is its internal one no internal IP: kubectl "
-                f'annotate node NODE --overwrite {PREFIX}force-internal-ip=""; '
-                "else take the address out of the allowed IPs",
+                _without_loop(facts, outer),
             )
+
+
+def _without_loop(facts: Facts, outer: Used) -> str:
+    """Return what takes an endpoint out of a network, by what the network is."""
+    name = quoted(outer.name)
+    if outer.kind == PEER:
+        return f"give the peer networks without it: kgctl peer set {name} --allowed-ips NETWORKS"
+    segment = next((one for one in facts.segments if one.name == outer.name), None)
+    for node in () if segment is None else segment.nodes:
+        if node.internal_ip is not None and single(node.internal_ip.address) == outer.network:
+            return (
+                "its public address is its internal one, so give it no internal IP: kubectl "
+                f'annotate node {quoted(node.name)} --overwrite {PREFIX}force-internal-ip=""'
+            )
+    return "take the address out of the location's networks, or call the machine at another one"
 
 
 def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:

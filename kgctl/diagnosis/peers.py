@@ -67,7 +67,8 @@ def _shadowed(facts: Facts) -> Iterator[Found]:
                     f"its allowed IP {cidr} is claimed by peer {printable(owner)}, which comes "
                     "first",
                     "packets for it go to the other peer",
-                    f"give it one of its own: kgctl peer set {quoted(peer.name)} --allowed-ips …",
+                    f"give it one of its own: kgctl peer set {quoted(peer.name)} "
+                    "--allowed-ips ADDRESS/32",
                 )
 
 

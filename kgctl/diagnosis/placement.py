@@ -198,7 +198,7 @@ def _leader_unavailable(facts: Facts) -> Iterator[Found]:
                 f"Kubernetes has marked its leader {printable(leader.name)} {_UNAVAILABLE}",
                 "what the location sends elsewhere goes through a node whose network is not set up",
                 "see what its cloud or CNI waits for: kubectl describe node "
-                f"{quoted(leader.name)}; or flag another leader: kgctl node set NODE leader=true",
+                f"{quoted(leader.name)}; or flag another leader: kgctl node set NODE --leader",
             )
 
 

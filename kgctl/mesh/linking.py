@@ -8,6 +8,7 @@ them is an allowed IP on the other side, and of two segments one must be able to
 from __future__ import annotations
 
 from itertools import combinations
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
@@ -88,10 +89,15 @@ class _Kind(NamedTuple):
 
     def of(self, owner: str, member: str) -> str:
         """Return what to do to a network of this kind."""
-        return self.remedy.format(owner=owner, member=member)
+        name = quote(owner.removeprefix(_PEER))
+        return self.remedy.format(owner=owner, member=member, name=name)
 
 
-_OF_PEER = _Kind(0, "give {owner} of {member} another network (kgctl peer set --allowed-ips)")
+_OF_PEER = _Kind(
+    0,
+    "give {owner} of {member} another network: kgctl peer set {name} --context {member} "
+    "--allowed-ips NETWORKS",
+)
 _SHARED = _Kind(1, "leave it out of the networks that {member} shares (share.cidrs)")
 _LOCATION = _Kind(2, "take it out of the annotation allowed-location-ips of {owner} of {member}")
 _WIREGUARD = _Kind(3, "run Kilo's agents of {member} with another --subnet")

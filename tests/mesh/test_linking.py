@@ -89,7 +89,8 @@ def test_clusters_with_networks_of_their_own_can_be_linked() -> None:
             "of b another one (kilo.squat.ai/force-internal-ip)"),
         (member("b", node("n", 2), peers=[peer("p", "10.1.0.7/32")]), "10.1.0.7/32, an allowed IP "
             "of peer p of b, lies in 10.1.0.0/24, the pod subnet of node n of a",
-            "give peer p of b another network (kgctl peer set --allowed-ips)"),
+            "give peer p of b another network: kgctl peer set p --context b "
+            "--allowed-ips NETWORKS"),
         (member("b", node("n", 1)._replace(annotations=node("n", 2).annotations)), "10.1.0.0/24, "
             "the pod subnet of node n of b, is also the pod subnet of node n of a",
             "renumber the pods of node n of b: its pod subnet has to be another one"),
