@@ -216,7 +216,7 @@ def test_watching_keeps_keys_too(trio: Trio) -> None:
             assert check_keys(trio) == 3
         finally:
             watching.terminate()
-        said = watching.communicate(timeout=10)[0]
+        said = watching.communicate(timeout=60)[0]
     assert "+ secret kgctl-link-us\n" in said
     assert not any(key in said for key in trio.kept().values())
     assert trio.linked() == "nothing to do\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a process gets to end by itself."""
 
 

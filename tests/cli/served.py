@@ -23,7 +23,7 @@ def served(*arguments: str) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:

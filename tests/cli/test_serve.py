@@ -17,7 +17,7 @@ from tests.cli.quiet import QuietServer, node
 from tests.cli.served import fetch, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -123,7 +123,7 @@ def test_heartbeats_grow_older_while_nothing_happens(tmp_path: Path) -> None:
             time.sleep(3)
             later = numbers(fetch(f"{url}metrics")[1])
             age = "kilo_node_heartbeat_age_seconds", "a-1"
-            assert 2.5 < later[age] - first[age] < 20
+            assert 2.5 < later[age] - first[age] < 120
             assert later["kilo_reachable", ""] == 1
             same = json.loads(fetch(f"{url}data?since={page['version']}")[1])
             assert set(same) == {"beats", "elapsed", "silence"}
@@ -140,9 +140,18 @@ def test_heartbeats_grow_older_while_nothing_happens(tmp_path: Path) -> None:
             told = json.loads(fetch(f"{url}data?since={page['version']}")[1])
             assert told["away"]
             assert told["trouble"]
-            assert told["silence"] == pytest.approx(time.time() - heard, abs=2)
+            assert told["silence"] == pytest.approx(time.time() - heard, abs=20)
             again = json.loads(fetch(f"{url}data?since={told['version']}")[1])
             assert "areas" not in again  # that it lasts is no news
+
+
+def until(answer: Callable[[], str]) -> str:
+    """Return the first answer that is not empty: a busy machine may look again late."""
+    deadline = time.monotonic() + 60
+    while not (text := answer()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return text
 
 
 def test_a_file_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
@@ -150,8 +159,7 @@ def test_a_file_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
     with served("-f", str(file), "--at", "newest", "serve", "--interval", "1") as url:
         version = json.loads(fetch(f"{url}data")[1])["version"]
         file.unlink()
-        time.sleep(2)
-        told = json.loads(fetch(f"{url}data?since={version}")[1])
+        told = json.loads(until(lambda: fetch(f"{url}data?since={version}")[1]))
         assert told["trouble"].startswith("cannot read")
         assert not told["ticks"]  # at a time that is given
         assert numbers(fetch(f"{url}metrics")[1])["kilo_reachable", ""] == 0

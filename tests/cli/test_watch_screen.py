@@ -23,7 +23,7 @@ from tests.recorded import kgctl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 20.0  # seconds until a terminal must show what is waited for
+PATIENCE = 60.0  # seconds until a terminal must show what is waited for
 CLEAR = "\x1b[2J"
 
 

@@ -39,7 +39,7 @@ class ByPath(MemoryTransport):
     def __init__(self, *, far: bool, peers_answer: Answer) -> None:
         super().__init__(far=far)
         self._by_path = {NODES: nodes(), PEERS: peers_answer}
-        self._together = threading.Barrier(2, timeout=10) if far else None
+        self._together = threading.Barrier(2, timeout=60) if far else None
 
     def request(self, method: str, path: str, *rest: Any) -> Answer:
         if self._together:

@@ -121,7 +121,7 @@ def test_a_name_is_looked_up_aside_and_tells_when_it_moves() -> None:
     names = Names(changed.set, dns)
     assert names.address("a.example") is None  # nobody waits for it
     assert names.settle(5)
-    assert changed.wait(5)
+    assert changed.wait(60)
     assert names.address("a.example") == parse_address("192.0.2.1")
     changed.clear()
     names.refresh("a.example")
@@ -134,7 +134,7 @@ def test_a_name_is_looked_up_aside_and_tells_when_it_moves() -> None:
     assert names.address("a.example") == parse_address("192.0.2.1")  # better than none
     dns.names["a.example"] = ["192.0.2.9"]
     names.refresh("a.example")
-    assert changed.wait(5)
+    assert changed.wait(60)
     assert names.address("a.example") == parse_address("192.0.2.9")
     assert names.problem("a.example") == ""
 

@@ -68,7 +68,7 @@ def test_a_resolver_that_hangs_is_waited_for_no_longer_than_given() -> None:
 
     def slow(name: str) -> list[Address]:
         if name.startswith("slow"):
-            end.wait(10)
+            end.wait(120)
         return resolver(name)
 
     began = time.monotonic()
@@ -76,7 +76,7 @@ def test_a_resolver_that_hangs_is_waited_for_no_longer_than_given() -> None:
     took = time.monotonic() - began
     end.set()
 
-    assert took < 5
+    assert took < 60
     assert set(found.missing) == {"gone.example.com"}
     assert dict(found.unasked) == {"slow.example.com": "no answer in time"}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.network.namespace import Lab, Namespace
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds for a first answer. WireGuard tries a lost handshake again after 5 s."""
 WEB = Path(__file__).with_name("web.py")
 FETCH = """

@@ -54,7 +54,7 @@ class Pinging:
         if self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(timeout=15)
+        self._process.wait(timeout=60)
         with self._said as said:
             said.seek(0)
             output = said.read()

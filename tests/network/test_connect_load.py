@@ -115,7 +115,7 @@ def test_a_storm_of_events_costs_no_more_writes_than_there_are_changes(
             seconds = time.monotonic() - start
         assert connection.end() == 0, connection.describe()
     monitor.send_signal(signal.SIGTERM)
-    told = monitor.communicate(timeout=10)[0].splitlines()
+    told = monitor.communicate(timeout=60)[0].splitlines()
     wrote = connection.until("wrote to this host")
     record_property("events a second", f"{storm.written / seconds:.0f}")
     record_property("changes", str(changes))
@@ -135,7 +135,7 @@ def test_five_hundred_peers(site: Site, record_property: Recorder) -> None:
     laptop = site.laptop
     start = time.monotonic()
     with site.connect() as connection:
-        connection.until("synchronised", within=30)
+        connection.until("synchronised", within=60)
         record_property("seconds to join among 500 peers", f"{time.monotonic() - start:.2f}")
         assert len(tunnel.dump(laptop)) == 501
         assert laptop.ip("route").count("10.99.") == 500

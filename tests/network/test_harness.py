@@ -134,7 +134,7 @@ def test_two_behind_nat_meet_where_the_others_see_them(led: SmallCluster) -> Non
         assert endpoint is not None
         settings = ("endpoint", endpoint, "persistent-keepalive", keepalive)
         caller.run("wg", "set", device, "peer", key, *settings)
-    assert probe.reaches(laptop, "10.4.0.3", within=15)
+    assert probe.reaches(laptop, "10.4.0.3", within=60)
 
 
 def test_a_gateway_carries_everything(led: SmallCluster) -> None:

@@ -37,7 +37,7 @@ AT_REST = (
     Reason.SAME_NAT,
 )
 """Why a tunnel does not come up by itself. It may be up once another packet has opened it."""
-SOON, PATIENCE = 2, 15
+SOON, PATIENCE = 2, 40
 """Seconds to wait for an answer that is not to come, and for one that is."""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.network.namespace import Namespace
 
 TARGET = plan.FRA_1.ipv4.pod
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds that a watch gets to bring a change into a file."""
 
 
