@@ -115,7 +115,15 @@ _UNREAD_SHOWN = 3
 
 
 def note_unread(objects: Objects) -> None:
-    """Note on stderr which files of a directory were passed over, if any were."""
+    """Note on stderr what looks like a Node or Peer but is not one, and which files were not read.
+
+    Those are files of a directory that hold no objects of Kubernetes.
+    """
+    if objects.passed_over:
+        from kgctl.cluster.manifests import lookalikes
+
+        for one in lookalikes(objects.passed_over):
+            note(f"warning: passed over {one}")
     if not objects.unread:
         return
     shown = [f"{label} ({why})" for label, why in list(objects.unread.items())[:_UNREAD_SHOWN]]

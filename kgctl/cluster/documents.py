@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.interface import Advance
 
 _NO_UTF8 = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_SMALL = 1 << 20  # bytes of JSON that are decoded whole: misspelt fields are seen, too
 _CONSTRUCTING = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
@@ -47,11 +48,12 @@ def _json(content: bytes) -> list[Any] | None:
     """Decode one JSON document, or several one after the other; None where it is no JSON."""
     import msgspec
 
-    from kgctl.cluster.jsonlist import read_list
+    if len(content) > _SMALL:
+        from kgctl.cluster.jsonlist import read_list
 
-    slim = read_list(content)
-    if slim is not None:
-        return [slim]
+        slim = read_list(content)
+        if slim is not None:
+            return [slim]
     try:
         return [msgspec.json.decode(content)]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -8,6 +8,7 @@ from kgctl.cluster.errors import ForbiddenError, PeersNotServedError, StatusErro
 from kgctl.cluster.interface import TOPOLOGY_LABEL, Objects
 from kgctl.cluster.objects import state_of
 from kgctl.cluster.overlay import applied
+from kgctl.cluster.peerfields import unknown_fields
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.diagnosis.subject import Subject
 
@@ -58,6 +59,9 @@ class Evidence(NamedTuple):
             platforms={node.name: node.platform for node in objects.nodes if any(node.platform)},
             topology_label=topology_label,
             live=self.live,
+            unknown_fields={
+                peer_name(peer): found for peer in objects.peers if (found := unknown_fields(peer))
+            },
         )
 
 

@@ -27,8 +27,10 @@ class _Item(msgspec.Struct):
     items: Any = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the object as a dictionary; what was absent is None."""
+        """Return the object as a dictionary; what was absent is None, ``items`` are absent then."""
         content = msgspec.structs.asdict(self)
+        if self.items is None:
+            del content["items"]
         if self.metadata is not None:
             content["metadata"] = msgspec.structs.asdict(self.metadata)
         return content

@@ -12,7 +12,7 @@ from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.manifest_files import STDIN, manifest_files
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.mesh.platform import Platform
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,6 +112,29 @@ class _Collected:
             self.peers.append(document)
         else:
             self.passed_over["/".join(map(printable, kind))] += 1
+
+
+def lookalikes(passed_over: Mapping[str, int]) -> list[str]:
+    """Return, in words, which objects were passed over for how their kind or version is written."""
+    return [
+        f"{count} {kind}: write {'/'.join(meant)}"
+        for kind, count in sorted(passed_over.items())
+        if (meant := _meant(kind)) is not None
+    ]
+
+
+def _meant(passed_over: str) -> _Kind | None:
+    version, _, kind = passed_over.rpartition("/")
+    group = version.rpartition("/")[0]
+    for known in (_NODE, _PEER, *_LISTS):
+        if kind.lower() not in (known[1].lower(), f"{known[1].lower()}s"):
+            continue
+        ours = known[0].rpartition("/")[0]
+        if known[0] == version or (ours and ours in (group, nearest(group, [ours]))):
+            return known
+    if group == _PEER[0].rpartition("/")[0] and nearest(kind, [_PEER[1]]):
+        return _PEER
+    return None
 
 
 def _contents(name: str) -> Iterator[tuple[str, bytes, bool]]:

@@ -43,7 +43,7 @@ def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
         endpoint=reader.endpoint(),
     )
     if not name:
-        reader.problems.append("metadata.name is missing")
+        reader.problems.append(_without_name(source))
     if reader.problems:
         return InvalidPeer(name, tuple(reader.problems), peer.allowed_ips)
     return peer
@@ -94,6 +94,9 @@ class _PeerReader:
         if value is None:
             return 0
         value = _whole(value)
+        if isinstance(value, str) and value.isdecimal():
+            self._wrong("persistentKeepalive", value, "is text: write the number without quotes")
+            return 0
         if not isinstance(value, int) or isinstance(value, bool) or value not in INT64:
             self._wrong("persistentKeepalive", value, "is no number of seconds")
             return 0
@@ -105,12 +108,18 @@ class _PeerReader:
         value = self._spec.get("endpoint")
         if value is None:
             return None
-        endpoint = value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            self._wrong("endpoint", value, "is not a mapping with dnsOrIP and port")
+            return None
+        endpoint = value
         host, port = self._host(endpoint.get("dnsOrIP")), self._port(endpoint.get("port"))
         return None if host is None or port is None else Endpoint(host, port)
 
     def _host(self, target: object) -> Address | str | None:
         """Read the host; a DNS name wins over an IP address, and both have to be valid."""
+        if isinstance(target, str):
+            self._wrong("endpoint dnsOrIP", target, "is not a mapping with dns or ip")
+            return None
         dns, ip = (self._target_member(target, name) for name in ("dns", "ip"))
         if not dns and not ip:
             self.problems.append("endpoint has neither dns nor ip")
@@ -133,9 +142,20 @@ class _PeerReader:
         value = _whole(value)
         if isinstance(value, int) and not isinstance(value, bool) and value in PORTS:
             return value
+        if isinstance(value, str) and value.isdecimal():
+            self._wrong("endpoint port", value, "is text: write the number without quotes")
+            return None
         shown = "missing" if value is None else shown_value(value)
         self.problems.append(f"endpoint port is {shown}, not 1 to 65535")
         return None
+
+
+def _without_name(source: Mapping[str, Any]) -> str:
+    metadata = source.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if name is None or name == "":
+        return "metadata.name is missing"
+    return f'metadata.name "{shown_value(name)}" is no text: put it in quotes'
 
 
 def _whole(value: object) -> object:

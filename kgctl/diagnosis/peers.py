@@ -220,6 +220,18 @@ def _of_calling(found: Unsettled | None) -> str:
     )
 
 
+def _unknown_field(facts: Facts) -> Iterator[Found]:
+    for name, clauses in sorted(facts.subject.unknown_fields.items()):
+        for clause in clauses:
+            yield Found(
+                PEER,
+                name,
+                clause,
+                "kubectl apply refuses the Peer; an API server that takes it drops the field",
+                "correct the manifest; kgctl peer validate -f FILE checks it before it is applied",
+            )
+
+
 RULES = (
     Rule("KG401", "peer-invalid", ERROR, "Kilo leaves an invalid peer out.", _invalid),
     Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
@@ -235,4 +247,6 @@ RULES = (
     Rule("KG410", "endpoint-twice", WARNING, "Two machines claim one endpoint.", _stale_node),
     Rule("KG411", "peer-without-keepalive", ERROR,
          "A peer without endpoint has no keepalive.", _no_keepalive),
+    Rule("KG413", "unknown-peer-field", WARNING, "A Peer has a field that no Peer has.",
+         _unknown_field),
 )  # fmt: skip

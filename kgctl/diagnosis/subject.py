@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.state import AUTO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.platform import Platform
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NONE: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
+_NO_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 _NO_PLATFORMS: Mapping[str, Platform] = MappingProxyType({})
 
 REGION = "topology.kubernetes.io/region"
@@ -34,6 +35,9 @@ class Subject(NamedTuple):
     nodes that say something there. ``topology_label`` is the label that locations were read from.
     ``live`` is whether a cluster was read, and not files alone.
 
+    ``unknown_fields`` has, by the name of each Peer that has fields which no Peer has, a clause
+    about each.
+
     ``peers_served`` is None where that could not be told (files do
     not tell it); ``peer_versions`` names the versions of the Peer API that were seen besides
     v1alpha1, which is the one that Kilo reads. ``unseen`` says, in words, what could not be
@@ -51,6 +55,7 @@ class Subject(NamedTuple):
     platforms: Mapping[str, Platform] = _NO_PLATFORMS
     topology_label: str = REGION
     live: bool = False
+    unknown_fields: Mapping[str, Sequence[str]] = _NO_FIELDS
 
     @property
     def is_empty(self) -> bool:

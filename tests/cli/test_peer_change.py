@@ -1,4 +1,4 @@
-"""``kgctl peer set``, ``rotate``, ``rm`` and ``validate`` against an API server in memory."""
+"""``kgctl peer set``, ``rotate`` and ``rm`` against an API server in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
 from kgctl.cli.peer.remove import MissingPeersError, remove_peers
 from kgctl.cli.peer.target import Target
-from kgctl.cli.peer.validate import InvalidPeersError, validate_peers
 from kgctl.cluster.enrolment import ATTEMPTS, InUseError
 from kgctl.cluster.errors import (
     ConflictError,
@@ -23,9 +22,7 @@ from kgctl.cluster.errors import (
     NotFoundError,
     PeersNotServedError,
 )
-from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.cluster.writing import UnfinishedError
-from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.keys import read_preshared_key, read_private_key
 from tests.cluster.living import LivingTransport
@@ -394,136 +391,6 @@ def test_another_output_is_refused(server: LivingTransport) -> None:
     with pytest.raises(UsageError, match='--output "yaml" is unknown; it is name'):
         remove_peers(_target(server), ["laptop"], output="yaml")
     assert server.requests == []
-
-
-# --- validate ---
-
-
-class Given:
-    """A source that holds what a test writes down."""
-
-    def __init__(self, *peers: dict[str, Any], nodes: tuple[NodeObject, ...] = ()) -> None:
-        self._objects = Objects(nodes, peers, {})
-
-    def read(self) -> Objects:
-        return self._objects
-
-    def names(self, kind: str) -> list[str]:
-        raise NotImplementedError
-
-
-def _peer(name: str, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": spec}
-
-
-VALID = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
-
-
-@pytest.mark.parametrize(
-    ("spec", "complaint"),
-    [
-        ({"allowedIPs": ["10.5.0.1"]}, 'allowed IP "10.5.0.1" is no CIDR (address/prefix)'),
-        ({"allowedIPs": "10.5.0.1/32"}, 'allowedIPs "10.5.0.1/32" is not a list'),
-        ({"publicKey": "x"}, 'publicKey "x" is not base64 of 32 bytes'),
-        ({"publicKey": None}, "publicKey is missing"),
-        ({"persistentKeepalive": -1}, 'persistentKeepalive "-1" is negative'),
-        ({"persistentKeepalive": "10"}, 'persistentKeepalive "10" is no number of seconds'),
-        ({"endpoint": {"port": 5}}, "endpoint has neither dns nor ip"),
-        (
-            {"endpoint": {"dnsOrIP": {"dns": "A_b"}, "port": 5}},
-            'endpoint dns "A_b" is no RFC 1123 subdomain',
-        ),
-        (
-            {"endpoint": {"dnsOrIP": {"ip": "1.2.3"}, "port": 5}},
-            'endpoint ip "1.2.3" is no IP address',
-        ),
-        (
-            {"endpoint": {"dnsOrIP": {"ip": "1.2.3.4"}, "port": 65536}},
-            "endpoint port is 65536, not 1 to 65535",
-        ),
-    ],
-)
-def test_each_rule_names_the_field_and_why(
-    capsys: pytest.CaptureFixture[str], spec: dict[str, Any], complaint: str
-) -> None:
-    with pytest.raises(InvalidPeersError, match=r"^1 of 2 peers invalid$"):
-        validate_peers(Given(_peer("good", **VALID), _peer("bad", **{**VALID, **spec})))
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert f"peer.kilo.squat.ai/bad is invalid: {complaint}\n" in printed.err
-
-
-def test_all_that_is_wrong_with_a_peer_is_said_at_once(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(InvalidPeersError):
-        validate_peers(Given(_peer("Bad", allowedIPs=["x"], persistentKeepalive=-1)))
-    assert capsys.readouterr().err == (
-        'peer.kilo.squat.ai/Bad is invalid: allowed IP "x" is no CIDR (address/prefix); publicKey '
-        'is missing; persistentKeepalive "-1" is negative; metadata.name "Bad" is no RFC 1123 '
-        "subdomain\n"
-    )
-
-
-def test_a_peer_without_a_name_is_invalid(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InvalidPeersError):
-        validate_peers(Given({"spec": VALID}))
-    assert "peer.kilo.squat.ai/(without a name) is invalid: metadata.name is missing" in (
-        capsys.readouterr().err
-    )
-
-
-def test_of_two_of_one_name_both_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InvalidPeersError, match="1 of 2 peers"):
-        validate_peers(Given(_peer("x", allowedIPs=["?"], publicKey=KEY), _peer("x", **VALID)))
-    assert "there are 2 of this name, of which the last counts" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("peer", "doubt"),
-    [
-        (_peer("z", publicKey=OTHER), "takes no part in the network: no allowed IPs"),
-        (
-            _peer("z", allowedIPs=["10.9.0.1/32"], publicKey="A" * 43 + "="),
-            "takes no part in the network: public key is all zero",
-        ),
-        (
-            _peer("z", allowedIPs=["10.5.0.1/32"], publicKey=OTHER),
-            "does not get allowed IP 10.5.0.1/32: peer good has it",
-        ),
-        (
-            _peer("z", allowedIPs=["10.5.0.0/24"], publicKey=OTHER),
-            "allowed IP 10.5.0.0/24 overlaps 10.5.0.1/32, an allowed IP of peer good",
-        ),
-        (
-            _peer("z", allowedIPs=["10.42.0.7/32"], publicKey=OTHER),
-            "allowed IP 10.42.0.7/32 overlaps 10.42.0.0/24, the pod subnet of node n1",
-        ),
-        (
-            _peer("z", allowedIPs=["10.43.7.0/24"], publicKey=OTHER),
-            "allowed IP 10.43.7.0/24 overlaps 10.43.0.0/16, a service network",
-        ),
-        (_peer("z", allowedIPs=["10.9.0.1/32"], publicKey=KEY), "has the public key of peer good"),
-        (
-            _peer("z", allowedIPs=["10.9.0.1/32"], publicKey=OTHER, persistentKeepalive=65536),
-            "persistentKeepalive is more than WireGuard's 65535 s",
-        ),
-        (
-            _peer("z", allowedIPs=["10.9.0.1/32"], publicKey=OTHER, presharedKey="x"),
-            "presharedKey is not base64 of 32 bytes, and counts as none",
-        ),
-    ],
-)
-def test_what_is_odd_is_a_warning(
-    capsys: pytest.CaptureFixture[str], peer: dict[str, Any], doubt: str
-) -> None:
-    services = parse_cidr("10.43.0.0/16")
-    assert services is not None
-    node = NodeObject("n1", "10.42.0.0/24", {}, {})
-    validate_peers(Given(_peer("good", **VALID), peer, nodes=(node,)), [services])
-    printed = capsys.readouterr()
-    assert printed.out == "2 peers valid\n"
-    assert printed.err == f"peer.kilo.squat.ai/z, warning: {doubt}\n"
 
 
 def test_a_json_object_is_what_is_sent(server: LivingTransport) -> None:

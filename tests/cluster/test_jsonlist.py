@@ -18,7 +18,7 @@ def test_reads_type_name_labels_annotations_and_spec_of_each_object() -> None:
     found = read_list(text.encode())
     assert found is not None
     assert (found["apiVersion"], found["kind"]) == ("v1", "List")
-    wanted = [{**node, "items": None} for node in nodes]
+    wanted = [dict(node) for node in nodes]
     for node in wanted:
         del node["status"]
     assert found["items"] == wanted

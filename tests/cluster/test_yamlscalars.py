@@ -94,7 +94,12 @@ def test_all_ways_of_reading_agree(word: str) -> None:
         assert repr(other) == repr(first)
 
 
-@given(st.dictionaries(TEXT, TEXT | st.lists(TEXT)) | st.integers() | st.booleans() | st.none())
+@given(
+    st.dictionaries(TEXT, TEXT | st.lists(TEXT))
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans()
+    | st.none()
+)
 @example({"y": "n", "1e3": "08", "<<": "<<", "=": "="})
 @example({"~": "", " a ": "\ufeffb\x85\u2028", "2026-1-2": "1:30"})
 def test_what_is_written_is_read_as_it_was(value: object) -> None:

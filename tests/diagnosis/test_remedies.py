@@ -161,6 +161,11 @@ def version_of_kilo(objects: Objects) -> None:
             one["apiVersion"] = "kilo.squat.ai/v1alpha1"
 
 
+def spelt_right(objects: Objects) -> None:
+    spec = of_name(objects, "laptop")["spec"]
+    spec["presharedKey"] = spec.pop("presharedkey")
+
+
 def one_family(objects: Objects) -> None:
     for node in each_node(objects):
         node["spec"].pop("podCIDRs", None)
@@ -190,6 +195,7 @@ EDITS: Mapping[str, tuple[str, Callable[[Objects], None]]] = {
     "KG401": ("kubectl edit", allow("laptop", FREE)),
     "KG405": ("name the networks", allow("laptop", "10.99.1.0/24")),
     "KG406": ("an address of a host", allow("laptop", FREE)),
+    "KG413": ("correct the manifest", spelt_right),
     "KG501": ("see the findings on the nodes", heard_again),
     "KG503": ("kubectl apply -f", version_of_kilo),
     "KG504": ("to one alone", allow("office", FREE)),

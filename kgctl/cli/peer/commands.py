@@ -221,4 +221,5 @@ def validate(shared: Shared, service_cidr: ServiceCidrs = None) -> None:
     from kgctl.cli.peer.validate import validate_peers
     from kgctl.cli.reading import source_of
 
-    validate_peers(source_of(shared), cidrs("--service-cidr", service_cidr))
+    service_cidrs = cidrs("--service-cidr", service_cidr)
+    validate_peers(source_of(shared), service_cidrs, files=shared.filename or ())

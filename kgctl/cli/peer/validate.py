@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.cli.output import answer, note
 from kgctl.cli.peer.printing import KIND
+from kgctl.cli.reading import note_unread
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kgctl.cluster.interface import Source
+    from kgctl.cluster.interface import Objects, Source
     from kgctl.mesh.cidr import Cidr
 
     Peers = Sequence[Mapping[str, Any]]
@@ -23,17 +24,24 @@ class InvalidPeersError(KgctlError):
     """Some Peers break Kilo's rules; each was named before."""
 
 
-def validate_peers(source: Source, service_cidrs: Sequence[Cidr] = ()) -> None:
+def validate_peers(
+    source: Source, service_cidrs: Sequence[Cidr] = (), *, files: Sequence[str] = ()
+) -> None:
     """Check every Peer that is read: stderr says what is wrong with which, and what is odd.
 
+    ``files`` are those that the source reads: one Peer at least has to be in them.
+
     Raises:
-        InvalidPeersError: at least one is invalid.
+        InvalidPeersError: at least one is invalid, or in files, there is none.
         ClusterError: they cannot be read.
     """
     from kgctl.cluster.objects import state_of
     from kgctl.mesh.doubts import doubts
 
     objects = source.read()
+    note_unread(objects)
+    if files:
+        _require_peers(objects, files)
     wrong = [(name, problems) for name, problems in map(_problems, objects.peers) if problems]
     for name, problems in wrong:
         note(f"{_called(name)} is invalid: {'; '.join(problems)}")
@@ -45,17 +53,48 @@ def validate_peers(source: Source, service_cidrs: Sequence[Cidr] = ()) -> None:
     answer(f"{_peers(count)} valid\n")
 
 
+def _require_peers(objects: Objects, files: Sequence[str]) -> None:
+    """Make sure that files hold Peers, and nothing that was to be one."""
+    from kgctl.cluster.manifests import lookalikes
+
+    if wrong := lookalikes(objects.passed_over):
+        raise InvalidPeersError(f"not read as Peers: {'; '.join(wrong)}")
+    if not objects.peers:
+        there = [f"{count} {kind}" for kind, count in sorted(objects.passed_over.items())]
+        there += [f"{len(objects.nodes)} v1/Node"] if objects.nodes else []
+        raise InvalidPeersError(
+            f"no Peer in {some([printable(one) for one in files], 5)}, but "
+            f"{some(there, 5) if there else 'nothing'}: a Peer has apiVersion "
+            "kilo.squat.ai/v1alpha1 and kind Peer"
+        )
+
+
 def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return the name of a Peer, and what Kilo or the API server would refuse it for."""
+    from kgctl.cluster.peerfields import unknown_fields
     from kgctl.cluster.peerobjects import peer_of
     from kgctl.mesh.endpoint import is_dns_name
     from kgctl.mesh.peer import InvalidPeer
 
     parsed = peer_of(peer)
     problems = list(parsed.problems) if isinstance(parsed, InvalidPeer) else []
+    problems += _required(peer)
+    problems += unknown_fields(peer)
     if parsed.name and not is_dns_name(parsed.name):
         problems.append(f'metadata.name "{printable(parsed.name, 60)}" is no RFC 1123 subdomain')
     return parsed.name, tuple(problems)
+
+
+def _required(peer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the API server refuses and Kilo would not."""
+    spec = peer.get("spec")
+    if not isinstance(spec, dict):
+        yield "spec is missing" if spec is None else "spec is no mapping"
+        return
+    if spec.get("allowedIPs") is None:
+        yield "allowedIPs is missing"
+    if not isinstance(spec.get("presharedKey", ""), str):
+        yield "presharedKey is no text: put it in quotes"
 
 
 def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
@@ -69,7 +108,7 @@ def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
             yield name, f"there are {count} of this name, of which the last counts"
     for peer in peers:
         key = spec_of(peer).get("presharedKey")
-        if key and (not isinstance(key, str) or PresharedKey.parse(key) is None):
+        if key and isinstance(key, str) and PresharedKey.parse(key) is None:
             yield peer_name(peer), "presharedKey is not base64 of 32 bytes, and counts as none"
 
 
