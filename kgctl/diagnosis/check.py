@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.diagnosis import (
     across,
     agents,
+    claims,
     cluster,
     grouping,
     leaders,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _FAMILIES = (
     nodes.RULES,
     node_annotations.RULES,
+    claims.RULES,
     networks.RULES,
     grouping.RULES,
     machines.RULES,

@@ -6,18 +6,19 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.nesting import Used, nested
 from kgctl.diagnosis.subject import PREFIX
+from kgctl.mesh.claims import Use, claims_of, overlaps
 from kgctl.mesh.comparison import unsettled
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.state import AUTO, kilo_subnet, network_of
-from kgctl.mesh.topology import FULL, wireguard_addresses
+from kgctl.mesh.topology import FULL, segment_name, wireguard_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.mesh.claims import Claim, Clash, Overlap
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
@@ -47,7 +48,6 @@ class Facts:
     def __init__(self, subject: Subject, settings: Settings) -> None:
         self.subject = subject
         self.settings = settings
-        self._nested: dict[object, list[tuple[Used, Used]]] = {}
 
     @property
     def state(self) -> State:
@@ -114,11 +114,40 @@ class Facts:
         """The segments of the network; empty where there is none."""
         return () if self.topology is None else self.topology.segments
 
-    def nested(self, networks: Callable[[Facts], Iterable[Used]]) -> list[tuple[Used, Used]]:
-        """Return which of the networks that a function lists lie within others; sorted once."""
-        if networks not in self._nested:
-            self._nested[networks] = list(nested(networks(self)))
-        return self._nested[networks]
+    @cached_property
+    def overlaps(self) -> Mapping[Clash, list[Overlap]]:
+        """The claims to networks that clash, by the way in which they do."""
+        found: defaultdict[Clash, list[Overlap]] = defaultdict(list)
+        for one in overlaps(self._claims_in_force()):
+            found[one.clash].append(one)
+        return found
+
+    def _claims_in_force(self) -> Iterator[Claim]:
+        """Yield the claims of who takes part, and of all nodes those to pod subnets.
+
+        An allowed location IP that Kilo filters out is another rule's.
+        """
+        nodes = {node.name for node in self.ready_nodes}
+        peers = {peer.name for peer in self.ready_peers}
+        filtered = {
+            (segment.name, cidr)
+            for segment in self.segments
+            for cidr in segment.filtered_location_ips
+        }
+        wireguard = kilo_subnet(self.state.nodes)
+        for claim in claims_of(
+            self.state,
+            self.settings.service_cidrs,
+            place_of=lambda node: segment_name(node, self.grouping),
+        ):
+            if claim.use is Use.PEER:
+                takes_part = claim.name in peers
+            elif claim.use in (Use.INTERNAL_IP, Use.LOCATION_IPS):
+                takes_part = claim.name in nodes
+            else:
+                takes_part = claim.use is not Use.WIREGUARD or claim.network == wireguard
+            if takes_part and (claim.place, claim.network) not in filtered:
+                yield claim
 
     @property
     def grouping(self) -> str:
