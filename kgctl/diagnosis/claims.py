@@ -173,8 +173,8 @@ def _of_peer(facts: Facts) -> Iterator[Found]:
             if single
             else "nodes in that network send to the peer what is for their own neighbours, and "
             "others what is for the peer to the nodes",
-            f"give the peer another network: kgctl peer set {quoted(peer.name)} --allowed-ips …; "
-            "or renumber that of the nodes",
+            f"give the peer another network: kgctl peer set {quoted(peer.name)} --allowed-ips "
+            "ADDRESS/32; or renumber that of the nodes",
         )
 
 
@@ -190,7 +190,7 @@ def _location_ips(facts: Facts) -> Iterator[Found]:
             "of two routes the narrower one wins: what it has there goes elsewhere, and nobody "
             "behind the location with such an address is reached",
             "name narrower networks, without those: kgctl node set "
-            f"{quoted(location.name)} --allowed-location-ips …",
+            f"{quoted(location.name)} --allowed-location-ips NETWORKS",
         )
 
 
@@ -204,7 +204,7 @@ def _lan_elsewhere(facts: Facts) -> Iterator[Found]:
             f"{printable(others[0].place)}",
             "there the route to the network leads into the tunnel: the nodes lose their neighbours",
             "renumber one of the two networks, or take it out: kgctl node set "
-            f"{quoted(location.name)} --allowed-location-ips …",
+            f"{quoted(location.name)} --allowed-location-ips NETWORKS",
         )
 
 
@@ -217,7 +217,8 @@ def _peer_in_peer(facts: Facts) -> Iterator[Found]:
             f"{printable(outer.name)}",
             f"packets for it go to {printable(inner.name)}, for the rest of the network to "
             f"{printable(outer.name)}",
-            f"nothing, if that is meant; else kgctl peer set {quoted(inner.name)} --allowed-ips …",
+            f"nothing, if that is meant; else kgctl peer set {quoted(inner.name)} --allowed-ips "
+            "ADDRESS/32",
         )
 
 

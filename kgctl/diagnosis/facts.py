@@ -15,7 +15,7 @@ from kgctl.mesh.state import AUTO, kilo_subnet, network_of
 from kgctl.mesh.topology import FULL, segment_name, wireguard_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from kgctl.diagnosis.subject import Settings, Subject
     from kgctl.mesh.claims import Claim, Clash, Overlap

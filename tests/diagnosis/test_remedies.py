@@ -22,6 +22,7 @@ import yaml
 from kgctl.diagnosis.check import ALL_RULES
 from kgctl.diagnosis.finding import LinkRule
 from tests.apiserver.client import RESOURCES
+from tests.diagnosis.options import CHECKED_WITH
 from tests.recorded import kgctl
 from tests.several import key
 
@@ -48,6 +49,15 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG107": {},
     "KG108": {},
     "KG109": {},
+    "KG202": {"ADDRESS/PREFIX": "10.1.0.77/24"},
+    "KG208": {"ADDRESS/PREFIX": "10.1.0.77/24"},
+    "KG209": {"ADDRESS/PREFIX": "10.1.0.77/24"},
+    "KG210": {"ADDRESS/PREFIX": "10.1.0.77/24"},
+    "KG211": {"ADDRESS/PREFIX": "10.1.0.77/24"},
+    "KG212": {"ADDRESS/32": FREE},
+    "KG213": {"NETWORKS": "10.99.0.0/24"},
+    "KG214": {"NETWORKS": "10.99.0.0/24"},
+    "KG215": {"ADDRESS/32": FREE},
     "KG218": {"ADDRESS/PREFIX": "10.1.0.77/24"},
     "KG301": {"ADDRESS": PUBLIC},
     "KG302": {"ADDRESS": PUBLIC},
@@ -183,7 +193,6 @@ EDITS: Mapping[str, tuple[str, Callable[[Objects], None]]] = {
     "KG104": ("which writes it", write("b", granularity="location")),
     "KG105": ("the same --mesh-granularity", write("b", granularity="location")),
     "KG201": ("a pod CIDR of its own", pods("b", "10.42.2.0/24")),
-    "KG202": ("another address", write("b", internal_ip="10.1.0.77/24")),
     "KG203": ("renumber one", allow("laptop", FREE)),
     "KG204": ("a larger --subnet", larger_subnet),
     "KG205": ("a larger --subnet", larger_subnet),
@@ -273,6 +282,7 @@ def on_files(directory: Path, code: str, clusters: Mapping[str, Objects], *flags
         path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
         names += ["--cluster" if name else "-f", str(path)]
     at = ("--at", "newest") if code in LINKS else AT
+    flags += CHECKED_WITH.get(code, ())
     return checked(kgctl("check", "-o", "json", *names, *at, *flags))
 
 
@@ -343,7 +353,7 @@ class Live:
     def check(self) -> Findings:
         contexts = [part for side in self.servers if side for part in ("--context", side)]
         options = ("--kubeconfig", str(self.kubeconfig), *contexts, *self._at)
-        return checked(kgctl("check", "-o", "json", *options))
+        return checked(kgctl("check", "-o", "json", *options, *CHECKED_WITH.get(self.code, ())))
 
     def check_until(self, most: int) -> Findings:
         """Return the findings once at most so many are of the rule; what is read may lag."""

@@ -9,6 +9,7 @@ import pytest
 
 from kgctl.diagnosis.check import ALL_RULES, RULES
 from kgctl.diagnosis.explanation import index, page_of
+from tests.diagnosis.options import CHECKED_WITH
 from tests.recorded import CLUSTERS, kgctl, load
 
 CASES = Path(__file__).parent / "cases"
@@ -29,7 +30,8 @@ def found(*arguments: str, offline: bool = False) -> list[dict[str, str]]:
 
 
 def codes_in(case: str) -> set[str]:
-    return {one["code"] for one in found("-f", str(CASES / case), "--at", "1000")}
+    options = CHECKED_WITH.get(case[:5], ())
+    return {one["code"] for one in found("-f", str(CASES / case), "--at", "1000", options=options)}
 
 
 @pytest.mark.parametrize("code", CODES)
