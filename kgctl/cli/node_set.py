@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.shared import Shared
     from kgctl.cluster.interface import NodeObject, Objects
+    from kgctl.diagnosis.finding import Finding
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.topology import Topology
 
@@ -77,6 +78,7 @@ def set_nodes(
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.cluster.nodes import NodeObjects
+    from kgctl.cluster.overlay import annotated
 
     offline = bool(shared.filename or shared.example)
     if offline and dry_run != "client":
@@ -87,9 +89,11 @@ def set_nodes(
     if not chosen:
         note("all of that is set already: nothing to change")
         return
-    networks = _show_difference(shared, objects, chosen, changes)
+    after = annotated(objects, [node.name for node in chosen], changes)
+    networks = _show_difference(shared, objects, after, later=changes_later(chosen, changes))
     note_effects(chosen, changes)
     refuse_unsettling(*networks)
+    _note_clashes(shared, objects, after)
     if cluster is not None:
         warn_of_name(_forced_endpoint(changes), look_up)
     if dry_run == "none" and ask:
@@ -135,24 +139,48 @@ def _differs(node: NodeObject, changes: Changes) -> bool:
 
 
 def _show_difference(
-    shared: Shared, objects: Objects, chosen: Sequence[NodeObject], changes: Changes
+    shared: Shared, objects: Objects, after: Objects, *, later: bool
 ) -> tuple[Topology | None, Topology | None]:
     """Print on stderr how the network changes; return it as it is, and as it becomes."""
     from kgctl.cli.whatif import networks
-    from kgctl.cluster.overlay import annotated
     from kgctl.mesh.difference import difference
     from kgctl.render.difference import difference_to_text
 
-    after = annotated(objects, [node.name for node in chosen], changes)
     try:
         found = networks(shared, objects, after, snapshots=bool(shared.filename))
     except MeshError as error:  # the change may be what mends it
         note(f"the network cannot be told: {str(error).splitlines()[0]}")
         return None, None
     text = difference_to_text(difference(*found)).rstrip("\n")
-    later = ", until agents check in" if changes_later(chosen, changes) else ""
-    note(text or f"the network stays as it is{later}")
+    note(text or f"the network stays as it is{', until agents check in' if later else ''}")
     return found
+
+
+def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
+    """Print on stderr which networks are claimed twice after the change, and were not before."""
+    from kgctl.render.findings import object_of
+
+    known = _clashes(shared, objects)
+    for key, finding in _clashes(shared, after).items():
+        if key not in known:
+            what = f"{object_of(finding)}: {finding.sentence}"
+            note(f"warning: {what}: {finding.consequence} (kgctl explain {finding.code})")
+
+
+def _clashes(shared: Shared, objects: Objects) -> dict[tuple[str, ...], Finding]:
+    from kgctl.cli.reading import NEWEST, reading_of
+    from kgctl.diagnosis.check import check
+    from kgctl.diagnosis.claims import RULES
+    from kgctl.diagnosis.subject import Settings, Subject
+
+    if shared.filename and shared.at is None:
+        shared = shared._replace(at=NEWEST)
+    reading = reading_of(shared, objects)
+    settings = Settings(reading.now, reading.granularity)
+    return {
+        (one.code, one.kind, one.name, one.sentence): one
+        for one in check(Subject(reading.state), settings, RULES)
+    }
 
 
 def _forced_endpoint(changes: Changes) -> Endpoint | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kgctl.mesh.path.reason import rule_where_two_claim
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -34,12 +35,24 @@ def path_to_object(path: Path) -> dict[str, Any]:
 def _lines(path: Path) -> Iterator[str]:
     source, target = _end(path.start, path.there.source), _end(path.target, path.there.destination)
     yield f"{source} {'reaches' if path.reachable else 'does not reach'} {target}"
+    for end, what, rule in _claimed_twice(path):
+        yield f"{end.addresses[0]} is {what} as well; more: kgctl explain {rule}"
     yield ""
     yield "there:"
     yield from _walk_lines(path.there)
     if path.back is not None:
         yield "back:"
         yield from _walk_lines(path.back)
+
+
+def _claimed_twice(path: Path) -> Iterator[tuple[End, str, str]]:
+    """Yield each end whose address another machine has too: what it is there, and the rule."""
+    for end in (path.start, path.target):
+        for rival in end.rivals:
+            if end.use is None or rival.use is None or end.machine is None or rival.machine is None:
+                continue
+            at_home = end.machine.segment == rival.machine.segment
+            yield end, rival.what, rule_where_two_claim(end.use, rival.use, at_home=at_home)
 
 
 def _end(end: End, address: Address | None) -> str:
@@ -85,6 +98,7 @@ def _end_object(end: End, address: Address | None) -> dict[str, Any]:
     return {
         "address": None if address is None else str(address),
         "is": end.what,
+        **({"also": [rival.what for rival in end.rivals]} if end.rivals else {}),
         "machine": None if end.machine is None else _machine_object(end.machine),
     }
 

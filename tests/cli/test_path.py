@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.recorded import kgctl
+
+CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,15 @@ def test_the_graph_is_that_of_the_network_with_the_way_drawn_in() -> None:
     added = [line for line in drawn if line not in plain]
     assert len(added) == 6
     assert all("color=" in line and "->" in line for line in added)
+
+
+def test_an_address_that_two_have_is_where_the_packet_arrives() -> None:
+    case = CASES / "KG208-trips.yaml"  # 192.168.1.10 is the internal IP of a and of b
+    arguments = ("-f", str(case), "--at", "1000", "path")
+    answer = kgctl(*arguments, "b", "192.168.1.10")
+    first, second, *_ = answer.stdout.splitlines()
+    assert first.endswith("reaches 192.168.1.10 (the internal IP of b)")
+    assert second == ("192.168.1.10 is the internal IP of a as well; more: kgctl explain KG208")
+    found = json.loads(kgctl(*arguments, "a", "192.168.1.10", "-o", "json").stdout)
+    assert found["to"]["is"] == "the internal IP of a"
+    assert found["to"]["also"] == ["the internal IP of b"]

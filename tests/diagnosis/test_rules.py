@@ -21,9 +21,11 @@ FROM_A_SERVER_ALONE = {"KG010", "KG502"}
 CODES = [rule.code for rule in RULES if rule.code not in FROM_A_SERVER_ALONE]
 
 
-def found(*arguments: str, offline: bool = False) -> list[dict[str, str]]:
+def found(
+    *arguments: str, offline: bool = False, options: tuple[str, ...] = ()
+) -> list[dict[str, str]]:
     more = ["--offline"] if offline else []
-    answer = kgctl(*arguments, "check", "-o", "json", *more)
+    answer = kgctl(*arguments, "check", "-o", "json", *more, *options)
     assert answer.code in (0, 1), answer.stderr
     findings: list[dict[str, str]] = json.loads(answer.stdout)["findings"]
     return findings

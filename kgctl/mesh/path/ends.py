@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_address, single
+from kgctl.mesh.claims import Use
 from kgctl.mesh.path.machine import Machine, leader_of
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.text import printable
@@ -24,7 +25,7 @@ class End(NamedTuple):
     ``machine`` is None for an address that is of no network of the cluster. ``what`` says in
     words what an address is: untrusted names in it are printable. ``named`` ends are at that
     machine and nowhere else; an address in the network of a location is ``nearby``: at any of
-    its nodes.
+    its nodes. ``rivals`` are the machines that have the address as well, each as an end.
     """
 
     addresses: tuple[Address, ...]
@@ -32,6 +33,18 @@ class End(NamedTuple):
     what: str
     named: bool = False
     nearby: bool = False
+    use: Use | None = None
+    rivals: tuple[End, ...] = ()
+
+    def where(self, machine: Machine) -> End:
+        """Return the end at ``machine``, if that is a rival: it has the address then."""
+        if self.is_at(machine):
+            return self
+        found = next((one for one in self.rivals if one.is_at(machine)), None)
+        if found is None:
+            return self
+        others = (self._replace(rivals=()), *self.rivals)
+        return found._replace(rivals=tuple(one for one in others if one is not found))
 
     def is_at(self, machine: Machine) -> bool:
         """Tell whether a packet that is at ``machine`` has come to this end."""
@@ -79,38 +92,42 @@ def _a_pod(subnet: Cidr) -> Address:
 
 def _place(topology: Topology, address: Address) -> End:
     """Return where an address is: of the networks that hold it the one with the longest prefix."""
-    found = max(_holders(topology, address), key=lambda holder: holder[0].prefix, default=None)
-    if found is None:
+    holders = sorted(_holders(topology, address), key=lambda holder: -holder[0].prefix)
+    if not holders:
         return End((address,), None, "in no network of the cluster")
-    _, machine, what, nearby = found
-    return End((address,), machine, what, nearby=nearby)
+    ends = [
+        End((address,), machine, what, nearby=use is Use.LOCATION_IPS, use=use)
+        for network, machine, what, use in holders
+        if network.prefix == holders[0][0].prefix
+    ]
+    return ends[0]._replace(rivals=tuple(one for one in ends[1:] if one.machine != ends[0].machine))
 
 
-def _holders(topology: Topology, address: Address) -> Iterator[tuple[Cidr, Machine, str, bool]]:
+_Holder = tuple[Cidr, Machine, str, Use]
+
+
+def _holders(topology: Topology, address: Address) -> Iterator[_Holder]:
     for segment in topology.segments:
         yield from _holders_in(segment, address)
     for peer in topology.peers:
         for cidr in peer.allowed_ips:
             if cidr.contains(address):
                 where = "" if cidr.address == address else "behind "
-                yield cidr, Machine(peer=peer), f"{where}peer {printable(peer.name)}", False
+                yield cidr, Machine(peer=peer), f"{where}peer {printable(peer.name)}", Use.PEER
 
 
-def _holders_in(segment: Segment, address: Address) -> Iterator[tuple[Cidr, Machine, str, bool]]:
+def _holders_in(segment: Segment, address: Address) -> Iterator[_Holder]:
     leader = leader_of(segment)
     if segment.wireguard_ip == address:
-        yield (
-            single(address),
-            leader,
-            f"the WireGuard IP of {printable(segment.leader.name)}",
-            False,
-        )
+        what = f"the WireGuard IP of {printable(segment.leader.name)}"
+        yield single(address), leader, what, Use.WIREGUARD
     for node in segment.nodes:
-        name = printable(node.name)
+        name, machine = printable(node.name), Machine(node, segment)
         if node.internal_ip is not None and node.internal_ip.address == address:
-            yield single(address), Machine(node, segment), f"the internal IP of {name}", False
+            yield single(address), machine, f"the internal IP of {name}", Use.INTERNAL_IP
         if node.subnet is not None and node.subnet.contains(address):
-            yield node.subnet, Machine(node, segment), f"a pod of {name}", False
+            yield node.subnet, machine, f"a pod of {name}", Use.PODS
     for cidr in segment.allowed_location_ips:
         if cidr.contains(address):
-            yield cidr, leader, f"in the network of {printable(segment.name)}", True
+            what = f"in the network of {printable(segment.name)}"
+            yield cidr, leader, what, Use.LOCATION_IPS

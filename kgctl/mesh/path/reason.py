@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kgctl.mesh.claims import Use
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,3 +64,20 @@ def rule_where_none_calls(one: tuple[str, int], other: tuple[str, int], *, acros
     if len(nodes) > 1:
         return "KG605" if across else "KG302"
     return "KG301" if nodes[0] > 0 else "KG303"
+
+
+_CLAIMED_TWICE: Mapping[frozenset[Use], str] = {
+    frozenset((Use.PODS,)): "KG201",
+    frozenset((Use.INTERNAL_IP, Use.WIREGUARD)): "KG211",
+    frozenset((Use.INTERNAL_IP, Use.PEER)): "KG212",
+}
+
+
+def rule_where_two_claim(one: Use, other: Use, *, at_home: bool) -> str:
+    """Return the code of the rule about two machines that have one address, by what it is to each.
+
+    ``at_home`` says that both are in one segment.
+    """
+    if one is other is Use.INTERNAL_IP:
+        return "KG202" if at_home else "KG208"
+    return _CLAIMED_TWICE.get(frozenset((one, other)), "KG203")

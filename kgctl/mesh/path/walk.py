@@ -129,6 +129,8 @@ def follow(
     there = _walk(step, start.machine, *pair, up=())
     if target.named:
         there = _arrived(there, target)
+    elif there.failure is None:
+        target = target.where(there.last)
     if there.failure is not None:
         return Path(start, target, there, None)
     up = tuple((hop.end.key, hop.start.key) for hop in there.hops if hop.encrypted)
