@@ -72,6 +72,7 @@ class ObjectReader:
         self._size = len(content)
         self._next: Callable[[], Any] = self._loader.get_event
         self._scalars: dict[str, Any] = {}
+        self._keys: dict[str, str] = {}
         self._depth = 0
 
     def documents(self) -> list[Any]:
@@ -135,12 +136,17 @@ class ObjectReader:
     def _key(self, event: Any) -> str:
         if type(event) is not ScalarEvent or event.tag is not None:
             raise UnusualError
-        text = str(event.value)
-        if not event.implicit[0] or isinstance(self._scalars.get(text), str):
+        text: str = event.value
+        if not event.implicit[0]:
             return text
+        return self._keys.get(text) or self._new_key(text)
+
+    def _new_key(self, text: str) -> str:
         key = None if text == "<<" else key_of(text)
         if key is None:
             raise UnusualError
+        if len(self._keys) < _SCALARS_KEPT:
+            self._keys[text] = key
         return key
 
     def _scalar(self, event: Any) -> Any:
