@@ -171,5 +171,7 @@ def shown_value(value: object, most: int = _SHOWN) -> str:
     """
     if isinstance(value, str):
         return printable(value, most)
+    if isinstance(value, bool):
+        return str(value).lower()
     small = isinstance(value, float) or (isinstance(value, int) and value in INT64)
     return str(value) if small else type(value).__name__

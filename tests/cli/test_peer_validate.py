@@ -53,7 +53,7 @@ VALID = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
             'persistentKeepalive "10" is text: write the number without quotes',
         ),
         ({"persistentKeepalive": "1m"}, 'persistentKeepalive "1m" is no number of seconds'),
-        ({"persistentKeepalive": True}, 'persistentKeepalive "True" is no number of seconds'),
+        ({"persistentKeepalive": True}, 'persistentKeepalive "true" is no number of seconds'),
         ({"persistentKeepalive": 1.5}, 'persistentKeepalive "1.5" is no number of seconds'),
         ({"allowedIPs": None}, "allowedIPs is missing"),
         ({"presharedKey": 12}, "presharedKey is no text: put it in quotes"),
@@ -146,6 +146,7 @@ def test_a_peer_without_a_name_is_invalid(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
+        ({"metadata": {"name": True}}, 'metadata.name "true" is no text: put it in quotes'),
         ({"metadata": {"name": 1000}}, 'metadata.name "1000" is no text: put it in quotes'),
         (
             {"metadata": {"name": "x", "anotations": {}}},
@@ -212,7 +213,7 @@ def test_files_without_a_peer_are_an_error(
 def test_empty_files_are_an_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "peers.yaml"
     path.write_text(content)
-    with pytest.raises(InvalidPeersError, match=r"no Peer in .*, but nothing: a Peer has"):
+    with pytest.raises(InvalidPeersError, match=r"no Peer in \S*peers.yaml: a Peer has"):
         validate_peers(Manifests([str(path)]), files=[str(path)])
 
 

@@ -63,8 +63,8 @@ def _require_peers(objects: Objects, files: Sequence[str]) -> None:
         there = [f"{count} {kind}" for kind, count in sorted(objects.passed_over.items())]
         there += [f"{len(objects.nodes)} v1/Node"] if objects.nodes else []
         raise InvalidPeersError(
-            f"no Peer in {some([printable(one) for one in files], 5)}, but "
-            f"{some(there, 5) if there else 'nothing'}: a Peer has apiVersion "
+            f"no Peer in {some([printable(one) for one in files], 5)}"
+            f"{f', but {some(there, 5)}' if there else ''}: a Peer has apiVersion "
             "kilo.squat.ai/v1alpha1 and kind Peer"
         )
 
