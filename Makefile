@@ -76,6 +76,11 @@ fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZ
 bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)
 
+.PHONY: findings
+findings: ## run what is known of other programs, each on real packages; needs root, Debian 12 and npm; not part of CI
+	@status=0; for one in findings/*-*.sh; do case $$one in */debian-packages.sh) ;; *) \
+		bash $$one || status=1;; esac; done; exit $$status
+
 .PHONY: soak
 soak: apiserver tools ## kgctl connect for long: a minute of 200 events a second, 10,000 rounds (10 minutes)
 	KGCTL_STORM_SECONDS=60 KGCTL_SOAK_ROUNDS=10000 $(BIN)/python -m pytest tests/network/test_connect_load.py \
