@@ -54,6 +54,14 @@ def _unseen(subject: Subject, what: str) -> Subject:
     return subject._replace(unseen=(*subject.unseen, what))
 
 
+def warn_of_address(endpoint: Endpoint | None) -> None:
+    """Print on stderr if an endpoint is an address that no other machine can dial."""
+    from kgctl.diagnosis.undialable import called, is_never_dialled
+
+    if endpoint is not None and is_never_dialled(endpoint):
+        note(f"warning: {called(endpoint)}: no other machine can dial it (kgctl explain KG309)")
+
+
 def warn_of_name(endpoint: Endpoint | None, ask: LookUp | None) -> None:
     """Print on stderr if an endpoint has a name that does not resolve; None asks nobody."""
     if ask is None or endpoint is None or not isinstance(endpoint.host, str):

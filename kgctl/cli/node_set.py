@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.agents import note_hidden, refuse_unsettling
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.lookups import look_up, warn_of_name
+from kgctl.cli.lookups import look_up, warn_of_address, warn_of_name
 from kgctl.cli.node_effects import changes_later, note_effects
 from kgctl.cli.output import answer, note
 from kgctl.cluster.objects import PREFIX
@@ -94,6 +94,7 @@ def set_nodes(
     note_effects(chosen, changes)
     refuse_unsettling(*networks)
     _note_clashes(shared, objects, after)
+    warn_of_address(_forced_endpoint(changes))
     if cluster is not None:
         warn_of_name(_forced_endpoint(changes), look_up)
     if dry_run == "none" and ask:

@@ -19,6 +19,7 @@ from kgctl.diagnosis import (
     peers,
     placement,
     resolution,
+    undialable,
 )
 from kgctl.diagnosis import annotations as node_annotations
 from kgctl.diagnosis.facts import Facts
@@ -38,6 +39,7 @@ _FAMILIES = (
     machines.RULES,
     locations.RULES,
     placement.RULES,
+    undialable.RULES,
     leaders.RULES,
     agents.OF_NODES,
     peers.RULES,

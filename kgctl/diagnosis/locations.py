@@ -10,6 +10,7 @@ from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found,
 from kgctl.diagnosis.nesting import Lookup, Used, nested
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
+from kgctl.diagnosis.undialable import called, is_never_dialled
 from kgctl.mesh.cidr import single
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.text import printable
@@ -49,12 +50,14 @@ def _private_endpoint(facts: Facts) -> Iterator[Found]:
     if len(facts.segments) < 2 and not facts.ready_peers:
         return
     for segment in _unreachable(facts):
+        if segment.endpoint is None or is_never_dialled(segment.endpoint):
+            continue  # KG309
         if segment.leader.persistent_keepalive > 0:
             yield Found(
                 LOCATION,
                 segment.name,
-                f"its leader {printable(segment.leader.name)} has the private endpoint "
-                f"{segment.endpoint}, and no public one was discovered",
+                f"its leader {printable(segment.leader.name)} has {called(segment.endpoint)}, "
+                "and no public one was discovered",
                 "from elsewhere it can not be dialled: links come up when it dials, or never",
                 "if it can be reached by a public address, write that down: "
                 f"{_endpoint_command(segment.leader.name)}",
@@ -93,13 +96,15 @@ def _nat_without_keepalive(facts: Facts) -> Iterator[Found]:
     if len(facts.segments) < 2 and not facts.ready_peers:
         return
     for segment in _unreachable(facts):
+        if segment.endpoint is None or is_never_dialled(segment.endpoint):
+            continue  # KG309
         seen = facts.discovered.get(segment.key)
         if segment.leader.persistent_keepalive <= 0 and (seen is None or _is_private(seen)):
             yield Found(
                 LOCATION,
                 segment.name,
-                f"its leader {printable(segment.leader.name)} has the private endpoint "
-                f"{segment.endpoint}, and no persistent-keepalive",
+                f"its leader {printable(segment.leader.name)} has {called(segment.endpoint)}, "
+                "and no persistent-keepalive",
                 "behind NAT its links are lost after some 30 s of silence, and nobody can dial it",
                 _keepalive_command(segment.leader.name),
             )

@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG305": {},
     "KG306": {},
     "KG307": {},
+    "KG309": {"ADDRESS": PUBLIC},
     "KG312": {},
     "KG313": {},
     "KG314": {},

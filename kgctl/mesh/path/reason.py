@@ -35,6 +35,8 @@ class Reason(StrEnum):
 
 RULES: Mapping[tuple[Reason, str], str] = {
     (Reason.NO_KEEPALIVE, "node"): "KG303",
+    (Reason.UNDIALABLE, "node"): "KG309",
+    (Reason.UNDIALABLE, "peer"): "KG309",
     (Reason.ROUTING_LOOP, "node"): "KG307",
     (Reason.ROUTING_LOOP, "peer"): "KG307",
     (Reason.NO_KEEPALIVE, "peer"): "KG411",
