@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kgctl.connect.membership import Application, Membership
+from kgctl.connect.membership import Application, Membership, MembershipError
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.peer import is_own_address
+from kgctl.mesh.text import printable
 from kgctl.wireguard.keys import PrivateKey, read_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kgctl.connect.interface import Options
     from kgctl.connect.membership import PeerStore
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 DEFAULT_ADDRESS = "10.10.10.10/32"
 """The allowed IP of a Peer that is created, as in the reference."""
+
+
+class RejectedError(MembershipError):
+    """Somebody gave our Peer another key: no node answers this host any more.
+
+    ``final`` says that the private key for it cannot come to us.
+    """
+
+    def __init__(self, text: str, *, final: bool) -> None:
+        super().__init__(text)
+        self.final = final
+
 
 Said = tuple[str, dict[str, object]]
 
@@ -66,6 +80,31 @@ class Identity:
         if self.membership.join(self.membership.find(), self.application):
             yield "the peer was deleted, created it again", {"peer": self.application.name}
 
+    def with_key_of_peer(self, file: Path | None) -> Identity:
+        """Return who this host is now that another key was read of its Peer.
+
+        The Peer is read again: what was read of it may be old. Where it has another key, that has
+        to be the one in ``file``, which may have changed as well.
+
+        Raises:
+            RejectedError: it is not.
+            KgctlError: the Peer cannot be read, or the file.
+        """
+        found = self.membership.find()
+        own = self.application.public_key
+        if found is None or found.public_key in (own, None):
+            return self
+        assert found.public_key is not None
+        if self.membership.knows(found.public_key):  # an old state of the cluster is back
+            self.membership.join(found, self.application)
+            return self
+        if file is not None:
+            private_key = read_private_key(file)
+            if private_key.public_key() == found.public_key:
+                application = replace(self.application, public_key=found.public_key)
+                return replace(self, private_key=private_key, application=application)
+        raise RejectedError(_rejected(found, own, file), final=file is None)
+
     def leave(self, store: PeerStore) -> bool:
         """Delete the Peer if it is ours; tell whether it was deleted.
 
@@ -75,6 +114,18 @@ class Identity:
         if not self.membership.ours:
             return False
         return self.membership.leave(self.application.public_key, store)
+
+
+def _rejected(found: Peer, own: PublicKey, file: Path | None) -> str:
+    name = printable(found.name)
+    text = (
+        f'the Peer "{name}" was given another public key, {found.public_key}; nodes do not answer '
+        f"the one of this host ({own}) any more"
+    )
+    if file is None:
+        return f"{text}: connect again with the new private key (--private-key FILE)"
+    where = printable(str(file))
+    return f"{text}: put the new private key into {where}, from where it is taken at once"
 
 
 def establish(

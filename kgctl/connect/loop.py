@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import queue
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.connect.schedule import Schedule
+
+
+class Timer(Protocol):
+    """Something else that is done now and then."""
+
+    def wait(self) -> float:
+        """Return the seconds until it is due; 0 when it is, infinite where it is not."""
+        ...
+
+    def run(self) -> None:
+        """Do it."""
+        ...
+
 
 CHANGED = "changed"
 """What is put into the inbox when there may be something to do; any other word ends the loop."""
@@ -48,12 +61,13 @@ def run(
     *,
     tick: Callable[[], None],
     every: float,
+    timer: Timer | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
     """Act whenever it is due, until a message other than ``CHANGED``; return that message.
 
     ``act`` gets whether the round is a whole one, and returns whether it succeeded. ``tick`` is
-    called at least every so many seconds.
+    called at least every so many seconds. ``timer`` is for what has its own time.
     """
     next_tick = clock()
     while True:
@@ -62,6 +76,7 @@ def run(
             tick()
             next_tick = now + every
         wait = min(schedule.wait(now), max(0.0, next_tick - now))
+        wait = wait if timer is None else min(wait, timer.wait())
         message = inbox.get(wait) if wait > 0 else inbox.get(0)
         if message == CHANGED:
             schedule.event(clock())
@@ -71,3 +86,5 @@ def run(
             whole = schedule.whole(clock())
             succeeded = act(whole)
             schedule.done(clock(), whole=whole, failed=not succeeded)
+        elif timer is not None and timer.wait() == 0:
+            timer.run()

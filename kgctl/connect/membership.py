@@ -96,6 +96,10 @@ class Membership:
             self.ours = True
         return found
 
+    def knows(self, public_key: PublicKey) -> bool:
+        """Tell whether that is the key of the kgctl that was killed."""
+        return str(public_key) == self._known_key
+
     def join(self, found: Peer | None, application: Application) -> bool:
         """See to it that the Peer is there, with our key; tell whether it was created.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kgctl.connect.rewrites import Devices, devices_of
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.leader import disputes
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
@@ -37,12 +39,16 @@ class Wanted:
 
     ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
     ``listen_port`` is that at which the others call this host; None where they do not.
+    ``devices`` is what the agents of nodes set up. ``doubts`` are the segments, and the possible
+    leaders of each, where nothing tells which one the agents chose.
     """
 
     peers: tuple[PeerSection, ...]
     routes: tuple[Route, ...]
     names: Mapping[PublicKey, str]
     listen_port: int | None = None
+    devices: Devices = field(default_factory=lambda: Devices({}, {}))
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def wanted_of(
@@ -50,13 +56,14 @@ def wanted_of(
 ) -> Wanted:
     """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
 
+    Where a DNS name decides who leads, that is whom the agents chose, as far as they wrote it down.
     ``extra`` are networks to be reached through the first ready node's segment, by node name.
 
     Raises:
         NotAMemberError: there is no such peer, or it takes no part.
         MeshError: there is no network; the message says why.
     """
-    topology = network_of(state, now=now, granularity=granularity)
+    topology = network_of(state, now=now, granularity=granularity, acting_leaders=True)
     own = next((peer for peer in topology.peers if peer.name == name), None)
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
@@ -66,6 +73,12 @@ def wanted_of(
         routes=peer_routes(topology, name, extra),
         names=_names(topology),
         listen_port=port_of(own),
+        devices=devices_of(topology),
+        doubts={
+            one.segment.name: tuple(node.name for node in one.possible)
+            for one in disputes(topology)
+            if one.acting is None
+        },
     )
 
 

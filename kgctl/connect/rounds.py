@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.peerobjects import peer_name
+from kgctl.connect.keeper import SessionKeeper
 from kgctl.connect.network import Wanted, wanted_of
 from kgctl.connect.parsed import Parser
 from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import KnownPeer, Record
+from kgctl.mesh.text import some
 
 if TYPE_CHECKING:
     from kgctl.cluster.interface import Objects
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from kgctl.host.tunnel import Tunnel
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.state import State
+
+
+_NAMED = 5  # nodes in one line of the log
 
 
 class Rounds:
@@ -40,7 +45,7 @@ class Rounds:
         journal: Journal,
     ) -> None:
         self._options = options
-        self._identity = identity
+        self.identity = identity
         self._tunnel = tunnel
         self._synchroniser = synchroniser
         self._names = names
@@ -49,6 +54,8 @@ class Rounds:
         self._parser = Parser(options.topology_label)
         self._wanted: Wanted | None = None
         self._shared: frozenset[str] = frozenset()
+        self._doubts: frozenset[str] = frozenset()
+        self.keeper = SessionKeeper(tunnel, synchroniser, journal)
 
     @property
     def device_writes(self) -> int:
@@ -71,8 +78,11 @@ class Rounds:
             KgctlError: it did not succeed.
         """
         state = self._parser.state(objects)
-        if self._identity.membership.ours and state.peer(self._options.name) is None:
+        own = state.peer(self._options.name)
+        if own is None and self.identity.membership.ours:
             self._rejoin(objects)
+        elif own is not None and own.public_key not in (None, self.identity.application.public_key):
+            self._follow_key()
         wanted = wanted_of(
             state,
             name=self._options.name,
@@ -86,6 +96,9 @@ class Rounds:
         if change is not None:
             self._report(wanted, change)
             self._report_shared(state)
+            self._report_doubts(wanted)
+        if self._wanted is not None:
+            self.keeper.changed(self._wanted, wanted)
         self._wanted = wanted
         if change or whole:
             self._keep_record(wanted)
@@ -94,8 +107,23 @@ class Rounds:
         """Create our Peer again, when somebody deleted it."""
         if any(peer_name(peer) == self._options.name for peer in objects.peers):
             return
-        for message, values in self._identity.enter_again():
+        for message, values in self.identity.enter_again():
             self._journal.warn(message, **values)
+
+    def _follow_key(self) -> None:
+        """Use the key that somebody gave our Peer, if it can be had."""
+        before, self.identity = (
+            self.identity,
+            self.identity.with_key_of_peer(self._options.private_key),
+        )
+        if self.identity is before:
+            return
+        self._synchroniser.take_key(self.identity.private_key)
+        self._journal.warn(
+            "the peer was given another key, which the private key file holds: using it",
+            peer=self._options.name,
+            key=self.identity.application.public_key,
+        )
 
     # --- what is told ---
 
@@ -131,15 +159,28 @@ class Rounds:
 
     def _report_shared(self, state: State) -> None:
         """Warn of addresses of this host that something else has; of each state of that once."""
-        found = shared_addresses(state, self._options.name, self._identity.addresses)
+        found = shared_addresses(state, self._options.name, self.identity.addresses)
         sentences = frozenset(map(str, found))
         for sentence in sorted(sentences - self._shared):
             self._journal.warn(sentence)
         self._shared = sentences
 
+    def _report_doubts(self, wanted: Wanted) -> None:
+        """Warn of segments of which nothing tells who leads them; of each once."""
+        for segment in sorted(wanted.doubts.keys() - self._doubts):
+            self._journal.warn(
+                "an endpoint is a name, and no wireguard-ip tells which node leads the segment: "
+                "it may be out of reach",
+                segment=segment,
+                nodes=some(wanted.doubts[segment], _NAMED),
+            )
+        self._doubts = frozenset(wanted.doubts)
+
     def _keep_record(self, wanted: Wanted) -> None:
         record = self._file.read() or Record(interface=self._options.interface)
-        fresh = replace(record, pid=os.getpid(), peers=self._known_peers(wanted))
+        key = str(self.identity.application.public_key) if record.peer else ""
+        known = self._known_peers(wanted)
+        fresh = replace(record, pid=os.getpid(), peer_key=key, peers=known)
         if fresh != record:
             self._file.write(fresh)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kgctl.cluster.contact import Contact
 from kgctl.connect import loop
 from kgctl.connect.departure import Departure
-from kgctl.connect.identity import Identity, establish
+from kgctl.connect.identity import Identity, RejectedError, establish
 from kgctl.connect.loop import CHANGED, Inbox
 from kgctl.connect.outside import cluster_addresses, look_up_again
 from kgctl.connect.rounds import Rounds
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kgctl.cluster.mirror import Listener
     from kgctl.connect.interface import Cluster, Copy, Options
     from kgctl.connect.journal import Journal
+    from kgctl.connect.loop import Timer
     from kgctl.connect.membership import PeerStore
     from kgctl.host.record import RecordFile
 
@@ -45,9 +46,13 @@ _SMALL_COLLECTIONS = (700, 10, 10)
 _NAMES_SECONDS = 5.0  # that ``--once`` waits for endpoints to be resolved
 
 
+_ENDED = "ended"  # what ends the loop without a signal
+
+
 class Session:
     """One ``kgctl connect``. ``file`` is locked by the caller.
 
+    ``rejected`` says why no node answers this host, or is empty.
     ``farewell`` gives the Peer objects to delete ours from, with little patience.
     """
 
@@ -72,7 +77,9 @@ class Session:
         self._departure = Departure(self._tunnel, file, journal, farewell)
         self._identity: Identity | None = None
         self._rounds: Rounds | None = None
+        self._ended: RejectedError | None = None
         self.last_event = ""
+        self.rejected = ""
 
     # --- what a view shows ---
 
@@ -116,17 +123,20 @@ class Session:
         """Join, follow the network until a signal ends it, and leave.
 
         Raises:
-            KgctlError: it could not join; what was made is taken back.
+            RejectedError: its Peer was given another key, which cannot come to this host.
+            KgctlError: it could not join. What was made is taken back in both cases.
         """
         with self._signals.taken():
             with self._taken_back_on_error():
-                self.join()
-                ended = self._follow(copy(self), tick, every)
+                rounds = self.join()
+                ended = self._follow(copy(self), rounds.keeper, tick, every)
+                if self._ended is not None:
+                    raise self._ended
                 self._journal.info("received signal, shutting down", signal=ended)
             self.leave()
         self._tunnel.dispose()
 
-    def _follow(self, copy: Copy, tick: Callable[[], None], every: float) -> str:
+    def _follow(self, copy: Copy, timer: Timer, tick: Callable[[], None], every: float) -> str:
         """Act on what happens, until a signal; return its name."""
 
         def ticked() -> None:
@@ -143,6 +153,7 @@ class Session:
             lambda whole: self.act(copy, whole=whole),
             tick=ticked,
             every=every,
+            timer=timer,
         )
 
     # --- a mirror's listener ---
@@ -243,27 +254,36 @@ class Session:
                 self._mend(self._rounds)
             self._rounds.apply(objects, self._contact.judged(time.time()), whole=whole)
         except KgctlError as error:
-            if isinstance(error, GoneError):
-                self._rounds.forget()
-            self._journal.error("failed to sync", err=error)
-            self.last_event = f"failed to sync: {error}"
+            self._take_failure(error, self._rounds)
             return False
+        self.rejected = ""
         return True
+
+    def _take_failure(self, error: KgctlError, rounds: Rounds) -> None:
+        if isinstance(error, GoneError):
+            rounds.forget()
+        if isinstance(error, RejectedError):
+            self.rejected = str(error)
+            if error.final:
+                self._ended = error
+                self._inbox.put(_ENDED)
+        self._journal.error("failed to sync", err=error)
+        self.last_event = f"failed to sync: {error}"
 
     def _mend(self, rounds: Rounds) -> None:
         """Have the interface again if somebody removed it, or its program died."""
         if self._tunnel.is_whole():
             return
-        assert self._identity is not None
         self._journal.warn("the interface was changed by somebody else, setting it up again")
         rounds.forget()
-        self._set_up(self._identity)
+        self._set_up(rounds.identity)
 
     # --- leaving ---
 
     def leave(self) -> None:
         """Take back what was made, unless the options say to leave it."""
         if self._rounds is not None:
+            self._identity = self._rounds.identity
             self._journal.info(
                 "wrote to this host",
                 device_writes=self._rounds.device_writes,

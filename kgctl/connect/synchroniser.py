@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.routes import Exclusion, Passage, Route
     from kgctl.wireguard.conf import PeerSection
+    from kgctl.wireguard.device import PeerChange
     from kgctl.wireguard.keys import PrivateKey
 
 OVERDUE = 135.0
@@ -104,6 +105,7 @@ class Synchroniser:
         self._excluded: tuple[Exclusion, ...] = ()
         self._routes: RouteTable | None = None
         self.state: DeviceState | None = None
+        self._renewed: dict[PublicKey, float] = {}
         self.device_writes = 0
         self.route_writes = 0
 
@@ -111,6 +113,22 @@ class Synchroniser:
         """Take nothing for set up any more: the interface is another one."""
         self._applied = self._routes = None
         self._refused.clear()
+
+    def take_key(self, private_key: PrivateKey) -> None:
+        """Use another private key from now on."""
+        self._private_key = private_key
+        self._own_key = private_key.public_key()
+
+    def renew(self, device: Device, state: DeviceState, peers: tuple[PeerChange, ...]) -> None:
+        """Have the sessions with these peers begin anew; ``state`` is that of the device.
+
+        Raises:
+            kgctl.KgctlError: the device refused.
+        """
+        for one in peers:
+            self._renewed[one.public_key] = state.peers[one.public_key].last_handshake
+        device.apply(DeviceChange(renew=peers))
+        self.device_writes += 1
 
     def apply(
         self, wanted: Wanted, device: Device, routes: Routes, *, now: float, whole: bool
@@ -156,7 +174,7 @@ class Synchroniser:
         return found
 
     def _set_device(self, device: Device, wanted: DeviceState, now: float) -> DeviceChange:
-        present = device.read()
+        present = self._with_handshakes(device.read())
         change = device_change(present, wanted, given=self.given, now=now)
         if change:
             device.apply(change)
@@ -167,6 +185,19 @@ class Synchroniser:
         }
         self.state = present
         return change
+
+    def _with_handshakes(self, state: DeviceState) -> DeviceState:
+        """Return the state with the last handshakes of sessions that are about to begin anew.
+
+        Else their peers would seem to have none, and be looked for where they were at first.
+        """
+        waiting = {
+            key: replace(state.peers[key], last_handshake=before)
+            for key, before in self._renewed.items()
+            if key in state.peers and not state.peers[key].last_handshake
+        }
+        self._renewed = {key: peer.last_handshake for key, peer in waiting.items()}
+        return replace(state, peers={**state.peers, **waiting}) if waiting else state
 
     def _set_routes(
         self,

@@ -75,6 +75,9 @@ def requests(change: DeviceChange) -> Iterator[dict[str, Any]]:
         yield own
     for peer in change.peers:
         yield from _peer_requests(peer)
+    for peer in change.renew:
+        yield {"peer": {"public_key": str(peer.public_key), "remove": True}}
+        yield from _peer_requests(peer)
     if change.drop_allowed_ips:
         stand_in = encode_key(os.urandom(KEY_BYTES))
         for cidrs in _portions(change.drop_allowed_ips):

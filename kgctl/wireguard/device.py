@@ -76,6 +76,7 @@ class PeerChange:
 class DeviceChange:
     """What to do to a device, in this order; None leaves a setting as it is.
 
+    ``renew`` are peers to end and to make anew at once, so that their sessions begin anew;
     ``drop_allowed_ips`` are taken from whoever has them, without touching what else the peer has;
     ``remove`` are the peers to end.
     """
@@ -83,6 +84,7 @@ class DeviceChange:
     private_key: PrivateKey | None = None
     listen_port: int | None = None
     peers: tuple[PeerChange, ...] = ()
+    renew: tuple[PeerChange, ...] = ()
     drop_allowed_ips: tuple[Cidr, ...] = ()
     remove: tuple[PublicKey, ...] = ()
 
@@ -194,7 +196,9 @@ def _left_over(present: DeviceState, wanted: DeviceState) -> tuple[Cidr, ...]:
 def applied(state: DeviceState, change: DeviceChange) -> DeviceState:
     """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner."""
     peers = dict(state.peers)
-    for one in change.peers:
+    for one in change.renew:
+        peers.pop(one.public_key, None)
+    for one in (*change.peers, *change.renew):
         taken = frozenset(one.add_allowed_ips)
         for key, other in peers.items():
             peers[key] = replace(other, allowed_ips=other.allowed_ips - taken)

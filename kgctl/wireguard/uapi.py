@@ -78,6 +78,10 @@ def _lines(change: DeviceChange) -> Iterator[tuple[str, object]]:
         yield "listen_port", change.listen_port
     for peer in change.peers:
         yield from _peer_lines(peer)
+    for peer in change.renew:
+        yield "public_key", peer.public_key.raw.hex()
+        yield "remove", "true"
+        yield from _peer_lines(peer)
     if change.drop_allowed_ips:
         stand_in = os.urandom(KEY_BYTES).hex()
         yield "public_key", stand_in

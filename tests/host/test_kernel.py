@@ -110,6 +110,13 @@ def test_a_change_is_one_request_a_peer() -> None:
     assert removed == {"peer": {"public_key": str(KEYS[2]), "remove": True}}
 
 
+def test_a_session_begins_anew_by_ending_its_peer_and_making_it() -> None:
+    peer = PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=(cidr("10.0.0.0/24"),))
+    ended, made = requests(DeviceChange(renew=(peer,)))
+    assert ended == {"peer": {"public_key": str(KEYS[0]), "remove": True}}
+    assert made == {"peer": {"public_key": str(KEYS[0]), "allowed_ips": ["10.0.0.0/24"]}}
+
+
 def test_many_allowed_ips_come_in_portions() -> None:
     many = tuple(cidr(f"10.{number // 256}.{number % 256}.0/24") for number in range(1200))
     change = DeviceChange(peers=(PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=many),))

@@ -40,6 +40,15 @@ def set_up(namespace: Namespace, private_key: str, topology: Topology, node: Nod
     _masquerade(namespace, segment)
 
 
+def rewrite(namespace: Namespace) -> None:
+    """Set the device of a leader as its agent does after any change: all peers are replaced.
+
+    They are the same ones, but each session of the leader ends, and nobody is told.
+    """
+    same = namespace.run("wg", "showconf", tunnel.KILO).stdout
+    namespace.run("wg", "setconf", tunnel.KILO, "/dev/stdin", stdin=same)
+
+
 def _at_home(segment: Segment, node: Node) -> Iterator[str]:
     for other in segment.nodes:
         if other.name != node.name and other.internal_ip is not None:

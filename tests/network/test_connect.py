@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.network import plan, probe, tunnel
+from tests.network import agent, plan, probe, tunnel
 from tests.network.commands import environment
 from tests.network.connection import Connection, kgctl
 from tests.network.objects import peer_object
 from tests.network.site import ADDRESS, Site, stranger, within
 from tests.network.stream import Datagrams, Pinging
 from tests.network.uplink import Uplink
+from tests.recorded import kgctl as command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +93,65 @@ def test_what_happens_elsewhere_costs_no_packet(site: Site, record_property: Rec
             handshake + 130
         )
         assert connection.said("failed") == []
+
+
+@pytest.mark.parametrize("late", [0.1, 4.0], ids=["at-once", "late"])
+def test_sessions_that_nodes_drop_begin_anew(
+    site: Site, late: float, record_property: Recorder
+) -> None:
+    """Kilo's agents replace all peers of their device for any change, and ours knows of none."""
+    site.publish(*AMS)
+    with site.joined() as connection, Pinging(site.laptop, POD) as pings:
+        began = time.monotonic()
+        site.server.apply([stranger(1, "zzz")])
+        time.sleep(late)
+        agent.rewrite(site.cluster["ams-1"])
+        connection.until("began sessions anew")
+        within(10.0, lambda: tunnel.dump(site.cluster["ams-1"])[wireguard_key(site)].received > 0)
+        time.sleep(1)
+        pings.end()
+        # a busy machine sends fewer than it is told to
+        silence = pings.losses.lost / pings.losses.sent * (time.monotonic() - began)
+        record_property("seconds without an answer", f"{silence:.1f}")
+        assert 0.2 < silence < 9.0  # left alone it takes WireGuard 15 to notice
+        assert "ams-1" in connection.said("began sessions anew")[0]["peers"]
+        assert probe.reaches(site.laptop, POD)
+
+
+def test_a_key_that_its_peer_was_given_ends_a_host_that_has_another(
+    site: Site, tmp_path: Path
+) -> None:
+    site.publish(*AMS)
+    before = site.traces()
+    with site.connect() as connection:  # with a key that it makes itself
+        connection.until("synchronised")
+        rotated = command("--kubeconfig", str(site.server.kubeconfig), "peer", "rotate", "laptop",
+                          "--private-key-file", str(tmp_path / "new.key"))  # fmt: skip
+        assert rotated.code == 0, rotated.stderr
+        assert connection.wait() == 1
+    assert 'the Peer "laptop" was given another public key' in connection.errors
+    assert "--private-key" in connection.errors
+    assert len(connection.errors.splitlines()) == 1
+    assert site.traces() == before
+    assert site.peers() == ["laptop"]  # whoever gave it the key needs it
+
+
+def test_a_key_that_its_peer_was_given_is_taken_from_the_file(site: Site, tmp_path: Path) -> None:
+    site.publish(*AMS)
+    new = tmp_path / "new.key"
+    with site.joined() as connection:
+        rotated = command("--kubeconfig", str(site.server.kubeconfig), "peer", "rotate", "laptop",
+                          "--private-key-file", str(new))  # fmt: skip
+        assert rotated.code == 0, rotated.stderr
+        told = connection.until("failed to sync")
+        assert 'the Peer "laptop" was given another public key' in told["err"]
+        assert "put the new private key into" in told["err"]
+        new.replace(site.laptop.directory / "laptop.key")
+        connection.until("the peer was given another key")
+        site.lead()
+        within(20.0, lambda: probe.reaches(site.laptop, POD))
+        assert connection.end() == 0, connection.describe()
+    assert site.peers() == []
 
 
 def test_a_node_comes_moves_and_goes(site: Site) -> None:

@@ -107,6 +107,20 @@ def test_a_change_is_written() -> None:
     )
 
 
+def test_a_session_begins_anew_by_ending_its_peer_and_making_it_in_one_request() -> None:
+    peer = PeerChange(
+        public_key=PublicKey(bytes.fromhex(FIRST)),
+        new=True,
+        endpoint=Endpoint(IPv4Address("192.0.2.1"), 1),
+        persistent_keepalive=25,
+        add_allowed_ips=(cidr("10.0.0.0/24"),),
+    )
+    assert write_change(DeviceChange(renew=(peer,))) == (
+        f"set=1\npublic_key={FIRST}\nremove=true\npublic_key={FIRST}\nendpoint=192.0.2.1:1\n"
+        "persistent_keepalive_interval=25\nallowed_ip=10.0.0.0/24\n\n"
+    )
+
+
 def test_an_allowed_ip_is_dropped_by_way_of_a_stand_in() -> None:
     text = write_change(DeviceChange(drop_allowed_ips=(cidr("10.0.0.0/24"),)))
     match = re.fullmatch(

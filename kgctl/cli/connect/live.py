@@ -79,4 +79,7 @@ class LiveView:
         heading = f"{session.tunnel.name}: {connected} of {len(statuses)} peers connected"
         event = f"last event: {printable(session.last_event or 'none')}"
         rows = max(3, self._console.height - 6)
-        return Group(Text(heading, style="bold"), status_table(statuses[:rows]), Text(event))
+        if session.rejected:
+            heading = f"{session.tunnel.name}: rejected: {printable(session.rejected, 1000)}"
+        style = "bold red" if session.rejected else "bold"
+        return Group(Text(heading, style=style), status_table(statuses[:rows]), Text(event))

@@ -1,0 +1,153 @@
+"""Sessions that the other side has dropped, begun anew without waiting for WireGuard to notice.
+
+WireGuard gives up on a session after 15 seconds without an answer. After a change for which a
+node's agent rewrites its device, the session with it is begun anew one second later, unless
+something still comes from the node. An agent may take longer than that, so the node is watched for
+a while: where packets are sent and nothing comes back, the session is begun anew as well.
+"""
+
+from __future__ import annotations
+
+import math
+from random import SystemRandom
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.wireguard.device import SESSION_SECONDS, PeerChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from kgctl.mesh.key import PublicKey
+    from kgctl.wireguard.device import DevicePeer, DeviceState
+
+DELAY = 1.0
+"""Seconds after a change: Kilo's agents have written their devices after 0.1 in small networks."""
+
+PATIENCE = 2.0
+"""Seconds by which changes that follow one another put it off at most."""
+
+SAMPLING = 0.4
+"""Seconds of these in which what comes from a node shows that its device has the session still."""
+
+LATE = 35.0
+"""Seconds in which an agent may still write: it looks for what it missed every 30."""
+
+EVERY = 2.0
+"""Seconds between two looks at what is sent and received meanwhile."""
+
+INTERVAL = 5.0
+"""Seconds between two renewals of one session: WireGuard's REKEY_TIMEOUT, within which it does
+not try a handshake again either (the WireGuard paper, section 6.1)."""
+
+RATE = 500
+"""How many peers may begin a session with one node in a second, for the same change."""
+
+LONGEST_SPREAD = 5.0
+"""Seconds over which these are spread at most."""
+
+_IDLE, _CHANGED, _SAMPLED, _LATE = "idle", "changed", "sampled", "late"
+_KEEPALIVE_BYTES = 32  # of one keepalive: it asks for no answer, so none says nothing
+
+
+class _Sample(NamedTuple):
+    """What had come and gone of a peer."""
+
+    received: int
+    sent: int
+
+
+class Renewals:
+    """When to begin which sessions anew. Times are seconds of a clock that never goes back.
+
+    ``random_part`` returns a number from 0 to 1, another one on every host.
+    """
+
+    def __init__(self, random_part: Callable[[], float] | None = None) -> None:
+        self._random_part = random_part or SystemRandom().random
+        self._phase = _IDLE
+        self._due = math.inf
+        self._first_change = 0.0
+        self._waiting: float | None = None
+        self._spread = 0.0
+        self._until = 0.0
+        self._watched: dict[PublicKey, _Sample | None] = {}
+        self._renewed: dict[PublicKey, float] = {}
+
+    def rewritten(self, keys: Collection[PublicKey], now: float, *, hosts: int) -> None:
+        """Take note that agents rewrite the devices of the nodes with these ``keys``.
+
+        ``hosts`` is how many hosts of the network take note of that at the same time.
+        """
+        if not keys:
+            return
+        self._until = now + LATE
+        self._watched = dict.fromkeys(keys) | self._watched
+        self._spread = min(hosts / RATE, LONGEST_SPREAD) * self._random_part()
+        if self._phase is _SAMPLED:  # that goes on: changes one after another do not put it off
+            self._waiting = now
+            return
+        if self._phase is not _CHANGED:
+            self._phase, self._first_change = _CHANGED, now
+        self._due = self._after(now)
+
+    def _after(self, change: float) -> float:
+        """Return when to look for the first time after a change."""
+        return min(change, self._first_change + PATIENCE) + DELAY - SAMPLING + self._spread
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next look at the device; infinite where none is due."""
+        return max(0.0, self._due - now)
+
+    def look(self, state: DeviceState, now: float, seconds: float) -> tuple[PeerChange, ...]:
+        """Return the peers to begin anew at ``now``, which is ``seconds`` in Unix time."""
+        if self._phase is _CHANGED:
+            self._phase, self._due = _SAMPLED, now + SAMPLING
+            self._sample(state)
+            return ()
+        found = tuple(self._dead(state, now, seconds))
+        self._renewed |= {one.public_key: now for one in found}
+        self._phase, self._due = _LATE, now + EVERY
+        self._sample(state)
+        if now >= self._until or not self._watched:
+            self.stop()
+        elif self._waiting is not None:
+            self._phase, self._first_change = _CHANGED, self._waiting
+            self._due, self._waiting = self._after(self._waiting), None
+        return found
+
+    def stop(self) -> None:
+        """Look no more until the next change."""
+        self._phase, self._due, self._waiting = _IDLE, math.inf, None
+        self._watched.clear()
+        self._renewed.clear()
+
+    def _sample(self, state: DeviceState) -> None:
+        self._watched = {
+            key: _Sample(peer.received, peer.sent)
+            for key in self._watched
+            if (peer := state.peers.get(key)) is not None
+        }
+
+    def _dead(self, state: DeviceState, now: float, seconds: float) -> Iterator[PeerChange]:
+        for key, before in self._watched.items():
+            peer = state.peers.get(key)
+            if peer is None or before is None or seconds - peer.last_handshake > SESSION_SECONDS:
+                continue  # there is no session that could be dead
+            if now - self._renewed.get(key, -math.inf) < INTERVAL:
+                continue
+            if peer.received == before.received and (
+                self._phase is _SAMPLED or peer.sent - before.sent > _KEEPALIVE_BYTES
+            ):
+                yield _begun_anew(peer)
+
+
+def _begun_anew(peer: DevicePeer) -> PeerChange:
+    """Return the peer as it is, where it was last seen, and without a session."""
+    return PeerChange(
+        public_key=peer.public_key,
+        new=True,
+        endpoint=peer.endpoint,
+        persistent_keepalive=peer.persistent_keepalive,
+        preshared_key=peer.preshared_key,
+        add_allowed_ips=tuple(sorted(peer.allowed_ips, key=str)),
+    )
