@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer
+from kgctl.cli.output import answer, note
 from kgctl.cli.shared import Shared, with_shared
 from kgctl.cli.verdict import trouble_exits_2
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from kgctl.cluster.interface import Objects
     from kgctl.mesh.difference import Difference
 
 
@@ -35,7 +37,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def diff(
     shared: Shared,
     base: Annotated[
-        Files, typer.Option(metavar="FILE", help="Compare with this state, not a live cluster.")
+        Files,
+        typer.Option(
+            metavar="FILE|REV",
+            help="Compare with this state, or the -f files at a git revision, not a live cluster.",
+        ),
     ] = None,
     before: Annotated[
         Files, typer.Option("--from", metavar="FILE", help="Compare this snapshot with --to.")
@@ -97,10 +103,63 @@ def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]
         )
     if base and shared.example:
         raise UsageError("--example and --base name two states; give one of them")
+    commit = _commit(base, shared)
+    if commit is not None:
+        return _since(shared, commit, base or [], settings, absent)
     now = read_base(shared, base)
     then = now
     if shared.filename:
         from kgctl.cluster.overlay import applied
 
-        then = applied(now, read_files(shared.filename))
+        files = read_files(shared.filename)
+        _note_compared(shared, base, now, files)
+        then = applied(now, files)
     return compared(shared, now, changed(then, settings, absent), snapshots=bool(base))
+
+
+def _commit(base: Files, shared: Shared) -> str | None:
+    """Return the commit that --base names, or None if it names files or is not given."""
+    from pathlib import Path
+
+    if not base or any(one == "-" or Path(one).exists() for one in base):
+        return None
+    from kgctl.cluster.revision import commit_of
+
+    commit = commit_of(base[0]) if len(base) == 1 else None
+    if commit is None:
+        raise UsageError(
+            f"--base {printable(base[0])} is neither a file nor a revision of a git repository here"
+        )
+    if not shared.filename:
+        raise UsageError("--base with a git revision compares files: give -f FILE")
+    return commit
+
+
+def _since(
+    shared: Shared, commit: str, base: list[str], settings: list[str], absent: list[str]
+) -> Difference:
+    """Return what differs between the -f files at a commit and as they are."""
+    from kgctl.cli.whatif import changed, compared, read_files
+    from kgctl.cluster.manifests import objects_in
+    from kgctl.cluster.revision import contents_at
+
+    names = shared.filename or []
+    before = objects_in(contents_at(commit, names))
+    files = ", ".join(map(printable, names))
+    note(f"compared: {files} at {printable(base[0])} with {files} as it is")
+    return compared(shared, before, changed(read_files(names), settings, absent), snapshots=True)
+
+
+def _note_compared(shared: Shared, base: Files, now: Objects, files: Objects) -> None:
+    """Print on stderr what is compared with what: a snapshot with -f is laid over the cluster."""
+    what = "the example" if shared.example else "the live cluster"
+    if base:
+        what = ", ".join(map(printable, base))
+    laid = ", ".join(map(printable, shared.filename or ()))
+    note(f"compared: {what} as it is with {what} after kubectl apply -f {laid}")
+    known = {node.name for node in now.nodes}
+    if known and known <= {node.name for node in files.nodes}:
+        note(
+            f"{laid} holds every node of {what}, as a snapshot does: what it lacks is not taken "
+            f"for gone; to compare two snapshots: --from {what if base else 'FILE'} --to {laid}"
+        )

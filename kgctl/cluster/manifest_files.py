@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cluster.errors import ManifestError
@@ -60,6 +60,17 @@ def manifest_files(name: str) -> list[ManifestFile]:
     return [ManifestFile(one, found=True) for one in found]
 
 
+def is_searched(path: PurePath) -> bool:
+    """Tell whether a search of a directory finds the file at a path relative to that."""
+    *directories, file = path.parts
+    hidden = any(_is_passed(one) for one in directories) or file[0] == "."
+    return path.suffix in _SUFFIXES and not hidden
+
+
+def _is_passed(directory: str) -> bool:
+    return directory[0] == "." or directory in _NOT_SEARCHED
+
+
 def _search(directory: Path) -> Iterator[Path]:
     def failed(error: OSError) -> None:
         raise ManifestError(
@@ -67,8 +78,8 @@ def _search(directory: Path) -> Iterator[Path]:
         ) from None
 
     for parent, directories, files in os.walk(directory, onerror=failed):
-        directories[:] = [one for one in directories if one[0] != "." and one not in _NOT_SEARCHED]
+        directories[:] = [one for one in directories if not _is_passed(one)]
         for file in files:
             path = Path(parent, file)
-            if path.suffix in _SUFFIXES and file[0] != "." and path.is_file():
+            if is_searched(PurePath(file)) and path.is_file():
                 yield path

@@ -15,7 +15,7 @@ from kgctl.mesh.platform import Platform
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kgctl.cluster.interface import Advance, Kind
 
@@ -46,28 +46,7 @@ class Manifests:
             ManifestError: a file cannot be read; or one that was named is not YAML or JSON, or
                 holds something that is not a Kubernetes object.
         """
-        collected = _Collected()
-        for name in self._names:
-            for label, content, found in _contents(name):
-                if found:
-                    self._search(collected, label, content)
-                    continue
-                for document in read_documents(label, content, self._advance):
-                    collected.take(label, document)
-        return Objects(collected.nodes, collected.peers, collected.passed_over, collected.unread)
-
-    def _search(self, collected: _Collected, label: str, content: bytes) -> None:
-        """Take the objects of a file that a search found, or note why there are none."""
-        try:
-            documents = read_documents(label, content, self._advance)
-        except ManifestError as error:
-            collected.unread[label] = str(error).removeprefix(f"{label}: ")
-            return
-        objects = [one for one in documents if _is_object(one)]
-        if not objects:
-            collected.unread[label] = "no Kubernetes objects"
-        for one in objects:
-            collected.take(label, one)
+        return objects_in((one for name in self._names for one in _contents(name)), self._advance)
 
     def names(self, kind: Kind) -> Sequence[str]:
         """Return the names of all nodes or peers; reading them is reading the files."""
@@ -75,6 +54,40 @@ class Manifests:
         if kind == "nodes":
             return [node.name for node in objects.nodes]
         return [peer_name(peer) for peer in objects.peers]
+
+
+def objects_in(
+    contents: Iterable[tuple[str, bytes, bool]], advance: Advance | None = None
+) -> Objects:
+    """Return the objects in the contents of files, each with its label.
+
+    Of a file that was found by a search, not named, what is not a Kubernetes object is passed over.
+
+    Raises:
+        ManifestError: as :meth:`Manifests.read` has it.
+    """
+    collected = _Collected()
+    for label, content, found in contents:
+        if found:
+            _search(collected, label, content, advance)
+            continue
+        for document in read_documents(label, content, advance):
+            collected.take(label, document)
+    return Objects(collected.nodes, collected.peers, collected.passed_over, collected.unread)
+
+
+def _search(collected: _Collected, label: str, content: bytes, advance: Advance | None) -> None:
+    """Take the objects of a file that a search found, or note why there are none."""
+    try:
+        documents = read_documents(label, content, advance)
+    except ManifestError as error:
+        collected.unread[label] = str(error).removeprefix(f"{label}: ")
+        return
+    objects = [one for one in documents if _is_object(one)]
+    if not objects:
+        collected.unread[label] = "no Kubernetes objects"
+    for one in objects:
+        collected.take(label, one)
 
 
 class _Collected:

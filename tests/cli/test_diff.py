@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from kgctl.cluster.example import __file__ as example
 from tests.recorded import kgctl
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 CLUSTER = example.replace("__init__.py", "cluster.json")
 
 
@@ -78,3 +77,54 @@ def test_files_are_applied_to_a_base(tmp_path: Path) -> None:
     assert (
         "allowed IPs: 10.5.0.3/32, 192.168.50.0/24 -> 10.5.0.3/32, 192.168.60.0/24" in found.stdout
     )
+
+
+def git(directory: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository whose last commit has two nodes and a peer, as the working directory."""
+    (tmp_path / "prod").mkdir()
+    nodes, peer = (CASES / "KG212-near-miss.yaml").read_text().rsplit("---\n", 1)
+    (tmp_path / "prod" / "nodes.yaml").write_text(nodes)
+    (tmp_path / "prod" / "office.yaml").write_text(peer)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.needs("git")
+def test_files_are_compared_with_what_they_were_at_a_revision(repository: Path) -> None:
+    arguments = ("-f", "prod", "--at", "1000", "diff", "--base", "HEAD")
+    answer = kgctl(*arguments)
+    assert (answer.code, answer.stdout) == (0, "")
+    assert answer.stderr == "compared: prod at HEAD with prod as it is\n"
+    (repository / "prod" / "office.yaml").unlink()
+    answer = kgctl(*arguments)
+    assert answer.code == 1
+    assert "- peer office" in answer.stdout
+    answer = kgctl("-f", "prod/nodes.yaml", "--at", "1000", "diff", "--base", "HEAD")
+    assert (answer.code, answer.stdout) == (0, "")
+
+
+@pytest.mark.needs("git")
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("revision", ["no-such-revision", "--output=x", "HEAD:prod/nodes.yaml"])
+def test_a_base_that_is_neither_file_nor_revision_is_an_error(revision: str) -> None:
+    answer = kgctl("-f", "prod", "--at", "1000", "diff", f"--base={revision}")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "is neither a file nor a revision of a git repository here" in answer.stderr
+
+
+@pytest.mark.needs("git")
+def test_a_snapshot_that_is_laid_over_a_cluster_is_pointed_out(repository: Path) -> None:
+    whole = repository / "whole.yaml"
+    whole.write_text((repository / "prod" / "nodes.yaml").read_text())
+    answer = kgctl("-f", str(whole), "--at", "1000", "diff", "--base", "prod")
+    assert answer.stderr.startswith("compared: prod as it is with prod after kubectl apply -f ")
+    assert "holds every node of prod, as a snapshot does" in answer.stderr
