@@ -60,8 +60,12 @@ class Claim(NamedTuple):
     @property
     def owner(self) -> str:
         """What has the network, in printable words."""
-        words = _ARTICLES[self.use]
-        return f"{words} {printable(self.name)}" if self.name else words
+        return f"{self.words} {printable(self.name)}" if self.name else self.words
+
+    @property
+    def words(self) -> str:
+        """What the network is, without whose: ``the pod subnet of node``."""
+        return _ARTICLES[self.use]
 
     @property
     def peer(self) -> str | None:

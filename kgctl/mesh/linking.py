@@ -11,7 +11,7 @@ from itertools import combinations
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.claims import Use, claims_of
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.nesting import nested
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
@@ -20,8 +20,9 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.claims import Claim
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.node import Node
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
 
@@ -114,6 +115,16 @@ _SERVICE = _Kind(
 _PODS = _Kind(6, "renumber the pods of {owner} of {member}: its pod subnet has to be another one")
 
 
+_KINDS = {
+    Use.WIREGUARD: _WIREGUARD,
+    Use.SERVICES: _SERVICE,
+    Use.LOCATION_IPS: _LOCATION,
+    Use.PODS: _PODS,
+    Use.PEER: _OF_PEER,
+    Use.INTERNAL_IP: _INTERNAL,
+}
+
+
 class _Claim(NamedTuple):
     """A network of a member, and what has it: ``what`` of ``owner``."""
 
@@ -196,33 +207,34 @@ def _claims(member: Member) -> list[_Claim]:
 
 def _networks(member: Member) -> Iterator[_Claim]:
     """Yield the networks of a member, whose each is, and whether others get it."""
-    name, share = member.name, member.share
-    subnet = member.topology.subnet.masked()
-    yield _Claim(subnet, name, _WIREGUARD, "the WireGuard network", "", True)
-    for cidr in member.service_cidrs:
-        yield _Claim(cidr.masked(), name, _SERVICE, "the service network", "", share.services)
-    for cidr in share.cidrs:
+    name = member.name
+    for cidr in member.share.cidrs:
         yield _Claim(cidr.masked(), name, _SHARED, "a shared network", "", True)
-    for node in member.state.nodes:
-        yield from _networks_of(node, member)
-    for peer in member.state.peers:
-        if peer.name not in member.links:
-            what, owner = "an allowed IP of ", f"{_PEER}{printable(peer.name)}"
-            for cidr in peer.allowed_ips:
-                yield _Claim(cidr.masked(), name, _OF_PEER, what, owner, True, peer.public_key)
+    peers = {one.name: one for one in member.state.peers if one.name not in member.links}
+    for claim in claims_of(member.state, member.service_cidrs):
+        kind = _KINDS.get(claim.use)
+        shared = _is_shared(claim, member)
+        if kind is None or shared is None or (claim.use is Use.PEER and claim.name not in peers):
+            continue
+        noun = "peer" if claim.use is Use.PEER else "node"
+        owner = f"{noun} {printable(claim.name)}" if claim.name else ""
+        key = peers[claim.name].public_key if claim.use is Use.PEER else None
+        what = claim.words.replace("a service", "the service").removesuffix(noun)
+        yield _Claim(claim.network.masked(), name, kind, what, owner, shared, key)
 
 
-def _networks_of(node: Node, member: Member) -> Iterator[_Claim]:
-    name, share, owner = member.name, member.share, f"node {printable(node.name)}"
-    if node.subnet is not None:
-        yield _Claim(node.subnet, name, _PODS, "the pod subnet of ", owner, share.pods)
-    if node.internal_ip is not None:
-        internal, what = single(node.internal_ip.address), "the internal IP of "
-        yield _Claim(internal, name, _INTERNAL, what, owner, share.internal_ips)
-    if share.location_ips:
-        for cidr in node.allowed_location_ips:
-            what = "an allowed location IP of "
-            yield _Claim(cidr.masked(), name, _LOCATION, what, owner, True)
+def _is_shared(claim: Claim, member: Member) -> bool | None:
+    """Tell whether others get a network that a member claims; None where it does not count."""
+    share = member.share
+    if claim.use is Use.LOCATION_IPS:
+        return True if share.location_ips else None
+    if claim.use is Use.WIREGUARD and claim.network != member.topology.subnet.masked():
+        return None
+    return {
+        Use.PODS: share.pods,
+        Use.INTERNAL_IP: share.internal_ips,
+        Use.SERVICES: share.services,
+    }.get(claim.use, True)
 
 
 # --- endpoints, keys, granularities ---
