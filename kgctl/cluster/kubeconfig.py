@@ -188,7 +188,12 @@ def _select(
     for settings in (cluster, user):
         _refuse_redacted(settings, origin)
     _refuse_contradiction(cluster, origin)
-    return Access(_server(cluster, origin), cluster, user, name, origin, tuple(files), user_name)
+    server = _server(cluster, origin)
+    if server.startswith("http://") and user:
+        # as client-go: no credentials without TLS, and no exec plugin is run for any
+        origin += "; its credentials are not sent over http://"
+        user = {}
+    return Access(server, cluster, user, name, origin, tuple(files), user_name)
 
 
 def _undecided(merged: _Merged, where: str) -> str:
