@@ -10,6 +10,7 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
 from kgctl.mesh.leader import disputes_in_words
+from kgctl.mesh.readiness import newest_heartbeat
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
@@ -219,7 +220,7 @@ def mesh_granularity(shared: Shared) -> str:
 def time_of(shared: Shared, state: State, now: float) -> float:
     """Return the time, in Unix seconds, at which the options have heartbeats judged."""
     if shared.at == NEWEST:
-        return max((node.last_seen for node in state.nodes), default=0)
+        return newest_heartbeat((node.last_seen for node in state.nodes), time.time())
     if shared.at is not None:
         return _parsed_time(shared.at)
     if shared.example:

@@ -238,7 +238,7 @@ def _refuse_contradiction(cluster: Mapping[str, Any], origin: str) -> None:
 
 def _server(cluster: Mapping[str, Any], origin: str) -> str:
     """Return the URL of the API server."""
-    server = _text(cluster.get("server")).strip().rstrip("/")
+    server = _without_login(_text(cluster.get("server")).strip().rstrip("/"))
     if server.startswith(("https://", "http://")):
         return server
     if not server:
@@ -251,6 +251,13 @@ def _server(cluster: Mapping[str, Any], origin: str) -> str:
     raise KubeconfigError(
         f'{origin} has no server that starts with https:// or http://, but "{shown}"'
     )
+
+
+def _without_login(url: str) -> str:
+    """Return the URL without a user and password: they are not used, and belong in no message."""
+    scheme, separator, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _referenced(

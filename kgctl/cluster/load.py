@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kgctl.cluster.interface import TOPOLOGY_LABEL
 from kgctl.cluster.objects import state_of
+from kgctl.mesh.readiness import newest_heartbeat
 from kgctl.mesh.state import AUTO, State, network_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def load_files(
 
     state = _state(Manifests([str(path) for path in paths]), topology_label)
     if at == "newest":
-        return Cluster(state, max((node.last_seen for node in state.nodes), default=0))
+        heartbeats = (node.last_seen for node in state.nodes)
+        return Cluster(state, newest_heartbeat(heartbeats, time.time()))
     return Cluster(state, time.time() if at is None else at)
 
 

@@ -80,6 +80,7 @@ class Follower(Generic[T]):
         self._heard = 0.0
         self._version = ""
         self._failures = 0
+        self._started = 0.0
         self._watchable = True
 
     @property
@@ -131,7 +132,7 @@ class Follower(Generic[T]):
             self._listener.changed(self._kind.plural, "")
 
     def _follow(self) -> None:
-        started = self._clock()
+        started = self._started = self._clock()
         try:
             for event in self._kind.watch(self._version):
                 self._take(event)
@@ -147,8 +148,10 @@ class Follower(Generic[T]):
                 self._failures = 0
 
     def _take(self, event: Event[T]) -> None:
-        self._failures = 0
         self._heard = self._clock()
+        # an event alone shows no health: a server that ails may send one, and end the watch
+        if self._heard - self._started >= _SHORT:
+            self._failures = 0
         self._version = event.resource_version or self._version
         if event.object is None:
             return

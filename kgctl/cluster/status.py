@@ -120,6 +120,8 @@ class Refusal:
         if self._access.user.get("exec"):
             command = printable(str(self._access.user["exec"].get("command")))
             hint = f"the credentials of the exec plugin {command} are refused; log in again with it"
+        elif not self._access.user and self._access.user_name:
+            hint = "use a server with an https:// URL"  # why stands in where they come from
         elif not self._access.user:
             hint = "the context names no user, and the server wants to know who asks"
         else:

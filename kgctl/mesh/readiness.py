@@ -8,6 +8,8 @@ from kgctl.mesh.node import READY_SECONDS, Node
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kgctl.mesh.peer import Peer
 
 _SHOWN = 60  # characters of a value that does not parse
@@ -67,3 +69,15 @@ def _heartbeat(node: Node, now: float) -> str:
     if node.last_seen == 0:
         return "no heartbeat"
     return f"heartbeat {age(now - node.last_seen)} old"
+
+
+def newest_heartbeat(heartbeats: Iterable[float], now: float) -> float:
+    """Return the newest of heartbeats, as of which a snapshot is judged; 0 if there are none.
+
+    All times are in Unix seconds. One that is later than ``now`` is passed over: a node can write
+    any number, and would make all others look stale. Where most are later, the snapshot is of
+    another clock than ``now``, and all count.
+    """
+    found = list(heartbeats)
+    past = [one for one in found if one <= now]
+    return max(past if 2 * len(past) >= len(found) else found, default=0)

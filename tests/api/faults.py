@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 class FaultyProxy:
     """Passes requests on to an API server, but for those that a fault is in line for.
 
-    ``faults`` are used up one a request, whatever it asks for. With ``certificate`` it speaks TLS
-    as whoever that certificate (PEM, with its key) names.
+    ``faults`` are used up one a request, whatever it asks for. It speaks TLS, without which
+    nobody would send it credentials: with the API server's own certificate, which lies beside its
+    authority ``ca``, or as whoever ``certificate`` (PEM, with its key) names. ``tls`` false is
+    without.
     """
 
-    def __init__(self, url: str, ca: Path, certificate: Path | None = None) -> None:
+    def __init__(
+        self, url: str, ca: Path, certificate: Path | None = None, *, tls: bool = True
+    ) -> None:
         self.faults: list[Fault] = []
         self.asked: list[str] = []
         self.connections = 0
         self._server = _Server(self, url, ca)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        if certificate is not None:
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
+            if certificate is not None:
+                context.load_cert_chain(certificate)
+            else:
+                context.load_cert_chain(ca.with_name("server.pem"), ca.with_name("server.key"))
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            self.url = self.url.replace("http", "https", 1)
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
         self._thread.start()
 

@@ -189,8 +189,9 @@ def test_no_authority_at_all_is_the_systems(api_server: ApiServer, way: Way) -> 
     assert "set certificate-authority-data to the cluster's CA" in str(error)
 
 
-def test_tls_where_there_is_none(api_server: ApiServer, proxy: FaultyProxy, way: Way) -> None:
-    error = failure(source(way, elsewhere(api_server, proxy.url.replace("http", "https", 1))))
+def test_tls_where_there_is_none(api_server: ApiServer, way: Way) -> None:
+    with FaultyProxy(api_server.url, api_server.ca, tls=False) as plain:
+        error = failure(source(way, elsewhere(api_server, plain.url)))
     assert isinstance(error, TlsError)
     assert "speaks no TLS: should its URL start with http://?" in str(error)
 

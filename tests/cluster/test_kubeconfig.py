@@ -236,3 +236,19 @@ def test_numbers_are_the_text_that_they_are_written_as(tmp_path: Path) -> None:
     )
     access = load(path)
     assert (access.context, access.user["token"]) == ("1e3", "12e03")
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "HTTPS", "ftp"])
+def test_a_password_in_the_url_of_a_server_is_never_shown(scheme: str, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(json.dumps({
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": f"{scheme}://me:hidden@127.0.0.1:1"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+    }))  # fmt: skip
+    try:
+        shown = load_access(str(path)).server
+    except KubeconfigError as error:
+        shown = str(error)
+    assert "127.0.0.1:1" in shown
+    assert "hidden" not in shown.replace(str(path), "")

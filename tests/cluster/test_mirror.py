@@ -153,3 +153,15 @@ def test_a_fault_of_its_own_does_not_end_it() -> None:
     server.lists, server.watches = [Listed(["a=1"], "5")], [[]]
     server.follower.step()
     assert server.objects() == {"a=1"}
+
+
+def test_an_event_does_not_end_the_patience_with_a_server_that_ails() -> None:
+    """It lists, sends one event, and breaks off: that is no health, and lists cost much."""
+    server = Server()
+    server.lists = [Listed(["a=1"], str(number)) for number in range(6)]
+    server.watches = [[Event("MODIFIED", "a=2", "9"), ConnectionLostError("gone")]] * 6
+    server.follower._clock = lambda: 0.0
+    for _ in range(6):
+        server.follower.step()
+    assert server.slept == sorted(server.slept)
+    assert server.slept[-1] > 8 * server.slept[0]
