@@ -12,7 +12,7 @@ import pytest
 from kgctl.cluster.interface import Objects
 from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import device_commands, peer_commands
-from kgctl.connect.identity import establish
+from kgctl.connect.identity import RejectedError, establish
 from kgctl.connect.interface import Options
 from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import Record
@@ -163,3 +163,62 @@ def test_an_address_out_of_kilo_s_own_network_is_told() -> None:
     state = state_of(Objects([], [], {}))
     (told,) = shared_addresses(state, "laptop", [cidr("10.4.0.9/32")])
     assert "10.4.0.0/16 (the WireGuard network)" in str(told)
+
+
+def joined(store: Store, private_key: Path | None = None) -> Identity:
+    identity = establish(options(private_key), store, None, None)
+    list(identity.enter())
+    return identity
+
+
+def rotate(store: Store, key: PrivateKey) -> None:
+    store.patch("laptop", {"spec": {"publicKey": str(key.public_key())}})
+
+
+def test_a_peer_whose_key_was_read_late_changes_nothing() -> None:
+    identity = joined(Store())
+    assert identity.with_key_of_peer(None) is identity
+    identity.membership.leave(identity.application.public_key)
+    assert identity.with_key_of_peer(None) is identity  # it is gone by now
+
+
+def test_another_key_of_the_peer_rejects_a_host_whose_own_is_in_memory() -> None:
+    store = Store()
+    identity, other = joined(store), PrivateKey.generate()
+    rotate(store, other)
+    with pytest.raises(RejectedError, match="was given another public key") as raised:
+        identity.with_key_of_peer(None)
+    assert raised.value.final
+    assert str(other.public_key()) in str(raised.value)
+    assert "--private-key FILE" in str(raised.value)
+    assert identity.private_key.reveal() not in str(raised.value)
+
+
+def test_another_key_of_the_peer_is_taken_from_the_file_once_it_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "new\nkey"
+    file.touch(mode=0o600)
+    file.write_text(PrivateKey.generate().reveal())
+    store = Store()
+    identity, other = joined(store, file), PrivateKey.generate()
+    rotate(store, other)
+    with pytest.raises(RejectedError, match="put the new private key into") as raised:
+        identity.with_key_of_peer(file)
+    assert not raised.value.final
+    assert "\n" not in str(raised.value)
+    file.write_text(other.reveal())
+    fresh = identity.with_key_of_peer(file)
+    assert fresh.private_key == other
+    assert fresh.application.public_key == other.public_key()
+    assert fresh.leave(store)  # it is the one that we created
+
+
+def test_the_key_of_a_killed_one_that_comes_back_is_replaced_again() -> None:
+    store, killed = Store(), PrivateKey.generate()
+    store.create(application(killed.public_key()).manifest())
+    record = Record(interface="kilo0", peer="laptop", peer_key=str(killed.public_key()))
+    identity = establish(options(), store, record, None)
+    list(identity.enter())
+    rotate(store, killed)  # an API server that came back from a backup
+    assert identity.with_key_of_peer(None) is identity
+    spec = store.peers["laptop"]["spec"]
+    assert spec["publicKey"] == str(identity.application.public_key)

@@ -12,7 +12,11 @@ from kgctl.connect.commands import device_commands, link_commands, route_command
 from kgctl.connect.network import NotAMemberError, Wanted, wanted_of
 from kgctl.host.routes import route_change
 from kgctl.mesh.duration import parse_duration
-from kgctl.mesh.state import network_of
+from kgctl.mesh.endpoint import parse_endpoint
+from kgctl.mesh.key import PublicKey
+from kgctl.mesh.node import Node
+from kgctl.mesh.peer import Peer
+from kgctl.mesh.state import State, network_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
 from kgctl.wireguard.keys import PrivateKey
@@ -62,6 +66,54 @@ def test_extra_networks_go_to_the_first_ready_node_s_segment() -> None:
     assert owners == [segment.key]
     routes = {str(route.destination): route.gateway for route in found.routes}
     assert routes["10.43.0.0/16"] == topology.segments[0].wireguard_ip
+
+
+def a_named_endpoint(*leading: str) -> Wanted:
+    """Return what a network asks in which a-1, with a name, and a-2 may lead location a.
+
+    Those ``leading`` have a WireGuard IP.
+    """
+    nodes = tuple(
+        Node(
+            name,
+            subnet=cidr(f"10.42.{number}.0/24"),
+            endpoint=parse_endpoint(endpoint),
+            internal_ip=cidr(f"192.168.1.{number}/24"),
+            key=PublicKey(bytes([number] * 32)),
+            last_seen=int(TAKEN_AT),
+            location=name[0],
+            wireguard_ip=cidr("10.4.0.1/16") if name in leading else None,
+            granularity="location",
+        )
+        for number, (name, endpoint) in enumerate(
+            {
+                "a-1": "a1.example.com:51820",
+                "a-2": "198.51.100.3:51820",
+                "b-1": "198.51.100.2:51820",
+            }.items(),
+            start=1,
+        )
+    )
+    own = Peer(name="host", allowed_ips=(cidr("10.5.0.1/32"),), public_key=PublicKey(b"h" * 32))
+    state = State(nodes=nodes, peers=(own,))
+    return wanted_of(state, name="host", now=TAKEN_AT, granularity="auto")
+
+
+@pytest.mark.parametrize("leading", [("a-1", "b-1"), ("a-2", "b-1")], ids=" ".join)
+def test_where_a_name_decides_who_leads_it_is_who_the_agents_chose(
+    leading: tuple[str, ...],
+) -> None:
+    found = a_named_endpoint(*leading)
+    number = int(leading[0][-1])
+    (section,) = (one for one in found.peers if cidr("10.42.1.0/24") in one.allowed_ips)
+    assert section.public_key == PublicKey(bytes([number] * 32))
+    assert cidr("10.42.2.0/24") in section.allowed_ips
+    assert found.names[section.public_key] == leading[0]
+    assert found.doubts == {}
+
+
+def test_where_nothing_tells_who_leads_it_is_said() -> None:
+    assert a_named_endpoint("b-1").doubts == {"location:a": ("a-1", "a-2")}
 
 
 def test_without_a_peer_of_that_name_it_is_said() -> None:
