@@ -86,7 +86,7 @@ def check(
     Exits with 0 when nothing is found that weighs as much as --fail-on, with 1 when something is,
     with 2 when the cluster could not be looked at.
     """
-    from kgctl.cli.check_settings import CheckSettings, settings_file
+    from kgctl.cli.settings import CheckSettings, settings_file
     from kgctl.diagnosis.report import choose_rules
 
     given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr, offline or None)

@@ -11,6 +11,7 @@ import typer
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_member
+from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.names import unknown_member
 from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, with_shared
@@ -82,6 +83,9 @@ def drift(
             metavar="PORT", help="A peer: it listens on this port. Default: its endpoint's."
         ),
     ] = None,
+    only_networks: OnlyNetworks = None,
+    deny: Deny = None,
+    accept: Accept = None,
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
     ] = None,
@@ -100,8 +104,9 @@ def drift(
     from kgctl.wireguard.machinefiles import read_machine_file
 
     given = QuickOptions(
-        service_cidr=service_cidr, via=via, gateway=gateway, only=only, listen_port=listen_port
-    )
+        service_cidr=service_cidr, via=via, gateway=gateway, only=only, listen_port=listen_port,
+        limits=LimitOptions(only_networks, deny, accept),
+    )  # fmt: skip
     given.settings()  # what is wrong with them is said before anything is read
     file = read_machine_file(_text(dump), "standard input" if dump == "-" else printable(dump))
     reading = read(shared)

@@ -76,6 +76,9 @@ EFFECTS: dict[str, tuple[Effect, ...]] = {
         Effect("--via", needs=("--service-cidr",), said=_VIA),
         Effect("--gateway", OUTSIDE),
         Effect("--only", OUTSIDE),
+        Effect("--only-networks", OUTSIDE),
+        Effect("--deny", OUTSIDE),
+        Effect("--accept", OUTSIDE),
     ),
     "showconf node": (
         Effect("--all", needs=("--directory",),

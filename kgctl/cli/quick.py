@@ -6,17 +6,19 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.limits import LimitOptions
 from kgctl.cli.output import note
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import nearest, printable
 from kgctl.wireguard.keys import read_private_key
-from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
+from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, sections_of, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kgctl.cli.limits import Warned
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
@@ -40,6 +42,15 @@ class QuickOptions(NamedTuple):
     via: str | None = None
     gateway: str | None = None
     only: list[str] | None = None
+    limits: LimitOptions = LimitOptions()
+
+    def over_settings(self) -> QuickOptions:
+        """Return the options with the limits of the settings file here, if there is one.
+
+        Raises:
+            UsageError: the settings file is wrong.
+        """
+        return self._replace(limits=self.limits.over_settings())
 
     def settings(self) -> QuickSettings:
         """Return them checked, the private key read from its file.
@@ -61,6 +72,7 @@ class QuickOptions(NamedTuple):
             via=self.via,
             gateway=self.gateway,
             only=tuple(split_values(self.only)),
+            limits=self.limits.limits(),
             made_with=self.shown(),
         )
 
@@ -70,8 +82,8 @@ class QuickOptions(NamedTuple):
         Those that the network knows nothing of (DNS, the MTU and so on) are left out.
         """
         words = []
-        for name in _SHAPING:
-            value = getattr(self, name)
+        for name in (*_SHAPING, *LimitOptions._fields):
+            value = getattr(self.limits if name in LimitOptions._fields else self, name)
             if value:
                 text = ",".join(split_values(value)) if isinstance(value, list) else str(value)
                 words += [f"--{name.replace('_', '-')}", text]
@@ -83,6 +95,7 @@ class QuickOptions(NamedTuple):
         return bool(self.shown())
 
 
+_LIMITS = tuple(f"--{name.replace('_', '-')}" for name in LimitOptions._fields)
 _SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port")
 
 
@@ -99,6 +112,7 @@ def recorded(text: str) -> QuickOptions:
         via=given.get("--via"),
         gateway=given.get("--gateway"),
         only=_given(given.get("--only")),
+        limits=LimitOptions(*(_given(given.get(name)) for name in _LIMITS)),
         listen_port=int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
     )
 
@@ -107,18 +121,23 @@ def _given(text: str | None) -> list[str] | None:
     return None if text is None else [text]
 
 
-def quick_file(topology: Topology, peer: Peer, settings: QuickSettings) -> Configuration:
-    """Return the wg-quick file of a peer.
+def quick_file(
+    topology: Topology, peer: Peer, settings: QuickSettings, warned: Warned | None = None
+) -> Configuration:
+    """Return the wg-quick file of a peer; what it does not grant is ``warned`` of.
 
     Raises:
         UsageError: a node, location or peer that the settings name is not there.
     """
     try:
-        return quick_configuration(topology, peer, settings)
+        sections = sections_of(topology, peer, settings)
     except UnknownPlaceError as error:
         found = nearest(error.name, error.known)
         hint = f'; did you mean "{printable(found)}"?' if found else ""
         raise UsageError(f"{error}{hint}") from None
+    if warned is not None:
+        warned.warn(one for section in sections for one in section.refusals)
+    return whole_file(peer, sections, settings)
 
 
 def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:

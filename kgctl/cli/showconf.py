@@ -11,6 +11,7 @@ import typer
 from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
 from kgctl.cli.effects import OUTSIDE
+from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
 from kgctl.cli.output import note
 from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
@@ -209,6 +210,9 @@ def peer(
             help="wg-quick: limit the file to these nodes' segments, locations or peers.",
         ),
     ] = None,
+    only_networks: OnlyNetworks = None,
+    deny: Deny = None,
+    accept: Accept = None,
 ) -> None:
     """Print the configuration with which the peer NAME joins the network.
 
@@ -219,8 +223,9 @@ def peer(
 
     extra = cidrs("--allowed-ips", allowed_ips)
     options = QuickOptions(
-        private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only
-    )
+        private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only,
+        LimitOptions(only_networks, deny, accept),
+    )  # fmt: skip
     if shared.several:
         from kgctl.cli.showconf_joined import show_joined
 
@@ -229,14 +234,18 @@ def peer(
                 "of several clusters, showconf makes one file of one peer NAME: "
                 "no --all, --watch, --as-peer or --allowed-ips"
             )
-        show_joined(shared, name, options, (output.value, interface, output_file, directory))
+        show_joined(
+            shared, name, options.over_settings(), (output.value, interface, output_file, directory)
+        )
         return
     name = one_or_all(name, every, directory)
+    if output.value in OUTSIDE:
+        options = options.over_settings()
     settings = options.settings()
     if name is None or watch is not None or output.value in OUTSIDE:
         from kgctl.cli.showconf_files import Outside
 
-        outside = Outside(output.value, settings, interface, output_file)
+        outside = Outside(output.value, settings, interface, output_file, Warned())
         outside.run(shared, name, directory, watch, interval)
         return
     if not as_peer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.files import write_private
+from kgctl.cli.limits import warn_of_unknown
 from kgctl.cli.names import ready_peer
 from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from kgctl.cli.limits import Warned
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
     from kgctl.mesh.key import PublicKey
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Topology
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.quick import QuickSettings
-
-    Joined = tuple[Peer, Configuration]
+    from kgctl.wireguard.quickjoined import JoinedFile
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
 """Names of interfaces, as wg-quick has them: IFNAMSIZ of the Linux kernel, less the end."""
@@ -42,6 +43,7 @@ class Outside(NamedTuple):
     settings: QuickSettings
     interface: str
     picture: Path | None
+    warned: Warned
 
     def run(
         self,
@@ -60,6 +62,7 @@ class Outside(NamedTuple):
             return
         reading = read(shared)
         topology = self._network(reading)
+        warn_of_unknown(self.settings.limits, _names(topology))
         if directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
             for peer in peers:
@@ -74,11 +77,12 @@ class Outside(NamedTuple):
             self._print(peer, self._configuration(topology, peer))
 
     def run_joined(
-        self, name: str, directory: Path | None, join: Callable[[QuickSettings], Joined]
+        self, name: str, directory: Path | None, join: Callable[[QuickSettings], JoinedFile]
     ) -> None:
         """Print or write the file with which ``name`` joins several clusters."""
         self._check(1)
-        peer, configuration = join(self._read_by)
+        peer, configuration, refusals = join(self._read_by)
+        self.warned.warn(refusals)
         if directory is not None:
             _write_all(directory, self.files_of(peer, configuration).items())
             return
@@ -100,7 +104,7 @@ class Outside(NamedTuple):
             from kgctl.wireguard.configure import peer_configuration
 
             return peer_configuration(topology, peer)
-        return quick_file(topology, peer, self._read_by)
+        return quick_file(topology, peer, self._read_by, self.warned)
 
     def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
         """Return the files of one peer, by name: ``PEER.conf`` and the like."""
@@ -189,6 +193,11 @@ class Outside(NamedTuple):
             return text
 
         return content
+
+
+def _names(topology: Topology) -> set[str]:
+    nodes = {node.name for segment in topology.segments for node in segment.nodes}
+    return nodes | {peer.name for peer in topology.peers}
 
 
 def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:

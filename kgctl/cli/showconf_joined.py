@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError, split_values
 from kgctl.cli.clusters import linked_clusters, networks_of_clusters, read_several, said_of
+from kgctl.cli.limits import Warned
 from kgctl.cli.names import ready_peer
 from kgctl.mesh.text import printable
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
     from kgctl.cli.quick import QuickOptions
     from kgctl.cli.shared import Shared
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.linking import Member
     from kgctl.mesh.peer import Peer
-    from kgctl.wireguard.conf import Configuration
+    from kgctl.mesh.policy import Limits
     from kgctl.wireguard.quick import QuickSettings
-    from kgctl.wireguard.quickjoined import Joining
+    from kgctl.wireguard.quickjoined import JoinedFile, Joining
 
 
 def show_joined(
@@ -53,9 +55,9 @@ def show_joined(
         found = member.topology.peer(name)
         assert found is not None  # a ready peer is in the topology
         peers[one.name] = found
-    outside = Outside(format_, own, interface, picture)
+    outside = Outside(format_, own, interface, picture, Warned())
 
-    def join(settings: QuickSettings) -> tuple[Peer, Configuration]:
+    def join(settings: QuickSettings) -> JoinedFile:
         return _joined(linked, peers, options, settings, plain=format_ == "wireguard")
 
     outside.run_joined(name, directory, join)
@@ -68,7 +70,7 @@ def _joined(
     settings: QuickSettings,
     *,
     plain: bool,
-) -> tuple[Peer, Configuration]:
+) -> JoinedFile:
     from kgctl.wireguard.quick import UnknownPlaceError
     from kgctl.wireguard.quickjoined import Joining, joined_file, joined_sections
 
@@ -103,6 +105,7 @@ def _settings(
             via=via.get(member.name),
             gateway=gateway.get(member.name),
             only=tuple(only.get(member.name, ())),
+            limits=_limits(settings.limits, member.name, names),
         )
         carries = own.only or own.via or own.gateway
         if only and not carries and own.service_cidrs:
@@ -112,6 +115,20 @@ def _settings(
             )
         found[member.name] = own if carries or not only else None
     return found
+
+
+def _limits(limits: Limits, cluster: str, clusters: Sequence[str]) -> Limits:
+    """Return the limits of one cluster: consent to ``CLUSTER/NAME`` is for that one alone."""
+    accept: dict[str, tuple[Cidr, ...]] = {}
+    for text, networks in limits.accept.items():
+        of, slash, name = text.partition("/")
+        if slash and of in clusters:
+            if of != cluster:
+                continue
+        else:
+            name = text
+        accept[name] = (*accept.get(name, ()), *networks)
+    return limits._replace(accept=accept)
 
 
 def _place(option: str, text: str | None, members: Sequence[Member]) -> dict[str, str]:

@@ -22,7 +22,11 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
+from kgctl.mesh.cidr import Cidr
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.endpoint import Endpoint
 
@@ -127,6 +131,14 @@ def scope_of(host: Address | str) -> Scope:
             return _found(_IPV6, int(host), Scope.UNALLOCATED)
         host = inner
     return _found(_IPV4, int(host), Scope.PUBLIC)
+
+
+def ranges_of(*scopes: Scope) -> Iterator[tuple[Cidr, Scope]]:
+    """Yield the networks whose addresses have one of these scopes, as the tables have them."""
+    for kind, table in ((IPv4Address, _IPV4), (IPv6Address, _IPV6)):
+        for bits, value, scope in table:
+            if scope in scopes:
+                yield Cidr(kind(value << bits), kind(0).max_prefixlen - bits), scope
 
 
 def _found(ranges: tuple[_Range, ...], value: int, otherwise: Scope) -> Scope:

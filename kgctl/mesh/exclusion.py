@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from kgctl.mesh.cidr import Address, Cidr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -49,6 +49,30 @@ def around(network: Cidr, address: Address) -> Iterator[Cidr]:
         bits = size - prefix
         sibling = (value >> bits ^ 1) << bits
         yield Cidr(type(address)(sibling), prefix)
+
+
+def without(network: Cidr, holes: Iterable[Cidr]) -> list[Cidr]:
+    """Return the networks that cover all of ``network`` but the ``holes``, in order.
+
+    Holes lie within it. Each adds at most two networks for a bit of what it is narrower.
+    """
+    parts: list[Cidr] = []
+    start, end = network.network_value, network.network_value + (1 << network.host_bits)
+    for hole in sorted(holes, key=lambda one: one.network_value):
+        parts += _covering(network, start, hole.network_value)
+        start = max(start, hole.network_value + (1 << hole.host_bits))
+    return [*parts, *_covering(network, start, end)]
+
+
+def _covering(network: Cidr, start: int, end: int) -> Iterator[Cidr]:
+    """Yield the fewest networks of that family that are the addresses from start to the end."""
+    kind, size = type(network.address), network.address.max_prefixlen
+    while start < end:
+        bits = (end - start).bit_length() - 1
+        if start:
+            bits = min(bits, (start & -start).bit_length() - 1)
+        yield Cidr(kind(start), size - bits)
+        start += 1 << bits
 
 
 def halves(network: Cidr) -> tuple[Cidr, Cidr]:

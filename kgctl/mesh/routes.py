@@ -92,9 +92,12 @@ def order(cidr: Cidr) -> tuple[int, int, int]:
 
 def _segment_routes(topology: Topology) -> Iterator[Route]:
     for segment in topology.segments:
-        gateway = segment.wireguard_ip
-        yield Route(single(gateway))
-        for cidr in segment.allowed_ips[:-1]:  # the last one is the WireGuard IP
+        gateway, own = segment.wireguard_ip, single(segment.wireguard_ip)
+        networks = segment.allowed_ips
+        if networks and networks[-1] == own:  # a segment's last one, where it was granted
+            yield Route(own)
+            networks = networks[:-1]
+        for cidr in networks:
             yield _by(gateway, cidr)
         for cidr in segment.allowed_location_ips:
             yield _by(gateway, cidr)

@@ -13,7 +13,9 @@ from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
+from kgctl.mesh.limiting import limited
 from kgctl.mesh.peer import is_own_address
+from kgctl.mesh.policy import Limits, summaries
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import MADE_WITH, Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kgctl.mesh.cidr import Address
+    from kgctl.mesh.limiting import Limited
     from kgctl.mesh.peer import Peer
+    from kgctl.mesh.policy import Refusal
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.wireguard.keys import PrivateKey
 
@@ -53,7 +57,8 @@ class QuickSettings(NamedTuple):
     ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``listen_port`` is by default that of
     the peer's endpoint, at which the others call it. ``service_cidrs`` go to the segment of
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
-    locations and peers that the file is limited to. ``reader`` is what reads it, and ``made_with``
+    locations and peers that the file is limited to, and ``limits`` what each may claim at all.
+    ``reader`` is what reads it, and ``made_with``
     how it is made, both for a comment.
     """
 
@@ -66,6 +71,7 @@ class QuickSettings(NamedTuple):
     via: str | None = None
     gateway: str | None = None
     only: tuple[str, ...] = ()
+    limits: Limits = Limits()
     reader: str = "wg-quick up FILE"
     made_with: str = ""
 
@@ -77,6 +83,12 @@ class Section:
         self.base = base
         self.networks = [cidr.masked() for cidr in base.allowed_ips]
         self.comments = [title]
+        self.refusals: list[Refusal] = []
+
+    def refuse(self, refusals: Sequence[Refusal]) -> None:
+        """Take down what whose section it is claims, and the file does not have."""
+        self.refusals += refusals
+        self.comments += (f"refused: {one}" for one in summaries(refusals))
 
     def done(self) -> PeerSection:
         """Return the section as it stands in the file."""
@@ -99,11 +111,14 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
 def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list[Section]:
     """Return the sections of the file of ``peer``, which may still claim one network twice.
 
+    They have what the policy of claims grants (:mod:`kgctl.mesh.policy`), and what ``settings``
+    send through.
+
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
         NoWayError: no segment is left to carry the services.
     """
-    sections = _sections(topology, peer)
+    sections = _sections(limited(topology, settings.limits, beside=peer.name), peer)
     _send_through(topology, sections, settings)
     return _limited(topology, peer, sections, settings)
 
@@ -134,12 +149,21 @@ def port_of(peer: Peer) -> int | None:
     return None if endpoint is None else endpoint.port
 
 
-def _sections(topology: Topology, peer: Peer) -> list[Section]:
+def _sections(found: Limited, peer: Peer) -> list[Section]:
     """Return a section for each segment, then for each other peer, in the network's order."""
+    topology = found.topology
+    others = [other.name for other in topology.peers if other.name != peer.name]
     titles = [f"{segment.name}, led by {segment.leader.name}" for segment in topology.segments]
-    titles += [f"peer {other.name}" for other in topology.peers if other.name != peer.name]
-    bases = peer_configuration(topology, peer).peers
-    return [Section(base, title) for base, title in zip(bases, titles, strict=True)]
+    titles += [f"peer {name}" for name in others]
+    refused = [found.by_segment.get(segment.name, ()) for segment in topology.segments]
+    refused += [found.by_peer.get(name, ()) for name in others]
+    sections = []
+    for base, title, refusals in zip(
+        peer_configuration(topology, peer).peers, titles, refused, strict=True
+    ):
+        sections.append(Section(base, title))
+        sections[-1].refuse(refusals)
+    return sections
 
 
 def _send_through(topology: Topology, sections: Sequence[Section], settings: QuickSettings) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.peer import Peer
+    from kgctl.mesh.policy import Refusal
     from kgctl.wireguard.quick import QuickSettings
 
 _SHOWN = 5  # overlaps that are told; the rest is counted
@@ -38,6 +39,14 @@ class Joining(NamedTuple):
     settings: QuickSettings | None
 
 
+class JoinedFile(NamedTuple):
+    """The machine, with the addresses of all its Peers, its file, and what that does not grant."""
+
+    peer: Peer
+    configuration: Configuration
+    refusals: tuple[Refusal, ...] = ()
+
+
 class _Claim(NamedTuple):
     network: Cidr
     cluster: str
@@ -45,10 +54,8 @@ class _Claim(NamedTuple):
     key: PublicKey | None
 
 
-def joined_file(
-    linked: Linked, joinings: Sequence[Joining], settings: QuickSettings
-) -> tuple[Peer, Configuration]:
-    """Return the machine, with the addresses of all its Peers, and its file for all clusters.
+def joined_file(linked: Linked, joinings: Sequence[Joining], settings: QuickSettings) -> JoinedFile:
+    """Return the machine's file for all clusters.
 
     It is for ``wg-quick up`` and the like. What links the clusters is left out: each network is
     reached through its own cluster.
@@ -62,7 +69,11 @@ def joined_file(
     peer, sections = _joined(linked, joinings)
     if settings.listen_port is None:
         settings = settings._replace(listen_port=_listen_port(joinings))
-    return peer, whole_file(peer, sections, settings)
+    return JoinedFile(peer, whole_file(peer, sections, settings), _refusals(sections))
+
+
+def _refusals(sections: Sequence[Section]) -> tuple[Refusal, ...]:
+    return tuple(one for section in sections for one in section.refusals)
 
 
 def _listen_port(joinings: Sequence[Joining]) -> int | None:
@@ -81,8 +92,8 @@ def _listen_port(joinings: Sequence[Joining]) -> int | None:
     return next(iter(ports.values()), None)
 
 
-def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, Configuration]:
-    """Return the machine, and the ``[Peer]`` sections alone, for ``wg setconf``.
+def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> JoinedFile:
+    """Return of the machine's file the ``[Peer]`` sections alone, for ``wg setconf``.
 
     No network stands there twice.
 
@@ -91,7 +102,8 @@ def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, 
     """
     peer, sections = _joined(linked, joinings)
     claim_once(peer, sections)
-    return peer, Configuration(peers=tuple(one.done()._replace(comments=()) for one in sections))
+    plain = Configuration(peers=tuple(one.done()._replace(comments=()) for one in sections))
+    return JoinedFile(peer, plain, _refusals(sections))
 
 
 def _joined(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, list[Section]]:
@@ -151,6 +163,7 @@ def _one_a_key(sections: Sequence[Section]) -> list[Section]:
         if first is not section:
             first.networks += section.networks
             first.comments += section.comments[1:]
+            first.refusals += section.refusals
             if first.base.endpoint is None:
                 first.base = first.base._replace(endpoint=section.base.endpoint)
     return list(found.values())

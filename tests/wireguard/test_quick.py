@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
+from kgctl.mesh.limiting import limited
 from kgctl.mesh.state import network_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.parse import parse_configuration
@@ -87,7 +88,7 @@ def test_every_other_address_goes_where_it_went(objects: Objects, texts: list[st
     topology = _topology(objects)
     for peer in topology.peers if topology else ():
         assert topology is not None
-        plain = peer_configuration(topology, peer)
+        plain = peer_configuration(limited(topology, beside=peer.name).topology, peer)
         quick = quick_configuration(topology, peer, QuickSettings())
         endpoints = {section.endpoint.address for section in plain.peers if section.endpoint}
         networks = [net for section in plain.peers for net in section.allowed_ips]

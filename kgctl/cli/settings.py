@@ -1,4 +1,4 @@
-"""The settings of ``kgctl check`` in a file: for CI, and for a team."""
+"""Settings in a file: those of ``kgctl check``, and the limits of what machines may claim."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from kgctl.cli.arguments import UsageError, split_values
 from kgctl.mesh.text import printable
 
 _FILES = ("kgctl.toml", ".kgctl.toml", "pyproject.toml")
+_TABLES = ("check", "limits")
 _KEYS = {"select": list, "ignore": list, "fail-on": str, "service-cidrs": list, "offline": bool}
 _SEVERITIES = ("error", "warning", "info")
 _KINDS = {
@@ -46,25 +47,34 @@ class CheckSettings(NamedTuple):
 
 
 def settings_file(name: str | None) -> CheckSettings:
-    """Return the settings in the file ``name``, or in the first one here that holds some.
+    """Return the settings of ``check``, from the table ``[check]``.
+
+    Raises:
+        UsageError: as for ``settings_table``.
+    """
+    table = settings_table("check", _KEYS, name)
+    return CheckSettings(*(table.get(key) for key in _KEYS))
+
+
+def settings_table(table: str, keys: dict[str, type], name: str | None) -> dict[str, Any]:
+    """Return a table of the settings file ``name``, or of the first one here that holds some.
 
     ``kgctl.toml`` and ``.kgctl.toml`` have a table ``[check]``, ``pyproject.toml`` has
-    ``[tool.kgctl.check]``.
+    ``[tool.kgctl.check]``. ``keys`` has the keys that may be in it and what their values are.
 
     Raises:
         UsageError: the file cannot be read, is no TOML, or has a key or a value that is unknown.
     """
-    if name is not None:
-        return _checked(name, _table(Path(name)) or {})
-    for candidate in _FILES:
-        if Path(candidate).is_file():
-            table = _table(Path(candidate))
-            if table is not None:
-                return _checked(candidate, table)
-    return CheckSettings()
+    for candidate in _FILES if name is None else (name,):
+        if name is not None or Path(candidate).is_file():
+            tables = _tables(Path(candidate))
+            if name is not None or tables is not None:
+                return _checked(candidate, table, keys, (tables or {}).get(table) or {})
+    return {}
 
 
-def _table(path: Path) -> dict[str, Any] | None:
+def _tables(path: Path) -> dict[str, dict[str, Any]] | None:
+    """Return the tables of a file; None where it has none of kgctl."""
     import tomllib
 
     shown = printable(str(path))
@@ -82,21 +92,21 @@ def _table(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict):
         raise UsageError(f"{shown}: [{'.'.join(within)}] is no table")
-    _refuse_unknown(shown, ".".join(within), found, ["check"])
-    table = found.get("check")
-    if table is not None and not isinstance(table, dict):
-        raise UsageError(f"{shown}: [{'.'.join([*within, 'check'])}] is no table")
-    return table
+    _refuse_unknown(shown, ".".join(within), found, list(_TABLES))
+    for name, table in found.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{shown}: [{'.'.join([*within, name])}] is no table")
+    return found if found or not within else None
 
 
-def _checked(name: str, table: dict[str, Any]) -> CheckSettings:
-    shown = printable(name)
-    _refuse_unknown(shown, "check", table, list(_KEYS))
+def _checked(file: str, name: str, keys: dict[str, type], table: dict[str, Any]) -> dict[str, Any]:
+    shown = printable(file)
+    _refuse_unknown(shown, name, table, list(keys))
     for key, value in table.items():
-        wanted = _KEYS[key]
+        wanted = keys[key]
         if not _fits(value, wanted):
-            raise UsageError(f"{shown}: check.{key} is not {_KINDS[wanted]}")
-    return CheckSettings(*(table.get(key) for key in _KEYS))
+            raise UsageError(f"{shown}: {name}.{key} is not {_KINDS[wanted]}")
+    return table
 
 
 def _fits(value: object, wanted: type) -> bool:

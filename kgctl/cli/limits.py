@@ -1,0 +1,140 @@
+"""What a person lets the machines of a network claim: options, and the table of settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.output import note
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.policy import Limits, Refusal, Summary
+
+OnlyNetworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only-networks",
+        metavar="CIDR,...",
+        help="Grant nodes and peers nothing but what lies in these networks. Repeatable.",
+    ),
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deny", metavar="CIDR,...", help="Grant nobody anything of these networks. Repeatable."
+    ),
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="NAME=CIDR,...",
+        help="Grant this node or peer (*: all) public networks, wide ones, or a default route. "
+        "Repeatable.",
+    ),
+]
+TABLE: dict[str, type] = {"only-networks": list, "deny": list, "accept": list}
+"""The keys of the table ``[limits]`` of a settings file: lists of texts, as the options have."""
+
+
+class LimitOptions(NamedTuple):
+    """The options as they were given."""
+
+    only_networks: list[str] | None = None
+    deny: list[str] | None = None
+    accept: list[str] | None = None
+
+    def over_settings(self, file: str | None = None) -> LimitOptions:
+        """Return them over those of the settings file; denials and consents are of both.
+
+        ``file`` is a settings file; None looks for one in the working directory.
+
+        Raises:
+            UsageError: the settings file is wrong.
+        """
+        from kgctl.cli.settings import settings_table
+
+        table = settings_table("limits", TABLE, file)
+        return LimitOptions(
+            self.only_networks or table.get("only-networks"),
+            [*(self.deny or ()), *table.get("deny", ())] or None,
+            [*(self.accept or ()), *table.get("accept", ())] or None,
+        )
+
+    def limits(self) -> Limits:
+        """Return them checked.
+
+        Raises:
+            UsageError: a value is no network, or says not whose.
+        """
+        from kgctl.mesh.cidr import parse_cidr
+        from kgctl.mesh.policy import Limits
+
+        accept: dict[str, tuple[Cidr, ...]] = {}
+        for text in split_values(self.accept):
+            name, equals, network = text.partition("=")
+            cidr = parse_cidr(network.strip())
+            if not equals or not name.strip() or cidr is None:
+                raise UsageError(
+                    f'--accept "{printable(text)}" is not of the form NAME=CIDR, as '
+                    "edge-1=198.51.100.0/24 is"
+                )
+            accept[name.strip()] = (*accept.get(name.strip(), ()), cidr.masked())
+        return Limits(
+            tuple(one.masked() for one in cidrs("--only-networks", self.only_networks)),
+            tuple(one.masked() for one in cidrs("--deny", self.deny)),
+            accept,
+        )
+
+
+class Warned:
+    """Warns of refusals, of each claimer, network and reason once."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, str, Cidr]] = set()
+
+    def warn(self, refusals: Iterable[Refusal]) -> None:
+        """Print a line for each claimer and reason that has something new."""
+        for line in self.lines(refusals):
+            note(line)
+
+    def lines(self, refusals: Iterable[Refusal]) -> list[str]:
+        """Return the lines for what is new, and not as the person asked for."""
+        from kgctl.mesh.policy import summaries
+
+        new = []
+        for one in refusals:
+            key = (one.claimer, one.why, one.claim.network.masked())
+            if not one.is_expected and key not in self._said:
+                self._said.add(key)
+                new.append(one)
+        return [f"refused: {one}{_remedy(one)}" for one in summaries(new)]
+
+
+def _remedy(summary: Summary) -> str:
+    """Return how a person consents, where that is possible."""
+    from kgctl.mesh.guards import Reason
+
+    first = summary.first
+    if first.reason not in (Reason.DEFAULT, Reason.WIDE, Reason.PUBLIC, Reason.OWN):
+        return ""
+    name = printable(first.claim.name)
+    return f"; if that is right: --accept {name}={first.claim.network.masked()}"
+
+
+def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
+    """Say which names of consents are those of no node and no peer."""
+    from kgctl.mesh.policy import ANYBODY
+    from kgctl.mesh.text import nearest
+
+    for name in limits.accept:
+        if name not in known and name != ANYBODY:
+            near = nearest(name, known)
+            hint = f'; did you mean "{printable(near)}"?' if near else ""
+            note(f'--accept "{printable(name)}" is no node and no peer of the network{hint}')

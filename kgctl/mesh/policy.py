@@ -1,0 +1,303 @@
+"""What one machine may claim of the machines that join its network.
+
+In a cluster that runs Kilo every agent may write the annotations of every Node, so whatever a node
+claims may come from one that was taken over. This is the one policy of claims: whoever sets up
+routes or allowed IPs on an outside machine, in a file or in another cluster asks it first. What
+Kilo's own agents set up, and the formats of the reference, go by Kilo's rules and not by these.
+
+* Some networks nobody gets: loopback, link-local, multicast, broadcast, and what the machine that
+  joins needs itself (``Guard``).
+* Some take the consent of the person who joins, by the name of the claimer: a default route and
+  what makes up one, a network wider than /8, and public addresses.
+* Private networks of up to /8 are granted: they are what networks like this are for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.claims import Use
+from kgctl.mesh.dialling import Scope, ranges_of
+from kgctl.mesh.exclusion import without
+from kgctl.mesh.guards import Guard, Guards, Reason
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.claims import Claim
+
+WIDEST = 8
+"""The shortest prefix that is granted without consent, of IPv4 and of IPv6."""
+
+ANYBODY = "*"
+"""The name by which consent is given to every claimer."""
+
+_SHOWN = 4  # networks of one claimer that are named; the rest is counted
+_SPECIAL = tuple(
+    Guard(network, Reason.SPECIAL, scope.words, cut=True)
+    for network, scope in ranges_of(
+        Scope.LOOPBACK,
+        Scope.LINK_LOCAL,
+        Scope.ZONED,
+        Scope.MULTICAST,
+        Scope.BROADCAST,
+        Scope.UNSPECIFIED,
+    )
+)
+_PRIVATE = Guards(
+    Guard(network, Reason.SPECIAL)
+    for network, _ in ranges_of(Scope.PRIVATE, Scope.SHARED, Scope.UNIQUE_LOCAL, Scope.RESERVED)
+)
+_MOST = {4: 1 << 31, 6: 1 << 124}
+"""How many addresses make up half of the Internet: of IPv6 half of 2000::/3."""
+
+
+class Limits(NamedTuple):
+    """What the person says who joins a network.
+
+    ``only_networks`` are those that are granted at all, if there are any; ``deny`` those that
+    never are. ``accept`` has the networks to which the person consents, by the name of a node or
+    peer; ``ANYBODY`` stands for all of them.
+    """
+
+    only_networks: tuple[Cidr, ...] = ()
+    deny: tuple[Cidr, ...] = ()
+    accept: Mapping[str, tuple[Cidr, ...]] = {}
+
+
+class Refusal(NamedTuple):
+    """A claim that was refused, or a part of it, and why.
+
+    ``guard`` is what the network would take from the machine, where that is the reason. One
+    ``is_expected`` where it is what the person asked for, or changes nothing.
+    """
+
+    claim: Claim
+    reason: Reason
+    guard: Guard | None = None
+    is_expected: bool = False
+
+    @property
+    def claimer(self) -> str:
+        """Who claims it, in printable words: ``node edge``."""
+        kind = "peer" if self.claim.use is Use.PEER else "node"
+        return f"{kind} {printable(self.claim.name)}"
+
+    @property
+    def why(self) -> str:
+        """What is wrong with it, in words that follow those of who claims it."""
+        return self.reason.words.format(self.guard.words if self.guard is not None else "")
+
+
+class Verdict(NamedTuple):
+    """What was granted of each claim, in the order of the claims, and what was refused.
+
+    A claim that was granted whole has itself.
+    """
+
+    granted: list[tuple[Cidr, ...]]
+    refusals: list[Refusal]
+
+
+class Policy:
+    """The limits of a person, and what the machine that joins needs itself.
+
+    ``guards`` are addresses and networks of that machine; those that nobody gets are known.
+    """
+
+    def __init__(self, limits: Limits | None = None, guards: Iterable[Guard] = ()) -> None:
+        self._limits = limits or Limits()
+        denied = (Guard(one.masked(), Reason.DENIED, cut=True) for one in self._limits.deny)
+        known = [*denied, *guards, *_SPECIAL]
+        self._guards = Guards(known)
+        self._holes = Guards(one for one in known if one.cut)
+        self._only = Guards(
+            Guard(network.masked(), Reason.OUTSIDE) for network in self._limits.only_networks
+        )
+        accept = self._limits.accept
+        self._accepted = {
+            name: Guards(
+                Guard(network.masked(), Reason.OWN)
+                for network in (*networks, *accept.get(ANYBODY, ()))
+            )
+            for name, networks in ((ANYBODY, ()), *accept.items())
+        }
+
+    def judge(self, claims: Sequence[Claim], own: Iterable[Cidr] = ()) -> Verdict:
+        """Return what one claimer gets of its claims, which are judged together.
+
+        ``own`` are single addresses at which the claimer says that it is dialled itself. Its claim
+        to one that is dialled stands, where the endpoint is no ``cut`` guard: whoever sets up
+        routes keeps all of them clear of endpoints. The work is that of sorting the claims.
+        """
+        addresses = frozenset(own)
+        wide = _wide_together(claims)
+        verdict = Verdict([], [])
+        for claim in claims:
+            self._judge_one(claim, verdict, wide, addresses)
+        return _with_default_routes(verdict)
+
+    def _judge_one(
+        self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
+    ) -> None:
+        network = claim.network.masked()
+        accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
+        consented = accepted.around(network) is not None
+        refusal = self._never(claim, network, consented, own) or (
+            None if consented or self._is_left(claim, network) else _unasked(claim, network, wide)
+        )
+        if refusal is None:
+            parts = [network]
+        else:
+            verdict.refusals.append(refusal)
+            # consent to a part of it grants that part
+            asked = refusal.reason in _CONSENT
+            parts = [one.network for one in accepted.widest_within(network)] if asked else []
+        allowed = self._allowed(parts)
+        if parts and allowed != parts and self._only.within_or_around(network) is None:
+            verdict.refusals.append(Refusal(claim, Reason.OUTSIDE, is_expected=True))
+        granted = tuple(self._without_holes(allowed))
+        verdict.granted.append((claim.network,) if granted == (network,) else granted)
+
+    def _never(
+        self, claim: Claim, network: Cidr, consented: bool, own: frozenset[Cidr]
+    ) -> Refusal | None:
+        """Return why a network is granted to nobody, or not to this claimer.
+
+        A public endpoint of its own needs no tunnel; and anybody can write down a public address
+        as its endpoint, to claim it.
+        """
+        for guard in self._guards.all_around(network):
+            mine = guard.reason is Reason.ENDPOINT and guard.owner == claim.name
+            agreed = guard.reason is Reason.OWN and consented
+            if not agreed and not (mine and not guard.cut):
+                return Refusal(claim, guard.reason, guard, mine or guard.reason in _ASKED)
+        if self._is_left(claim, network):
+            return None
+        if network in own and _PRIVATE.around(network) is None and not consented:
+            return Refusal(claim, Reason.ENDPOINT, _ITS_OWN, is_expected=True)
+        return None
+
+    def _is_left(self, claim: Claim, network: Cidr) -> bool:
+        """Tell whether a network is the endpoint at which the claimer is dialled, and no cut."""
+        return any(
+            guard.reason is Reason.ENDPOINT and guard.owner == claim.name and not guard.cut
+            for guard in self._guards.all_around(network)
+        )
+
+    def _allowed(self, parts: list[Cidr]) -> list[Cidr]:
+        """Return what ``only_networks`` leaves of networks."""
+        if not self._limits.only_networks:
+            return parts
+        found: list[Cidr] = []
+        for part in parts:
+            if self._only.around(part) is not None:
+                found.append(part)
+            else:
+                found += (one.network for one in self._only.widest_within(part))
+        return found
+
+    def _without_holes(self, parts: list[Cidr]) -> Iterator[Cidr]:
+        """Yield networks without what nobody gets of them.
+
+        A default route to which a person consents stays whole, unless a part of it is denied: it
+        gives way to every route that the machine has itself.
+        """
+        for part in parts:
+            if self._holes.around(part) is not None:
+                continue  # consent, and the limits, may name a part of what is cut out
+            holes = list(self._holes.widest_within(part))
+            if not part.prefix and all(one.reason is not Reason.DENIED for one in holes):
+                holes = []
+            yield from without(part, [hole.network for hole in holes]) if holes else (part,)
+
+
+_ITS_OWN = Guard(_SPECIAL[0].network, Reason.ENDPOINT, "its own endpoint")
+_CONSENT = (Reason.DEFAULT, Reason.WIDE, Reason.PUBLIC)
+_ASKED = (Reason.DENIED, Reason.OUTSIDE)
+
+
+def _unasked(claim: Claim, network: Cidr, wide: frozenset[Cidr]) -> Refusal | None:
+    """Return why a network takes consent, or None where it takes none."""
+    if not network.prefix:
+        return Refusal(claim, Reason.DEFAULT)
+    if network.prefix < WIDEST or network in wide:
+        return Refusal(claim, Reason.WIDE)
+    return Refusal(claim, Reason.PUBLIC) if _PRIVATE.around(network) is None else None
+
+
+def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
+    """Return the networks that lie next to others of theirs, and are wider than /8 together.
+
+    Those that take consent by themselves are left out.
+    """
+    found: set[Cidr] = set()
+    networks = ((claim, claim.network.masked()) for claim in claims)
+    granted = [one for claim, one in networks if _unasked(claim, one, frozenset()) is None]
+    for first, last, members in _runs(granted):
+        size = members[0].address.max_prefixlen - WIDEST
+        if len(members) > 1 and last - first > 1 << size:
+            found.update(members)
+    return frozenset(found)
+
+
+def _runs(networks: Iterable[Cidr]) -> Iterator[tuple[int, int, list[Cidr]]]:
+    """Yield ranges of addresses without a gap, the end excluded, and the networks in each."""
+    run: list[Cidr] = []
+    first = last = 0
+    for network in sorted(networks, key=lambda one: (one.version, one.network_value, one.prefix)):
+        value = network.network_value
+        if run and (network.version != run[0].version or value > last):
+            yield first, last, run
+            run = []
+        if not run:
+            first = last = value
+        run.append(network)
+        last = max(last, value + (1 << network.host_bits))
+    if run:
+        yield first, last, run
+
+
+def _with_default_routes(verdict: Verdict) -> Verdict:
+    """Call the networks by what they are that make up half of the Internet, or more, together."""
+    totals = {4: 0, 6: 0}
+    asked = [one for one in verdict.refusals if one.reason in _CONSENT]
+    for first, last, members in _runs(one.claim.network.masked() for one in asked):
+        totals[members[0].version] += last - first
+    for number, one in enumerate(verdict.refusals):
+        version = one.claim.network.version
+        if one.reason in _CONSENT and totals[version] >= _MOST[version]:
+            verdict.refusals[number] = one._replace(reason=Reason.DEFAULT)
+    return verdict
+
+
+class Summary(NamedTuple):
+    """Refusals of one claimer for one reason, in the order in which they came."""
+
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def first(self) -> Refusal:
+        """The one that stands for all."""
+        return self.refusals[0]
+
+    @property
+    def networks(self) -> str:
+        """The networks, of many the first few."""
+        found = [str(one.claim.network.masked()) for one in self.refusals]
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        return ", ".join(found[:_SHOWN]) + more
+
+    def __str__(self) -> str:
+        return f"{self.first.claimer} claims {self.networks}: {self.first.why}"
+
+
+def summaries(refusals: Iterable[Refusal]) -> list[Summary]:
+    """Return the refusals by claimer and reason, each network once, in the order they came."""
+    found: dict[tuple[str, str], dict[Cidr, Refusal]] = {}
+    for one in refusals:
+        by_network = found.setdefault((one.claimer, one.why), {})
+        by_network.setdefault(one.claim.network.masked(), one)
+    return [Summary(tuple(each.values())) for each in found.values()]
