@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
-TEST_TOOLS := chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv sysctl \
+TEST_TOOLS := chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv strace sysctl \
 	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help

@@ -121,7 +121,7 @@ def _write_page(shared: Shared, file: Path | None) -> None:
     if file is None:
         answer(page)
         return
-    from kgctl.cli.files import write_public
+    from kgctl.files.writing import write_public
 
     write_public(file, page.encode("utf-8", "backslashreplace"))
 

@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.files import write_public
 from kgctl.cli.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.reading import read
+from kgctl.files.writing import write_public
 from kgctl.mesh.text import printable
 from kgctl.render.drawing import (
     LAYOUTS,

@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
-from kgctl.cli.files import write_private
 from kgctl.cli.limits import warn_of_unknown
 from kgctl.cli.names import ready_peer
 from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
 from kgctl.cli.secret import answer_with_secret, holds_secret
+from kgctl.files.writing import write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
 
@@ -174,7 +174,7 @@ class Outside(NamedTuple):
         if self.picture is not None:
             (content,) = self.files_of(peer, configuration).values()
             write_private(self.picture, content)
-            note(f"wrote {self.picture}")
+            note(f"wrote {printable(str(self.picture))}")
             return
         code = to_terminal(without_comments(str(configuration)))
         answer_with_secret(code, holds_one=holds_secret(configuration))
@@ -229,8 +229,8 @@ def file_stem(name: str) -> str:
 def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write one after the other, so that only one has to be kept in memory."""
     if not directory.is_dir():
-        raise UsageError(f"{directory} is no directory; make it first")
+        raise UsageError(f"{printable(str(directory))} is not a directory; make it first")
     for name, content in files:
         path = directory / name
         state = "wrote" if write_private(path, content) else "unchanged:"
-        print(f"{state} {path}", file=sys.stderr)  # noqa: T201
+        print(f"{state} {printable(str(path))}", file=sys.stderr)  # noqa: T201

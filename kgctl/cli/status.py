@@ -98,7 +98,7 @@ def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatu
     """Look at the devices twice, and return what there is to say of each."""
     from kgctl.connect.status import peer_statuses
     from kgctl.host.reach import source_towards
-    from kgctl.host.record import RecordFile
+    from kgctl.host.record import record_to_show
     from kgctl.host.tunnel import open_device
 
     devices = [(link, open_device(link)) for link in links]
@@ -111,7 +111,7 @@ def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatu
     found = []
     for (link, device), past in zip(devices, before, strict=True):
         assert device is not None
-        record, state = RecordFile(link.name).read(), device.read()
+        record, state = record_to_show(link.name), device.read()
         statuses = peer_statuses(
             state,
             record.peers if record else {},

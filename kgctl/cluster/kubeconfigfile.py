@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,16 +97,17 @@ def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
     Raises:
         CredentialsError: it cannot be written.
     """
+    from kgctl.files.writing import OutputFileError, write_private
+
     path = _holder(access)
     if path is None:
         return
     try:
-        _replace(path, _changed(path, access.user_name, changes))
-    except (KubeconfigError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        write_private(path, _changed(path, access.user_name, changes).encode())
+    except (KubeconfigError, OutputFileError) as error:
         raise CredentialsError(
-            f"cannot keep the new tokens of {access.origin} in {printable(str(path))}: {reason}; "
-            "make the file writable, and log in again"
+            f"cannot keep the new tokens of {access.origin}: {error}; make the file writable, and "
+            "log in again"
         ) from error
 
 
@@ -115,7 +115,7 @@ def _holder(access: Access) -> Path | None:
     """Return the first file that has the user, the one that counts."""
     for name in access.files:
         if named_user(read_kubeconfig(name), access.user_name) is not None:
-            return Path(name).resolve()
+            return Path(name)
     return None
 
 
@@ -128,16 +128,3 @@ def _changed(path: Path, user_name: str, changes: Mapping[str, str]) -> str:
     provider = user["auth-provider"]
     provider["config"] = {**(provider.get("config") or {}), **changes}
     return to_yaml(content)
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -103,9 +103,11 @@ def _as_file(secret: bytes) -> Iterator[str]:
                 yield path
                 return
     import tempfile  # slow to import, and rarely needed
+    from pathlib import Path
+
+    from kgctl.files.writing import create_private
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/client.pem"
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(secret)
+        create_private(Path(path), secret)
         yield path

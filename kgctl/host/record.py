@@ -1,10 +1,13 @@
 """What kgctl has made of an interface, kept in a file for the next start and for ``status``.
 
-After ``kill -9`` this is how the next start knows what is left over. No secret is in it.
+After ``kill -9`` this is how the next start knows what is left over: it deletes the interface and
+the Peer that a record names. So one counts only where nobody but this user and root can have
+written it. No secret is in it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -12,11 +15,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from kgctl.files.own import OwnDirectory
+from kgctl.files.writing import read_unfollowed
 from kgctl.host.errors import BusyError, HostError
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey
+from kgctl.mesh.text import printable
 
-_MODE = 0o600
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +66,29 @@ def directory() -> Path:
     """Return where the records are: systemd's choice, ``/run/kgctl``, or the user's own.
 
     Raises:
-        HostError: there is no place for them.
+        HostError: there is no place for them, or other users can write to it.
     """
+    problems = []
+    for place in _places():
+        try:
+            OwnDirectory(place).make()
+        except OSError as error:
+            problems.append(f"{printable(str(place))} ({error.strerror})")
+            if error.errno == errno.EPERM and os.access(place, os.W_OK):
+                break  # not passed over: another kgctl may keep its locks there
+        else:
+            return place
+    raise HostError(
+        f"cannot keep records in {' or '.join(problems)}; name a directory of your own in "
+        "RUNTIME_DIRECTORY"
+    )
+
+
+def _places() -> list[Path]:
     named = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     own = os.environ.get("XDG_RUNTIME_DIR")
     places = [Path(named)] if named else [Path("/run/kgctl")]
-    places += [Path(own, "kgctl")] if own else []
-    for place in places:
-        with suppress(OSError):
-            place.mkdir(mode=0o755, exist_ok=True)
-            if os.access(place, os.W_OK):
-                return place
-    tried = " or ".join(map(str, places))
-    raise HostError(f"cannot write to {tried}: name a directory in RUNTIME_DIRECTORY")
+    return [*places, Path(own, "kgctl")] if own else places
 
 
 def network_namespace() -> int:
@@ -85,7 +101,9 @@ class RecordFile:
 
     def __init__(self, interface: str, place: Path | None = None) -> None:
         self.interface = interface
-        self._path = (place or directory()) / f"{interface}.{network_namespace()}.json"
+        self._directory = OwnDirectory(place or directory())
+        self._stem = f"{interface}.{network_namespace()}"
+        self._name = f"{self._stem}.json"
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -93,15 +111,15 @@ class RecordFile:
 
         Raises:
             BusyError: another kgctl has it.
-            HostError: the lock file cannot be written.
+            HostError: the lock file cannot be written, or is another user's.
         """
         import fcntl  # of Unix alone
 
-        path = self._path.with_suffix(".lock")
+        name = f"{self._stem}.lock"
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            handle = self._directory.open_lock(name)
         except OSError as error:
-            raise HostError(f"cannot write {path}: {error.strerror}") from error
+            raise self._unwritable(name, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -121,11 +139,10 @@ class RecordFile:
             self._lock = None
 
     def read(self) -> Record | None:
-        """Return what was recorded, or None; what cannot be understood counts as nothing."""
+        """Return what was recorded, or None; what another user wrote counts as nothing."""
         try:
-            found = json.loads(self._path.read_text())
-            return _record(found)
-        except (OSError, ValueError, TypeError, AttributeError):
+            return _record(self._directory.read(self._name, _MOST_BYTES), self.interface)
+        except OSError:
             return None
 
     def write(self, record: Record) -> None:
@@ -134,33 +151,68 @@ class RecordFile:
         Raises:
             HostError: the file cannot be written.
         """
-        draft = self._path.with_suffix(".new")
         try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-            with os.fdopen(handle, "w") as file:
-                json.dump(asdict(record), file)
-            draft.replace(self._path)
+            self._directory.write(self._name, json.dumps(asdict(record)).encode())
         except OSError as error:
-            raise HostError(f"cannot write {self._path}: {error.strerror}") from error
+            raise self._unwritable(self._name, error) from error
 
     def remove(self) -> None:
-        """Forget what was made: it is gone."""
-        self._path.unlink(missing_ok=True)
+        """Forget what was made: it is gone.
+
+        Raises:
+            HostError: the file cannot be removed.
+        """
+        try:
+            self._directory.remove(self._name)
+        except OSError as error:
+            raise self._unwritable(self._name, error) from error
+
+    def _unwritable(self, name: str, error: OSError) -> HostError:
+        path = printable(str(self._directory.path / name))
+        return HostError(f"cannot write {path}: {error.strerror}")
 
 
-def _record(found: dict[str, Any]) -> Record:
-    known = {one.name for one in fields(Record)}
-    peers = {key: KnownPeer(**value) for key, value in dict(found.pop("peers", {})).items()}
-    kept = {name: value for name, value in found.items() if name in known}
-    kept["addresses"] = tuple(kept.get("addresses", ()))
-    return Record(**kept, peers=peers)
+def _record(content: bytes, interface: str) -> Record | None:
+    """Return the record of an interface, or None where it cannot be understood."""
+    try:
+        found = json.loads(content)
+        peers = {key: KnownPeer(**value) for key, value in found.get("peers", {}).items()}
+        kept = {one.name: found[one.name] for one in fields(Record) if one.name in found}
+        kept |= {"peers": peers, "addresses": tuple(kept.get("addresses", ()))}
+        record = Record(**kept)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    whole = (
+        _is_typed_as(record, Record(interface=""))
+        and all(isinstance(one, str) for one in record.addresses)
+        and all(_is_typed_as(one, KnownPeer()) for one in peers.values())
+    )
+    return record if whole and record.interface == interface else None
+
+
+def _is_typed_as(one: Any, pattern: Any) -> bool:
+    return all(
+        type(getattr(one, field.name)) is type(getattr(pattern, field.name))
+        for field in fields(pattern)
+    )
 
 
 def recorded_interfaces(place: Path | None = None) -> list[str]:
-    """Return the interfaces of this network namespace that have a record, sorted."""
-    ending = f".{network_namespace()}.json"
-    try:
-        names = [path.name for path in (place or directory()).iterdir()]
-    except (OSError, HostError):
-        return []
-    return sorted(name.removesuffix(ending) for name in names if name.endswith(ending))
+    """Return the interfaces of this network namespace that have a record of anyone's, sorted."""
+    ending, names = f".{network_namespace()}.json", set()
+    for folder in _places() if place is None else [place]:
+        with suppress(OSError):
+            names |= {path.name for path in folder.iterdir() if path.name.endswith(ending)}
+    return sorted(name.removesuffix(ending) for name in names)
+
+
+def record_to_show(interface: str, place: Path | None = None) -> Record | None:
+    """Return the record of an interface, whoever wrote it: nothing may be done because of it.
+
+    A service has a user of its own, and so has its record.
+    """
+    name = f"{interface}.{network_namespace()}.json"
+    for folder in _places() if place is None else [place]:
+        with suppress(OSError):
+            return _record(read_unfollowed(folder / name, _MOST_BYTES), interface)
+    return None

@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -111,7 +110,7 @@ def start(name: str, *, sockets: Path = SOCKETS) -> None:
         HostError: it did not come up.
     """
     wanted = program()
-    with tempfile.TemporaryFile() as said:
+    with os.fdopen(os.memfd_create("said"), "w+b") as said:
         try:
             done = _run([wanted, name], said)
         except FileNotFoundError:
@@ -129,7 +128,7 @@ def start(name: str, *, sockets: Path = SOCKETS) -> None:
 
 
 def _run(argv: list[str], said: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
-    """Run what goes into the background; its errors go to a file.
+    """Run what goes into the background; its errors go to a file, which is in memory.
 
     Not to a pipe: some such programs hold on to it, and it would be waited for its end.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
@@ -112,9 +111,11 @@ def write_key(path: Path, key: SecretKey) -> None:
         KeyFileError: there is such a file already, which is never overwritten, or it cannot be
             written.
     """
+    from kgctl.files.writing import create_private
+
     content = f"{key.reveal()}\n".encode("ascii")
     try:
-        _create(path, content)
+        create_private(path, content)
     except FileExistsError:
         raise KeyFileError(
             f"{_shown(path)} exists, and a key is never overwritten; move it away, or name "
@@ -122,38 +123,6 @@ def write_key(path: Path, key: SecretKey) -> None:
         ) from None
     except OSError as error:
         raise KeyFileError(f"cannot write the key {_shown(path)}: {error.strerror}") from None
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Fill a file beside it first: giving that its name fails where there is such a name."""
-    import tempfile
-
-    if os.path.lexists(path):
-        raise FileExistsError
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kgctl-")  # of mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links, as that of a memory stick
-            _create_in_place(path, content)
-    finally:
-        os.unlink(temporary)  # noqa: PTH108
-
-
-def _create_in_place(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _shown(path: Path) -> str:

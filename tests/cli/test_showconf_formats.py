@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cli.files import OutputFileError, write_private
+from kgctl.files.writing import OutputFileError, write_private
 from kgctl.wireguard.keys import PrivateKey, write_key
 from tests.recorded import CLUSTERS, kgctl, load
 from tests.strict import assert_strict

@@ -199,7 +199,7 @@ def _writes(step: Step) -> bool:
 
 def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path, form: str) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
-    from kgctl.cli.files import OutputFileError, write_private
+    from kgctl.files.writing import make_directory, write_private
     from kgctl.render.structured import to_json, to_yaml
 
     ring, mirrored = task.key_ring(), mirrors.find(reads, prune=False)
@@ -209,10 +209,7 @@ def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path,
             f"{', '.join(sorted(missing))} lack preshared keys that are to be generated: run it "
             "without --directory first, which makes them and keeps them in Secrets"
         )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFileError(f"cannot make {directory}: {error.strerror}") from None
+    make_directory(directory)
     for target in reads:
         peers = wanted_peers_of(reads, target, task, ring)
         others = mirrored.wanted.get(target.member.name, {})

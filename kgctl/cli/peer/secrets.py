@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,6 +61,7 @@ class NewKeys:
             KeyFileError: a file exists, or cannot be written.
         """
         from kgctl.cluster.writing import UnfinishedError
+        from kgctl.files.writing import remove_created
         from kgctl.wireguard.keys import write_key
 
         written: list[Path] = []
@@ -76,7 +77,8 @@ class NewKeys:
             raise
         except BaseException:
             for path in written:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # what went wrong before counts
+                    remove_created(path)
             raise
 
     def tell(self) -> None:

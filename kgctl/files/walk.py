@@ -1,0 +1,245 @@
+"""The way to a file: name by name from an open directory, past what others may have put there.
+
+In a directory that others can write to, as ``/tmp``, names are theirs: a symbolic link to a file of
+this user's, a file with the right content that they change later, a pipe that they read. So
+
+* a symbolic link is followed only if it belongs to this user or root, in a directory of theirs
+  that the world cannot write to, or that is sticky (as with ``fs.protected_symlinks`` of Linux);
+* a directory of a third user is entered only where not everybody could have put it there;
+* a pipe or a device is used only if it belongs to this user or root, or only they could have put
+  it there.
+
+``/dev/stdout`` and ``/dev/fd/N`` are descriptors that the caller has given, and are used as such.
+A system without users by number (Windows) has none of these checks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HAS_OWNERS = os.name == "posix" and os.open in os.supports_dir_fd
+"""Whether files belong to users, and can be named within an open directory."""
+
+AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Flags of every opened file: no link is followed."""
+
+_DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_MOST_LINKS = 40  # as for the kernel
+
+
+class Place(NamedTuple):
+    """A name in an open directory, and what is there; or a descriptor of this process.
+
+    Without ``directory`` the name is a path.
+    """
+
+    directory: int | None
+    name: str
+    found: os.stat_result | None = None
+    descriptor: int | None = None
+
+
+@contextmanager
+def place_of(path: Path, *, follow: bool = True, make: bool = False) -> Iterator[Place]:
+    """Walk to a path. The directory that was reached is open meanwhile.
+
+    Without ``follow``, the last name may be a link: it is the place itself. ``make`` makes the
+    directories on the way.
+
+    Raises:
+        OSError: there is no way, or another user has a hand in it; ``strerror`` says why.
+    """
+    text = os.fspath(path)
+    if not HAS_OWNERS:
+        text = os.path.realpath(text) if follow else text
+        yield Place(None, text, os.lstat(text) if os.path.lexists(text) else None)
+        return
+    walk = _Walk(make=make)
+    try:
+        yield walk.to(text, follow=follow)
+    finally:
+        walk.close()
+
+
+def system_error(number: int) -> OSError:
+    """Return the error of that number, with the system's text."""
+    return OSError(number, os.strerror(number))
+
+
+def refusal(reason: str) -> PermissionError:
+    """Return an error of kgctl's own rules, as the system's own come."""
+    return PermissionError(errno.EPERM, reason)
+
+
+def me() -> int:
+    """Return the number of the user that files are made for."""
+    return os.geteuid() if HAS_OWNERS else 0
+
+
+def is_trusted(found: os.stat_result) -> bool:
+    """Tell whether something belongs to this user or root."""
+    return found.st_uid in (me(), 0)
+
+
+def owner(found: os.stat_result) -> str:
+    """Return the name of the user that something belongs to, or the number."""
+    try:
+        import pwd  # of Unix alone
+
+        return printable(pwd.getpwuid(found.st_uid).pw_name, 60)
+    except (ImportError, KeyError):
+        return f"user {found.st_uid}"
+
+
+def check_regular(found: os.stat_result, *, anyone: bool = False) -> None:
+    """Make sure that something is a regular file of this user's or root's, or of ``anyone``.
+
+    Raises:
+        OSError: it is not.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise refusal("it is not a regular file")
+    if not anyone and not is_trusted(found):
+        raise refusal(f"it belongs to another user ({owner(found)})")
+
+
+def check_directory(found: os.stat_result) -> None:
+    """Make sure that nobody but this user and root can exchange what is in a directory.
+
+    Raises:
+        OSError: others can.
+    """
+    if not is_trusted(found):
+        raise refusal(f"the directory belongs to another user ({owner(found)})")
+    if HAS_OWNERS and found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
+        raise refusal("others can write to the directory; chmod go-w it")
+
+
+def check_special(place: Place, found: os.stat_result) -> None:
+    """Make sure that a pipe or a device was not put there by another user.
+
+    Raises:
+        OSError: it was, or can have been.
+    """
+    if place.directory is None or is_trusted(found):
+        return
+    above = os.fstat(place.directory)
+    if above.st_mode & _OTHERS_WRITE or not is_trusted(above):
+        raise refusal(
+            f"it is a pipe or a device of another user ({owner(found)}); name a file of your own"
+        )
+
+
+class _Walk:
+    """The directory that was reached, held open."""
+
+    def __init__(self, *, make: bool) -> None:
+        self._make = make
+        self._at = -1
+        self._links = 0
+
+    def close(self) -> None:
+        if self._at >= 0:
+            os.close(self._at)
+        self._at = -1
+
+    def to(self, path: str, *, follow: bool) -> Place:
+        names = self._begin(path)
+        while isinstance(names, list):
+            if not names:
+                raise system_error(errno.EISDIR)
+            name = names.pop()
+            found = self._look(name)
+            if found is not None and stat.S_ISLNK(found.st_mode) and (names or follow):
+                names = self._follow(name, found, names)
+            elif names or name == "..":
+                self._enter(name, found)
+            else:
+                return Place(self._at, name, found)
+        return Place(None, path, descriptor=names)
+
+    def _begin(self, path: str) -> list[str] | int:
+        """Go to where a path begins, and return its names from the last to the first.
+
+        If it is another name of a descriptor, return that.
+        """
+        given = _descriptor(path)
+        if given is not None:
+            return given
+        if path.startswith("/") or self._at < 0:
+            self._arrive(os.open("/" if path.startswith("/") else ".", _DIRECTORY | os.O_CLOEXEC))
+        return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+    def _arrive(self, directory: int) -> None:
+        self.close()
+        self._at = directory
+
+    def _look(self, name: str) -> os.stat_result | None:
+        try:
+            return os.stat(name, dir_fd=self._at, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _follow(self, name: str, link: os.stat_result, names: list[str]) -> list[str] | int:
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise system_error(errno.ELOOP)
+        _check_link(name, link, os.fstat(self._at))
+        target = os.readlink(name, dir_fd=self._at)
+        return self._begin("/".join([target, *reversed(names)]))
+
+    def _enter(self, name: str, found: os.stat_result | None) -> None:
+        if found is None and self._make:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=self._at)
+        above = os.fstat(self._at)
+        self._arrive(os.open(name, _DIRECTORY | AS_IT_IS, dir_fd=self._at))
+        if name != "..":
+            _check_passed(name, os.fstat(self._at), above)
+
+
+def _descriptor(path: str) -> int | None:
+    """Return the descriptor of this process that a path is another name of, or None."""
+    standard = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}.get(path)
+    if standard is not None:
+        return standard
+    folder, _, number = path.rpartition("/")
+    own = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd", f"/proc/{os.getpid()}/fd")
+    return int(number) if folder in own and number.isascii() and number.isdigit() else None
+
+
+def _check_link(name: str, link: os.stat_result, above: os.stat_result) -> None:
+    shown = printable(name)
+    if not is_trusted(link):
+        raise refusal(
+            f'"{shown}" is a symbolic link of another user ({owner(link)}); remove it, or name the '
+            "file itself"
+        )
+    if above.st_mode & stat.S_IWOTH:
+        fixed = above.st_mode & stat.S_ISVTX and link.st_nlink == 1
+    else:
+        fixed = True
+    if not fixed or not is_trusted(above):
+        raise refusal(
+            f'"{shown}" is a symbolic link where others can put one; name the file itself'
+        )
+
+
+def _check_passed(name: str, found: os.stat_result, above: os.stat_result) -> None:
+    """Make sure that a directory was not put there by just anybody."""
+    if above.st_mode & stat.S_IWOTH and not is_trusted(found) and found.st_uid != above.st_uid:
+        raise refusal(
+            f'the directory "{printable(name)}" belongs to another user ({owner(found)}) and lies '
+            "where everybody can make one; name a directory of your own"
+        )

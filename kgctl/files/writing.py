@@ -1,0 +1,274 @@
+"""Writing files whole or not at all; those that hold secrets for their owner alone.
+
+A file that is there is replaced by a new one, never written into: whoever has it open, or has
+another name for it, keeps the old content.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from kgctl.files.walk import (
+    AS_IT_IS,
+    HAS_OWNERS,
+    Place,
+    check_regular,
+    check_special,
+    is_trusted,
+    me,
+    owner,
+    place_of,
+    refusal,
+    system_error,
+)
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PRIVATE = 0o600
+"""The mode of a file that holds secrets."""
+
+AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+"""Flags with which opening waits for nobody, and makes nothing the terminal of this process."""
+
+_PUBLIC = 0o666  # less the umask
+
+
+class OutputFileError(KgctlError):
+    """A file cannot be written."""
+
+
+def write_private(path: Path, content: bytes) -> bool:
+    """Write a file of mode 0600 in one step; return whether it was another before.
+
+    Who reads it sees the old content or the new one, never a part, also after a power failure.
+    A file of this user's that holds the content already is left alone. A pipe or a device is
+    written into.
+
+    Raises:
+        OutputFileError: it cannot be written, or another user has a hand in the path.
+    """
+    with _named(path), place_of(path) as place:
+        if not _takes_a_file(place):
+            _write_into(place, content)
+        elif _holds(place, content):
+            return False
+        else:
+            replace(place, content)
+    return True
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file for everyone to read in one step; a pipe or a device is written into.
+
+    A file of this user's that is there keeps its mode.
+
+    Raises:
+        OutputFileError: it cannot be written, or another user has a hand in the path.
+    """
+    with _named(path), place_of(path) as place:
+        if not _takes_a_file(place):
+            _write_into(place, content)
+            return
+        own = place.found is not None and is_trusted(place.found)
+        mode = place.found.st_mode & 0o777 if place.found is not None and own else None
+        with draft(place, content, mode) as name:
+            _rename(place, name)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, unless they are there.
+
+    Raises:
+        OutputFileError: it cannot be made, or another user has a hand in the path.
+    """
+    with _named(path, "make"), place_of(path / "x", follow=False, make=True):
+        pass
+
+
+def create_private(path: Path, content: bytes) -> None:
+    """Write a new file of mode 0600. It is there with all that is in it, or not at all.
+
+    Raises:
+        FileExistsError: there is something of that name, also if it is a link that leads nowhere.
+        OSError: it cannot be written; ``strerror`` says why.
+    """
+    with place_of(path, follow=False) as place:
+        if place.found is not None or place.descriptor is not None:
+            raise system_error(errno.EEXIST)
+        with draft(place, content, PRIVATE, sync=True) as name:
+            try:
+                os.link(name, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links, as that of a memory stick
+                _fill(place, place.name, content, PRIVATE, sync=True)
+        sync_directory(place)
+
+
+def remove_created(path: Path) -> None:
+    """Remove a file that ``create_private`` made, if it is there and this user's.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with place_of(path, follow=False) as place:
+        if place.found is not None and place.found.st_uid == me():
+            os.unlink(place.name, dir_fd=place.directory)
+
+
+def read_unfollowed(path: Path, most: int) -> bytes:
+    """Return up to ``most`` bytes of a regular file of whomever. They need not be true.
+
+    Raises:
+        OSError: it cannot be read, or is a link, a pipe or the like.
+    """
+    with place_of(path, follow=False) as place:
+        return read(place, most, anyone=True)
+
+
+def read(place: Place, most: int, *, anyone: bool = False) -> bytes:
+    """Return up to ``most`` bytes of a regular file of this user's or root's, or of ``anyone``.
+
+    Raises:
+        OSError: it cannot be read, or is another.
+    """
+    handle = os.open(place.name, os.O_RDONLY | AS_IT_IS | AT_ONCE, dir_fd=place.directory)
+    with os.fdopen(handle, "rb") as file:
+        check_regular(os.fstat(handle), anyone=anyone)
+        return file.read(most)
+
+
+def replace(place: Place, content: bytes) -> None:
+    """Put a file of mode 0600 into a place, to stay there also after a power failure.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with draft(place, content, PRIVATE, sync=True) as name:
+        _rename(place, name)
+    sync_directory(place)
+
+
+@contextmanager
+def draft(place: Place, content: bytes, mode: int | None, *, sync: bool = False) -> Iterator[str]:
+    """Write a file under another name in the same directory, which is gone afterwards.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    name = f".kgctl-{os.urandom(8).hex()}"
+    if place.directory is None:
+        name = os.path.join(os.path.dirname(place.name), name)
+    try:
+        _fill(place, name, content, mode, sync=sync)
+        yield name
+    finally:
+        with suppress(FileNotFoundError):  # it has its right name by now, or was never made
+            os.unlink(name, dir_fd=place.directory)
+
+
+def sync_directory(place: Place) -> None:
+    """Have the names in the directory of a place on the disk.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    if place.directory is None:
+        return
+    with suppress(PermissionError):  # a directory that may be written to, but not listed
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that has no such thing
+                raise
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _named(path: Path, what: str = "write") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputFileError(f"cannot {what} {printable(str(path))}: {reason}") from None
+
+
+def _takes_a_file(place: Place) -> bool:
+    """Tell whether a file can be put into a place; something of another kind is written into."""
+    if place.descriptor is not None:
+        return False
+    kind = stat.S_IFREG if place.found is None else stat.S_IFMT(place.found.st_mode)
+    if kind == stat.S_IFDIR:
+        raise system_error(errno.EISDIR)
+    return kind == stat.S_IFREG
+
+
+def _write_into(place: Place, content: bytes) -> None:
+    if place.descriptor is not None:
+        handle = os.dup(place.descriptor)
+    else:
+        assert place.found is not None  # where nothing is, a file can be
+        check_special(place, place.found)
+        flags = os.O_WRONLY | AS_IT_IS | getattr(os, "O_NOCTTY", 0)
+        handle = os.open(place.name, flags, dir_fd=place.directory)
+    with os.fdopen(handle, "wb") as stream:
+        if place.descriptor is None:
+            check_special(place, os.fstat(handle))  # it may have been exchanged meanwhile
+        stream.write(content)
+
+
+def _holds(place: Place, content: bytes) -> bool:
+    """Tell whether a file of this user's alone has that content; make it one of mode 0600."""
+    if place.found is None or place.found.st_size != len(content):
+        return False
+    try:
+        handle = os.open(place.name, os.O_RDONLY | AS_IT_IS | AT_ONCE, dir_fd=place.directory)
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            check_regular(found)
+            if found.st_uid != me() or found.st_nlink > 1 or file.read() != content:
+                return False
+            if HAS_OWNERS and stat.S_IMODE(found.st_mode) != PRIVATE:
+                os.fchmod(handle, PRIVATE)
+    except OSError:
+        return False
+    return True
+
+
+def _fill(place: Place, name: str, content: bytes, mode: int | None, *, sync: bool) -> None:
+    """Write a new file. Without ``mode`` it has the usual one; it never has more on the way."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IT_IS
+    least = _PUBLIC if mode is None else PRIVATE
+    handle = os.open(name, flags, least, dir_fd=place.directory)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if HAS_OWNERS and mode not in (None, PRIVATE):
+                os.fchmod(handle, mode)
+            if sync:
+                os.fsync(handle)
+    except BaseException:
+        os.unlink(name, dir_fd=place.directory)
+        raise
+
+
+def _rename(place: Place, name: str) -> None:
+    try:
+        os.replace(name, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+    except PermissionError:
+        if place.found is None or place.found.st_uid == me():
+            raise
+        raise refusal(
+            f"it belongs to another user ({owner(place.found)}); remove it, or name another file"
+        ) from None
