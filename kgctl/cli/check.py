@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from kgctl.cli.finding_places import Files, with_places
+from kgctl.cli.limits import Accept, LimitOptions
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.finding import AnyRule, Rule
     from kgctl.diagnosis.report import Report
     from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.mesh.policy import Limits
 
 
 class Severity(StrEnum):
@@ -74,6 +76,7 @@ def check(
         str | None,
         typer.Option(metavar="FILE", help="Settings. Default: kgctl.toml or pyproject.toml here."),
     ] = None,
+    accept: Accept = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
     ] = False,
@@ -93,7 +96,8 @@ def check(
     settings = given.over(settings_file(config))
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
     limit = settings.fail_on or Severity.ERROR
-    names = _Names(shared, rules, offline=bool(settings.offline))
+    options = LimitOptions(accept=accept).over_settings(config)
+    names = _Names(shared, rules, options.limits(), offline=bool(settings.offline))
     if shared.several:
         checked = _checked_several(shared, live, rules, settings.service_cidrs or (), names)
     else:
@@ -108,10 +112,17 @@ def check(
 
 
 class _Names:
-    """Looks up the names of endpoints where a rule asks for them; the example's are made up."""
+    """Looks up the names of endpoints where a rule asks for them; the example's are made up.
 
-    def __init__(self, shared: Shared, rules: Sequence[AnyRule], *, offline: bool) -> None:
+    ``limits`` go into the settings as well.
+    """
+
+    def __init__(
+        self, shared: Shared, rules: Sequence[AnyRule], limits: Limits, *, offline: bool
+    ) -> None:
         from kgctl.diagnosis.resolution import RULES
+
+        self._limits = limits
 
         self._wanted = not shared.example and any(rule in RULES for rule in rules)
         self._offline = offline
@@ -120,6 +131,7 @@ class _Names:
         """Return the two with what was found out about names."""
         from kgctl.cli.lookups import names_looked_up
 
+        settings = settings._replace(limits=self._limits)
         if not self._wanted:
             return subject, settings
         subject, missing = names_looked_up(subject, settings.now, offline=self._offline)

@@ -19,6 +19,7 @@ from kgctl.diagnosis import (
     peers,
     placement,
     resolution,
+    trust,
     undialable,
 )
 from kgctl.diagnosis import annotations as node_annotations
@@ -48,6 +49,7 @@ _FAMILIES = (
     cluster.RULES,
     agents.OF_CLUSTER,
     resolution.RULES,
+    trust.RULES,
 )
 
 RULES: tuple[Rule, ...] = tuple(
@@ -55,7 +57,7 @@ RULES: tuple[Rule, ...] = tuple(
 )
 """The rules about one cluster, by code."""
 
-ALL_RULES: tuple[AnyRule, ...] = (*RULES, *across.RULES)
+ALL_RULES: tuple[AnyRule, ...] = tuple(sorted((*RULES, *across.RULES), key=lambda rule: rule.code))
 """All rules, by code: also those about several clusters."""
 
 BY_CODE = {rule.code: rule for rule in ALL_RULES}

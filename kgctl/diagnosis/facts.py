@@ -11,6 +11,8 @@ from kgctl.mesh.claims import Use, claims_of, overlaps
 from kgctl.mesh.comparison import unsettled
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.limiting import limited
+from kgctl.mesh.policy import summaries
 from kgctl.mesh.state import AUTO, kilo_subnet, network_of
 from kgctl.mesh.topology import FULL, segment_name, wireguard_addresses
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
+    from kgctl.mesh.policy import Summary
     from kgctl.mesh.settling import Cause, Unsettled
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
@@ -148,6 +151,14 @@ class Facts:
                 takes_part = claim.use is not Use.WIREGUARD or claim.network == wireguard
             if takes_part and (claim.place, claim.network) not in filtered:
                 yield claim
+
+    @cached_property
+    def refused(self) -> list[Summary]:
+        """What machines that join are not to grant, by claimer and reason."""
+        if self.topology is None:
+            return []
+        found = limited(self.topology, self.settings.limits).refusals
+        return summaries(one for one in found if not one.is_expected)
 
     @property
     def grouping(self) -> str:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.nesting import Lookup, Used, nested
+from kgctl.diagnosis.nesting import Lookup, Used
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.diagnosis.undialable import called, is_never_dialled
 from kgctl.mesh.cidr import single
+from kgctl.mesh.claims import Use
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.limiting import claims_of_segment, claims_to_locations
+from kgctl.mesh.nesting import nested as all_around
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -175,45 +178,66 @@ def _several_flags(facts: Facts) -> Iterator[Found]:
 
 
 def _loops(facts: Facts) -> Iterator[Found]:
-    for outer, inner in nested(_allowed_and_endpoints(facts)):
-        if inner.use == _ENDPOINT and outer.use != _ENDPOINT:
-            yield Found(
-                inner.kind,
-                inner.name,
-                f"its endpoint {inner.network.address} lies in {outer.network}, an allowed IP of "
-                f"{outer.kind} {printable(outer.name)}",
-                "a routing loop: packets for the endpoint go into the tunnel that needs it",
-                _without_loop(facts, outer),
-            )
+    """Yield one finding for each network that holds endpoints, under whoever claims it."""
+    held: dict[Used, list[Used]] = {}
+    found = all_around(_allowed_and_endpoints(facts), lambda used: used.network, _last_if_endpoint)
+    for inner, around in found:
+        if inner.use == _ENDPOINT:
+            outer = next((one for one in reversed(around) if one.use != _ENDPOINT), None)
+            if outer is not None:
+                held.setdefault(outer, []).append(inner)
+    for outer, endpoints in held.items():
+        yield Found(
+            outer.kind,
+            outer.name,
+            f"its {outer.use} {outer.network} holds {_endpoints(outer, endpoints)}",
+            "a routing loop: packets for the endpoint go into the tunnel that needs it",
+            _without_loop(outer),
+        )
 
 
-def _without_loop(facts: Facts, outer: Used) -> str:
-    """Return what takes an endpoint out of a network, by what the network is."""
+def _last_if_endpoint(used: Used) -> tuple[object, ...]:
+    return used.use == _ENDPOINT, *used[1:]
+
+
+def _endpoints(outer: Used, endpoints: list[Used]) -> str:
+    """Name the owners of endpoints, of many the first few."""
+    if len(endpoints) == 1 and endpoints[0][2:] == outer[2:]:
+        return f"its own endpoint, {endpoints[0].network.address}"
+    shown = ", ".join(
+        f"{one.network.address} of {one.kind} {printable(one.name)}"
+        for one in endpoints[:_SHOWN_SEGMENTS]
+    )
+    more = len(endpoints) - _SHOWN_SEGMENTS
+    noun = "the endpoint" if len(endpoints) == 1 else "the endpoints"
+    return f"{noun} {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def _without_loop(outer: Used) -> str:
+    """Return what takes endpoints out of a network, by what the network is."""
     name = quoted(outer.name)
     if outer.kind == PEER:
         return f"give the peer networks without it: kgctl peer set {name} --allowed-ips NETWORKS"
-    segment = next((one for one in facts.segments if one.name == outer.name), None)
-    for node in () if segment is None else segment.nodes:
-        if node.internal_ip is not None and single(node.internal_ip.address) == outer.network:
-            return (
-                "its public address is its internal one, so give it no internal IP: kubectl "
-                f'annotate node {quoted(node.name)} --overwrite {PREFIX}force-internal-ip=""'
-            )
+    if outer.use == Use.INTERNAL_IP:
+        return (
+            "a node whose public address is its internal one needs no internal IP: kubectl "
+            f'annotate node {name} --overwrite {PREFIX}force-internal-ip=""'
+        )
     return "take the address out of the location's networks, or call the machine at another one"
 
 
 def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
     """Yield allowed IPs and dialled addresses; a private address of one's own is KG301's."""
     for segment in facts.segments:
-        for cidr in (*segment.allowed_ips, *segment.allowed_location_ips):
-            yield Used(cidr, "allowed", LOCATION, segment.name)
+        for cidr, claim in (*claims_of_segment(segment), *claims_to_locations(segment)):
+            yield Used(cidr, claim.use.value, NODE, claim.name)
         address = segment.endpoint and segment.endpoint.address
         if address and not _is_private(segment.endpoint):
-            yield Used(single(address), _ENDPOINT, LOCATION, segment.name)
+            yield Used(single(address), _ENDPOINT, NODE, segment.leader.name)
     for peer in () if facts.topology is None else facts.topology.peers:
         for cidr in peer.allowed_ips:
             if cidr.prefix:  # a /0 holds every endpoint, and is KG405's
-                yield Used(cidr, "allowed", PEER, peer.name)
+                yield Used(cidr, Use.PEER.value, PEER, peer.name)
         if peer.endpoint and peer.endpoint.address:
             yield Used(single(peer.endpoint.address), _ENDPOINT, PEER, peer.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import AUTO
 
 if TYPE_CHECKING:
@@ -67,10 +68,12 @@ class Subject(NamedTuple):
 class Settings(NamedTuple):
     """How it is looked at: the time in Unix seconds, the granularity, the service networks.
 
-    ``missing_names`` are names of endpoints that do not resolve, each with why.
+    ``missing_names`` are names of endpoints that do not resolve, each with why. ``limits`` are what
+    the machines that join grant.
     """
 
     now: float
     granularity: str = AUTO
     service_cidrs: tuple[Cidr, ...] = ()
     missing_names: Mapping[str, str] = _NO_NAMES
+    limits: Limits = Limits()

@@ -69,14 +69,21 @@ class Guards:
     """
 
     def __init__(self, guards: Iterable[Guard]) -> None:
-        self._by_network: dict[tuple[int, int, int], Guard] = {}
+        self._tables: dict[int, dict[int, dict[int, Guard]]] = {4: {}, 6: {}}
         for guard in guards:
-            self._by_network.setdefault(_key(guard.network), guard)
-        self._lengths = {
-            version: sorted({key[2] for key in self._by_network if key[0] == version})
-            for version in (4, 6)
+            network = guard.network
+            table = self._tables[network.version].setdefault(network.prefix, {})
+            table.setdefault(int(network.address) >> network.host_bits, guard)
+        for version, tables in self._tables.items():
+            self._tables[version] = dict(sorted(tables.items()))
+        self._order = {
+            version: sorted(
+                (guard.network.network_value, prefix, number)
+                for prefix, table in tables.items()
+                for number, guard in table.items()
+            )
+            for version, tables in self._tables.items()
         }
-        self._order = sorted(self._by_network)
 
     def around(self, network: Cidr) -> Guard | None:
         """Return the widest that holds ``network``, or is the same; None where none does."""
@@ -84,36 +91,28 @@ class Guards:
 
     def all_around(self, network: Cidr) -> Iterator[Guard]:
         """Yield those that hold ``network``, or are the same, the widest first."""
-        version, value = network.version, network.network_value
-        size = network.address.max_prefixlen
-        for prefix in self._lengths[version]:
+        address = network.address
+        size, value = address.max_prefixlen, int(address)
+        for prefix, table in self._tables[address.version].items():
             if prefix > network.prefix:
                 return
-            bits = size - prefix
-            found = self._by_network.get((version, value >> bits << bits, prefix))
+            found = table.get(value >> (size - prefix))
             if found is not None:
                 yield found
 
     def widest_within(self, network: Cidr) -> Iterator[Guard]:
         """Yield those that lie within ``network``, without those that lie within one of them."""
-        version, value = network.version, network.network_value
-        end = value + (1 << network.host_bits)
-        place = bisect_left(self._order, (version, value, network.prefix))
-        covered = value
-        while place < len(self._order):
-            key = self._order[place]
-            if key[0] != version or key[1] >= end:
+        version, covered = network.version, network.network_value
+        end, order = covered + (1 << network.host_bits), self._order[network.version]
+        for place in range(bisect_left(order, (covered, network.prefix)), len(order)):
+            value, prefix, number = order[place]
+            if value >= end:
                 return
-            guard = self._by_network[key]
-            if key[1] >= covered and key[2] >= network.prefix:
-                covered = key[1] + (1 << guard.network.host_bits)
+            if value >= covered:
+                guard = self._tables[version][prefix][number]
+                covered = value + (1 << guard.network.host_bits)
                 yield guard
-            place += 1
 
     def within_or_around(self, network: Cidr) -> Guard | None:
         """Return one that has an address in common with ``network``; None where none does."""
         return self.around(network) or next(self.widest_within(network), None)
-
-
-def _key(network: Cidr) -> tuple[int, int, int]:
-    return network.version, network.network_value, network.prefix

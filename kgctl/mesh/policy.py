@@ -109,7 +109,8 @@ class Policy:
 
     def __init__(self, limits: Limits | None = None, guards: Iterable[Guard] = ()) -> None:
         self._limits = limits or Limits()
-        denied = (Guard(one.masked(), Reason.DENIED, cut=True) for one in self._limits.deny)
+        denied = [Guard(one.masked(), Reason.DENIED, cut=True) for one in self._limits.deny]
+        self._denied = Guards(denied)
         known = [*denied, *guards, *_SPECIAL]
         self._guards = Guards(known)
         self._holes = Guards(one for one in known if one.cut)
@@ -145,9 +146,11 @@ class Policy:
         network = claim.network.masked()
         accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
         consented = accepted.around(network) is not None
-        refusal = self._never(claim, network, consented, own) or (
-            None if consented or self._is_left(claim, network) else _unasked(claim, network, wide)
-        )
+        refusal = self._never(claim, network, consented, own)
+        if refusal is None and not consented:
+            refusal = _unasked(claim, network, wide)
+            if refusal is not None and self._is_left(claim, network):
+                refusal = None
         if refusal is None:
             parts = [network]
         else:
@@ -158,6 +161,8 @@ class Policy:
         allowed = self._allowed(parts)
         if parts and allowed != parts and self._only.within_or_around(network) is None:
             verdict.refusals.append(Refusal(claim, Reason.OUTSIDE, is_expected=True))
+        if consented or allowed != [network] or not network.prefix:
+            allowed = [one for one in allowed if self._holes.around(one) is None]
         granted = tuple(self._without_holes(allowed))
         verdict.granted.append((claim.network,) if granted == (network,) else granted)
 
@@ -174,9 +179,12 @@ class Policy:
             agreed = guard.reason is Reason.OWN and consented
             if not agreed and not (mine and not guard.cut):
                 return Refusal(claim, guard.reason, guard, mine or guard.reason in _ASKED)
-        if self._is_left(claim, network):
-            return None
-        if network in own and _PRIVATE.around(network) is None and not consented:
+        if (
+            network in own
+            and not consented
+            and _PRIVATE.around(network) is None
+            and not self._is_left(claim, network)
+        ):
             return Refusal(claim, Reason.ENDPOINT, _ITS_OWN, is_expected=True)
         return None
 
@@ -206,10 +214,8 @@ class Policy:
         gives way to every route that the machine has itself.
         """
         for part in parts:
-            if self._holes.around(part) is not None:
-                continue  # consent, and the limits, may name a part of what is cut out
             holes = list(self._holes.widest_within(part))
-            if not part.prefix and all(one.reason is not Reason.DENIED for one in holes):
+            if not part.prefix and self._denied.within_or_around(part) is None:
                 holes = []
             yield from without(part, [hole.network for hole in holes]) if holes else (part,)
 
@@ -233,6 +239,13 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
 
     Those that take consent by themselves are left out.
     """
+    sizes: dict[int, int] = {4: 0, 6: 0}
+    for claim in claims:
+        sizes[claim.network.version] += 1 << claim.network.host_bits
+    if not any(
+        total > 1 << (32 if version == 4 else 128) - WIDEST for version, total in sizes.items()
+    ):
+        return frozenset()
     found: set[Cidr] = set()
     networks = ((claim, claim.network.masked()) for claim in claims)
     granted = [one for claim, one in networks if _unasked(claim, one, frozenset()) is None]

@@ -90,6 +90,10 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG604": {"NETWORKS": "10.99.0.0/24"},
     "KG605": {"ADDRESS": PUBLIC},
     "KG607": {},
+    "KG701": {},
+    "KG702": {},
+    "KG703": {},
+    "KG704": {},
 }
 """By rule, what stands for the words in capitals of its command."""
 
