@@ -13,7 +13,7 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
 from kgctl.cluster.standing import LASTS, Hearing
-from kgctl.files.writing import write_private
+from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
@@ -47,8 +47,7 @@ def keep_up_to_date(
     Raises:
         KgctlError: it cannot be written at all; later errors are said, and lived through.
     """
-    if file.exists() and not file.is_file():
-        raise UsageError(f"--watch keeps a file up to date, and {printable(str(file))} is not one")
+    check_lasting(file)
     upkeep = _FileUpkeep(file, content)
     watch(shared, upkeep, interval)
     note(f"no longer watching; {upkeep.label} stays as it is")

@@ -83,6 +83,18 @@ def write_public(path: Path, content: bytes) -> None:
             _rename(place, name)
 
 
+def check_lasting(path: Path) -> None:
+    """Make sure that what is written to a path stays there, to be replaced later.
+
+    Raises:
+        OutputFileError: it is a pipe, a device, a directory or ``/dev/stdout``, or another user
+            has a hand in the path.
+    """
+    with _named(path), place_of(path) as place:
+        if not _takes_a_file(place):
+            raise refusal("it is not a file that can be kept up to date")
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and those above it, unless they are there.
 

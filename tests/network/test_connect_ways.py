@@ -298,3 +298,31 @@ def test_it_can_be_interrupted_while_the_api_server_says_nothing(site: Site) -> 
     site.uplink.mend()
     assert site.traces() == before
     assert site.peers() == []
+
+
+READ_ONLY = """
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+mount -o remount,bind,ro /
+exec env -u RUNTIME_DIRECTORY -u XDG_RUNTIME_DIR "$@"
+"""
+
+
+def test_a_read_only_root_with_nothing_but_run_is_enough(site: Site) -> None:
+    """As in a container with --read-only: there is no temporary directory either."""
+    site.publish(*AMS)
+    before = site.traces()
+    inside = ("unshare", "--mount", "sh", "-euc", READ_ONLY, "sh")
+    with site.connect(within=inside) as connection:
+        connection.until("synchronised")
+        site.lead()
+        assert probe.reaches(site.laptop, POD)
+        refused = ["nsenter", "-t", str(connection.pid), "-m", "touch", "/tmp/x", "/var/tmp/x"]
+        touched = subprocess.run(refused, capture_output=True, text=True, check=False)
+        assert touched.stderr.count("Read-only file system") == 2
+        shown = ["nsenter", "-t", str(connection.pid), "-m", "ls", "/run/kgctl"]
+        names = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.split()
+        assert [name.rpartition(".")[2] for name in names] == ["json", "lock"]
+        assert connection.end() == 0, connection.describe()
+    assert site.traces() == before
+    assert site.peers() == []

@@ -1,0 +1,105 @@
+"""The commands that write files, where another user has put something in their place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from kgctl.files.writing import OutputFileError, write_private, write_public
+from tests.files.users import MALLORY, ROOT, give
+from tests.recorded import kgctl
+
+QUICK = ("--example", "showconf", "peer", "laptop", "-o", "wg-quick")
+
+
+@pytest.fixture
+def sticky(tmp_path: Path) -> Path:
+    path = tmp_path / "tmp"
+    path.mkdir()
+    path.chmod(0o1777)
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    path = tmp_path / "kept"
+    path.write_bytes(b"kept")
+    return path
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("form", ["mmd", "html", "json"])
+def test_graph_follows_no_planted_link(sticky: Path, kept: Path, form: str) -> None:
+    place = sticky / f"kilo.{form}"
+    place.symlink_to(kept)
+    give(place, MALLORY)
+    done = kgctl("--example", "graph", "-O", str(place))
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f'cannot write {place}: "{place.name}" is a symbolic link of ')
+    assert done.stderr.count("\n") == 1
+    assert kept.read_bytes() == b"kept"
+
+
+@pytest.mark.needs("root")
+def test_all_takes_nobody_s_file_for_its_own(sticky: Path) -> None:
+    argv = ("--example", "showconf", "peer", "--all", "-o", "wg-quick", "-d", str(sticky))
+    first = kgctl(*argv)
+    assert (first.code, first.stderr.count("wrote")) == (0, len(list(sticky.iterdir())))
+    place = sticky / "laptop.conf"
+    place.chmod(0o666)
+    give(place, MALLORY)
+    again = kgctl(*argv)
+    assert f"wrote {place}\n" in again.stderr
+    assert again.stderr.count("wrote") == 1
+    found = place.stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (ROOT, 0o600)
+
+
+def test_what_is_watched_is_a_file(tmp_path: Path) -> None:
+    before = Path("/dev/null").stat().st_rdev
+    for place in ("/dev/null", "/dev/stdout", "/dev/fd/1"):
+        done = kgctl(*QUICK, "--watch", place)
+        assert (done.code, done.stdout) == (1, "")
+        assert (
+            done.stderr == f"cannot write {place}: it is not a file that can be kept up to date\n"
+        )
+    done = kgctl(*QUICK, "--watch", str(tmp_path))
+    assert (done.code, done.stderr) == (1, f"cannot write {tmp_path}: Is a directory\n")
+    assert Path("/dev/null").stat().st_rdev == before
+
+
+@pytest.mark.needs("root")
+def test_what_is_exchanged_meanwhile_is_not_followed_either(sticky: Path, kept: Path) -> None:
+    """Another process puts a link, a directory or nothing there, again and again."""
+    (sticky / "out").mkdir()
+    end = time.monotonic() + 1.5
+    child = os.fork()
+    if child == 0:
+        ready = sticky / "ready"
+        while True:
+            for target in (kept, kept.parent):
+                ready.symlink_to(target)
+                os.chown(ready, MALLORY, MALLORY, follow_symlinks=False)
+                ready.replace(sticky / "kilo")
+                (sticky / "kilo").unlink(missing_ok=True)
+    written = refused = 0
+    try:
+        while time.monotonic() < end:
+            for write in (write_private, write_public):
+                try:
+                    write(sticky / "kilo", b"new")
+                    written += 1
+                except OutputFileError:
+                    refused += 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert written
+    assert refused
+    assert kept.read_bytes() == b"kept"
+    assert {one.name for one in kept.parent.iterdir()} == {"kept", "tmp"}
