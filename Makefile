@@ -12,6 +12,9 @@ PIP := $(BIN)/pip install -qq
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 FUZZ := $(BIN)/python -m tests.fuzz
 # what the tests run besides Python; each test names its own with @pytest.mark.needs
+LOCK := pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	--python-version 3.11
+
 TEST_TOOLS := chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv strace sysctl \
 	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
@@ -97,6 +100,20 @@ pictures: .venv/.dev ## draw the pictures of the documentation anew
 	@.ci/install-tools required chromium dot
 	$(BIN)/kgctl --example graph | dot -Tsvg -Gfontname=Helvetica -Nfontname=Helvetica -o docs/images/example.svg
 	$(BIN)/python -m tests.docs.pictures docs/images
+
+# a new version of a package gets in here, and nowhere else
+.PHONY: lock
+lock: ## pin the packages that packaging/install installs to their newest versions, by their hashes
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install -qq uv
+	build/lock/bin/uv $(LOCK) --extra serve pyproject.toml -o packaging/requirements.txt
+	build/lock/bin/uv $(LOCK) packaging/build-requirements.in -o packaging/build-requirements.txt
+
+.PHONY: sbom
+sbom: ## install kgctl by these hashes into build/kgctl; dist/kgctl.cdx.json lists what that is (CycloneDX)
+	@rm -rf build/kgctl
+	@mkdir -p build dist
+	PYTHON=$(PYTHON) packaging/install build/kgctl dist/kgctl.cdx.json
 
 .PHONY: clean
 clean: ## remove everything that was made here (a built kube-apiserver stays in its cache)

@@ -263,7 +263,7 @@ def _usable(proxy: str | None, access: Access) -> str | None:
 
     if find_spec("socks") is None:
         raise ClusterError(
-            f"{cannot}SOCKS needs the package PySocks; install it with: pip install 'kgctl[socks]'"
+            f"{cannot}SOCKS needs the package PySocks; install it with: pip install PySocks"
         )
     return f"socks5h://{rest}"
 

@@ -154,5 +154,5 @@ def test_without_its_package_the_error_names_what_to_install(tmp_path: Path) -> 
         timeout=120,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith("install it with: pip install 'kgctl[socks]'\n")
+    assert done.stderr.endswith("install it with: pip install PySocks\n")
     assert done.stderr.count("\n") == 1

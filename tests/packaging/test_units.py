@@ -85,7 +85,7 @@ def instructions() -> list[list[str]]:
 def test_the_image_is_made_of_what_is_there() -> None:
     """It is never built in the tests: no registry of images is asked."""
     root = PACKAGING.parent
-    known = {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
+    known = {"ARG", "FROM", "WORKDIR", "COPY", "RUN", "ENV", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
     assert {words[0] for words in instructions()} <= known
     stages = [words[3] for words in instructions() if words[0] == "FROM" and "AS" in words]
     for words in instructions():

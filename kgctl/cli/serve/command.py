@@ -84,7 +84,8 @@ def _require_packages() -> None:
         import waitress  # noqa: F401
     except ImportError as error:
         raise ServerError(
-            f"kgctl serve needs the package {error.name}; install it: pip install 'kgctl[serve]'"
+            f"kgctl serve needs the package {error.name}; install both that it needs: pip install "
+            "prometheus-client waitress"
         ) from None
 
 
