@@ -63,14 +63,30 @@ def settings_table(table: str, keys: dict[str, type], name: str | None) -> dict[
     ``[tool.kgctl.check]``. ``keys`` has the keys that may be in it and what their values are.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or has a key or a value that is unknown.
+        UsageError: the file cannot be read, is no TOML, or has a key or a value that is unknown;
+            or nobody named it, and it was put here by another user.
     """
     for candidate in _FILES if name is None else (name,):
         if name is not None or Path(candidate).is_file():
             tables = _tables(Path(candidate))
+            if name is None and tables is not None:
+                _refuse_planted(Path(candidate))
             if name is not None or tables is not None:
                 return _checked(candidate, table, keys, (tables or {}).get(table) or {})
     return {}
+
+
+def _refuse_planted(path: Path) -> None:
+    """Refuse what another user put into a directory of all, as /tmp: it may consent to anything."""
+    from kgctl.files.walk import check_found
+
+    try:
+        check_found(path)
+    except OSError as error:
+        raise UsageError(
+            f"{printable(str(path))} here is not read: {error.strerror}; run kgctl in another "
+            "directory"
+        ) from None
 
 
 def _tables(path: Path) -> dict[str, dict[str, Any]] | None:

@@ -141,6 +141,22 @@ def check_special(place: Place, found: os.stat_result) -> None:
         )
 
 
+def check_found(path: Path) -> None:
+    """Make sure that a file that nobody named was not put there by just anybody.
+
+    Raises:
+        OSError: another user may have put it where everybody can.
+    """
+    with place_of(path, follow=False) as place:
+        if place.found is not None and place.directory is not None:
+            above = os.fstat(place.directory)
+            if _is_planted(place.found, above):
+                raise refusal(
+                    f"it belongs to another user ({owner(place.found)}) and lies where everybody "
+                    "can make one"
+                )
+
+
 class _Walk:
     """The directory that was reached, held open."""
 
@@ -236,9 +252,14 @@ def _check_link(name: str, link: os.stat_result, above: os.stat_result) -> None:
         )
 
 
+def _is_planted(found: os.stat_result, above: os.stat_result) -> bool:
+    everybody = above.st_mode & stat.S_IWOTH
+    return bool(everybody) and not is_trusted(found) and found.st_uid != above.st_uid
+
+
 def _check_passed(name: str, found: os.stat_result, above: os.stat_result) -> None:
     """Make sure that a directory was not put there by just anybody."""
-    if above.st_mode & stat.S_IWOTH and not is_trusted(found) and found.st_uid != above.st_uid:
+    if _is_planted(found, above):
         raise refusal(
             f'the directory "{printable(name)}" belongs to another user ({owner(found)}) and lies '
             "where everybody can make one; name a directory of your own"

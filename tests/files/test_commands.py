@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kgctl.files.writing import OutputFileError, write_private, write_public
-from tests.files.users import MALLORY, ROOT, give
+from tests.files.users import MALLORY, ROOT, as_user, give
 from tests.recorded import kgctl
 
 QUICK = ("--example", "showconf", "peer", "laptop", "-o", "wg-quick")
@@ -103,3 +103,33 @@ def test_what_is_exchanged_meanwhile_is_not_followed_either(sticky: Path, kept: 
     assert refused
     assert kept.read_bytes() == b"kept"
     assert {one.name for one in kept.parent.iterdir()} == {"kept", "tmp"}
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("name", ["kgctl.toml", ".kgctl.toml", "pyproject.toml"])
+def test_settings_that_another_user_put_into_tmp_are_not_taken(sticky: Path, name: str) -> None:
+    table = "[limits]" if name != "pyproject.toml" else "[tool.kgctl.limits]"
+    (sticky / name).write_text(f'{table}\naccept = ["*=0.0.0.0/0"]\n')
+    give(sticky / name, MALLORY)
+
+    def run() -> tuple[int, str, str]:
+        os.chdir(sticky)
+        done = kgctl(*QUICK)
+        return done.code, done.stdout, done.stderr
+
+    for mode in (0o1777, 0o777):
+        sticky.chmod(mode)
+        code, out, errors = as_user(ROOT, run)
+        assert (code, out) == (1, "")
+        assert errors.startswith(f"{name} here is not read: it belongs to another user (")
+        assert errors.count("\n") == 1
+    if name == "pyproject.toml":  # of another program
+        (sticky / name).write_text("[tool.other]\n")
+        assert as_user(ROOT, run)[0] == 0
+    else:
+        sticky.chmod(0o755)  # root looks at another user's checkout
+        assert as_user(ROOT, run)[0] == 0
+    (sticky / name).write_text(f'{table}\naccept = ["*=0.0.0.0/0"]\n')
+    sticky.chmod(0o1777)
+    give(sticky / name, ROOT)
+    assert as_user(ROOT, run)[0] == 0
