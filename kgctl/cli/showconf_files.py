@@ -13,7 +13,7 @@ from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
 from kgctl.cli.secret import answer_with_secret, holds_secret
-from kgctl.files.writing import write_private
+from kgctl.files.writing import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
 
@@ -232,5 +232,6 @@ def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
         raise UsageError(f"{printable(str(directory))} is not a directory; make it first")
     for name, content in files:
         path = directory / name
-        state = "wrote" if write_private(path, content) else "unchanged:"
+        state = "wrote" if write_private(path, content, one_of_many=True) else "unchanged:"
         print(f"{state} {printable(str(path))}", file=sys.stderr)  # noqa: T201
+    sync_directory(directory)

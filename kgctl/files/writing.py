@@ -45,12 +45,12 @@ class OutputFileError(KgctlError):
     """A file cannot be written."""
 
 
-def write_private(path: Path, content: bytes) -> bool:
+def write_private(path: Path, content: bytes, *, one_of_many: bool = False) -> bool:
     """Write a file of mode 0600 in one step; return whether it was another before.
 
     Who reads it sees the old content or the new one, never a part, also after a power failure.
     A file of this user's that holds the content already is left alone. A pipe or a device is
-    written into.
+    written into. After ``one_of_many`` files in a directory, ``sync_directory`` is called once.
 
     Raises:
         OutputFileError: it cannot be written, or another user has a hand in the path.
@@ -61,8 +61,18 @@ def write_private(path: Path, content: bytes) -> bool:
         elif _holds(place, content):
             return False
         else:
-            replace(place, content)
+            replace(place, content, sync_names=not one_of_many)
     return True
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names of all files in a directory on the disk.
+
+    Raises:
+        OutputFileError: the disk does not take them.
+    """
+    with _named(path), place_of(path / "x", follow=False) as place:
+        _sync_names(place)
 
 
 def write_public(path: Path, content: bytes) -> None:
@@ -122,7 +132,7 @@ def create_private(path: Path, content: bytes) -> None:
                 raise
             except OSError:  # a file system without hard links, as that of a memory stick
                 _fill(place, place.name, content, PRIVATE, sync=True)
-        sync_directory(place)
+        _sync_names(place)
 
 
 def remove_created(path: Path) -> None:
@@ -158,7 +168,7 @@ def read(place: Place, most: int, *, anyone: bool = False) -> bytes:
         return file.read(most)
 
 
-def replace(place: Place, content: bytes) -> None:
+def replace(place: Place, content: bytes, *, sync_names: bool = True) -> None:
     """Put a file of mode 0600 into a place, to stay there also after a power failure.
 
     Raises:
@@ -166,7 +176,8 @@ def replace(place: Place, content: bytes) -> None:
     """
     with draft(place, content, PRIVATE, sync=True) as name:
         _rename(place, name)
-    sync_directory(place)
+    if sync_names:
+        _sync_names(place)
 
 
 @contextmanager
@@ -187,12 +198,7 @@ def draft(place: Place, content: bytes, mode: int | None, *, sync: bool = False)
             os.unlink(name, dir_fd=place.directory)
 
 
-def sync_directory(place: Place) -> None:
-    """Have the names in the directory of a place on the disk.
-
-    Raises:
-        OSError: the disk does not take them.
-    """
+def _sync_names(place: Place) -> None:
     if place.directory is None:
         return
     with suppress(PermissionError):  # a directory that may be written to, but not listed

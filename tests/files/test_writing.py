@@ -21,7 +21,7 @@ from kgctl.files.writing import (
     write_private,
     write_public,
 )
-from tests.files.users import MALLORY, ROOT, VICTIM, as_user, give
+from tests.files.users import MALLORY, ROOT, VICTIM, as_user, give, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,15 +31,9 @@ OPEN = {"sticky": 0o1777, "not sticky": 0o777}
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Path]:
-    """A directory that every user can reach: those above it are opened for them."""
-    above = [one for one in tmp_path.parents if one.owner() == "root" and one != Path("/")]
-    modes = [(one, one.stat().st_mode) for one in [tmp_path, *above]]
-    for one, mode in modes:
-        one.chmod(stat.S_IMODE(mode) | 0o011)
-    yield tmp_path
-    for one, mode in modes:
-        one.chmod(stat.S_IMODE(mode))
+def ground() -> Iterator[Path]:
+    with reachable() as place:
+        yield place
 
 
 @pytest.fixture(params=OPEN)
@@ -369,8 +363,10 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
 @pytest.mark.needs("strace")
 def test_a_private_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from kgctl.files.writing import write_private; "
-        "write_private(Path('file'), b'new')"
+        "from pathlib import Path; from kgctl.files.writing import sync_directory, write_private; "
+        "write_private(Path('file'), b'new'); "
+        "write_private(Path('a'), b'new', one_of_many=True); "
+        "write_private(Path('b'), b'new', one_of_many=True); sync_directory(Path('.'))"
     )
     traced = tmp_path / "trace"
     argv = ["strace", "-f", "-o", str(traced), "-e", "trace=fsync,rename,renameat,renameat2",
@@ -378,6 +374,5 @@ def test_a_private_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path) ->
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run(argv, cwd=tmp_path, env=environment, check=True, timeout=60)
     calls = [line.split()[1].partition("(")[0] for line in traced.read_text().splitlines()]
-    assert [call[:6] for call in calls if call.startswith(("fsync", "rename"))] == [
-        "fsync", "rename", "fsync",
-    ]  # fmt: skip
+    made = [call[:6] for call in calls if call.startswith(("fsync", "rename"))]
+    assert made == [*("fsync", "rename", "fsync"), *("fsync", "rename") * 2, "fsync"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 ROOT, MALLORY, VICTIM = 0, 65533, 65532
 
@@ -38,6 +40,15 @@ def as_user(number: int, act: Callable[[], Result]) -> Result:
     if not good:
         raise value
     return value  # type: ignore[no-any-return]
+
+
+@contextmanager
+def reachable() -> Iterator[Path]:
+    """Make a directory that every user can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o711)
+        yield place
 
 
 def give(path: Path, number: int) -> Path:

@@ -22,7 +22,7 @@ from kgctl.host.record import (
     record_to_show,
     recorded_interfaces,
 )
-from tests.files.users import MALLORY, ROOT, as_user, give
+from tests.files.users import MALLORY, ROOT, VICTIM, as_user, give, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,3 +209,27 @@ def test_connect_does_nothing_by_the_records_of_another_user(tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"cannot keep records in {tmp_path} (the directory belongs to ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.needs("root")
+def test_a_service_s_directory_may_be_behind_a_link_of_root_s() -> None:
+    """As systemd makes it for a user that exists while the service runs: kgctl -> private/kgctl."""
+    with reachable() as run:
+        place, link = run / "private" / "kgctl", run / "kgctl"
+        place.mkdir(parents=True)
+        give(place, VICTIM)
+        link.symlink_to("private/kgctl")
+
+        def keep() -> Record | None:
+            os.environ["RUNTIME_DIRECTORY"] = str(link)
+            file = RecordFile("kilo0")
+            file.lock()
+            file.write(Record(interface="kilo0", pid=7))
+            return file.read()
+
+        found = as_user(VICTIM, keep)
+        assert found is not None
+        assert found.pid == 7
+        with pytest.raises(HostError, match="the directory belongs to another user"):
+            as_user(os.geteuid(), keep)
+        assert record_to_show("kilo0", place) == found
