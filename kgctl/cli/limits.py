@@ -119,13 +119,7 @@ class Warned:
 
 def _remedy(summary: Summary) -> str:
     """Return how a person consents, where that is possible."""
-    from kgctl.mesh.guards import Reason
-
-    first = summary.first
-    if first.reason not in (Reason.DEFAULT, Reason.WIDE, Reason.PUBLIC, Reason.OWN):
-        return ""
-    name = printable(first.claim.name)
-    return f"; if that is right: --accept {name}={first.claim.network.masked()}"
+    return f"; if that is right: --accept {summary.consent}" if summary.consent else ""
 
 
 def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from kgctl.connect.status import PeerStatus
     from kgctl.host.links import Link
+    from kgctl.host.record import KnownRefusal
     from kgctl.wireguard.device import DeviceState
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -67,13 +69,20 @@ def status(
     finally:
         links.close()
     shown = _look(chosen)
+    refused = {link.name: _refusals(link) for link in chosen}
     if output is None:
         _print(shown)
+        _note_refusals(refused)
         return
     from kgctl.render.structured import to_json, to_yaml
 
     items = [
-        {"interface": link.name, **_device(state), "peers": [one.as_dict() for one in statuses]}
+        {
+            "interface": link.name,
+            **_device(state),
+            "peers": [one.as_dict() for one in statuses],
+            "refusals": [asdict(one) for one in refused[link.name]],
+        }
         for link, state, statuses in shown
     ]
     answer((to_json if output is Format.JSON else to_yaml)({"items": items}))
@@ -123,6 +132,21 @@ def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatu
         found.append((link, state, statuses))
         device.close()
     return found
+
+
+def _refusals(link: Link) -> tuple[KnownRefusal, ...]:
+    """Return what ``connect`` does not grant on an interface, as of its last round."""
+    from kgctl.host.record import record_to_show
+
+    record = record_to_show(link.name)
+    return record.refusals if record else ()
+
+
+def _note_refusals(refused: dict[str, tuple[KnownRefusal, ...]]) -> None:
+    for refusals in refused.values():
+        for one in refusals:
+            if not one.expected:
+                note(f"refused: {printable(one.message, 1000)}")
 
 
 def _device(state: DeviceState) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from kgctl.connect.commands import (
     route_commands,
     route_notes,
 )
+from kgctl.connect.guarding import Guarding
 from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
-from kgctl.connect.outside import cluster_addresses, dialled, look_up_again
+from kgctl.connect.outside import Servers, dialled
 from kgctl.connect.sharing import shared_addresses
 from kgctl.connect.synchroniser import Synchroniser, plan_routes
 from kgctl.host import resolver
@@ -26,9 +27,11 @@ from kgctl.host.names import Names
 from kgctl.host.netlink import open_netlink
 from kgctl.host.record import RecordFile
 from kgctl.host.routes import read_routes
+from kgctl.host.surroundings import read_addresses, surroundings
 from kgctl.host.tunnel import Tunnel, open_device
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
+from kgctl.mesh.policy import summaries
 from kgctl.wireguard.device import DeviceState, device_change
 
 if TYPE_CHECKING:
@@ -51,6 +54,10 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
         KgctlError: the cluster cannot be read, or connecting would fail for what is in it.
     """
     identity = _identity(options, cluster)
+    names = Names(lambda: None)
+    servers = Servers(cluster.host(), names)
+    guarding = Guarding(options, servers)
+    exists, present, table = _present(options.interface, guarding)
     state = state_of(cluster.read(), topology_label=options.topology_label)
     wanted = wanted_of(
         _joined(state, identity),
@@ -58,21 +65,23 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
         now=time.time(),
         granularity=options.granularity,
         extra=options.extra,
+        limits=options.limits,
+        guards=guarding.guards(),
     )
+    for refused in summaries(wanted.refusals):
+        yield f"# refused: {refused}"
     for shared in shared_addresses(state, options.name, identity.addresses):
         yield f"# {shared}"
     yield from peer_commands(identity)
-    exists, present, table = _present(options.interface)
     yield from link_commands(
         options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
     )
-    names = Names(lambda: None)
-    target = _target(options, identity, wanted, names, cluster.host())
+    target = _target(options, identity, wanted, names)
     change = device_change(present, target, given={}, now=time.time())
     yield from device_commands(
         options.interface, change, private_key=options.private_key, peer=options.name
     )
-    outside = dialled(target) | dialled(present) | cluster_addresses(cluster.host(), names)
+    outside = dialled(target) | dialled(present) | guarding.outside()
     planned = plan_routes(table, wanted.routes, outside)
     yield from route_notes(planned.passage.excluded, planned.taken)
     yield from route_commands(options.interface, planned.change)
@@ -114,12 +123,17 @@ def _joined(state: State, identity: Identity) -> State:
     return state._replace(peers=tuple(peers))
 
 
-def _present(interface: str) -> tuple[bool, DeviceState, RouteTable]:
-    """Return whether the interface is there, its device, and routes, as far as they show."""
+def _present(interface: str, guarding: Guarding) -> tuple[bool, DeviceState, RouteTable]:
+    """Return whether the interface is there, its device, and routes, as far as they show.
+
+    ``guarding`` learns what is here besides.
+    """
     with closing(Links()) as links:
         link = links.find(interface)
     with closing(open_netlink()) as netlink:
         table = read_routes(netlink, link)
+        elsewhere = read_addresses(netlink, None if link is None else link.index)
+    guarding.here = surroundings(table, elsewhere)
     device = DeviceState()
     if link is not None:
         with suppress(KgctlError):
@@ -130,12 +144,9 @@ def _present(interface: str) -> tuple[bool, DeviceState, RouteTable]:
     return link is not None, device, table
 
 
-def _target(
-    options: Options, identity: Identity, wanted: Wanted, names: Names, host: str
-) -> DeviceState:
-    """Return what the device is to be, when all names and that of the cluster's host are known."""
+def _target(options: Options, identity: Identity, wanted: Wanted, names: Names) -> DeviceState:
+    """Return what the device is to be, when all names are known."""
     synchroniser = Synchroniser(identity.private_key, options.listen_port, names)
     synchroniser.target(wanted)
-    look_up_again(host, names)
     names.settle(_NAMES_SECONDS)
     return synchroniser.target(wanted)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from kgctl.mesh.policy import Limits
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -13,10 +15,14 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
 
 
+_NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of ``kgctl connect``. Times are in seconds, ``mtu`` in bytes.
 
+    ``limits`` are what nodes and peers may claim; ``extra`` are the person's own networks.
     ``address`` is None where none was named: then it is the Peer's own, or the default. So is
     ``listen_port``: then it is that of the Peer's endpoint, or the default.
     """
@@ -35,6 +41,7 @@ class Options:
     topology_label: str
     dns: tuple[Address, ...] = ()
     search_domains: tuple[str, ...] = ()
+    limits: Limits = _NO_LIMITS
 
 
 class Cluster(Protocol):

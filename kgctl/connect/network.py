@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kgctl.connect.rewrites import Devices, devices_of
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.leader import disputes
+from kgctl.mesh.limiting import limited
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
@@ -15,10 +16,12 @@ from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.quick import port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.guards import Guard
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.policy import Limits, Refusal
     from kgctl.mesh.routes import Route
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Topology
@@ -38,6 +41,7 @@ class Wanted:
     """What to set up. ``names`` says who a peer is, by key.
 
     ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
+    ``refusals`` are the claims that were not granted: ``peers`` and ``routes`` have none of them.
     ``listen_port`` is that at which the others call this host; None where they do not.
     ``devices`` is what the agents of nodes set up. ``doubts`` are the segments, and the possible
     leaders of each, where nothing tells which one the agents chose.
@@ -49,15 +53,24 @@ class Wanted:
     listen_port: int | None = None
     devices: Devices = field(default_factory=lambda: Devices({}, {}))
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
 
 
 def wanted_of(
-    state: State, *, name: str, now: float, granularity: str, extra: Sequence[Cidr] = ()
+    state: State,
+    *,
+    name: str,
+    now: float,
+    granularity: str,
+    extra: Sequence[Cidr] = (),
+    limits: Limits | None = None,
+    guards: Iterable[Guard] = (),
 ) -> Wanted:
     """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
 
     Where a DNS name decides who leads, that is whom the agents chose, as far as they wrote it down.
     ``extra`` are networks to be reached through the first ready node's segment, by node name.
+    What the network claims besides is granted within ``limits``, and clear of ``guards``.
 
     Raises:
         NotAMemberError: there is no such peer, or it takes no part.
@@ -67,10 +80,11 @@ def wanted_of(
     own = next((peer for peer in topology.peers if peer.name == name), None)
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
-    sections = _with_extra(topology, peer_configuration(topology, own).peers, state, now, extra)
+    found = limited(topology, limits, guards, beside=name)
+    sections = peer_configuration(found.topology, own).peers
     return Wanted(
-        peers=sections,
-        routes=peer_routes(topology, name, extra),
+        peers=_with_extra(topology, sections, state, now, extra),
+        routes=peer_routes(found.topology, name, extra),
         names=_names(topology),
         listen_port=port_of(own),
         devices=devices_of(topology),
@@ -79,6 +93,7 @@ def wanted_of(
             for one in disputes(topology)
             if one.acting is None
         },
+        refusals=tuple(found.refusals),
     )
 
 

@@ -11,12 +11,14 @@ from kgctl.cluster.peerobjects import peer_name
 from kgctl.connect.keeper import SessionKeeper
 from kgctl.connect.network import Wanted, wanted_of
 from kgctl.connect.parsed import Parser
+from kgctl.connect.refusals import Refusals
 from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import KnownPeer, Record
 from kgctl.mesh.text import some
 
 if TYPE_CHECKING:
     from kgctl.cluster.interface import Objects
+    from kgctl.connect.guarding import Guarding
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Options
     from kgctl.connect.journal import Journal
@@ -40,6 +42,7 @@ class Rounds:
         identity: Identity,
         tunnel: Tunnel,
         synchroniser: Synchroniser,
+        guarding: Guarding,
         names: Names,
         file: RecordFile,
         journal: Journal,
@@ -48,6 +51,9 @@ class Rounds:
         self.identity = identity
         self._tunnel = tunnel
         self._synchroniser = synchroniser
+        self._guarding = guarding
+        self._refusals = Refusals(journal)
+        self._has_looked = False
         self._names = names
         self._file = file
         self._journal = journal
@@ -70,6 +76,7 @@ class Rounds:
     def forget(self) -> None:
         """Take nothing for set up any more: the interface is another one."""
         self._synchroniser.forget()
+        self._has_looked = False
 
     def apply(self, objects: Objects, now: float, *, whole: bool) -> None:
         """Make this host what the network asks of it; heartbeats are judged at ``now``.
@@ -83,18 +90,13 @@ class Rounds:
             self._rejoin(objects)
         elif own is not None and own.public_key not in (None, self.identity.application.public_key):
             self._follow_key()
-        wanted = wanted_of(
-            state,
-            name=self._options.name,
-            now=now,
-            granularity=self._options.granularity,
-            extra=self._options.extra,
-        )
+        wanted = self._wanted_of(state, now, whole=whole)
         change = self._synchroniser.apply(
             wanted, self._tunnel.device, self._tunnel.routes, now=time.time(), whole=whole
         )
         if change is not None:
             self._report(wanted, change)
+            self._refusals.report(wanted.refusals)
             self._report_shared(state)
             self._report_doubts(wanted)
         if self._wanted is not None:
@@ -102,6 +104,22 @@ class Rounds:
         self._wanted = wanted
         if change or whole:
             self._keep_record(wanted)
+
+    def _wanted_of(self, state: State, now: float, *, whole: bool) -> Wanted:
+        """Return what the network asks for and is granted; a ``whole`` round looks around first."""
+        if whole or not self._has_looked:
+            table = self._synchroniser.survey(self._tunnel.routes)
+            self._guarding.here = self._tunnel.surroundings(table)
+            self._has_looked = True
+        return wanted_of(
+            state,
+            name=self._options.name,
+            now=now,
+            granularity=self._options.granularity,
+            extra=self._options.extra,
+            limits=self._options.limits,
+            guards=self._guarding.guards(),
+        )
 
     def _rejoin(self, objects: Objects) -> None:
         """Create our Peer again, when somebody deleted it."""
@@ -180,7 +198,13 @@ class Rounds:
         record = self._file.read() or Record(interface=self._options.interface)
         key = str(self.identity.application.public_key) if record.peer else ""
         known = self._known_peers(wanted)
-        fresh = replace(record, pid=os.getpid(), peer_key=key, peers=known)
+        fresh = replace(
+            record,
+            pid=os.getpid(),
+            peer_key=key,
+            peers=known,
+            refusals=self._refusals.known,
+        )
         if fresh != record:
             self._file.write(fresh)
 

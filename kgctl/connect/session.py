@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from kgctl.cluster.contact import Contact
 from kgctl.connect import loop
 from kgctl.connect.departure import Departure
+from kgctl.connect.guarding import Guarding
 from kgctl.connect.identity import Identity, RejectedError, establish
 from kgctl.connect.loop import CHANGED, Inbox
-from kgctl.connect.outside import cluster_addresses, look_up_again
+from kgctl.connect.outside import Servers
 from kgctl.connect.rounds import Rounds
 from kgctl.connect.schedule import Schedule
 from kgctl.connect.signals import Signals
@@ -77,6 +78,7 @@ class Session:
         self._departure = Departure(self._tunnel, file, journal, farewell)
         self._identity: Identity | None = None
         self._rounds: Rounds | None = None
+        self._servers: Servers | None = None
         self._ended: RejectedError | None = None
         self.last_event = ""
         self.rejected = ""
@@ -168,7 +170,8 @@ class Session:
         """Say that the cluster cannot be followed; the tunnel goes on."""
         self.last_event = f"cannot follow {kind}: {error}"
         self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
-        look_up_again(self._cluster.host(), self._names)
+        if self._servers is not None:
+            self._servers.look_up_again()
 
     # --- joining ---
 
@@ -191,18 +194,21 @@ class Session:
                 self._journal.info(message, **values)
         self._set_up(identity)
         given = given_endpoints(record) if leftover is not None else {}
+        self._servers = Servers(self._cluster.host(), self._names)
+        guarding = Guarding(self._options, self._servers)
         synchroniser = Synchroniser(
             identity.private_key,
             self._options.listen_port,
             self._names,
             given,
-            outside=lambda: cluster_addresses(self._cluster.host(), self._names),
+            outside=guarding.outside,
         )
         self._rounds = Rounds(
             self._options,
             identity,
             self._tunnel,
             synchroniser,
+            guarding,
             self._names,
             self._file,
             self._journal,

@@ -104,6 +104,7 @@ class Synchroniser:
         self._refused: dict[Route, Refused] = {}
         self._excluded: tuple[Exclusion, ...] = ()
         self._routes: RouteTable | None = None
+        self._surveyed: RouteTable | None = None
         self.state: DeviceState | None = None
         self._renewed: dict[PublicKey, float] = {}
         self.device_writes = 0
@@ -111,13 +112,22 @@ class Synchroniser:
 
     def forget(self) -> None:
         """Take nothing for set up any more: the interface is another one."""
-        self._applied = self._routes = None
+        self._applied = self._routes = self._surveyed = None
         self._refused.clear()
 
     def take_key(self, private_key: PrivateKey) -> None:
         """Use another private key from now on."""
         self._private_key = private_key
         self._own_key = private_key.public_key()
+
+    def survey(self, routes: Routes) -> RouteTable:
+        """Read the routes of the machine, for the round that comes next as well.
+
+        Raises:
+            kgctl.KgctlError: they cannot be read.
+        """
+        self._surveyed = routes.read()
+        return self._surveyed
 
     def renew(self, device: Device, state: DeviceState, peers: tuple[PeerChange, ...]) -> None:
         """Have the sessions with these peers begin anew; ``state`` is that of the device.
@@ -144,6 +154,7 @@ class Synchroniser:
         state, outside = self.target(wanted), frozenset(self._outside())
         goal = (state, wanted.routes, outside)
         if not whole and self._applied == goal:
+            self._surveyed = None
             return None
         self._applied = None
         device_changed = self._set_device(device, state, now)
@@ -163,6 +174,8 @@ class Synchroniser:
         )
 
     def _endpoints(self, sections: Sequence[PeerSection]) -> dict[PublicKey, Endpoint]:
+        hosts = (one.endpoint.host for one in sections if one.endpoint is not None)
+        self._names.retain({host for host in hosts if isinstance(host, str)})
         found = {}
         for section in sections:
             endpoint = section.endpoint
@@ -211,10 +224,10 @@ class Synchroniser:
 
         Between whole rounds the kernel is not asked what it has: 500 routes take 0.1 s to read.
         """
-        table = self._routes
-        if whole or table is None:
+        table = self._surveyed or (None if whole else self._routes)
+        if table is None:
             table = routes.read()
-        self._routes = None
+        self._routes = self._surveyed = None
         planned = plan_routes(table, wanted, outside)
         refused = [*planned.taken, *(routes.apply(planned.change) if planned.change else ())]
         present = set(planned.passage.routes) - {one.route for one in refused}

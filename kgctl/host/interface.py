@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.cidr import Address, Cidr
     from kgctl.mesh.routes import Route
     from kgctl.wireguard.device import DeviceChange, DeviceState
 
@@ -38,10 +38,14 @@ class Refused(NamedTuple):
 
 
 class RouteTable(NamedTuple):
-    """The routes of a machine: kgctl's of one link, and the networks that all others lead to."""
+    """The routes of a machine: kgctl's of one link, and the networks that all others lead to.
+
+    ``gateways`` are the next hops of those others.
+    """
 
     own: set[Route]
     others: frozenset[Cidr]
+    gateways: frozenset[Address] = frozenset()
 
 
 class Device(Protocol):

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.host.errors import GoneError
 from kgctl.host.netlink import errno_of, open_netlink, told
+from kgctl.host.surroundings import read_addresses
 from kgctl.mesh.cidr import Cidr, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kgctl.mesh.cidr import Address
 
 _UP = 1  # IFF_UP
 _NO_DAD = 0x02  # IFA_F_NODAD: nobody else can have an address of a tunnel's
@@ -110,6 +113,14 @@ class Links:
         with told(f"read the addresses of {link.name}"):
             found = list(self._netlink.get_addr(index=link.index))
         return {cidr for message in found if (cidr := _address(message)) is not None}
+
+    def addresses_elsewhere(self, link: Link) -> list[Address]:
+        """Return the addresses of all links but this one.
+
+        Raises:
+            HostError: they cannot be read.
+        """
+        return read_addresses(self._netlink, link.index)
 
     def add_addresses(self, link: Link, addresses: Iterable[Cidr]) -> None:
         """Give a link addresses; it may have them already.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import Address, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+AT_ONCE = 8
+"""How many names are looked up at the same time: a DNS server that does not answer takes one of
+them for half a minute."""
+
+_RESERVED = 1  # look-ups beyond that, for names that go first
 
 
 def look_up(name: str) -> list[Address]:
@@ -25,7 +31,7 @@ def look_up(name: str) -> list[Address]:
 
 
 class Names:
-    """What is known of names. A thread looks them up, and calls ``changed`` when one has moved.
+    """What is known of names. Threads look them up, and call ``changed`` when one has moved.
 
     A name that cannot be resolved keeps the address that it had.
     """
@@ -39,12 +45,35 @@ class Names:
         self._lookup = lookup
         self._known: dict[str, list[Address]] = {}
         self._failed: dict[str, str] = {}
+        self._first: set[str] = set()
         self._asked: set[str] = set()
-        self._wanted: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._dropped: set[str] = set()  # while they are looked up
+        self._waiting: deque[str] = deque()
         self._lock = threading.Lock()
+        self._more = threading.Condition(self._lock)
         self._idle = threading.Event()
         self._idle.set()
-        self._thread: threading.Thread | None = None
+        self._threads = self._resting = self._busy = 0
+
+    def keep_first(self, name: str) -> None:
+        """Look this name up before all others, and never forget it."""
+        with self._lock:
+            self._first.add(name)
+
+    def retain(self, names: Collection[str]) -> None:
+        """Forget all names but these and those that go first, and look none of them up."""
+        with self._lock:
+            stale = {*self._known, *self._failed, *self._asked} - self._first - set(names)
+            if not stale:
+                return
+            for name in stale:
+                self._known.pop(name, None)
+                self._failed.pop(name, None)
+            waiting = stale & set(self._waiting)
+            self._waiting = deque(name for name in self._waiting if name not in stale)
+            self._dropped |= stale & self._asked - waiting
+            self._asked -= waiting
+            self._rest_if_done()
 
     def address(self, name: str) -> Address | None:
         """Return the address of a name; None while it is being looked up, or has none."""
@@ -67,14 +96,21 @@ class Names:
     def refresh(self, name: str) -> None:
         """Have a name looked up again."""
         with self._lock:
+            self._dropped.discard(name)
             if name in self._asked:
                 return
             self._asked.add(name)
             self._idle.clear()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True, name="names")
-                self._thread.start()
-        self._wanted.put(name)
+            if name in self._first:
+                self._waiting.appendleft(name)
+            else:
+                self._waiting.append(name)
+            if len(self._waiting) <= self._resting or self._threads >= AT_ONCE + _RESERVED:
+                self._more.notify()
+                return
+            self._threads += 1
+        # a daemon: a DNS server that does not answer keeps nobody from ending
+        threading.Thread(target=self._work, daemon=True, name="names").start()
 
     def settle(self, timeout: float) -> bool:
         """Wait at most so many seconds until every name was looked up; tell whether they were."""
@@ -82,24 +118,45 @@ class Names:
 
     def _work(self) -> None:
         while True:
-            name = self._wanted.get()
+            with self._lock:
+                self._resting += 1
+                while not self._may_take():
+                    self._more.wait()
+                self._resting -= 1
+                name = self._waiting.popleft()
+                counts = name not in self._first
+                self._busy += counts
             try:
                 found, problem = self._lookup(name), ""
-            except (OSError, UnicodeError) as error:
+            except Exception as error:  # a thread that ended would never look anything up again
                 found, problem = [], getattr(error, "strerror", None) or str(error)
+            with self._lock:
+                self._busy -= counts
             if self._learn(name, found, problem):
                 self._changed()
+
+    def _may_take(self) -> bool:
+        """Tell whether there is a name to look up, and it does not take what is reserved."""
+        if not self._waiting:
+            return False
+        return self._waiting[0] in self._first or self._busy < AT_ONCE
 
     def _learn(self, name: str, found: list[Address], problem: str) -> bool:
         """Keep an answer; tell whether it is news."""
         with self._lock:
+            self._asked.discard(name)
+            self._rest_if_done()
+            if name in self._dropped:
+                self._dropped.discard(name)
+                return False
             before = self._known.get(name)
             if found:
                 self._known[name] = found
                 self._failed.pop(name, None)
             else:
                 self._failed[name] = problem or "it has no address"
-            self._asked.discard(name)
-            if not self._asked:
-                self._idle.set()
         return bool(found) and found != before
+
+    def _rest_if_done(self) -> None:
+        if not self._asked:
+            self._idle.set()

@@ -36,6 +36,22 @@ class KnownPeer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRefusal:
+    """What a node or peer claims and does not get: ``count`` networks, of many the first few.
+
+    ``reason`` is a word for programs, ``message`` a sentence. It is ``expected`` where the person
+    asked for it, or it changes nothing.
+    """
+
+    claimer: str = ""
+    reason: str = ""
+    message: str = ""
+    networks: tuple[str, ...] = ()
+    count: int = 0
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What was made: the link, if ``made_link``, and the Peer object ``peer`` with ``peer_key``.
 
@@ -50,6 +66,7 @@ class Record:
     peer: str = ""
     peer_key: str = ""
     peers: dict[str, KnownPeer] = field(default_factory=dict)
+    refusals: tuple[KnownRefusal, ...] = ()
 
 
 def given_endpoints(record: Record | None) -> dict[PublicKey, Endpoint]:
@@ -172,20 +189,28 @@ class RecordFile:
         return HostError(f"cannot write {path}: {error.strerror}")
 
 
+def _refusal(found: dict[str, Any]) -> KnownRefusal:
+    return KnownRefusal(**found | {"networks": tuple(found["networks"])})
+
+
 def _record(content: bytes, interface: str) -> Record | None:
     """Return the record of an interface, or None where it cannot be understood."""
     try:
         found = json.loads(content)
         peers = {key: KnownPeer(**value) for key, value in found.get("peers", {}).items()}
         kept = {one.name: found[one.name] for one in fields(Record) if one.name in found}
+        refusals = tuple(map(_refusal, found.get("refusals", ())))
         kept |= {"peers": peers, "addresses": tuple(kept.get("addresses", ()))}
+        kept |= {"refusals": refusals}
         record = Record(**kept)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
     whole = (
         _is_typed_as(record, Record(interface=""))
         and all(isinstance(one, str) for one in record.addresses)
         and all(_is_typed_as(one, KnownPeer()) for one in peers.values())
+        and all(_is_typed_as(one, KnownRefusal()) for one in refusals)
+        and all(isinstance(text, str) for one in refusals for text in one.networks)
     )
     return record if whole and record.interface == interface else None
 

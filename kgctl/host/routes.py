@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from kgctl.host.errors import GoneError
 from kgctl.host.interface import Refused, RouteChange, RouteTable
 from kgctl.host.netlink import errno_of, open_netlink, told
-from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
+from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
 from kgctl.mesh.routes import Route, order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kgctl.host.links import Link
 
@@ -122,24 +122,41 @@ def read_routes(netlink: Any, link: Link | None) -> RouteTable:
     """
     own: set[Route] = set()
     others: set[Cidr] = set()
+    gateways: set[Address] = set()
     for family in _FAMILIES.values():
         with told("read the routes of this machine"):
             messages = list(netlink.route("dump", family=family, table=_MAIN))
         for message in messages:
-            _sort_in(message, None if link is None else link.index, own, others)
-    return RouteTable(own, frozenset(others))
+            if _sort_in(message, None if link is None else link.index, own, others):
+                gateways.update(_gateways(message))
+    return RouteTable(own, frozenset(others), frozenset(gateways))
 
 
-def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> None:
-    """Put a route where it belongs; those of the link that others have made are nobody's."""
+def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> bool:
+    """Put a route where it belongs, and tell whether it is one of the machine's others.
+
+    Those of the link that others have made are nobody's.
+    """
     if message.get_attr("RTA_TABLE") != _MAIN:  # older kernels list every table (before 4.20)
-        return
+        return False
     address = message.get_attr("RTA_DST")
     text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
     destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
     if destination is None:
-        return
+        return False
     if index is None or message.get_attr("RTA_OIF") != index:
         others.add(destination)
-    elif message["proto"] == PROTOCOL:
+        return True
+    if message["proto"] == PROTOCOL:
         own.add(Route(destination, parse_address(gateway) if gateway else None))
+    return False
+
+
+def _gateways(message: Any) -> Iterator[Address]:
+    """Yield the next hops of a route: one, one of the other family, or one a path."""
+    for hop in (message, *(message.get_attr("RTA_MULTIPATH") or ())):
+        via = hop.get_attr("RTA_VIA")
+        for text in (hop.get_attr("RTA_GATEWAY"), via.get("addr") if via else None):
+            address = parse_address(text) if isinstance(text, str) else None
+            if address is not None:
+                yield address

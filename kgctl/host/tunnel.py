@@ -12,6 +12,7 @@ from kgctl.host.interface import RouteChange
 from kgctl.host.links import Link, Links
 from kgctl.host.record import Record
 from kgctl.host.routes import LinkRoutes
+from kgctl.host.surroundings import surroundings
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.device import DeviceState, device_change
@@ -19,8 +20,10 @@ from kgctl.wireguard.device import DeviceState, device_change
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kgctl.host.interface import RouteTable
     from kgctl.host.kernel import KernelDevice
     from kgctl.host.record import RecordFile
+    from kgctl.host.surroundings import Surroundings
     from kgctl.host.userspace import UserspaceDevice
     from kgctl.mesh.cidr import Cidr
 
@@ -140,6 +143,14 @@ class Tunnel:
         """
         link = self._links.find(self.name)
         return link is not None and link.index == self.link.index and link.up
+
+    def surroundings(self, table: RouteTable) -> Surroundings:
+        """Return what this machine has besides the link, of which ``table`` are the routes.
+
+        Raises:
+            HostError: it cannot be read.
+        """
+        return surroundings(table, self._links.addresses_elsewhere(self.link))
 
     def release(self) -> None:
         """Close sockets; what was set up stays."""

@@ -297,6 +297,14 @@ class Summary(NamedTuple):
         return self.refusals[0]
 
     @property
+    def consent(self) -> str:
+        """Return to what a person would have to consent, ``NAME=CIDR``, where that is possible."""
+        first = self.first
+        if first.reason not in (*_CONSENT, Reason.OWN):
+            return ""
+        return f"{printable(first.claim.name)}={first.claim.network.masked()}"
+
+    @property
     def networks(self) -> str:
         """The networks, of many the first few."""
         found = [str(one.claim.network.masked()) for one in self.refusals]

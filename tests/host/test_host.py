@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kgctl.host import resolver
 from kgctl.host.errors import BusyError, HostError, PrivilegeError
 from kgctl.host.interface import RouteChange
-from kgctl.host.names import Names
+from kgctl.host.names import AT_ONCE, Names
 from kgctl.host.privileges import has_net_admin, require_linux, require_net_admin
 from kgctl.host.record import KnownPeer, Record, RecordFile, recorded_interfaces
 from kgctl.host.routes import route_change
@@ -146,6 +146,80 @@ def test_a_name_without_an_address_is_not_asked_for_again_and_again() -> None:
         assert names.address("gone.example") is None
         assert names.settle(5)
     assert dns.asked == 1
+
+
+class SlowDns(Dns):
+    """A DNS that keeps whoever asks for some names waiting, until it is let go."""
+
+    def __init__(self, *slow: str) -> None:
+        super().__init__()
+        self.slow = set(slow)
+        self.go = threading.Event()
+        self.order: list[str] = []
+
+    def __call__(self, name: str) -> list[Address]:
+        self.order.append(name)
+        if name in self.slow:
+            self.go.wait(60)
+        return super().__call__(name)
+
+
+def test_a_slow_name_delays_no_other_and_own_names_come_through() -> None:
+    slow = [f"slow-{number}.example" for number in range(AT_ONCE + 3)]
+    dns = SlowDns(*slow)
+    dns.names |= {"a.example": ["192.0.2.1"], "api.example": ["192.0.2.2"]}
+    news = threading.Semaphore(0)
+    names = Names(lambda: news.release(), dns)
+    names.keep_first("api.example")
+    names.refresh(slow[0])
+    names.refresh("a.example")
+    assert news.acquire(timeout=60)
+    assert names.address("a.example") == parse_address("192.0.2.1")
+    for name in slow:
+        names.refresh(name)
+    names.refresh("api.example")  # while all that may be asked at once wait
+    assert news.acquire(timeout=60)
+    assert names.address("api.example") == parse_address("192.0.2.2")
+    assert len([name for name in dns.order if name in slow]) == AT_ONCE
+    assert not names.settle(0)
+    dns.go.set()
+    assert names.settle(60)
+
+
+def test_names_that_nobody_needs_any_more_are_forgotten() -> None:
+    slow = [f"slow-{number}.example" for number in range(AT_ONCE)]
+    dns = SlowDns(*slow)
+    dns.names |= {name: ["192.0.2.1"] for name in (*slow, "late.example", "api.example")}
+    names = Names(lambda: None, dns)
+    names.keep_first("api.example")
+    names.refresh("api.example")
+    for name in (*slow, "late.example"):
+        names.refresh(name)
+    names.retain([slow[0]])
+    dns.go.set()
+    assert names.settle(60)
+    assert "late.example" not in dns.order  # it waited in vain
+    assert names.address(slow[0]) == parse_address("192.0.2.1")
+    asked = len(dns.order)
+    assert names.address("api.example") is not None
+    assert len(dns.order) == asked
+    assert names.address(slow[1]) is None  # what was answered for it counts no more
+    assert names.settle(60)
+    assert names.address(slow[1]) == parse_address("192.0.2.1")
+
+
+def test_a_look_up_that_fails_in_any_way_ends_no_thread() -> None:
+    def broken(name: str) -> list[Address]:
+        if name == "bad.example":
+            raise RuntimeError("out of luck")
+        return [address for text in ("192.0.2.1",) if (address := parse_address(text))]
+
+    names = Names(lambda: None, broken)
+    for name in ("bad.example", "good.example"):
+        names.refresh(name)
+        assert names.settle(60)
+    assert names.problem("bad.example") == "out of luck"
+    assert names.address("good.example") == parse_address("192.0.2.1")
 
 
 def test_resolvectl_is_told_what_to_ask_where() -> None:

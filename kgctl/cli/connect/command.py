@@ -11,6 +11,7 @@ from kgctl.cli.arguments import UsageError, cidrs, split_values
 from kgctl.cli.completing import complete_peer
 from kgctl.cli.connect import values
 from kgctl.cli.connect.running import Level, LogFormat, run
+from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.output import answer
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.shared import Shared, with_shared
@@ -88,6 +89,9 @@ def connect(
             help="Ask those servers for these domains only; ~DOMAIN does not search. Repeatable.",
         ),
     ] = None,
+    only_networks: OnlyNetworks = None,
+    deny: Deny = None,
+    accept: Accept = None,
     once: Annotated[
         bool, typer.Option("--once/--no-once", help="Apply once, and exit.", show_default=False)
     ] = False,
@@ -132,6 +136,7 @@ def connect(
         topology_label=_topology_label(shared),
         dns=tuple(values.one_address("--dns", text) for text in split_values(dns)),
         search_domains=tuple(values.domain(text) for text in split_values(search_domain)),
+        limits=LimitOptions(only_networks, deny, accept).over_settings().limits(),
     )
     cluster = _cluster(shared)
     if dry_run:

@@ -1,0 +1,79 @@
+"""What this machine needs itself, whatever a network claims: its routes, addresses, resolvers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.host.netlink import told
+from kgctl.mesh.cidr import Address, Cidr, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kgctl.host.interface import RouteTable
+
+RESOLVER_FILES = (
+    Path("/etc/resolv.conf"),
+    # those that systemd-resolved asks, where the first file names its own address alone
+    Path("/run/systemd/resolve/resolv.conf"),
+)
+_MOST_BYTES = 1 << 20
+
+
+class Surroundings(NamedTuple):
+    """This machine but for one link: networks that it has routes to, and addresses.
+
+    ``gateways`` are where those routes lead, ``addresses`` its own, and ``resolvers`` the DNS
+    servers that it asks; loopback addresses are left out.
+    """
+
+    networks: frozenset[Cidr] = frozenset()
+    gateways: frozenset[Address] = frozenset()
+    addresses: frozenset[Address] = frozenset()
+    resolvers: frozenset[Address] = frozenset()
+
+
+def surroundings(
+    table: RouteTable,
+    addresses: Iterable[Address] = (),
+    resolver_files: Iterable[Path] = RESOLVER_FILES,
+) -> Surroundings:
+    """Return what this machine has besides the link of ``table``."""
+    return Surroundings(
+        table.others,
+        table.gateways,
+        frozenset(one for one in addresses if not one.is_loopback),
+        frozenset(read_resolvers(resolver_files)),
+    )
+
+
+def read_addresses(netlink: Any, index: int | None) -> list[Address]:
+    """Return the addresses of every link but that of ``index``.
+
+    Raises:
+        HostError: they cannot be read.
+    """
+    with told("read the addresses of this machine"):
+        messages = [one for one in netlink.get_addr() if one["index"] != index]
+    # IFA_ADDRESS of a point-to-point link is the other end's
+    texts = (one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS") for one in messages)
+    return [address for text in texts if text and (address := parse_address(text)) is not None]
+
+
+def read_resolvers(files: Iterable[Path] = RESOLVER_FILES) -> Iterator[Address]:
+    """Yield the DNS servers that resolv.conf(5) files name, without those of this machine itself.
+
+    A file that cannot be read counts as empty; so does a server with a zone, which is a neighbour.
+    """
+    for path in files:
+        text = ""
+        with suppress(OSError), path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+        for line in text.splitlines():
+            words = line.split()
+            if len(words) > 1 and words[0] == "nameserver":
+                address = parse_address(words[1])
+                if address is not None and not address.is_loopback:
+                    yield address

@@ -1,0 +1,127 @@
+"""``kgctl connect`` beside a node that claims what is not its own: counted in packets."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.network import plan, probe
+from tests.network.connection import kgctl
+from tests.network.namespace import ETC_NETNS
+from tests.network.site import Site, within
+from tests.network.uplink import Uplink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.apiserver.server import ApiServer
+    from tests.network.layout import SmallCluster
+    from tests.network.namespace import Namespace
+
+ALL_BUT_10 = (
+    "0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2",
+    "128.0.0.0/1",
+)  # fmt: skip
+METADATA = "169.254.169.254"
+RESOLVER = "10.66.0.53"  # somewhere on the way, with nothing of this host's around it
+OFFICE_ROUTER = "192.168.88.1"
+
+
+@pytest.fixture
+def site(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
+    with Uplink(cluster["laptop"], api_server.url) as uplink:
+        yield Site(cluster, api_server, uplink)
+
+
+class Counted:
+    """Packets that come out of the tunnel of a node, for what is not inside, and for what is."""
+
+    def __init__(self, node: Namespace) -> None:
+        self._node = node
+        inside = "10.0.0.0/10"  # pods, internal and WireGuard IPs
+        for rule in (["!", "-d", inside], ["-d", inside]):
+            node.run("iptables", "-t", "mangle", "-A", "PREROUTING", "-i", "kilo0", *rule)
+
+    def packets(self) -> tuple[int, int]:
+        shown = self._node.run("iptables", "-t", "mangle", "-nvxL", "PREROUTING").stdout
+        foreign, own = (int(line.split()[0]) for line in shown.splitlines()[2:4])
+        return foreign, own
+
+    def end(self) -> None:
+        self._node.run("iptables", "-t", "mangle", "-F", "PREROUTING")
+
+
+def ways(laptop: Namespace) -> dict[str, str]:
+    """Return by which device the laptop sends where."""
+    found = {}
+    for address in (plan.WEB_IPV4, OFFICE_ROUTER, METADATA, RESOLVER, "1.1.1.1", "192.168.88.200"):
+        words = laptop.ip("route", "get", address).split()
+        found[address] = words[words.index("dev") + 1]
+    return found
+
+
+def test_a_hostile_node_gets_nothing_of_what_the_laptop_reaches(site: Site) -> None:
+    site.publish("ams-1", "ams-2", "fra-1")
+    laptop, hostile = site.laptop, site.cluster["fra-1"]
+    resolv_conf = ETC_NETNS / laptop.name / "resolv.conf"
+    before_conf = resolv_conf.read_text()
+    resolv_conf.write_text(f"nameserver {RESOLVER}\n")
+    before = ways(laptop)
+    assert set(before.values()) == {"uplink"}
+    counted = Counted(hostile)
+    try:
+        with site.joined() as connection:
+            site.lead()
+            assert probe.reaches(laptop, plan.FRA_1.ipv4.pod)
+            halves = ("192.168.88.0/25", "192.168.88.128/25", f"{OFFICE_ROUTER}/32")
+            claims = (*ALL_BUT_10, *halves, f"{METADATA}/32", f"{RESOLVER}/32", "10.66.0.0/16",
+                      "127.0.0.0/8", "1.1.1.1/32", "10.80.0.0/16")  # fmt: skip
+            site.annotate("fra-1", allowed_location_ips=",".join(claims))
+            connection.until("refused a claim")
+            within(2.0, lambda: "10.80.0.0/16" in laptop.ip("route"))  # what it may claim
+            assert ways(laptop) == before
+            assert probe.reaches(laptop, OFFICE_ROUTER)
+            assert probe.seen_as(laptop, plan.WEB_IPV4) == plan.OFFICE_IPV4
+            for address in (RESOLVER, METADATA, "1.1.1.1"):  # nobody is there
+                probe.reaches(laptop, address, within=1)
+            assert probe.reaches(laptop, plan.FRA_1.ipv4.pod)
+            foreign, own = counted.packets()
+            assert foreign == 0
+            assert own > 0
+
+            said = len(connection.said("refused a claim"))
+            assert {one["claimer"] for one in connection.said("refused a claim")} == {"node fra-1"}
+            told = {one["reason"]: one for one in connection.said("refused a claim")}
+            assert "0.0.0.0/5" in told["that is all or most of the Internet"]["networks"]
+            assert any(f"{RESOLVER}, a DNS server of this host" in reason for reason in told)
+            assert any("192.168.88.0/24, which this machine has" in reason for reason in told)
+            time.sleep(0.5)
+            site.publish("home-1")
+            connection.until("synchronised", len(connection.said("synchronised")))
+            assert len(connection.said("refused a claim")) == said  # each once
+
+            status = kgctl(laptop, "status", "-o", "json").stdout
+            refusals = json.loads(status)["items"][0]["refusals"]
+            assert {one["claimer"] for one in refusals} == {"node fra-1"}
+            assert "resolver" in {one["reason"] for one in refusals}
+            assert "refused: node fra-1 claims" in kgctl(laptop, "status").stderr
+    finally:
+        counted.end()
+        resolv_conf.write_text(before_conf)
+
+
+def test_what_the_person_accepts_is_granted_and_the_rest_denied(site: Site) -> None:
+    site.publish("ams-1", "ams-2", "fra-1")
+    laptop = site.laptop
+    site.annotate("fra-1", allowed_location_ips="192.0.2.0/24,10.80.0.0/16,10.90.0.0/16")
+    options = ("--accept", "fra-1=192.0.2.0/24", "--deny", "10.90.0.0/16")
+    with site.joined(*options):
+        routes = laptop.ip("route")
+        assert "192.0.2.0/24 via 10.4.0.2" in routes
+        assert "10.80.0.0/16 via 10.4.0.2" in routes
+        assert "10.90.0.0/16" not in routes
+    dry = kgctl(laptop, "--kubeconfig", str(site.kubeconfig), "connect", "laptop", "--dry-run")
+    assert "# refused: node fra-1 claims 192.0.2.0/24: that holds public addresses" in dry.stdout
