@@ -21,29 +21,41 @@ GRACE = READY_SECONDS + 30.0
 
 
 class Contact:
-    """When the API server was heard, and what time it is for heartbeats. Times are Unix seconds."""
+    """When the API server was heard, and what time it is for heartbeats.
+
+    Moments at which heartbeats are judged are Unix seconds, as heartbeats are. How long the server
+    was silent is measured by a ``steady`` clock, in seconds: the machine's own may be put right
+    meanwhile, and a silence would seem to be over.
+    """
 
     def __init__(self) -> None:
-        self._heard: float | None = None
+        self._heard: tuple[float, float] | None = None
         self._frozen = 0.0
-        self._until = 0.0
+        self._until = float("-inf")
 
-    def heard(self, at: float, *, away: bool = True) -> None:
-        """Take note that the API server spoke at ``at``.
+    def heard(self, at: float, steady: float, *, away: bool = True) -> None:
+        """Take note that the API server spoke at ``at``, which is ``steady`` on the steady clock.
 
         A long silence before it was an outage, unless it is known that the server was not ``away``:
         where nothing happens in a cluster, it has nothing to say.
         """
-        if self._heard is None:
-            self._heard = at
-            return
-        if away and at - self._heard > OUTAGE:
-            self._frozen = self.judged(at)
-            self._until = at + GRACE
-        self._heard = max(self._heard, at)
+        if self._heard is not None:
+            silence = steady - self._heard[1]
+            if silence < 0:
+                return
+            if away and silence > OUTAGE:
+                self._frozen = self.judged(at, steady)
+                self._until = steady + GRACE
+        self._heard = at, steady
 
-    def judged(self, now: float) -> float:
-        """Return the moment at which heartbeats are to be judged at ``now``."""
-        if now < self._until:
+    def silence(self, steady: float) -> float:
+        """Return the seconds since the server was heard; 0 before it was heard once."""
+        return 0.0 if self._heard is None else max(0.0, steady - self._heard[1])
+
+    def judged(self, now: float, steady: float) -> float:
+        """Return the moment at which heartbeats are to be judged now, which is ``steady``."""
+        if steady < self._until:
             return self._frozen
-        return now if self._heard is None else min(now, self._heard + QUIET)
+        if self._heard is None or self.silence(steady) <= QUIET:
+            return now
+        return self._heard[0] + QUIET

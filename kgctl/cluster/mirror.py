@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from kgctl.cluster.errors import ClusterError, ForbiddenError, GoneError, OverloadedError
@@ -68,7 +69,7 @@ class Follower(Generic[T]):
         *,
         poll: float = 30.0,
         sleep: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kind = kind
         self._listener = listener
@@ -77,7 +78,7 @@ class Follower(Generic[T]):
         self._clock = clock
         self._lock = threading.Lock()
         self._objects: dict[str, T] | None = None
-        self._heard = 0.0
+        self._heard = self._heard_steady = 0.0
         self._version = ""
         self._failures = 0
         self._started = 0.0
@@ -94,10 +95,30 @@ class Follower(Generic[T]):
         """When the API server last said anything of this kind, in Unix seconds; 0 for never."""
         return self._heard
 
+    @property
+    def heard_steady(self) -> float:
+        """The same on the clock of ``time.monotonic``, which nobody puts right; 0 for never."""
+        return self._heard_steady
+
+    def _hear(self) -> float:
+        """Take note that the API server says something; return the steady time."""
+        self._heard, self._heard_steady = time.time(), self._clock()
+        return self._heard_steady
+
     def run(self) -> None:
-        """Follow for ever."""
+        """Follow for ever: a thread that ended would never say a word again.
+
+        So whatever fails in it is told, and it goes on: also what no step expects, as a listener
+        that fails itself, or an interpreter without any memory left.
+        """
         while True:
-            self.step()
+            try:
+                self.step()
+            except BaseException as error:
+                with suppress(BaseException):
+                    self._fail(_fault(error))
+                    continue
+                self._sleep(FIRST_PAUSE)
 
     def step(self) -> None:
         """List where that is needed, then follow one watch to its end."""
@@ -116,9 +137,8 @@ class Follower(Generic[T]):
                 self._sleep(self._pause(None))
         except ClusterError as error:
             self._fail(error)
-        except Exception as error:  # a thread that ended would never say a word again
-            fault = f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}"
-            self._fail(ClusterError(fault))
+        except Exception as error:
+            self._fail(_fault(error))
 
     def _read(self) -> None:
         listed = self._kind.list()
@@ -127,7 +147,7 @@ class Follower(Generic[T]):
             same = objects == self._objects
             self._objects = objects
         self._version = listed.resource_version
-        self._heard = self._clock()
+        self._hear()
         if not same:
             self._listener.changed(self._kind.plural, "")
 
@@ -140,17 +160,15 @@ class Follower(Generic[T]):
             self._watchable = False
             self._listener.failed(self._kind.plural, error, self._poll)
         else:
-            self._heard = self._clock()
-            if self._heard - started < _SHORT:  # a proxy that ends every watch must not be run hot
+            if self._hear() - started < _SHORT:  # a proxy that ends every watch must not be run hot
                 self._failures += 1
                 self._sleep(self._pause(None))
             else:
                 self._failures = 0
 
     def _take(self, event: Event[T]) -> None:
-        self._heard = self._clock()
         # an event alone shows no health: a server that ails may send one, and end the watch
-        if self._heard - self._started >= _SHORT:
+        if self._hear() - self._started >= _SHORT:
             self._failures = 0
         self._version = event.resource_version or self._version
         if event.object is None:
@@ -178,6 +196,10 @@ class Follower(Generic[T]):
         return max(pause, float(min(asked or 0, 300)))
 
 
+def _fault(error: BaseException) -> ClusterError:
+    return ClusterError(f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}")
+
+
 class Mirror:
     """Nodes and peers of a live cluster, each followed by a thread that never keeps kgctl alive."""
 
@@ -201,6 +223,11 @@ class Mirror:
     def heard(self) -> float:
         """When the API server last said anything of nodes, in Unix seconds."""
         return self.nodes.heard
+
+    @property
+    def heard_steady(self) -> float:
+        """The same on the clock of ``time.monotonic``."""
+        return self.nodes.heard_steady
 
 
 def _nodes(api: Api, lasts: int) -> Kind[NodeObject]:

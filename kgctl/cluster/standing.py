@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cluster.contact import Contact
 from kgctl.cluster.errors import ForbiddenError
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.mirror import Mirror
+    from kgctl.cluster.mirror import Follower, Mirror
 
 LASTS = 60
 """Seconds of a watch: its end is a word of the server's, even where nothing happens."""
@@ -39,13 +39,20 @@ class Hearing:
     ``poll`` is the number of seconds between lists where watching is not allowed.
     """
 
-    def __init__(self, first: float, poll: float, clock: Callable[[], float] = time.time) -> None:
-        self._first = first
+    def __init__(
+        self,
+        first: float,
+        poll: float,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._first = first, steady()
         self._poll = poll
         self._clock = clock
+        self._steady = steady
         self._polled: set[str] = set()
         self._contact = Contact()
-        self._contact.heard(first)
+        self._contact.heard(*self._first)
         self._failures: dict[str, tuple[float, str]] = {}
         self._away = False
 
@@ -57,21 +64,24 @@ class Hearing:
         if isinstance(error, ForbiddenError):
             self._polled.add(kind)
         else:
-            self._failures[kind] = self._clock(), str(error)
+            self._failures[kind] = self._steady(), str(error)
 
     def standing(self, mirror: Mirror) -> Standing:
         """Return how the cluster stands now."""
-        now, trouble = self._clock(), ""
-        heard = max(self._first, mirror.nodes.heard)
-        oldest = heard
+        now, trouble = self._steady(), ""
+        heard = oldest = self._word(mirror.nodes)
         for kind, follower in (("nodes", mirror.nodes), ("peers", mirror.peers)):
-            word = max(self._first, follower.heard)
-            why = self._trouble(kind, word, now)
+            word = self._word(follower)
+            why = self._trouble(kind, word[1], now)
             if why:
-                trouble, oldest = trouble or why, min(oldest, word)
-        self._contact.heard(heard, away=self._away)
+                trouble, oldest = trouble or why, min(oldest, word, key=lambda one: one[1])
+        self._contact.heard(*heard, away=self._away)
         self._away = bool(trouble)
-        return Standing(self._contact.judged(now), oldest, trouble)
+        return Standing(self._contact.judged(self._clock(), now), oldest[0], trouble)
+
+    def _word(self, follower: Follower[Any]) -> tuple[float, float]:
+        """Return when the server last said anything of a kind, in Unix and in steady seconds."""
+        return max(self._first, (follower.heard, follower.heard_steady), key=lambda one: one[1])
 
     def _trouble(self, kind: str, heard: float, now: float) -> str:
         failed, error = self._failures.get(kind, (0.0, ""))

@@ -68,6 +68,11 @@ class Copy(Protocol):
         """When the API server last said anything, in Unix seconds."""
         ...
 
+    @property
+    def heard_steady(self) -> float:
+        """The same on the clock of ``time.monotonic``."""
+        ...
+
     def start(self) -> None:
         """Start to follow the cluster."""
         ...

@@ -142,8 +142,7 @@ class Session:
         """Act on what happens, until a signal; return its name."""
 
         def ticked() -> None:
-            if copy.heard:
-                self._contact.heard(copy.heard)
+            self._hear(copy)
             tick()
 
         gc.set_threshold(*_SMALL_COLLECTIONS)
@@ -250,20 +249,27 @@ class Session:
     def act(self, copy: Copy, *, whole: bool) -> bool:
         """Apply what is known of the network; tell whether that succeeded."""
         assert self._rounds is not None
-        if copy.heard:
-            self._contact.heard(copy.heard)
+        self._hear(copy)
         objects = copy.read()
         if objects is None:
             return True  # its coming will be an event
         try:
             if whole:
                 self._mend(self._rounds)
-            self._rounds.apply(objects, self._contact.judged(time.time()), whole=whole)
+            self._rounds.apply(objects, self._judged(), whole=whole)
         except KgctlError as error:
             self._take_failure(error, self._rounds)
             return False
         self.rejected = ""
         return True
+
+    def _hear(self, copy: Copy) -> None:
+        if copy.heard:
+            self._contact.heard(copy.heard, copy.heard_steady)
+
+    def _judged(self) -> float:
+        """Return the moment at which heartbeats are judged now."""
+        return self._contact.judged(time.time(), time.monotonic())
 
     def _take_failure(self, error: KgctlError, rounds: Rounds) -> None:
         if isinstance(error, GoneError):

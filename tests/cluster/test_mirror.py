@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kgctl.cluster.errors import (
     ClusterError,
     ConnectionLostError,
@@ -77,7 +79,7 @@ def test_it_lists_watches_and_goes_on_from_the_last_event() -> None:
     assert server.watched_from == ["5", "8", "20"]
     assert server.changes == ["", "a", "b", "c"]
     assert server.slept == []
-    assert server.follower.heard == server.now
+    assert server.follower.heard_steady == server.now
 
 
 def test_an_expired_version_is_listed_anew() -> None:
@@ -165,3 +167,34 @@ def test_an_event_does_not_end_the_patience_with_a_server_that_ails() -> None:
         server.follower.step()
     assert server.slept == sorted(server.slept)
     assert server.slept[-1] > 8 * server.slept[0]
+
+
+class _Ended(BaseException):
+    """What ends the thread of a test: no fault ends it by itself."""
+
+
+@pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("deaf", [False, True])
+def test_nothing_ends_its_thread_unheard(fault: type[BaseException], deaf: bool) -> None:
+    server = Server()
+    steps = 0
+
+    def watched() -> None:
+        nonlocal steps
+        steps += 1
+        raise fault
+
+    def slept(seconds: float) -> None:
+        server.slept.append(seconds)
+        if len(server.slept) >= 3:
+            raise _Ended
+
+    server.follower.step = watched  # type: ignore[method-assign]
+    server.follower._sleep = slept
+    if deaf:
+        server.failed = None  # type: ignore[assignment]  # the listener fails too
+    with pytest.raises(_Ended):
+        server.follower.run()
+    assert steps == 3
+    assert len(server.failures) == (0 if deaf else 3)
+    assert all(fault.__name__ in str(one) for one in server.failures)

@@ -22,14 +22,20 @@ class Follower:
     def __init__(self, poll: float = 10.0) -> None:
         self.now = START
         self.mirror = SimpleNamespace(
-            nodes=SimpleNamespace(heard=START), peers=SimpleNamespace(heard=START)
+            nodes=SimpleNamespace(heard=START, heard_steady=0.0),
+            peers=SimpleNamespace(heard=START, heard_steady=0.0),
         )
-        self.hearing = Hearing(START, poll, lambda: self.now)
+        self.hearing = Hearing(START, poll, lambda: self.now, lambda: self.now - START)
+
+    def hear(self, seconds: float, *kinds: str) -> None:
+        for kind in kinds:
+            follower = getattr(self.mirror, kind)
+            follower.heard, follower.heard_steady = START + seconds, seconds
 
     def at(self, seconds: float, *, heard: bool = False) -> Standing:
         self.now = START + seconds
         if heard:
-            self.mirror.nodes.heard = self.mirror.peers.heard = self.now
+            self.hear(seconds, "nodes", "peers")
         return self.hearing.standing(cast("Mirror", self.mirror))
 
     def fail(self, kind: str = "nodes", error: ClusterError | None = None) -> None:
@@ -77,7 +83,7 @@ def test_peers_alone_that_cannot_be_followed_are_told() -> None:
     one = Follower()
     one.now += 1
     one.fail("peers")
-    one.mirror.nodes.heard = START + 3
+    one.hear(3, "nodes")
     found = one.at(4)
     assert found.trouble == "connection refused"
     assert found.heard == START

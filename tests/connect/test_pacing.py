@@ -56,24 +56,32 @@ def test_events_that_fail_do_not_put_off_the_round_that_mends() -> None:
     assert now <= 2
 
 
+AHEAD = 900_000.0
+"""Seconds by which Unix time is more than that of the steady clock."""
+
+
+def hear(contact: Contact, now: float) -> None:
+    contact.heard(now, now - AHEAD)
+
+
 def heartbeats(contact: Contact, last_seen: float, now: float) -> bool:
     """Whether a node with that heartbeat is ready."""
-    return contact.judged(now) - last_seen < READY_SECONDS
+    return contact.judged(now, now - AHEAD) - last_seen < READY_SECONDS
 
 
 def test_ten_minutes_without_the_api_server_end_no_node() -> None:
     contact, start = Contact(), 1_000_000.0
     for beat in range(0, 120, 5):
-        contact.heard(start + beat)
+        hear(contact, start + beat)
     last = start + 100  # a node's last heartbeat: the next was due when the server went away
     for away in range(0, 600, 10):
         assert heartbeats(contact, last, start + 115 + away)
     back = start + 115 + 600
-    contact.heard(back)
+    hear(contact, back)
     for later in range(0, int(GRACE), 5):  # its agent writes the next one only now
-        contact.heard(back + later)
+        hear(contact, back + later)
         assert heartbeats(contact, last, back + later)
-    contact.heard(back + GRACE + 1)
+    hear(contact, back + GRACE + 1)
     assert not heartbeats(contact, last, back + GRACE + 1)  # it is really gone
     assert heartbeats(contact, back + 60, back + GRACE + 1)  # and this one is not
 
@@ -81,11 +89,26 @@ def test_ten_minutes_without_the_api_server_end_no_node() -> None:
 def test_with_the_server_there_a_node_that_falls_silent_goes() -> None:
     contact = Contact()
     for second in range(0, 100, 5):
-        contact.heard(second)
+        hear(contact, second)
     assert heartbeats(contact, 40, 99)
     assert not heartbeats(contact, 35, 99)
-    assert contact.judged(99) == 99
-    assert contact.judged(1000) == 95 + QUIET
+    assert contact.judged(99, 99 - AHEAD) == 99
+    assert contact.judged(1000, 1000 - AHEAD) == 95 + QUIET
+
+
+def test_a_clock_that_is_put_right_ends_no_silence() -> None:
+    contact, start = Contact(), 1_000_000.0
+    for beat in range(0, 120, 5):  # the clock is an hour ahead, and so are the heartbeats' ages
+        contact.heard(start + 3600 + beat, beat)
+    before = contact.judged(start + 3600 + 115 + QUIET, 115 + QUIET)
+    for away in range(0, 600, 10):  # now it is right, and the server is away
+        assert contact.judged(start + 130 + away, 130 + away + 0.1) == before
+        assert contact.silence(130 + away) == 15 + away
+    for later in range(0, int(GRACE), 10):
+        contact.heard(start + 730 + later, 730 + later)
+        assert contact.judged(start + 730 + later, 730 + later) == before
+    contact.heard(start + 730 + GRACE, 730 + GRACE)
+    assert contact.judged(start + 731 + GRACE, 731 + GRACE) == start + 731 + GRACE
 
 
 class Script:

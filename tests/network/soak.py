@@ -49,14 +49,14 @@ class Cluster:
     def __init__(self) -> None:
         self.stored: dict[str, dict[str, Any]] = {}
         self.round = 0
-        self.heard = 0.0
+        self.heard = self.heard_steady = 0.0
         self._nodes = [_node(number) for number in range(NODES)]
 
     def start(self) -> None:
         """There is nothing to start."""
 
     def read(self) -> Objects:
-        self.heard = time.time()
+        self.heard, self.heard_steady = time.time(), time.monotonic()
         nodes = self._nodes[: NODES - self.round % 2]
         nodes[0] = _node(0, self.round)  # its heartbeat
         return Objects(nodes=nodes, peers=list(self.stored.values()), passed_over={})
