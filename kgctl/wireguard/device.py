@@ -194,27 +194,51 @@ def _left_over(present: DeviceState, wanted: DeviceState) -> tuple[Cidr, ...]:
 
 
 def applied(state: DeviceState, change: DeviceChange) -> DeviceState:
-    """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner."""
+    """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner.
+
+    The work is linear in the allowed IPs of the device and of the change.
+    """
     peers = dict(state.peers)
-    for one in change.renew:
-        peers.pop(one.public_key, None)
-    for one in (*change.peers, *change.renew):
-        taken = frozenset(one.add_allowed_ips)
-        for key, other in peers.items():
-            peers[key] = replace(other, allowed_ips=other.allowed_ips - taken)
-        before = peers.get(one.public_key) or DevicePeer(public_key=one.public_key)
-        peers[one.public_key] = _changed(before, one)
-    dropped = frozenset(change.drop_allowed_ips)
+    owner = {cidr: key for key, peer in state.peers.items() for cidr in peer.allowed_ips}
+    _add(peers, owner, change.peers)
+    anew = {one.public_key for one in change.renew}
+    for key in anew:
+        peers.pop(key, None)
+    owner = {cidr: key for cidr, key in owner.items() if key not in anew} if anew else owner
+    _add(peers, owner, change.renew)
+    for cidr in change.drop_allowed_ips:
+        owner.pop(cidr, None)
+    removed = frozenset(change.remove)
+    allowed: dict[PublicKey, set[Cidr]] = {key: set() for key in peers}
+    for cidr, key in owner.items():
+        if key in allowed:
+            allowed[key].add(cidr)
     return DeviceState(
         private_key=change.private_key or state.private_key,
         listen_port=state.listen_port if change.listen_port is None else change.listen_port,
         fwmark=state.fwmark,
         peers={
-            key: replace(peer, allowed_ips=peer.allowed_ips - dropped)
+            key: peer if peer.allowed_ips == allowed[key] else _with_allowed(peer, allowed[key])
             for key, peer in peers.items()
-            if key not in change.remove
+            if key not in removed
         },
     )
+
+
+def _add(
+    peers: dict[PublicKey, DevicePeer],
+    owner: dict[Cidr, PublicKey],
+    changes: Iterable[PeerChange],
+) -> None:
+    """Carry out changes of peers: of two that ask for one allowed IP the later has it."""
+    for one in changes:
+        before = peers.get(one.public_key) or DevicePeer(public_key=one.public_key)
+        peers[one.public_key] = _changed(before, one)
+        owner.update(dict.fromkeys(one.add_allowed_ips, one.public_key))
+
+
+def _with_allowed(peer: DevicePeer, allowed_ips: set[Cidr]) -> DevicePeer:
+    return replace(peer, allowed_ips=frozenset(allowed_ips))
 
 
 def _changed(peer: DevicePeer, change: PeerChange) -> DevicePeer:
@@ -225,5 +249,4 @@ def _changed(peer: DevicePeer, change: PeerChange) -> DevicePeer:
         endpoint=change.endpoint or peer.endpoint,
         persistent_keepalive=peer.persistent_keepalive if keepalive is None else keepalive,
         preshared_key=preshared,
-        allowed_ips=peer.allowed_ips | frozenset(change.add_allowed_ips),
     )

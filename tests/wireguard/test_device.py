@@ -17,6 +17,7 @@ from kgctl.wireguard.device import (
     DeviceChange,
     DevicePeer,
     DeviceState,
+    PeerChange,
     applied,
     device_change,
     wanted_peers,
@@ -100,6 +101,55 @@ def test_a_change_leads_there_and_a_second_one_is_empty(
         if present.peers.get(one, peer).last_handshake == 0 and peer.endpoint is not None:
             assert found.endpoint == peer.endpoint
     assert not device_change(after, wanted, given={}, now=NOW)
+
+
+def _one_by_one(state: DeviceState, change: DeviceChange) -> dict[PublicKey, frozenset[Cidr]]:
+    """Return the allowed IPs after a change, as WireGuard carries it out: line by line."""
+    allowed = {key: set(peer.allowed_ips) for key, peer in state.peers.items()}
+    steps = [(one, False) for one in change.peers] + [(one, True) for one in change.renew]
+    for one, anew in steps:
+        if anew:
+            allowed.pop(one.public_key, None)
+        allowed.setdefault(one.public_key, set())
+        for network in one.add_allowed_ips:
+            for others in allowed.values():
+                others.discard(network)
+            allowed[one.public_key].add(network)
+    for network in change.drop_allowed_ips:
+        for others in allowed.values():
+            others.discard(network)
+    return {
+        key: frozenset(networks) for key, networks in allowed.items() if key not in change.remove
+    }
+
+
+@given(
+    devices(),
+    st.lists(st.tuples(st.sampled_from(KEYS), st.lists(st.sampled_from(NETWORKS)))),
+    st.dictionaries(st.sampled_from(KEYS), st.lists(st.sampled_from(NETWORKS))),
+    st.lists(st.sampled_from(NETWORKS)),
+    st.sets(st.sampled_from(KEYS)),
+)
+def test_a_change_has_the_outcome_of_its_steps(
+    present: DeviceState,
+    added: list[tuple[PublicKey, list[Cidr]]],
+    renewed: dict[PublicKey, list[Cidr]],
+    dropped: list[Cidr],
+    removed: set[PublicKey],
+) -> None:
+    change = DeviceChange(
+        peers=tuple(PeerChange(public_key=key, add_allowed_ips=tuple(own)) for key, own in added),
+        renew=tuple(
+            PeerChange(public_key=key, new=True, add_allowed_ips=tuple(own))
+            for key, own in renewed.items()
+        ),
+        drop_allowed_ips=tuple(dropped),
+        remove=tuple(removed),
+    )
+    after = applied(present, change)
+    assert {key: peer.allowed_ips for key, peer in after.peers.items()} == _one_by_one(
+        present, change
+    )
 
 
 @given(devices(), devices())

@@ -1,0 +1,149 @@
+"""What one round of ``kgctl connect`` costs of processor, and how it grows: no host is touched.
+
+The device and the routes are in memory, so what is measured is kgctl's own part, up to the first
+route and with the whole of it. Run with ``python -m bench.round [NODES...]``; compare the columns
+of one run, or the same script in two checkouts, one after the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from kgctl.cluster.interface import NodeObject, Objects
+from kgctl.connect.network import wanted_of
+from kgctl.connect.parsed import Parser
+from kgctl.connect.synchroniser import Synchroniser
+from kgctl.host.interface import RouteTable
+from kgctl.host.names import Names
+from kgctl.wireguard.device import DeviceState, applied
+from kgctl.wireguard.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.host.interface import Refused, RouteChange
+    from kgctl.wireguard.device import DeviceChange
+
+NOW = 1_769_860_800.0
+KILO = "kilo.squat.ai/"
+
+
+def key(text: str) -> str:
+    """Return a public key that is made of a text."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def node(number: int, networks: str = "") -> NodeObject:
+    """Return a leader of a location of its own."""
+    high, low = divmod(number, 256)
+    annotations = {
+        "key": key(f"node {number}"),
+        "endpoint": f"203.{high}.{low}.1:51820",
+        "internal-ip": f"172.16.{high}.{low}/12",
+        "wireguard-ip": "10.4.0.1/16",
+        "location": f"l{number}",
+        "granularity": "location",
+        "last-seen": f"{NOW:.0f}",
+    }
+    if networks:
+        annotations["allowed-location-ips"] = networks
+    return NodeObject(
+        f"n{number}",
+        f"10.{100 + high}.{low}.0/24",
+        {},
+        {KILO + name: value for name, value in annotations.items()},
+    )
+
+
+def cluster(nodes: int, networks: str = "") -> Objects:
+    """Return a cluster of leaders, of which the first has ``networks`` behind it, and a peer."""
+    own: dict[str, Any] = {
+        "metadata": {"name": "laptop"},
+        "spec": {"allowedIPs": ["10.250.0.1/32"], "publicKey": key("laptop")},
+    }
+    found = [node(number, "" if number else networks) for number in range(nodes)]
+    return Objects(nodes=found, peers=[own], passed_over={})
+
+
+def annotation(size: int) -> str:
+    """Return a list of networks of so many bytes: what one node can write."""
+    texts: list[str] = []
+    count = length = 0
+    while length < size:
+        high, low = divmod(count, 256)
+        texts.append(f"192.168.{high}.{low}/32" if high < 256 else f"100.64.{high - 256}.{low}/32")
+        length += len(texts[-1]) + 1
+        count += 1
+    return ",".join(texts)
+
+
+class Memory:
+    """A device and routes in memory; ``first`` is when the first route was set."""
+
+    def __init__(self) -> None:
+        self.state = DeviceState()
+        self.first = 0.0
+        self.routes = 0
+
+    def read(self) -> DeviceState:
+        """Return the device's state."""
+        return self.state
+
+    def apply(self, change: DeviceChange) -> None:
+        """Change the device."""
+        self.state = applied(self.state, change)
+
+
+class MemoryRoutes:
+    """The routes of the memory."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def read(self) -> RouteTable:
+        """Return no routes at all."""
+        return RouteTable(set(), frozenset())
+
+    def apply(self, change: RouteChange, *_: object) -> list[Refused]:
+        """Count the routes."""
+        self._memory.first = self._memory.first or time.process_time()
+        self._memory.routes = len(change.add)
+        return []
+
+
+def round_of(objects: Objects) -> tuple[float, float, int]:
+    """Return the seconds of processor to the first route and in all, and the number of routes."""
+    memory = Memory()
+    synchroniser = Synchroniser(PrivateKey(b"a" * 32), 51820, Names(lambda: None))
+    start = time.process_time()
+    state = Parser("topology.kubernetes.io/region").state(objects)
+    wanted = wanted_of(state, name="laptop", now=NOW, granularity="auto")
+    synchroniser.apply(wanted, memory, MemoryRoutes(memory), now=NOW, whole=True)
+    end = time.process_time()
+    return (memory.first or end) - start, end - start, memory.routes
+
+
+def best(run: Callable[[], tuple[float, float, int]], times: int = 3) -> tuple[float, float, int]:
+    """Return the fastest of a few runs: what else the machine does only adds to it."""
+    return min(run() for _ in range(times))
+
+
+def main() -> None:
+    """Measure, and print a line a cluster."""
+    sizes = [int(text) for text in sys.argv[1:]] or [500, 1000, 2000, 5000]
+    print("cluster                     to the first route   whole round   routes")
+    for nodes in sizes:
+        objects = cluster(nodes)
+        first, whole, routes = best(lambda objects=objects: round_of(objects))  # type: ignore[misc]
+        print(f"{nodes:6} leaders {'':12} {first:14.2f} s {whole:13.2f} s {routes:8}")
+    objects = cluster(10, annotation(255_000))
+    first, whole, routes = best(lambda: round_of(objects))
+    print(f"10 leaders, one with 255 kB {first:14.2f} s {whole:13.2f} s {routes:8}")
+
+
+if __name__ == "__main__":
+    main()
