@@ -7,6 +7,8 @@ a while until they have written the next one.
 
 from __future__ import annotations
 
+import time
+
 from kgctl.mesh.node import READY_SECONDS
 
 QUIET = 15.0
@@ -20,11 +22,23 @@ GRACE = READY_SECONDS + 30.0
 """Seconds after an outage in which nodes may write a heartbeat again."""
 
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def steady() -> float:
+    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps.
+
+    A laptop that wakes up has not heard the server for hours. Linux' monotonic clock, which is
+    Python's as well, stands still meanwhile; those of other systems do not.
+    """
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
 class Contact:
     """When the API server was heard, and what time it is for heartbeats.
 
     Moments at which heartbeats are judged are Unix seconds, as heartbeats are. How long the server
-    was silent is measured by a ``steady`` clock, in seconds: the machine's own may be put right
+    was silent is measured by the ``steady`` clock, in seconds: the machine's own may be put right
     meanwhile, and a silence would seem to be over.
     """
 

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from kgctl.cluster.contact import steady
 from kgctl.cluster.errors import ClusterError, ForbiddenError, GoneError, OverloadedError
 from kgctl.cluster.interface import Objects
 from kgctl.mesh.text import printable
@@ -69,7 +70,7 @@ class Follower(Generic[T]):
         *,
         poll: float = 30.0,
         sleep: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self._kind = kind
         self._listener = listener
@@ -97,7 +98,7 @@ class Follower(Generic[T]):
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``time.monotonic``, which nobody puts right; 0 for never."""
+        """The same on the ``steady`` clock, which nobody puts right; 0 for never."""
         return self._heard_steady
 
     def _hear(self) -> float:
@@ -226,7 +227,7 @@ class Mirror:
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``time.monotonic``."""
+        """The same on the ``steady`` clock."""
         return self.nodes.heard_steady
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.contact import Contact
+from kgctl.cluster.contact import Contact, steady
 from kgctl.cluster.errors import ForbiddenError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Hearing:
         first: float,
         poll: float,
         clock: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
+        steady: Callable[[], float] = steady,
     ) -> None:
         self._first = first, steady()
         self._poll = poll

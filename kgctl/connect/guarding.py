@@ -23,13 +23,21 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
 
 
+CUT_OFF = 180.0
+"""Seconds without a word from the API server after which its way may be what is wrong."""
+
+
 class Guarding:
-    """What this host needs itself, of which ``here`` is what was seen of it last."""
+    """What this host needs itself, of which ``here`` is what was seen of it last.
+
+    ``silence`` are the seconds since the API server was heard.
+    """
 
     def __init__(self, options: Options, servers: Servers) -> None:
         self._options = options
         self._servers = servers
         self.here = Surroundings()
+        self.silence = 0.0
 
     def guards(self) -> tuple[Guard, ...]:
         """Return what nobody in the network is granted."""
@@ -37,8 +45,15 @@ class Guarding:
 
     def outside(self) -> frozenset[Address]:
         """Return the addresses that no route is to lead to."""
-        kept = kept_outside(self.here, self._options, cut_off=False)
+        kept = kept_outside(self.here, self._options, cut_off=self.is_cut_off())
         return kept | self._servers.addresses()
+
+    def is_cut_off(self) -> bool:
+        """Tell whether the API server is away, and nobody who is asked knows where it is.
+
+        Then DNS servers that are reached through the tunnel may be the reason.
+        """
+        return self.silence >= CUT_OFF and self._servers.is_lost()
 
 
 def guards(here: Surroundings, servers: Collection[Address], options: Options) -> tuple[Guard, ...]:

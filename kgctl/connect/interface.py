@@ -70,7 +70,7 @@ class Copy(Protocol):
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``time.monotonic``."""
+        """The same on the clock of ``kgctl.cluster.contact.steady``."""
         ...
 
     def start(self) -> None:

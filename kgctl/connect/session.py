@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.contact import Contact
+from kgctl.cluster.contact import OUTAGE, Contact, steady
 from kgctl.connect import loop
 from kgctl.connect.departure import Departure
 from kgctl.connect.guarding import Guarding
@@ -21,7 +21,7 @@ from kgctl.connect.schedule import Schedule
 from kgctl.connect.signals import Signals
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host import resolver
-from kgctl.host.errors import GoneError
+from kgctl.host.errors import GoneError, UnresponsiveError
 from kgctl.host.names import Names
 from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kgctl.connect.loop import Timer
     from kgctl.connect.membership import PeerStore
     from kgctl.host.record import RecordFile
+    from kgctl.wireguard.device import DeviceState
 
 TICK = 10.0
 """Seconds between two looks at whether the API server was heard, where nothing else happens."""
@@ -79,6 +80,7 @@ class Session:
         self._identity: Identity | None = None
         self._rounds: Rounds | None = None
         self._servers: Servers | None = None
+        self._guarding: Guarding | None = None
         self._ended: RejectedError | None = None
         self.last_event = ""
         self.rejected = ""
@@ -183,7 +185,7 @@ class Session:
         """
         if self._resolver_commands():
             resolver.require()
-        leftover, record = self._tunnel.leftover(), self._file.read()
+        leftover, record = self._leftover(), self._file.read()
         with self._signals.interrupting():
             identity = establish(self._options, self._cluster.peers(), record, leftover)
         self._identity = identity
@@ -194,7 +196,7 @@ class Session:
         self._set_up(identity)
         given = given_endpoints(record) if leftover is not None else {}
         self._servers = Servers(self._cluster.host(), self._names)
-        guarding = Guarding(self._options, self._servers)
+        self._guarding = guarding = Guarding(self._options, self._servers)
         synchroniser = Synchroniser(
             identity.private_key,
             self._options.listen_port,
@@ -213,6 +215,15 @@ class Session:
             self._journal,
         )
         return self._rounds
+
+    def _leftover(self) -> DeviceState | None:
+        """Return what another kgctl has left; what does not answer is ended."""
+        try:
+            return self._tunnel.leftover()
+        except UnresponsiveError as error:
+            self._journal.warn("what is left does not answer, and is removed", err=error)
+            self._tunnel.discard()
+            return None
 
     def _note(self, identity: Identity, record: Record | None) -> None:
         """Put down which Peer is about to be created, in case we are killed on the way."""
@@ -255,6 +266,7 @@ class Session:
             return True  # its coming will be an event
         try:
             if whole:
+                self._look_for_server()
                 self._mend(self._rounds)
             self._rounds.apply(objects, self._judged(), whole=whole)
         except KgctlError as error:
@@ -266,10 +278,17 @@ class Session:
     def _hear(self, copy: Copy) -> None:
         if copy.heard:
             self._contact.heard(copy.heard, copy.heard_steady)
+        if self._guarding is not None:
+            self._guarding.silence = self._contact.silence(steady())
+
+    def _look_for_server(self) -> None:
+        """Look up the API server's name while it is away: it may have moved."""
+        if self._servers is not None and self._contact.silence(steady()) > OUTAGE:
+            self._servers.look_up_again()
 
     def _judged(self) -> float:
         """Return the moment at which heartbeats are judged now."""
-        return self._contact.judged(time.time(), time.monotonic())
+        return self._contact.judged(time.time(), steady())
 
     def _take_failure(self, error: KgctlError, rounds: Rounds) -> None:
         if isinstance(error, GoneError):
@@ -279,6 +298,10 @@ class Session:
             if error.final:
                 self._ended = error
                 self._inbox.put(_ENDED)
+        if isinstance(error, UnresponsiveError) and self._tunnel.is_ours():
+            self._journal.warn("the interface does not answer, setting it up again", err=error)
+            self._tunnel.discard()
+            rounds.forget()
         self._journal.error("failed to sync", err=error)
         self.last_event = f"failed to sync: {error}"
 

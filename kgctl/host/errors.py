@@ -23,3 +23,7 @@ class NoWireGuardError(HostError):
 
 class GoneError(HostError):
     """The interface, or the program behind it, is not there any more."""
+
+
+class UnresponsiveError(HostError):
+    """The program behind an interface does not answer."""

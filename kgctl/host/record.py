@@ -56,6 +56,8 @@ class Record:
     """What was made: the link, if ``made_link``, and the Peer object ``peer`` with ``peer_key``.
 
     ``link_index`` tells a link from a later one of the same name. ``peers`` is by public key.
+    ``program`` is the process id of the userspace WireGuard that was started for the link, or 0,
+    and ``program_started`` when that was, in ticks since the machine was started.
     """
 
     interface: str
@@ -67,6 +69,8 @@ class Record:
     peer_key: str = ""
     peers: dict[str, KnownPeer] = field(default_factory=dict)
     refusals: tuple[KnownRefusal, ...] = ()
+    program: int = 0
+    program_started: int = 0
 
 
 def given_endpoints(record: Record | None) -> dict[PublicKey, Endpoint]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kgctl.host import userspace
+from kgctl.host import processes, userspace
 from kgctl.host.errors import GoneError, HostError
 from kgctl.host.interface import RouteChange
 from kgctl.host.links import Link, Links
@@ -53,7 +53,7 @@ def open_device(link: Link) -> KernelDevice | UserspaceDevice | None:
 
         return KernelDevice(link.name)
     device = userspace.UserspaceDevice(link.name)
-    return None if device.process() is None else device
+    return device if device.listens() else None
 
 
 class Tunnel:
@@ -135,6 +135,20 @@ class Tunnel:
         self._dress(link, mtu, addresses, None if origin is Origin.FOUND else record)
         return origin
 
+    def is_ours(self) -> bool:
+        """Tell whether kgctl made the interface that is open: else it is only used."""
+        return self.origin is not None and self.origin is not Origin.FOUND
+
+    def discard(self) -> None:
+        """Remove an interface that kgctl made, and end the program behind it.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        record, link = self._file.read(), self._links.find(self.name)
+        if link is not None and record is not None and _made(record, link):
+            self._delete(link, record)
+
     def is_whole(self) -> bool:
         """Tell whether the link still is the one that was opened, and up.
 
@@ -168,17 +182,30 @@ class Tunnel:
         """Take back everything that was made, and nothing else; go on past what fails."""
         record, link = self._file.read(), self._links.find(self.name)
         if link is not None and record is not None and _made(record, link):
-            self._attempt("delete the interface", lambda: self._delete(link), failed)
+            self._attempt("delete the interface", lambda: self._delete(link, record), failed)
         elif link is not None and self._before is not None:
             self._restore(link, self._before, failed)
+        elif link is None and record is not None:
+            self._attempt("end its program", lambda: _end_program(record), failed)
         self.release()
 
     def _create(self) -> Origin:
+        record = self._file.read()
+        if record is not None:
+            _end_program(record)  # one that hangs would keep the UDP port
+            self._file.write(replace(record, program=0, program_started=0))
         self._note(made_link=True, link_index=0)
         if self._links.create(self.name):
             return Origin.CREATED
         userspace.start(self.name)
+        self._note_program()
         return Origin.STARTED
+
+    def _note_program(self) -> None:
+        program = userspace.UserspaceDevice(self.name).process()
+        record = self._file.read()
+        if program is not None and record is not None:
+            self._file.write(replace(record, program=program.pid, program_started=program.started))
 
     def _attach(self, link: Link, addresses: tuple[Cidr, ...]) -> None:
         self.release()
@@ -213,11 +240,20 @@ class Tunnel:
         if not link.up:
             self._links.configure(link, up=True)
 
-    def _delete(self, link: Link) -> None:
-        device = self._device or open_device(link)
+    def _delete(self, link: Link, record: Record) -> None:
+        """Remove the link, and see to it that the program behind it ends.
+
+        It does so by itself where all is well.
+        """
+        device, program = self._device or open_device(link), None
+        if isinstance(device, userspace.UserspaceDevice) and not record.program:
+            program = device.process()  # of a record by an earlier version
         self._links.delete(link)
+        if program is not None:
+            processes.end(program)
+        _end_program(record)
         if isinstance(device, userspace.UserspaceDevice):
-            userspace.end(device)
+            device.forget()
 
     def _restore(
         self, link: Link, before: _Before, failed: Callable[[str, KgctlError], None]
@@ -256,6 +292,12 @@ class Tunnel:
             step()
         except KgctlError as error:
             failed(what, error)
+
+
+def _end_program(record: Record) -> None:
+    """End the userspace WireGuard that was started for a link, unless it has ended."""
+    if record.program:
+        processes.end(processes.Process(record.program, record.program_started))
 
 
 def _made(record: Record, link: Link) -> bool:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import struct
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from kgctl.host.errors import GoneError, HostError, NoWireGuardError
+from kgctl.host.errors import GoneError, HostError, NoWireGuardError, UnresponsiveError
+from kgctl.host.processes import holder_of_socket
 from kgctl.mesh.text import printable
 from kgctl.wireguard.uapi import GET, check, read_state, write_change
 
 if TYPE_CHECKING:
+    from kgctl.host.processes import Process
     from kgctl.wireguard.device import DeviceChange, DeviceState
 
 SOCKETS = Path("/var/run/wireguard")
@@ -28,10 +28,8 @@ PROGRAM_VARIABLE = "WG_USERSPACE_IMPLEMENTATION"
 
 _ANSWER_SECONDS = 10.0
 _START_SECONDS = 10.0
-_END_SECONDS = 3.0
 _ANSWER_BYTES = 64 << 20
 _ERROR_BYTES = 1 << 16
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 class UserspaceDevice:
@@ -52,15 +50,29 @@ class UserspaceDevice:
         """Carry out a change in one request; see ``Device``."""
         check(self._ask(write_change(change)))
 
-    def process(self) -> int | None:
-        """Return the id of the process that listens there, as the kernel knows it, or None."""
+    def listens(self) -> bool:
+        """Tell whether a program listens there, even one that hangs."""
         try:
-            with self._connect() as connection:
-                size = _CREDENTIALS.size
-                found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            self._connect().close()
         except OSError:
-            return None
-        return int(_CREDENTIALS.unpack(found)[0])
+            return False
+        return True
+
+    def process(self) -> Process | None:
+        """Return the process that listens there, if it is this user's; else None.
+
+        The kernel's answer to who is at the other end would be the process that began to listen:
+        wireguard-go does so before it goes into the background, as another process.
+        """
+        return holder_of_socket(self._path)
+
+    def forget(self) -> None:
+        """Remove the socket that a program which was killed has left; nobody listens there."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self._path))
+            except ConnectionRefusedError:
+                self._path.unlink()
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -79,6 +91,10 @@ class UserspaceDevice:
                 return _answer(connection)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise GoneError(f"no userspace WireGuard listens at {self._path}") from error
+        except TimeoutError as error:
+            raise UnresponsiveError(
+                f"the userspace WireGuard at {self._path} gives no answer"
+            ) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise HostError(f"cannot speak to WireGuard at {self._path}: {reason}") from error
@@ -153,21 +169,7 @@ def _last_error(said: bytes) -> str:
 
 def _await_socket(device: UserspaceDevice, wanted: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while device.process() is None:
+    while not device.listens():
         if time.monotonic() > deadline:
             raise HostError(f"{printable(wanted)} opened no control socket in {SOCKETS}")
         time.sleep(0.01)
-
-
-def end(device: UserspaceDevice) -> None:
-    """See to it that the program behind a device ends, whose interface was removed.
-
-    It does so by itself; one that does not within some seconds is ended.
-    """
-    deadline = time.monotonic() + _END_SECONDS
-    while (process := device.process()) is not None:
-        if time.monotonic() > deadline:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGTERM)
-            return
-        time.sleep(0.02)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kgctl.cluster.contact import GRACE, QUIET, Contact
+from kgctl.cluster.contact import GRACE, QUIET, Contact, steady
 from kgctl.connect import loop
 from kgctl.connect.journal import Journal, rfc3339
 from kgctl.connect.loop import CHANGED, Inbox
@@ -213,3 +213,8 @@ def test_times_are_go_s() -> None:
     assert rfc3339(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1)))) == (
         "2025-12-31T23:00:00Z"
     )
+
+
+def test_the_steady_clock_goes_on_while_the_machine_sleeps() -> None:
+    with open("/proc/uptime") as file:  # noqa: PTH123 - it counts sleep, as proc(5) says
+        assert steady() == pytest.approx(float(file.read().split()[0]), abs=2)

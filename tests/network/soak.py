@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kgctl.cluster.contact import steady
 from kgctl.cluster.errors import NotFoundError
 from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.connect.interface import Options
@@ -56,7 +57,7 @@ class Cluster:
         """There is nothing to start."""
 
     def read(self) -> Objects:
-        self.heard, self.heard_steady = time.time(), time.monotonic()
+        self.heard, self.heard_steady = time.time(), steady()
         nodes = self._nodes[: NODES - self.round % 2]
         nodes[0] = _node(0, self.round)  # its heartbeat
         return Objects(nodes=nodes, peers=list(self.stored.values()), passed_over={})

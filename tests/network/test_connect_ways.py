@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -185,6 +186,55 @@ def test_another_userspace_implementation(site: Site) -> None:
         assert said.exists() != bool(in_kernel)
         assert in_kernel or said.read_text() == "kilo0\n"
     assert site.traces() == before
+
+
+def programs(site: Site) -> dict[int, str]:
+    """Return the userspace WireGuards of the laptop, and the states of their processes."""
+    pids = site.laptop.run("sh", "-c", "ip netns pids $(ip netns identify $$)").stdout.split()
+    argv = ("ps", "-o", "pid=,state=,comm=", "--pid", ",".join(pids))
+    shown = site.laptop.run(*argv, check=False).stdout
+    lines = [line.split() for line in shown.splitlines()]
+    return {int(pid): state for pid, state, name in lines if name.startswith("wireguard")}
+
+
+@contextlib.contextmanager
+def hanging(site: Site) -> Iterator[int]:
+    """Stop the laptop's program, which is gone afterwards."""
+    (program,) = programs(site)
+    os.kill(program, signal.SIGSTOP)
+    try:
+        yield program
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(program, signal.SIGKILL)
+
+
+def test_a_program_that_hangs_is_ended(site: Site) -> None:
+    site.publish(*AMS)
+    before = site.traces()
+    with site.joined() as connection, hanging(site) as program:
+        assert connection.end() == 0, connection.describe()
+        assert program not in programs(site)
+    assert programs(site) == {}
+    assert site.traces() == before
+    assert site.peers() == []
+
+
+def test_a_program_that_hangs_is_replaced(site: Site) -> None:
+    site.publish(*AMS)
+    with site.joined("--resync-period", "2s") as connection:
+        with hanging(site) as program:
+            connection.until("the interface does not answer, setting it up again")
+            connection.until("synchronised", 2)
+            assert program not in programs(site)
+        assert probe.reaches(site.laptop, POD)
+        with hanging(site) as program:
+            connection.kill()
+            with site.connect() as second:  # which finds what does not answer
+                second.until("what is left does not answer, and is removed")
+                second.until("synchronised")
+                assert program not in programs(site)
+    assert programs(site) == {}
 
 
 def test_a_userspace_implementation_that_fails_leaves_nothing(site: Site) -> None:
