@@ -108,7 +108,9 @@ class MemoryRoutes:
         """Return no routes at all."""
         return RouteTable(set(), frozenset())
 
-    def apply(self, change: RouteChange, *_: object) -> list[Refused]:
+    def apply(
+        self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Refused]:
         """Count the routes."""
         self._memory.first = self._memory.first or time.process_time()
         self._memory.routes = len(change.add)

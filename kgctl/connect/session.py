@@ -203,6 +203,7 @@ class Session:
             self._names,
             given,
             outside=guarding.outside,
+            stopped=self._signals.came,
         )
         self._rounds = Rounds(
             self._options,

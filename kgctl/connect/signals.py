@@ -26,6 +26,10 @@ class Signals:
         self._interruptible = False
         self._came = False
 
+    def came(self) -> bool:
+        """Tell whether a signal came."""
+        return self._came
+
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Take signals for a while."""

@@ -82,7 +82,8 @@ class Synchroniser:
 
     ``listen_port`` is None for that at which the network calls this host, or the default.
     ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
-    addresses that are never to be routed into the tunnel, besides those of endpoints.
+    addresses that are never to be routed into the tunnel, besides those of endpoints. Once
+    ``stopped`` returns True no further route is set: what was begun is about to be taken back.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Synchroniser:
         given: Mapping[PublicKey, Endpoint] | None = None,
         *,
         outside: Callable[[], Iterable[Address]] = tuple,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._private_key = private_key
         self._own_key = private_key.public_key()
         self._listen_port = listen_port
         self._names = names
         self._outside = outside
+        self._stopped = stopped
         self.given: dict[PublicKey, Endpoint] = dict(given or {})
         self._applied: tuple[DeviceState, tuple[Route, ...], frozenset[Address]] | None = None
         self._refused: dict[Route, Refused] = {}
@@ -229,7 +232,10 @@ class Synchroniser:
             table = routes.read()
         self._routes = self._surveyed = None
         planned = plan_routes(table, wanted, outside)
-        refused = [*planned.taken, *(routes.apply(planned.change) if planned.change else ())]
+        refused = [
+            *planned.taken,
+            *(routes.apply(planned.change, self._stopped) if planned.change else ()),
+        ]
         present = set(planned.passage.routes) - {one.route for one in refused}
         self._routes = table._replace(own=present)
         self.route_writes += len(planned.change) - (len(refused) - len(planned.taken))

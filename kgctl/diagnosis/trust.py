@@ -63,15 +63,19 @@ def _remedy(facts: Facts, first: Refusal, refusals: tuple[Refusal, ...]) -> str:
         kept = [
             str(one) for one in (node.allowed_location_ips if node else ()) if one not in refused
         ]
+        networks = ",".join(kept) if len(kept) <= _SHOWN else "NETWORKS"
         return (
             f"kubectl annotate node {name} --overwrite "
-            f"{PREFIX}allowed-location-ips={','.join(kept)}{consent}"
+            f"{PREFIX}allowed-location-ips={networks}{consent}"
         )
     if first.claim.use is Use.INTERNAL_IP:
         return f'kubectl annotate node {name} --overwrite {PREFIX}force-internal-ip=""{consent}'
     what = "a private pod subnet" if first.claim.use is Use.PODS else "a private --subnet of Kilo"
     return f"give it {what}{consent}"
 
+
+_SHOWN = 20  # networks that a command names
+_BURDEN = "each machine that joins sets as many routes; those that kgctl sets up leave out the rest"
 
 RULES = (
     Rule("KG701", "claims-default-route", WARNING,
@@ -83,4 +87,6 @@ RULES = (
     Rule("KG704", "claims-special-network", ERROR,
          "A machine claims loopback, link-local, multicast or the like.",
          _for(Reason.SPECIAL, _NOBODY)),
+    Rule("KG705", "claims-many-networks", WARNING,
+         "A machine claims more than 1,000 networks.", _for(Reason.MANY, _BURDEN)),
 )  # fmt: skip

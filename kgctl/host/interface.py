@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kgctl.mesh.cidr import Address, Cidr
     from kgctl.mesh.routes import Route
@@ -81,8 +81,12 @@ class Routes(Protocol):
         """
         ...
 
-    def apply(self, change: RouteChange) -> list[Refused]:
+    def apply(
+        self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Refused]:
         """Carry out a change; what the kernel refuses is left out, and returned.
+
+        It ends early once ``stopped`` returns True, which is asked now and then.
 
         Raises:
             kgctl.host.errors.GoneError: the link is not there any more.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.host.errors import GoneError
 from kgctl.host.interface import Refused, RouteChange, RouteTable
-from kgctl.host.netlink import errno_of, open_netlink, told
+from kgctl.host.netlink import open_netlink, told
+from kgctl.host.routemessages import AT_ONCE, MAIN, RouteSocket
 from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
 from kgctl.mesh.routes import Route, order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kgctl.host.links import Link
 
@@ -27,7 +28,6 @@ PROTOCOL = 75
 TAKEN = "this machine has another route there already"
 """Why a route is left out that the machine has itself, whatever its metric."""
 
-_MAIN = 254  # the routing table that everybody looks into
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _EVERYTHING = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
 
@@ -55,63 +55,46 @@ class LinkRoutes:
 
     def __init__(self, link: Link, addresses: Iterable[Cidr] = ()) -> None:
         self._link = link
-        self._sources: dict[int, str] = {}
+        sources: dict[int, Address] = {}
         for cidr in addresses:
-            self._sources.setdefault(cidr.version, str(cidr.address))
+            sources.setdefault(cidr.version, cidr.address)
         self._netlink = open_netlink()
+        self._socket = RouteSocket(link.index, PROTOCOL, sources)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the sockets."""
         self._netlink.close()
+        self._socket.close()
 
     def read(self) -> RouteTable:
         """Return the routes; see ``Routes``."""
         return read_routes(self._netlink, self._link)
 
-    def apply(self, change: RouteChange) -> list[Refused]:
+    def apply(
+        self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Refused]:
         """Carry out a change; see ``Routes``."""
-        refused = []
+        refused: list[Refused] = []
         steps = (("add", change.add), ("replace", change.replace), ("del", change.remove))
         for verb, routes in steps:
-            for route in routes:
-                reason = self._change(verb, route)
-                if reason is not None:
-                    refused.append(Refused(route, reason))
+            for start in range(0, len(routes), AT_ONCE):
+                if stopped():
+                    return refused
+                found = self._socket.change(verb, routes[start : start + AT_ONCE])
+                refused += (
+                    Refused(route, reason)
+                    for route, code in found.items()
+                    if (reason := self._reason(verb, code)) is not None
+                )
         return refused
 
-    def _change(self, verb: str, route: Route) -> str | None:
-        """Return why the kernel refuses, or None."""
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            self._netlink.route(verb, **self._message(route))
-        except NetlinkError as error:
-            code = errno_of(error)
-            if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
-                return None
-            if code == errno.ENODEV:
-                raise GoneError(f"the interface {self._link.name} is gone") from error
-            if code == errno.EEXIST:
-                return TAKEN
-            return os.strerror(code)
-        return None
-
-    def _message(self, route: Route) -> dict[str, Any]:
-        message: dict[str, Any] = {
-            "family": _FAMILIES[route.destination.version],
-            "dst": str(route.destination),
-            "oif": self._link.index,
-            "proto": PROTOCOL,
-            "table": _MAIN,
-        }
-        source = self._sources.get(route.destination.version)
-        if source is not None:
-            message["prefsrc"] = source
-        if route.gateway is not None:
-            message |= {"gateway": str(route.gateway), "flags": ["onlink"]}
-        elif route.destination.version == 4:
-            message["scope"] = "link"
-        return message
+    def _reason(self, verb: str, code: int) -> str | None:
+        """Return in words why the kernel refuses; None where that is as good as done."""
+        if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
+            return None
+        if code == errno.ENODEV:
+            raise GoneError(f"the interface {self._link.name} is gone")
+        return TAKEN if code == errno.EEXIST else os.strerror(code)
 
 
 def read_routes(netlink: Any, link: Link | None) -> RouteTable:
@@ -125,7 +108,7 @@ def read_routes(netlink: Any, link: Link | None) -> RouteTable:
     gateways: set[Address] = set()
     for family in _FAMILIES.values():
         with told("read the routes of this machine"):
-            messages = list(netlink.route("dump", family=family, table=_MAIN))
+            messages = list(netlink.route("dump", family=family, table=MAIN))
         for message in messages:
             if _sort_in(message, None if link is None else link.index, own, others):
                 gateways.update(_gateways(message))
@@ -137,7 +120,7 @@ def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]
 
     Those of the link that others have made are nobody's.
     """
-    if message.get_attr("RTA_TABLE") != _MAIN:  # older kernels list every table (before 4.20)
+    if message.get_attr("RTA_TABLE") != MAIN:  # older kernels list every table (before 4.20)
         return False
     address = message.get_attr("RTA_DST")
     text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     DEFAULT = "default-route"
     WIDE = "wide"
     PUBLIC = "public"
+    MANY = "many"
     DENIED = "denied"
     OUTSIDE = "outside"
 
@@ -43,6 +44,7 @@ _WORDS = {
     Reason.DEFAULT: "that is all or most of the Internet",
     Reason.WIDE: "that is wider than /8",
     Reason.PUBLIC: "that holds public addresses",
+    Reason.MANY: "that is more than 1,000 networks of one machine",
     Reason.DENIED: "the limits deny it",
     Reason.OUTSIDE: "it is outside of the networks that the limits name",
 }

@@ -9,7 +9,8 @@ Kilo's own agents set up, and the formats of the reference, go by Kilo's rules a
   joins needs itself (``Guard``).
 * Some take the consent of the person who joins, by the name of the claimer: a default route and
   what makes up one, a network wider than /8, and public addresses.
-* Private networks of up to /8 are granted: they are what networks like this are for.
+* Private networks of up to /8 are granted, up to a thousand of one machine: they are what networks
+  like this are for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 WIDEST = 8
 """The shortest prefix that is granted without consent, of IPv4 and of IPv6."""
+
+MOST = 1000
+"""Networks that one machine is granted without consent: more are a burden on who joins."""
 
 ANYBODY = "*"
 """The name by which consent is given to every claimer."""
@@ -138,7 +142,24 @@ class Policy:
         verdict = Verdict([], [])
         for claim in claims:
             self._judge_one(claim, verdict, wide, addresses)
+        if len(claims) > MOST:
+            self._refuse_many(claims, verdict)
         return _with_default_routes(verdict)
+
+    def _refuse_many(self, claims: Sequence[Claim], verdict: Verdict) -> None:
+        """Take back what was granted beyond the first networks, but for what was accepted."""
+        count = 0
+        for number, claim in enumerate(claims):
+            if not verdict.granted[number] or self._accepts(claim, claim.network.masked()):
+                continue
+            count += 1
+            if count > MOST:
+                verdict.granted[number] = ()
+                verdict.refusals.append(Refusal(claim, Reason.MANY))
+
+    def _accepts(self, claim: Claim, network: Cidr) -> bool:
+        accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
+        return accepted.around(network) is not None
 
     def _judge_one(
         self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
@@ -300,7 +321,7 @@ class Summary(NamedTuple):
     def consent(self) -> str:
         """Return to what a person would have to consent, ``NAME=CIDR``, where that is possible."""
         first = self.first
-        if first.reason not in (*_CONSENT, Reason.OWN):
+        if first.reason not in (*_CONSENT, Reason.OWN, Reason.MANY):
             return ""
         return f"{printable(first.claim.name)}={first.claim.network.masked()}"
 

@@ -20,6 +20,8 @@ from tests.host.test_host import Dns
 from tests.wireguard.test_device import KEYS, NETWORKS, cidr, endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kgctl.mesh.cidr import Address, Cidr
 
 NOW = 1_000_000.0
@@ -54,7 +56,9 @@ class MemoryRoutes:
         self.memory.reads += 1
         return RouteTable(set(self.memory.present), frozenset(self.memory.others))
 
-    def apply(self, change: RouteChange) -> list[Refused]:
+    def apply(
+        self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Refused]:
         self.memory.writes.append(change)
         refused = []
         for route in (*change.add, *change.replace):

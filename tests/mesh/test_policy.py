@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.guards import Guard, Guards, Reason
-from kgctl.mesh.policy import ANYBODY, Limits, Policy, summaries
+from kgctl.mesh.policy import ANYBODY, MOST, Limits, Policy, summaries
 
 
 def _cidr(text: str) -> Cidr:
@@ -177,6 +177,15 @@ def test_refusals_in_words() -> None:
         "node edge claims 169.254.169.254/32: it holds a link-local address, which no other "
         "machine gets",
     ]
+
+
+def test_a_thousand_networks_and_not_one_more() -> None:
+    claims = _claims(*(f"10.0.{number // 256}.{number % 256}/32" for number in range(MOST + 5)))
+    verdict = Policy().judge(claims)
+    assert [bool(one) for one in verdict.granted] == [True] * MOST + [False] * 5
+    assert {one.reason for one in verdict.refusals} == {Reason.MANY}
+    limits = Limits(accept={"edge": _cidrs("10.0.0.0/24")})  # which do not count
+    assert all(Policy(limits).judge(claims).granted)
 
 
 # --- properties ---
