@@ -84,7 +84,8 @@ class Rounds:
         Raises:
             KgctlError: it did not succeed.
         """
-        state = self._parser.state(objects)
+        with self._synchroniser.breakable():
+            state = self._parser.state(objects)
         own = state.peer(self._options.name)
         if own is None and self.identity.membership.ours:
             self._rejoin(objects)
@@ -111,15 +112,16 @@ class Rounds:
             table = self._synchroniser.survey(self._tunnel.routes)
             self._guarding.here = self._tunnel.surroundings(table)
             self._has_looked = True
-        return wanted_of(
-            state,
-            name=self._options.name,
-            now=now,
-            granularity=self._options.granularity,
-            extra=self._options.extra,
-            limits=self._options.limits,
-            guards=self._guarding.guards(),
-        )
+        with self._synchroniser.breakable():
+            return wanted_of(
+                state,
+                name=self._options.name,
+                now=now,
+                granularity=self._options.granularity,
+                extra=self._options.extra,
+                limits=self._options.limits,
+                guards=self._guarding.guards(),
+            )
 
     def _rejoin(self, objects: Objects) -> None:
         """Create our Peer again, when somebody deleted it."""

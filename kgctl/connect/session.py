@@ -204,6 +204,7 @@ class Session:
             given,
             outside=guarding.outside,
             stopped=self._signals.came,
+            breakable=self._signals.interrupting,
         )
         self._rounds = Rounds(
             self._options,
@@ -273,6 +274,9 @@ class Session:
         except KgctlError as error:
             self._take_failure(error, self._rounds)
             return False
+        except KeyboardInterrupt:  # a signal broke the round off
+            self._inbox.put(self._signals.name)
+            return True
         self.rejected = ""
         return True
 

@@ -25,6 +25,7 @@ class Signals:
         self._inbox = inbox
         self._interruptible = False
         self._came = False
+        self.name = ""
 
     def came(self) -> bool:
         """Tell whether a signal came."""
@@ -62,7 +63,8 @@ class Signals:
 
     def _take(self, number: int, _frame: object) -> None:
         self._came = True
+        self.name = signal.Signals(number).name
         if self._interruptible:
             self._interruptible = False
             raise KeyboardInterrupt
-        self._inbox.put(signal.Signals(number).name)
+        self._inbox.put(self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ from kgctl.wireguard.device import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from kgctl.connect.network import Wanted
     from kgctl.host.interface import Device, RouteChange, Routes, RouteTable
@@ -84,6 +86,7 @@ class Synchroniser:
     ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
     addresses that are never to be routed into the tunnel, besides those of endpoints. Once
     ``stopped`` returns True no further route is set: what was begun is about to be taken back.
+    Long calculations stand in a ``breakable`` context, which a signal may break off.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Synchroniser:
         *,
         outside: Callable[[], Iterable[Address]] = tuple,
         stopped: Callable[[], bool] = lambda: False,
+        breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._private_key = private_key
         self._own_key = private_key.public_key()
@@ -102,6 +106,7 @@ class Synchroniser:
         self._names = names
         self._outside = outside
         self._stopped = stopped
+        self.breakable = breakable
         self.given: dict[PublicKey, Endpoint] = dict(given or {})
         self._applied: tuple[DeviceState, tuple[Route, ...], frozenset[Address]] | None = None
         self._refused: dict[Route, Refused] = {}
@@ -191,7 +196,8 @@ class Synchroniser:
 
     def _set_device(self, device: Device, wanted: DeviceState, now: float) -> DeviceChange:
         present = self._with_handshakes(device.read())
-        change = device_change(present, wanted, given=self.given, now=now)
+        with self.breakable():
+            change = device_change(present, wanted, given=self.given, now=now)
         if change:
             device.apply(change)
             self.device_writes += 1
@@ -231,7 +237,8 @@ class Synchroniser:
         if table is None:
             table = routes.read()
         self._routes = self._surveyed = None
-        planned = plan_routes(table, wanted, outside)
+        with self.breakable():
+            planned = plan_routes(table, wanted, outside)
         refused = [
             *planned.taken,
             *(routes.apply(planned.change, self._stopped) if planned.change else ()),

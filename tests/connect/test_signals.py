@@ -48,3 +48,23 @@ def test_sigterm_is_taken_though_it_was_ignored() -> None:
     with disposition(signal.SIGTERM, signal.SIG_IGN), Signals(inbox).taken():
         os.kill(os.getpid(), signal.SIGTERM)
         assert inbox.get(5) == "SIGTERM"
+
+
+def test_one_breaks_off_a_calculation_and_is_not_lost() -> None:
+    inbox = Inbox()
+    signals = Signals(inbox)
+    with disposition(signal.SIGTERM, signal.SIG_DFL), signals.taken():
+        went_on = False
+        try:
+            with signals.interrupting():
+                os.kill(os.getpid(), signal.SIGTERM)
+                went_on = True
+        except KeyboardInterrupt:
+            assert not went_on
+        else:
+            pytest.fail("nothing broke it off")
+        assert signals.came()
+        assert signals.name == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt), signals.interrupting():
+            went_on = True
+        assert not went_on

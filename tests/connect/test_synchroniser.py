@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
+
+import pytest
 
 from kgctl.connect.network import Wanted
 from kgctl.connect.synchroniser import OVERDUE, Synchroniser
@@ -20,7 +23,7 @@ from tests.host.test_host import Dns
 from tests.wireguard.test_device import KEYS, NETWORKS, cidr, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kgctl.mesh.cidr import Address, Cidr
 
@@ -202,3 +205,22 @@ def test_a_route_of_the_machine_s_own_stays() -> None:
 
 def destinations(memory: Memory) -> list[str]:
     return sorted(str(route.destination) for route in memory.present)
+
+
+def test_a_calculation_may_be_broken_off_and_the_next_round_does_it_all() -> None:
+    names, memory = Names(lambda: None, Dns()), Memory()
+    broken = [False, True, False]  # the device's part, the routes', and nothing more
+
+    @contextmanager
+    def breakable() -> Iterator[None]:
+        if broken and broken.pop(0):
+            raise KeyboardInterrupt
+        yield
+
+    sync = Synchroniser(OWN, 51820, names, breakable=breakable)
+    goal = wanted(cidr("10.0.0.0/24"))
+    with pytest.raises(KeyboardInterrupt):
+        sync.apply(goal, memory, MemoryRoutes(memory), now=NOW, whole=True)
+    assert memory.present == set()
+    assert sync.apply(goal, memory, MemoryRoutes(memory), now=NOW, whole=False)
+    assert {str(route.destination) for route in memory.present} == {"10.0.0.0/24"}

@@ -147,6 +147,28 @@ def test_five_hundred_peers(site: Site, record_property: Recorder) -> None:
         record_property("seconds to leave", f"{time.monotonic() - start:.2f}")
 
 
+def test_an_annotation_full_of_networks(site: Site, record_property: Recorder) -> None:
+    """One node claims 15,000 networks, as much as its annotation holds."""
+    networks = ",".join(
+        f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}/32"
+        for number in range(14_000)
+    )
+    assert len(networks) > 220_000
+    site.publish("ams-1")
+    site.annotate("ams-1", **{"allowed-location-ips": networks})
+    start = time.monotonic()
+    with site.connect() as connection:
+        connection.until("synchronised", within=60)
+        record_property("seconds to join", f"{time.monotonic() - start:.2f}")
+        (told,) = connection.said("refused a claim")
+        assert told["reason"] == "that is more than 1,000 networks of one machine"
+        granted = site.laptop.ip("route").count("100.64.")
+        assert 990 < granted <= 1000
+        start = time.monotonic()
+        assert connection.end() == 0
+        record_property("seconds to leave", f"{time.monotonic() - start:.2f}")
+
+
 def test_memory_threads_and_files_stay_flat(site: Site, record_property: Recorder) -> None:
     argv = (sys.executable, "-m", "tests.network.soak", str(SOAK_ROUNDS))
     done = site.laptop.run(*argv, timeout=60 + SOAK_ROUNDS / 10)
