@@ -233,6 +233,8 @@ def _takes_a_file(place: Place) -> bool:
 
 def _write_into(place: Place, content: bytes) -> None:
     if place.descriptor is not None:
+        if place.descriptor > 2 and not os.get_inheritable(place.descriptor):
+            raise system_error(errno.EBADF)  # one of ours, as a connection: nobody has given it
         handle = os.dup(place.descriptor)
     else:
         assert place.found is not None  # where nothing is, a file can be

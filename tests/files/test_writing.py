@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from kgctl.files.writing import (
     OutputFileError,
@@ -268,6 +272,48 @@ def test_links_lead_on_as_far_as_the_kernel_goes(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "far", "file", "loop", "up"]
 
 
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+STEPS = st.lists(st.sampled_from(["a", "b", "c", "d", "..", ".", ""]), min_size=1, max_size=5)
+
+
+@given(
+    directories=st.lists(st.lists(NAMES, min_size=1, max_size=3), max_size=4),
+    links=st.lists(st.tuples(st.lists(NAMES, min_size=1, max_size=3), st.booleans(), STEPS)),
+    wanted=STEPS,
+)
+def test_the_way_is_that_of_the_kernel(
+    directories: list[list[str]],
+    links: list[tuple[list[str], bool, list[str]]],
+    wanted: list[str],
+) -> None:
+    """Whatever links there are, a file goes to where open(2) would put it, or there is none."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name).resolve() / "1" / "2" / "3"
+        root.mkdir(parents=True)
+        for parts in directories:
+            root.joinpath(*parts).mkdir(parents=True, exist_ok=True)
+        for parts, absolute, target in links:
+            with contextlib.suppress(OSError):
+                text = "/".join([str(root), *target] if absolute else target)
+                root.joinpath(*parts).symlink_to(text or ".")
+        path = "/".join([str(root), *wanted, "e"])
+        assume(Path(os.path.realpath(path)).is_relative_to(root.parents[2]))
+        try:
+            with open(path, "wb") as file:  # noqa: PTH123 - pathlib would drop what is empty
+                expected = os.path.realpath(f"/proc/self/fd/{file.fileno()}")
+        except OSError as error:
+            expected = str(error.strerror)
+        else:
+            os.unlink(expected)  # noqa: PTH108
+        try:
+            write_public(Path(path), b"new")
+        except OutputFileError as error:
+            found = str(error).rpartition(": ")[2]
+        else:
+            (found,) = [str(one) for one in root.parents[2].rglob("e") if one.is_file()]
+        assert found == expected
+
+
 def test_a_new_file_has_the_usual_mode_and_one_that_is_there_keeps_its_own(tmp_path: Path) -> None:
     for umask, mode in ((0o022, 0o644), (0o077, 0o600), (0, 0o666)):
         path, old = tmp_path / f"{umask}.svg", os.umask(umask)
@@ -328,6 +374,17 @@ def test_a_descriptor_that_was_given_is_written_into(
         file.flush()
         subprocess.run(argv, stdout=file, cwd=tmp_path, env=environment, check=True, timeout=60)
     assert (tmp_path / "file").read_bytes() == b"old new"
+
+
+def test_a_descriptor_that_kgctl_opened_itself_was_not_given(tmp_path: Path) -> None:
+    """What is written to /dev/fd/5 must not go to the API server."""
+    with (tmp_path / "own").open("wb") as own:
+        place = Path(f"/dev/fd/{own.fileno()}")
+        with pytest.raises(OutputFileError, match="Bad file descriptor"):
+            write_public(place, b"new")
+        os.set_inheritable(own.fileno(), True)
+        write_public(place, b"given")
+    assert (tmp_path / "own").read_bytes() == b"given"
 
 
 def test_a_descriptor_that_is_not_open_is_an_error() -> None:
