@@ -135,8 +135,8 @@ def create_private(path: Path, content: bytes) -> None:
         _sync_names(place)
 
 
-def remove_created(path: Path) -> None:
-    """Remove a file that ``create_private`` made, if it is there and this user's.
+def remove_own(path: Path) -> None:
+    """Remove a file, a socket or the like, if it is there and this user's.
 
     Raises:
         OSError: it cannot be removed.

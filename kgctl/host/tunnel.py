@@ -46,13 +46,16 @@ class _Before:
     device: DeviceState
 
 
-def open_device(link: Link) -> KernelDevice | UserspaceDevice | None:
-    """Return the WireGuard device of a link; None where the link is of another kind."""
+def open_device(link: Link, *, own: bool = False) -> KernelDevice | UserspaceDevice | None:
+    """Return the WireGuard device of a link; None where the link is of another kind.
+
+    With ``own``, nothing is read from a program of a third user, or written to it.
+    """
     if link.kind == "wireguard":
         from kgctl.host.kernel import KernelDevice
 
         return KernelDevice(link.name)
-    device = userspace.UserspaceDevice(link.name)
+    device = userspace.UserspaceDevice(link.name, own=own)
     return device if device.listens() else None
 
 
@@ -102,7 +105,7 @@ class Tunnel:
         record, link = self._file.read(), self._links.find(self.name)
         if link is None or record is None or not _made(record, link):
             return None
-        device = open_device(link)
+        device = open_device(link, own=True)
         if device is None:
             return None
         try:
@@ -209,7 +212,7 @@ class Tunnel:
 
     def _attach(self, link: Link, addresses: tuple[Cidr, ...]) -> None:
         self.release()
-        device = open_device(link)
+        device = open_device(link, own=True)
         if device is None:
             raise HostError(
                 f"there is an interface {self.name} already, and it is no WireGuard: give "
@@ -245,7 +248,7 @@ class Tunnel:
 
         It does so by itself where all is well.
         """
-        device, program = self._device or open_device(link), None
+        device, program = self._device or open_device(link, own=True), None
         if isinstance(device, userspace.UserspaceDevice) and not record.program:
             program = device.process()  # of a record by an earlier version
         self._links.delete(link)

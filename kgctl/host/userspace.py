@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from kgctl.files.writing import remove_own
 from kgctl.host.errors import GoneError, HostError, NoWireGuardError, UnresponsiveError
 from kgctl.host.processes import holder_of_socket
 from kgctl.mesh.text import printable
@@ -26,6 +28,7 @@ PROGRAM = "wireguard-go"
 PROGRAM_VARIABLE = "WG_USERSPACE_IMPLEMENTATION"
 """Names another program, as for wg-quick(8)."""
 
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _ANSWER_SECONDS = 10.0
 _START_SECONDS = 10.0
 _ANSWER_BYTES = 64 << 20
@@ -33,11 +36,15 @@ _ERROR_BYTES = 1 << 16
 
 
 class UserspaceDevice:
-    """The device that listens at ``/var/run/wireguard/NAME.sock``; a ``Device``."""
+    """The device that listens at ``/var/run/wireguard/NAME.sock``; a ``Device``.
 
-    def __init__(self, name: str, sockets: Path = SOCKETS) -> None:
+    With ``own``, it has to be a program of this user or root: it gets a private key, or gives one.
+    """
+
+    def __init__(self, name: str, sockets: Path = SOCKETS, *, own: bool = False) -> None:
         self._name = name
         self._path = sockets / f"{name}.sock"
+        self._own = own
 
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
@@ -72,7 +79,7 @@ class UserspaceDevice:
             try:
                 probe.connect(str(self._path))
             except ConnectionRefusedError:
-                self._path.unlink()
+                remove_own(self._path)
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -87,6 +94,7 @@ class UserspaceDevice:
     def _ask(self, request: str) -> str:
         try:
             with self._connect() as connection:
+                self._check(connection)
                 connection.sendall(request.encode())
                 return _answer(connection)
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -98,6 +106,15 @@ class UserspaceDevice:
         except OSError as error:
             reason = error.strerror or str(error)
             raise HostError(f"cannot speak to WireGuard at {self._path}: {reason}") from error
+
+    def _check(self, connection: socket.socket) -> None:
+        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, user, _ = _CREDENTIALS.unpack(found)
+        if self._own and user not in (0, os.geteuid()):
+            raise HostError(
+                f"a program of another user (number {user}) answers for the interface {self._name} "
+                f"at {self._path}, and would get the private key: end it, or use another interface"
+            )
 
 
 def _answer(connection: socket.socket) -> str:

@@ -21,7 +21,7 @@ from kgctl.files.writing import (
     OutputFileError,
     create_private,
     make_directory,
-    remove_created,
+    remove_own,
     write_private,
     write_public,
 )
@@ -238,14 +238,14 @@ def test_a_key_is_made_and_removed_where_nobody_else_has_a_hand(
     with pytest.raises(PermissionError, match="symbolic link of another user"):
         as_user(user, lambda: create_private(shared / "out" / "laptop.key", b"secret"))
     with pytest.raises(PermissionError, match="symbolic link of another user"):
-        as_user(user, lambda: remove_created(shared / "out" / "kept"))
+        as_user(user, lambda: remove_own(shared / "out" / "kept"))
     as_user(user, lambda: create_private(shared / "laptop.key", b"secret"))
     found = (shared / "laptop.key").stat()
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (user, 0o600)
-    as_user(user, lambda: remove_created(shared / "laptop.key"))
+    as_user(user, lambda: remove_own(shared / "laptop.key"))
     (shared / "laptop.key").touch()
     give(shared / "laptop.key", MALLORY)
-    as_user(user, lambda: remove_created(shared / "laptop.key"))
+    as_user(user, lambda: remove_own(shared / "laptop.key"))
     assert (shared / "laptop.key").exists()
 
 

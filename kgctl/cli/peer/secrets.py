@@ -61,7 +61,7 @@ class NewKeys:
             KeyFileError: a file exists, or cannot be written.
         """
         from kgctl.cluster.writing import UnfinishedError
-        from kgctl.files.writing import remove_created
+        from kgctl.files.writing import remove_own
         from kgctl.wireguard.keys import write_key
 
         written: list[Path] = []
@@ -78,7 +78,7 @@ class NewKeys:
         except BaseException:
             for path in written:
                 with suppress(OSError):  # what went wrong before counts
-                    remove_created(path)
+                    remove_own(path)
             raise
 
     def tell(self) -> None:
