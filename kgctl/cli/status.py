@@ -169,8 +169,8 @@ def _print(shown: Sequence[tuple[Link, DeviceState, list[PeerStatus]]]) -> None:
             answer(heading + _columns(statuses))
     for _, _, statuses in shown:
         for one in statuses:
-            for reason in one.reasons:
-                note(f"{_name(one)}: {reason}")
+            for sentence in (*one.reasons, *one.doubts):
+                note(f"{_name(one)}: {sentence}")
 
 
 def _cells(one: PeerStatus) -> list[str]:

@@ -10,6 +10,7 @@ from kgctl.mesh.errors import MeshError
 from kgctl.mesh.leader import disputes
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.routes import peer_routes
+from kgctl.mesh.sightings import Sightings, sightings
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
 from kgctl.wireguard.configure import peer_configuration
@@ -41,6 +42,7 @@ class Wanted:
     """What to set up. ``names`` says who a peer is, by key.
 
     ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
+    ``sightings`` are where each can be reached; the endpoints of ``peers`` are by Kilo's rules.
     ``refusals`` are the claims that were not granted: ``peers`` and ``routes`` have none of them.
     ``listen_port`` is that at which the others call this host; None where they do not.
     ``devices`` is what the agents of nodes set up. ``doubts`` are the segments, and the possible
@@ -54,6 +56,12 @@ class Wanted:
     devices: Devices = field(default_factory=lambda: Devices({}, {}))
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    sightings: Mapping[PublicKey, Sightings] = field(default_factory=dict)
+
+    def sightings_of(self, section: PeerSection) -> Sightings:
+        """Return where a peer of ours can be reached."""
+        known = self.sightings.get(section.public_key)
+        return known or Sightings(section.endpoint, {})
 
 
 def wanted_of(
@@ -94,6 +102,7 @@ def wanted_of(
             if one.acting is None
         },
         refusals=tuple(found.refusals),
+        sightings=sightings(topology),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kgctl.cluster.peerobjects import peer_name
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 _NAMED = 5  # nodes in one line of the log
+_SIGHTINGS = 16  # of one peer that are recorded
 
 
 class Rounds:
@@ -211,16 +213,22 @@ class Rounds:
             self._file.write(fresh)
 
     def _known_peers(self, wanted: Wanted) -> dict[str, KnownPeer]:
-        given = self._synchroniser.given
-        return {
-            str(section.public_key): KnownPeer(
-                name=wanted.names.get(section.public_key, ""),
-                wanted_endpoint=str(section.endpoint or ""),
-                endpoint=str(given.get(section.public_key, "")),
-                problem=self._problem(section.endpoint),
+        given, dialled = self._synchroniser.given, self._synchroniser.dialled
+        found = {}
+        for section in wanted.peers:
+            key, seen = section.public_key, wanted.sightings_of(section)
+            found[str(key)] = KnownPeer(
+                name=wanted.names.get(key, ""),
+                wanted_endpoint=str(dialled.get(key, "")),
+                endpoint=str(given.get(key, "")),
+                problem=self._problem(dialled.get(key)),
+                annotated_endpoint=str(seen.annotated or ""),
+                sightings={
+                    str(endpoint): list(names[:_NAMED])
+                    for endpoint, names in islice(seen.seen.items(), _SIGHTINGS)
+                },
             )
-            for section in wanted.peers
-        }
+        return found
 
     def _problem(self, endpoint: Endpoint | None) -> str:
         """Return why the name of an endpoint has no address, or the empty string."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.dialling import Dialled, Scope, scope_of
 from kgctl.mesh.endpoint import parse_endpoint
+from kgctl.mesh.sightings import Sightings
+from kgctl.mesh.text import printable, some
 from kgctl.wireguard.device import SESSION_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from kgctl.host.record import KnownPeer
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DevicePeer, DeviceState
 
 
+_NAMED = 3  # nodes in one sentence
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
     """One peer: ages in seconds (None: never), rates in bytes a second (None: not measured).
 
-    ``reasons`` say why there may be no connection; none where there is one.
+    ``reasons`` say why there may be no connection; none where there is one. ``sightings`` are the
+    endpoints at which nodes say that they see it; ``doubts`` say which of these are contradicted.
     """
 
     name: str
@@ -38,6 +44,9 @@ class PeerStatus:
     keepalive: int
     connected: bool
     reasons: tuple[str, ...]
+    annotated_endpoint: str = ""
+    sightings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; names as in Kubernetes."""
@@ -55,6 +64,11 @@ class PeerStatus:
             "persistentKeepalive": self.keepalive,
             "connected": self.connected,
             "reasons": list(self.reasons),
+            "annotatedEndpoint": self.annotated_endpoint or None,
+            "sightings": [
+                {"endpoint": endpoint, "nodes": list(names)}
+                for endpoint, names in self.sightings.items()
+            ],
         }
 
 
@@ -108,7 +122,26 @@ def _status(
         keepalive=peer.persistent_keepalive,
         connected=connected,
         reasons=() if connected else tuple(_reasons(peer, told, source)),
+        annotated_endpoint=told.annotated_endpoint if told else "",
+        sightings=told.sightings if told else {},
+        doubts=tuple(_doubts(told)) if told else (),
     )
+
+
+def _doubts(told: KnownPeer) -> Iterator[str]:
+    """Yield what nodes say of where a peer is, and something else contradicts."""
+    seen = {
+        endpoint: tuple(names)
+        for text, names in told.sightings.items()
+        if (endpoint := parse_endpoint(text)) is not None
+    }
+    own = told.annotated_endpoint
+    for endpoint, names in Sightings(parse_endpoint(own), seen).contradicted().items():
+        said = f"; it says {own} of itself" if own else ""
+        who = ("node " if len(names) == 1 else "nodes ") + some(
+            [printable(name) for name in names], _NAMED
+        )
+        yield f"{who} would have it that it is at {endpoint}{said}"
 
 
 def _reasons(

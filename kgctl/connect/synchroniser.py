@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cluster.contact import steady
+from kgctl.connect.dialling import Dialler
 from kgctl.connect.network import DEFAULT_PORT
 from kgctl.connect.outside import dialled
 from kgctl.host.interface import Refused
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.routes import Exclusion, Passage, Route
+    from kgctl.mesh.sightings import Sightings
     from kgctl.wireguard.conf import PeerSection
     from kgctl.wireguard.device import PeerChange
     from kgctl.wireguard.keys import PrivateKey
@@ -86,7 +89,8 @@ class Synchroniser:
     ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
     addresses that are never to be routed into the tunnel, besides those of endpoints. Once
     ``stopped`` returns True no further route is set: what was begun is about to be taken back.
-    Long calculations stand in a ``breakable`` context, which a signal may break off.
+    Long calculations stand in a ``breakable`` context, which a signal may break off. ``clock``
+    returns the seconds of a clock that nobody sets. ``dialled`` is where each peer is dialled.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Synchroniser:
         outside: Callable[[], Iterable[Address]] = tuple,
         stopped: Callable[[], bool] = lambda: False,
         breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self._private_key = private_key
         self._own_key = private_key.public_key()
@@ -115,6 +120,9 @@ class Synchroniser:
         self._surveyed: RouteTable | None = None
         self.state: DeviceState | None = None
         self._renewed: dict[PublicKey, float] = {}
+        self._clock = clock
+        self._dialler = Dialler(given)
+        self.dialled: dict[PublicKey, Endpoint] = {}
         self.device_writes = 0
         self.route_writes = 0
 
@@ -159,13 +167,16 @@ class Synchroniser:
         Raises:
             kgctl.KgctlError: the device refused.
         """
+        present = self._look(wanted, device, now) if whole else None
         state, outside = self.target(wanted), frozenset(self._outside())
         goal = (state, wanted.routes, outside)
         if not whole and self._applied == goal:
             self._surveyed = None
             return None
         self._applied = None
-        device_changed = self._set_device(device, state, now)
+        if present is None:
+            present = self._with_handshakes(device.read())
+        device_changed = self._set_device(device, present, state, now)
         outside |= dialled(state) | dialled(self.state)
         change = self._set_routes(routes, wanted.routes, outside, whole=whole)
         if whole:
@@ -178,24 +189,30 @@ class Synchroniser:
         return DeviceState(
             private_key=self._private_key,
             listen_port=self._listen_port or wanted.listen_port or DEFAULT_PORT,
-            peers=wanted_peers(wanted.peers, self._endpoints(wanted.peers), self._own_key),
+            peers=wanted_peers(wanted.peers, self._endpoints(wanted), self._own_key),
         )
 
-    def _endpoints(self, sections: Sequence[PeerSection]) -> dict[PublicKey, Endpoint]:
-        hosts = (one.endpoint.host for one in sections if one.endpoint is not None)
+    def _look(self, wanted: Wanted, device: Device, now: float) -> DeviceState:
+        present = self._with_handshakes(device.read())
+        self._dialler.look(present, _known(wanted), self._clock(), now)
+        return present
+
+    def _endpoints(self, wanted: Wanted) -> dict[PublicKey, Endpoint]:
+        self.dialled = self._dialler.choose(_known(wanted), self._clock())
+        hosts = (endpoint.host for endpoint in self.dialled.values())
         self._names.retain({host for host in hosts if isinstance(host, str)})
         found = {}
-        for section in sections:
-            endpoint = section.endpoint
-            if endpoint is not None and isinstance(endpoint.host, str):
+        for key, endpoint in self.dialled.items():
+            address = endpoint.address
+            if isinstance(endpoint.host, str):
                 address = self._names.address(endpoint.host)
-                endpoint = None if address is None else Endpoint(address, endpoint.port)
-            if endpoint is not None:
-                found[section.public_key] = endpoint
+            if address is not None:
+                found[key] = Endpoint(address, endpoint.port)
         return found
 
-    def _set_device(self, device: Device, wanted: DeviceState, now: float) -> DeviceChange:
-        present = self._with_handshakes(device.read())
+    def _set_device(
+        self, device: Device, present: DeviceState, wanted: DeviceState, now: float
+    ) -> DeviceChange:
         with self.breakable():
             change = device_change(present, wanted, given=self.given, now=now)
         if change:
@@ -256,8 +273,13 @@ class Synchroniser:
         """Have names looked up anew where a handshake is overdue: the host may have moved."""
         assert self.state is not None
         for section in sections:
-            endpoint, peer = section.endpoint, self.state.peers.get(section.public_key)
+            endpoint = self.dialled.get(section.public_key)
+            peer = self.state.peers.get(section.public_key)
             if endpoint is None or not isinstance(endpoint.host, str) or peer is None:
                 continue
             if now - peer.last_handshake > OVERDUE:
                 self._names.refresh(endpoint.host)
+
+
+def _known(wanted: Wanted) -> dict[PublicKey, Sightings]:
+    return {section.public_key: wanted.sightings_of(section) for section in wanted.peers}

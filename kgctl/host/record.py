@@ -27,12 +27,18 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPeer:
-    """What the network says of one peer of the device; ``endpoint`` is what we had set last."""
+    """What the network says of one peer of the device; ``endpoint`` is what we had set last.
+
+    ``annotated_endpoint`` is what it says of itself. ``sightings`` are the endpoints at which nodes
+    say that they see it, and the first few of their names.
+    """
 
     name: str = ""
     wanted_endpoint: str = ""
     endpoint: str = ""
     problem: str = ""
+    annotated_endpoint: str = ""
+    sightings: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +219,11 @@ def _record(content: bytes, interface: str) -> Record | None:
         _is_typed_as(record, Record(interface=""))
         and all(isinstance(one, str) for one in record.addresses)
         and all(_is_typed_as(one, KnownPeer()) for one in peers.values())
+        and all(
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+            for one in peers.values()
+            for names in one.sightings.values()
+        )
         and all(_is_typed_as(one, KnownRefusal()) for one in refusals)
         and all(isinstance(text, str) for one in refusals for text in one.networks)
     )

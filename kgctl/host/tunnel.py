@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kgctl.host import processes, userspace
+from kgctl.host.ages import SteadyDevice
 from kgctl.host.errors import GoneError, HostError
 from kgctl.host.interface import RouteChange
 from kgctl.host.links import Link, Links
@@ -74,6 +75,7 @@ class Tunnel:
         self._before: _Before | None = None
         self._link: Link | None = None
         self._device: KernelDevice | UserspaceDevice | None = None
+        self._steady: SteadyDevice
         self._routes: LinkRoutes | None = None
         self.touched = False
         self.origin: Origin | None = None
@@ -85,10 +87,10 @@ class Tunnel:
         return self._link
 
     @property
-    def device(self) -> KernelDevice | UserspaceDevice:
+    def device(self) -> SteadyDevice:
         """The WireGuard device, once it is open."""
         assert self._device is not None
-        return self._device
+        return self._steady
 
     @property
     def routes(self) -> LinkRoutes:
@@ -218,7 +220,7 @@ class Tunnel:
                 f"there is an interface {self.name} already, and it is no WireGuard: give "
                 "another name with --interface"
             )
-        self._link, self._device = link, device
+        self._link, self._device, self._steady = link, device, SteadyDevice(device)
         self._routes = LinkRoutes(link, addresses)
 
     def _remember(self, link: Link) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.network import plan, probe
+from tests.network import plan, probe, tunnel
 from tests.network.connection import kgctl
 from tests.network.namespace import ETC_NETNS
 from tests.network.site import Site, within
+from tests.network.stream import Pinging
 from tests.network.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -125,3 +126,42 @@ def test_what_the_person_accepts_is_granted_and_the_rest_denied(site: Site) -> N
         assert "10.90.0.0/16" not in routes
     dry = kgctl(laptop, "--kubeconfig", str(site.kubeconfig), "connect", "laptop", "--dry-run")
     assert "# refused: node fra-1 claims 192.0.2.0/24: that holds public addresses" in dry.stdout
+
+
+def hearsay(site: Site, endpoint: str) -> str:
+    """Return what a node writes that says of ams-1 that it is at ``endpoint``."""
+    host, _, port = endpoint.rpartition(":")
+    key = site.cluster.keys["ams-1"].public
+    return json.dumps({key: {"IP": host, "Port": int(port), "Zone": ""}})
+
+
+def test_hearsay_neither_moves_a_session_nor_keeps_one_from_beginning(site: Site) -> None:
+    laptop, hostile = site.laptop, site.cluster["fra-1"]
+    key, false = site.cluster.keys["ams-1"].public, "203.0.113.20:40000"
+    site.publish("ams-1", "ams-2", "fra-1")
+    site.annotate("ams-1", persistent_keepalive="2")  # else nobody believes what is said of it
+    hostile.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "40000")
+
+    def caught() -> int:
+        shown = hostile.run("iptables", "-nvxL", "INPUT").stdout.splitlines()
+        return int(shown[2].split()[0])
+
+    try:
+        with site.joined("--resync-period", "1s"):
+            with Pinging(laptop, plan.AMS_1.ipv4.pod) as pings:
+                site.annotate("fra-1", discovered_endpoints=hearsay(site, false))
+                time.sleep(4)
+                assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
+            assert pings.losses.lost == 0
+            shown = kgctl(laptop, "status").stderr
+            assert f"ams-1: node fra-1 would have it that it is at {false}" in shown
+        with site.joined("--resync-period", "1s"):  # which waits until a ping is answered
+            assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
+            # nor if it writes that into the other's own annotation: soon it is given up
+            site.annotate("ams-1", endpoint=false)
+            within(2.0, lambda: tunnel.dump(laptop)[key].endpoint == false)
+            within(30.0, lambda: probe.reaches(laptop, plan.AMS_1.ipv4.pod, within=1))
+            assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
+        assert caught() < 60  # the attempts, and what was sent in these seconds
+    finally:
+        hostile.run("iptables", "-F", "INPUT")

@@ -1,0 +1,161 @@
+"""At which of several endpoints a peer is dialled: a session that lives is never moved by hearsay.
+
+What a peer says of itself moves it at once, as it may have moved; where nothing comes from there,
+back it goes. What nodes say of where they see it counts only where there is no session: then the
+endpoints are tried in turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.wireguard.device import SESSION_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.sightings import Sightings
+    from kgctl.wireguard.device import DevicePeer, DeviceState
+
+TURN = 10.0
+"""Seconds for which an endpoint is tried at least: two of WireGuard's attempts, 5 seconds apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """An endpoint that was chosen at ``since``, by what its peer said of itself then.
+
+    ``received`` and ``sent`` are the bytes that had come and gone by then. ``proven`` means that
+    more came since. ``tried`` were chosen before it in vain; ``reached`` is where the peer was
+    before it said that it had moved.
+    """
+
+    endpoint: Endpoint
+    annotated: Endpoint | None
+    since: float
+    received: int = 0
+    sent: int = 0
+    proven: bool = False
+    tried: tuple[Endpoint, ...] = ()
+    reached: Endpoint | None = None
+
+    def at(self, peer: DevicePeer | None, now: float) -> _Choice:
+        """Return it as one that was made at ``now``."""
+        counts = (0, 0) if peer is None else (peer.received, peer.sent)
+        return replace(self, since=now, received=counts[0], sent=counts[1], proven=False)
+
+
+class Dialler:
+    """Chooses endpoints. Times are seconds of a clock that never goes back.
+
+    ``given`` are those that an earlier kgctl has set on the device.
+    """
+
+    def __init__(self, given: Mapping[PublicKey, Endpoint] | None = None) -> None:
+        self._given = dict(given or {})
+        self._choices: dict[PublicKey, _Choice] = {}
+        self._present: Mapping[PublicKey, DevicePeer] = {}
+        self._unix = 0.0
+
+    def look(
+        self, state: DeviceState, known: Mapping[PublicKey, Sightings], now: float, unix: float
+    ) -> None:
+        """Take note of the device's sessions at ``now``, which is ``unix`` in Unix seconds.
+
+        Where a peer has none, and its endpoint had its turn, it is the next one's.
+        """
+        self._present, self._unix = state.peers, unix
+        for key, choice in self._choices.items():
+            peer = state.peers.get(key)
+            if peer is not None:
+                self._choices[key] = self._looked_at(choice, peer, known.get(key), now)
+
+    def choose(self, known: Mapping[PublicKey, Sightings], now: float) -> dict[PublicKey, Endpoint]:
+        """Return the endpoint to dial of each that has any; its host may be a name."""
+        chosen = {key: self._chosen(key, seen, now) for key, seen in known.items()}
+        self._choices = {key: choice for key, choice in chosen.items() if choice is not None}
+        return {key: choice.endpoint for key, choice in self._choices.items()}
+
+    def _looked_at(
+        self, choice: _Choice, peer: DevicePeer, seen: Sightings | None, now: float
+    ) -> _Choice:
+        before = choice.received if peer.received >= choice.received else 0  # counted from new
+        if self._lives(peer) and (choice.proven or peer.received > before):
+            return replace(choice, proven=True, tried=(), reached=None)
+        if choice.proven:
+            return choice.at(peer, now)  # what was right once gets another turn
+        if seen is None or now - choice.since < TURN or peer.sent <= choice.sent:
+            return choice
+        return _next(choice, seen).at(peer, now)
+
+    def _chosen(self, key: PublicKey, seen: Sightings, now: float) -> _Choice | None:
+        choice, peer = self._choices.get(key), self._present.get(key)
+        candidates = seen.candidates()
+        if choice is None:
+            return self._first(key, seen, candidates, now)
+        if choice.annotated != seen.annotated:
+            choice = _said_otherwise(choice, seen.annotated, peer, now)
+        if choice.proven or _is_kept(choice, candidates):
+            return choice
+        if not candidates:
+            return None
+        tried = (*choice.tried, choice.endpoint)
+        best = next((one for one in candidates if one not in tried), candidates[0])
+        if best == choice.endpoint:
+            return choice
+        return replace(choice, endpoint=best, tried=tried).at(peer, now)
+
+    def _first(
+        self, key: PublicKey, seen: Sightings, candidates: tuple[Endpoint, ...], now: float
+    ) -> _Choice | None:
+        given, peer = self._given.pop(key, None), self._present.get(key)
+        if given is not None and peer is not None and self._lives(peer):
+            return replace(_Choice(given, seen.annotated, now).at(peer, now), proven=True)
+        return _Choice(candidates[0], seen.annotated, now).at(peer, now) if candidates else None
+
+    def _lives(self, peer: DevicePeer) -> bool:
+        return self._unix - peer.last_handshake <= SESSION_SECONDS
+
+
+def _said_otherwise(
+    choice: _Choice, annotated: Endpoint | None, peer: DevicePeer | None, now: float
+) -> _Choice:
+    """Return the choice after its peer has said something else of itself.
+
+    It is followed where others can dial it at all, or where the peer was dialled by its own word.
+    """
+    followed = annotated is not None and (
+        is_dialable_from_elsewhere(annotated) or choice.endpoint == choice.annotated
+    )
+    if not followed or annotated is None:
+        return replace(choice, annotated=annotated)
+    reached = (peer and peer.endpoint) or choice.endpoint if choice.proven else choice.reached
+    moved = replace(choice, endpoint=annotated, annotated=annotated, tried=(), reached=reached)
+    return moved.at(peer, now)
+
+
+def _is_kept(choice: _Choice, candidates: tuple[Endpoint, ...]) -> bool:
+    """Tell whether a choice that is not proven yet stays, now that there are these candidates.
+
+    What a peer says of itself and nobody elsewhere can dial gives way to what others say.
+    """
+    if choice.endpoint not in (*candidates, choice.reached):
+        return False
+    own = choice.endpoint == choice.annotated and not is_dialable_from_elsewhere(choice.annotated)
+    return not own or all(one in (*choice.tried, choice.endpoint) for one in candidates)
+
+
+def _next(choice: _Choice, seen: Sightings) -> _Choice:
+    """Return the choice that comes after one that had its turn in vain."""
+    own, *others = seen.candidates() or (choice.endpoint,)
+    reached = [] if choice.reached is None else [choice.reached]
+    order = list(dict.fromkeys([own, *reached, *others]))
+    tried = (*choice.tried, choice.endpoint)
+    left = [one for one in order if one not in tried]
+    if not left:
+        return replace(choice, endpoint=order[0], tried=())
+    return replace(choice, endpoint=left[0], tried=tried)

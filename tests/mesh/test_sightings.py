@@ -1,0 +1,70 @@
+"""Where a machine can be reached, and what of it is contradicted."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgctl.cluster.example import TAKEN_AT, Example
+from kgctl.cluster.objects import state_of
+from kgctl.mesh.endpoint import Endpoint, parse_endpoint
+from kgctl.mesh.sightings import MOST, Sightings, sightings
+from kgctl.mesh.state import network_of
+
+PUBLIC, PRIVATE = "198.51.100.1:51820", "10.0.0.1:51820"
+
+
+def at(text: str) -> Endpoint:
+    found = parse_endpoint(text)
+    assert found is not None
+    return found
+
+
+def seen(annotated: str, **said: str) -> Sightings:
+    found: dict[Endpoint, tuple[str, ...]] = {}
+    for name, text in said.items():
+        found[at(text)] = (*found.get(at(text), ()), name)
+    return Sightings(at(annotated) if annotated else None, found)
+
+
+@pytest.mark.parametrize(
+    ("one", "candidates", "contradicted"),
+    [
+        (seen(PUBLIC), [PUBLIC], []),
+        (seen(PUBLIC, a="198.51.100.1:4000"), [PUBLIC, "198.51.100.1:4000"], []),
+        (seen(PUBLIC, a="192.0.2.6:1"), [PUBLIC, "192.0.2.6:1"], ["192.0.2.6:1"]),
+        (seen(PRIVATE, a="192.0.2.6:1"), ["192.0.2.6:1", PRIVATE], []),
+        (seen(PRIVATE, a="192.0.2.6:1", b="192.0.2.6:2"),
+         ["192.0.2.6:1", "192.0.2.6:2", PRIVATE], []),
+        (seen(PRIVATE, a="192.0.2.6:1", b="192.0.2.7:1", c="192.0.2.7:1"),
+         ["192.0.2.7:1", "192.0.2.6:1", PRIVATE], ["192.0.2.6:1"]),
+        (seen(PRIVATE, a="192.0.2.6:1", b="192.0.2.7:1"),
+         ["192.0.2.6:1", "192.0.2.7:1", PRIVATE], ["192.0.2.6:1", "192.0.2.7:1"]),
+        (seen("host.example:51820", a="192.0.2.6:1"), ["host.example:51820", "192.0.2.6:1"], []),
+        (seen("", a="127.0.0.1:22", b="192.0.2.6:1", c="192.0.2.6:1"),
+         ["192.0.2.6:1"], ["127.0.0.1:22"]),
+        (seen(""), [], []),
+    ],
+)  # fmt: skip
+def test_candidates(one: Sightings, candidates: list[str], contradicted: list[str]) -> None:
+    assert list(map(str, one.candidates())) == candidates
+    assert list(map(str, one.contradicted())) == contradicted
+
+
+def test_of_many_only_the_first_few_are_tried_and_ones_own_always() -> None:
+    said = {f"n{number}": f"192.0.2.{number}:1" for number in range(1, 100)}
+    for annotated in (PUBLIC, PRIVATE):
+        found = seen(annotated, **said).candidates()
+        assert len(found) == MOST
+        assert at(annotated) in found
+
+
+def test_the_example_s_home_is_seen_by_others_and_without_a_keepalive_nobody_is() -> None:
+    topology = network_of(state_of(Example().read()), now=TAKEN_AT)
+    known = sightings(topology)
+    home = next(one for one in topology.segments if one.name == "location:home")
+    assert known[home.key].annotated == home.leader.endpoint
+    assert home.endpoint in known[home.key].seen
+    assert known[home.key].candidates()[0] == home.endpoint
+    for segment in topology.segments:
+        if not segment.leader.persistent_keepalive:
+            assert known[segment.key].seen == {}
