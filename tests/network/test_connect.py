@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.host.record import Record
+from tests.files.users import MALLORY, give
 from tests.network import agent, plan, probe, tunnel
 from tests.network.commands import environment
 from tests.network.connection import Connection, kgctl
@@ -38,6 +41,11 @@ FAR_POD = plan.FRA_1.ipv4.pod
 def site(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
     with Uplink(cluster["laptop"], api_server.url) as uplink:
         yield Site(cluster, api_server, uplink)
+
+
+def kgctl_namespace(site: Site) -> str:
+    """Return the number of the laptop's network namespace, by which records are named."""
+    return site.laptop.run("stat", "-Lc", "%i", "/proc/self/ns/net").stdout.strip()
 
 
 def wireguard_key(site: Site) -> str:
@@ -256,6 +264,31 @@ def test_the_peer_under_another_name_that_a_killed_one_left_goes(site: Site) -> 
         assert "10.5.0.9/32" in site.laptop.ip("address", "show", "dev", "kilo0")
         assert plan.LAPTOP.ipv4 not in site.laptop.ip("address", "show", "dev", "kilo0")
     assert site.peers() == []
+
+
+@pytest.mark.parametrize("whose", ["the directory", "the record"])
+def test_a_record_of_another_user_costs_nobody_their_peer(site: Site, whose: str) -> None:
+    site.publish(*AMS)
+    key = site.cluster.keys["phone"].public
+    site.server.apply([peer_object(plan.PHONE, key)])
+    number = kgctl_namespace(site)
+    record = site.laptop.directory / f"kilo0.{number}.json"
+    record.write_text(json.dumps(asdict(Record(interface="kilo0", peer="phone", peer_key=key))))
+    give(record, MALLORY)
+    if whose == "the directory":
+        give(site.laptop.directory, MALLORY)
+    try:
+        with Connection(site.laptop, site.kubeconfig, "desk", "-a", "10.5.0.9/32") as connection:
+            if whose == "the directory":
+                assert connection.wait() == 1
+                assert "the directory belongs to another user" in connection.errors
+            else:
+                connection.until("synchronised")
+                assert connection.end() == 0, connection.describe()
+    finally:
+        give(site.laptop.directory, 0)
+        record.unlink(missing_ok=True)
+    assert site.peers() == ["phone"]
 
 
 def test_the_second_on_one_interface_says_so_and_ends(site: Site) -> None:
