@@ -28,6 +28,7 @@ class Target(NamedTuple):
     context: str | None = None
     request_timeout: str | None = None
     topology_label: str | None = None
+    max_list_size: str | None = None
 
     def server(
         self, *, debug: bool = False, interactive: bool = True, every_label: bool = False
@@ -37,9 +38,10 @@ class Target(NamedTuple):
         Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
 
         Raises:
-            ClusterError: the timeout is none.
+            ClusterError: the timeout is none, or the size.
         """
         from kgctl.cluster.apiserver import ApiServer
+        from kgctl.cluster.budget import MEMORY, parse_size
         from kgctl.cluster.interface import TOPOLOGY_LABEL
         from kgctl.cluster.timeout import parse_timeout
 
@@ -56,6 +58,7 @@ class Target(NamedTuple):
             label="" if every_label else self.topology_label or TOPOLOGY_LABEL,
             interactive=interactive,
             trace=trace,
+            memory=MEMORY if self.max_list_size is None else parse_size(self.max_list_size),
         )
 
 

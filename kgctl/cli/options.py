@@ -42,6 +42,13 @@ class Shared(NamedTuple):
             help="How long one request may take: 5s, 1m30s; 0 for ever. Default: 30s.",
         ),
     ] = None
+    max_list_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The memory that one list of an API server may take: 2Gi. Default: 512Mi.",
+        ),
+    ] = None
     filename: Annotated[
         list[str] | None,
         typer.Option(

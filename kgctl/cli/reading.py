@@ -184,7 +184,11 @@ def live_cluster(
     Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
     """
     target = Target(
-        shared.kubeconfig, shared.context, shared.request_timeout, shared.topology_label
+        shared.kubeconfig,
+        shared.context,
+        shared.request_timeout,
+        shared.topology_label,
+        shared.max_list_size,
     )
     if interactive and not shared.debug and not every_label:
         asked = ahead.take(target)

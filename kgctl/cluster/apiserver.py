@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kgctl.cluster.budget import MEMORY
 from kgctl.cluster.client import Api, Backoff
 from kgctl.cluster.credentials import QUIET_LIMIT
 from kgctl.cluster.errors import ClusterError, ConnectionLostError
@@ -39,6 +40,7 @@ class ApiServer:
         trace: gets a line for each request, without credentials.
         access: stands for what ``kubeconfig`` and ``context`` would lead to.
         transport: stands for the connection, in tests.
+        memory: bytes that one list may take of this machine's memory.
         backoff: how requests are made again that an overloaded server did not answer.
 
     Nothing is read and nothing is connected before the first call.
@@ -57,6 +59,7 @@ class ApiServer:
         access: Access | None = None,
         transport: Transport | None = None,
         backoff: Backoff | None = None,
+        memory: int = MEMORY,
     ) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
@@ -68,6 +71,7 @@ class ApiServer:
         self._access = access
         self._transport = transport
         self._backoff = backoff
+        self._memory = memory
         self._api: Api | None = None
         self._failure: ClusterError | None = None
 
@@ -109,6 +113,7 @@ class ApiServer:
                 timeout=self._timeout,
                 backoff=self._backoff,
                 trace=self._trace,
+                memory=self._memory,
             )
         return self._api
 

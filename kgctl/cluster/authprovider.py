@@ -14,8 +14,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.cluster.budget import Budget
 from kgctl.cluster.credentials import clean_token, pem
 from kgctl.cluster.errors import ClusterError, CredentialsError
+from kgctl.cluster.failures import place
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -202,8 +204,8 @@ class _Oidc:
             response = transport.request(
                 "GET" if body is None else "POST", "", {}, headers, body, _LIMIT
             )
-            with Body(response, server) as answer:
-                return response.status, answer.start(_MAX_ANSWER)
+            with Body(response, server, Budget(place(server))) as answer:
+                return response.status, bytes(answer.start(_MAX_ANSWER))
         finally:
             transport.close()
 

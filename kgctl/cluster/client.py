@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from kgctl.cluster.budget import MEMORY, Budget
 from kgctl.cluster.errors import (
     AnswerError,
     ClusterError,
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_JSON = 1 << 30
-"""Bytes of JSON that an answer may have: far more than any cluster holds in one list."""
-
 FAR = 0.002
 """Seconds of round trip from which on the network is the slower side: a link out of the house."""
 
 _REFUSAL = 1 << 16  # bytes read of an answer that is no success
 _CHUNK = 1 << 18
-_OURS = {"User-Agent": "kgctl"}
+_OURS = {"User-Agent": "kgctl", "Accept-Encoding": "identity"}
 
 
 class Backoff(NamedTuple):
@@ -62,7 +60,9 @@ class Api:
         timeout: float | None = None,
         backoff: Backoff | None = None,
         trace: Callable[[str], None] | None = None,
+        memory: int = MEMORY,
     ) -> None:
+        self._memory = memory
         self.access = access
         self._transport = transport
         self._timeout = timeout
@@ -75,20 +75,31 @@ class Api:
         query: Mapping[str, str],
         accept: str,
         decode: Callable[[Body], T],
+        budget: Budget | None = None,
     ) -> T:
         """Read ``path`` and return what ``decode`` makes of the answer.
 
-        A server that is overloaded, or hangs up, is asked again; ``decode`` then starts anew.
+        A server that is overloaded, or hangs up, is asked again; ``decode`` then starts anew. The
+        ``budget`` is that of the whole list which the answer is a part of; by default its own.
 
         Raises:
             kgctl.ClusterError: it cannot be read; the message says what to do.
         """
+        budget = budget or self.budget()
+        left = budget.left
 
         def attempt() -> T:
-            with self.open("GET", path, query, self._headers(accept)) as body:
+            budget.left = left  # what the last attempt took is free again
+            limit = budget.seconds(self._timeout)
+            headers = self._headers(accept)
+            with self.open("GET", path, query, headers, timeout=limit, budget=budget) as body:
                 return decode(body)
 
         return self._repeated(attempt, _worth_another_read)
+
+    def budget(self) -> Budget:
+        """Return what a list may take of this machine, all its pages together."""
+        return Budget(place(self.access), self._memory, self._timeout)
 
     def _repeated(
         self,
@@ -165,11 +176,12 @@ class Api:
         body: bytes | None = None,
         *,
         timeout: float | None = None,
+        budget: Budget | None = None,
     ) -> Body:
         """Make a request once and return the body of the answer, which is a success.
 
-        ``timeout`` stands in place of the usual one. Credentials that the server no longer takes
-        are renewed once, where there are others.
+        ``timeout`` stands in place of the usual one, ``budget`` in that of one for this answer
+        alone. Credentials that the server no longer takes are renewed once, where there are others.
 
         Raises:
             kgctl.ClusterError: there is no answer, or it is no success.
@@ -180,10 +192,17 @@ class Api:
         if response.status == 401 and self._transport.refresh():
             response.close()
             response = self._request(method, path, query, sent, body, limit)
-        if 200 <= response.status < 300:
-            return Body(response, self.access)
+        budget = budget or self.budget()
+        asked = headers.get("Accept-Encoding", "identity")
         try:
-            said = Body(response, self.access).start(_REFUSAL)
+            answer = Body(response, self.access, budget, asked)
+        except BaseException:
+            response.close()
+            raise
+        if 200 <= response.status < 300:
+            return answer
+        try:
+            said = bytes(answer.start(_REFUSAL))
         finally:
             response.close()
         raise Refusal(
@@ -254,16 +273,37 @@ def _not_carried_out(error: OverloadedError | ConnectionLostError) -> bool:
 
 
 class Body:
-    """The body of an answer, uncompressed as it is read."""
+    """The body of an answer, uncompressed as it is read; ``budget`` is charged for all of it.
 
-    def __init__(self, response: Response, access: Access) -> None:
+    Raises:
+        AnswerError: it is compressed as nobody has ``asked``.
+    """
+
+    def __init__(
+        self, response: Response, access: Access, budget: Budget, asked: str = "identity"
+    ) -> None:
         self._response = response
         self._access = access
+        self.budget = budget
         self.content_type = response.headers.get("content-type", "").lower()
         packed = response.headers.get("content-encoding", "identity").lower()
+        if packed not in ("identity", asked):
+            raise AnswerError(
+                f"what answers at {place(access)} sends {printable(packed, 40)}, which nobody "
+                "asked for: look at the proxies in between"
+            )
         self._gunzip = _Gunzip(response.read) if packed == "gzip" else None
-        self.read: Callable[[int], bytes] = self._gunzip.read if self._gunzip else response.read
-        """Returns the next 1 to so many bytes, ``b""`` at the end."""
+        self._read: Callable[[int], bytes] = self._gunzip.read if self._gunzip else response.read
+
+    def read(self, size: int) -> bytes:
+        """Return the next 1 to ``size`` bytes, ``b""`` at the end.
+
+        Raises:
+            AnswerError: it is more than the budget has left.
+        """
+        data = self._read(size)
+        self.budget.charge(len(data))
+        return data
 
     def __enter__(self) -> Body:
         return self
@@ -271,27 +311,23 @@ class Body:
     def __exit__(self, *_: object) -> None:
         self._response.close()
 
-    def whole(self, limit: int = MAX_JSON) -> bytes:
+    def whole(self) -> bytearray:
         """Return all of it.
 
         Raises:
-            AnswerError: it has more than ``limit`` bytes.
+            AnswerError: it is more than the budget has left.
         """
-        data = self.start(limit + 1)
-        if len(data) > limit:
-            raise AnswerError(f"the answer of {place(self._access)} has more than {limit:,} bytes")
-        return data
+        return self.start(None)
 
-    def start(self, size: int) -> bytes:
-        """Return its first ``size`` bytes, or all of it where it has fewer."""
-        pieces = []
-        while size > 0:
-            piece = self.read(min(size, _CHUNK))
+    def start(self, size: int | None) -> bytearray:
+        """Return its first ``size`` bytes, or all of it where it has fewer; None is no limit."""
+        data = bytearray()  # which grows in place: of a large answer there is one copy
+        while size is None or len(data) < size:
+            piece = self.read(_CHUNK if size is None else min(size - len(data), _CHUNK))
             if not piece:
                 break
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            data += piece
+        return data
 
     def json(self) -> Any:
         """Decode it as JSON.
@@ -302,12 +338,13 @@ class Body:
         import json
 
         data = self.whole()
+        self.budget.charge_json(data)
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise self.unreadable(data) from error
 
-    def unreadable(self, data: bytes) -> AnswerError:
+    def unreadable(self, data: bytes | bytearray) -> AnswerError:
         """Return the error for an answer that is not of the format that was asked for."""
         begins = printable(data[:40].decode("utf-8", "replace"))
         return AnswerError(

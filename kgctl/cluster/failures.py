@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 CONNECT_LIMIT = 30.0
 """Seconds for a TCP or TLS handshake, as in client-go, whatever the timeout of the request."""
 
+HEAD_LIMIT = 120.0
+"""Seconds until an answer has to begin, where nobody sets a limit: API servers end requests after
+60 s, and one that announces its answer for ever (100 Continue) has to end."""
+
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})

@@ -111,6 +111,7 @@ class Answer:
         self._wire = wire
         version, self.status = self._status_line()
         self.headers = self._headers()
+        # whose number is bounded: a server may announce its answer for ever
         interim = 0
         while self.status < 200:  # "100 Continue" and its like announce the true answer
             interim += 1

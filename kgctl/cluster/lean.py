@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from kgctl.cluster.credentials import QUIET_LIMIT, renewable, resolve_credentials
 from kgctl.cluster.errors import KubeconfigError
-from kgctl.cluster.failures import CONNECT_LIMIT, connection_failure, no_http
+from kgctl.cluster.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
 from kgctl.cluster.http1 import Answer, NoHttpError, Wire, remaining
 from kgctl.mesh.text import printable
 
@@ -137,12 +137,13 @@ class LeanTransport:
         return self._receive(wire, deadline)
 
     def _receive(self, wire: Wire, deadline: float | None) -> LeanResponse:
-        wire.deadline = deadline
+        wire.deadline = _deadline(HEAD_LIMIT) if deadline is None else deadline
         try:
             answer = Answer(wire)
         except BaseException:
             wire.close()
             raise
+        wire.deadline = deadline
         return LeanResponse(self._access, wire, answer, self._idle.append)
 
     def _connect(self, deadline: float | None) -> Wire:

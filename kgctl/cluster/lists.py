@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
+from kgctl.cluster.budget import OBJECT
 from kgctl.cluster.errors import AnswerError, GoneError
 from kgctl.cluster.failures import place
 from kgctl.cluster.protobuf import CONTENT_TYPE, NodePage, read_node_list
@@ -27,6 +28,7 @@ _NAMES = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 ONLY_NAMES = f"{CONTENT_TYPE}{_NAMES}, {JSON}{_NAMES};q=0.5, {JSON};q=0.1"
 
 _MAX_PAGES = 10_000
+_TYPED = 3  # bytes that are charged for one of JSON, of which little is kept, besides that itself
 _STARTS = 3  # how often a list is begun when its pages cannot be of one moment
 
 
@@ -148,12 +150,13 @@ def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached
 def _of_one_moment(
     api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool, size: int
 ) -> list[P]:
-    pages = [api.get(path, _first(cached, size), accept, decode)]
+    budget = api.budget()
+    pages = [api.get(path, _first(cached, size), accept, decode, budget)]
     while pages[-1].next_page:
         if len(pages) == _MAX_PAGES:
             raise AnswerError(f"the list {path} of {place(api.access)} has no end")
         query = {"limit": str(size or PAGE), "continue": pages[-1].next_page}
-        pages.append(api.get(path, query, accept, decode))
+        pages.append(api.get(path, query, accept, decode, budget))
         if pages[-1].resource_version != pages[0].resource_version:
             raise GoneError(
                 f"the pages of {path} at {place(api.access)} are of different moments: try again",
@@ -172,13 +175,15 @@ def _first(cached: bool, size: int) -> dict[str, str]:
 
 def _node_page(body: Body, label: str = "", platform: bool = False) -> NodePage:
     if body.content_type.startswith(CONTENT_TYPE):
-        return read_node_list(body.read, label, platform=platform)
+        return read_node_list(body.read, label, platform=platform, charge=body.budget.charge)
     from kgctl.cluster.nodejson import read_node_json
 
     data = body.whole()
+    body.budget.charge(_TYPED * len(data))
     page = read_node_json(data, platform=platform)
     if page is None:
         raise body.unreadable(data)
+    body.budget.charge(OBJECT * len(page.nodes))
     return page
 
 

@@ -67,7 +67,7 @@ class _NodeList(msgspec.Struct):
 _LIST = msgspec.json.Decoder(_NodeList)
 
 
-def read_node_json(data: bytes, *, platform: bool = False) -> NodePage | None:
+def read_node_json(data: bytes | bytearray, *, platform: bool = False) -> NodePage | None:
     """Read a NodeList, or a list of any objects' metadata; None if ``data`` is none."""
     try:
         found = _LIST.decode(data)

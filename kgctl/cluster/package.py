@@ -6,7 +6,6 @@ connections and a password's header, and what goes over them is ours.
 
 from __future__ import annotations
 
-import time
 import warnings
 from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,17 @@ from kgctl.cluster.credentials import (
     resolve_credentials,
 )
 from kgctl.cluster.errors import ClusterError, CredentialsError, UnreachableError
-from kgctl.cluster.failures import CONNECT_LIMIT, connection_failure, lost, no_http, place
+from kgctl.cluster.failures import (
+    CONNECT_LIMIT,
+    HEAD_LIMIT,
+    connection_failure,
+    lost,
+    no_http,
+    place,
+)
 from kgctl.cluster.proxy import proxy_for
 from kgctl.cluster.tls import skips_verification, tls_context
+from kgctl.cluster.watchdog import Watchdog, watched
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -72,24 +79,28 @@ class PackageTransport:
         import urllib3
         from urllib3.exceptions import HTTPError
 
-        deadline = None if timeout is None else time.monotonic() + timeout
         limit = CONNECT_LIMIT if timeout is None else min(timeout, CONNECT_LIMIT)
         url = self._access.server + path
+        watchdog = Watchdog(HEAD_LIMIT if timeout is None else timeout)
         try:
-            answer = self._client.rest_client.pool_manager.request(
-                method,
-                f"{url}?{urlencode(query)}" if query else url,
-                headers=self._headers(headers),
-                body=body,
-                timeout=urllib3.Timeout(connect=limit, read=timeout),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
+            with watchdog.awake():
+                answer = self._client.rest_client.pool_manager.request(
+                    method,
+                    f"{url}?{urlencode(query)}" if query else url,
+                    headers=self._headers(headers),
+                    body=body,
+                    timeout=urllib3.Timeout(connect=limit, read=timeout),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
         except (HTTPError, OSError, HTTPException, ValueError) as error:
-            raise _failure(error, self._access, self._proxy) from error
-        return PackageResponse(self._access, answer, deadline)
+            cause = TimeoutError() if watchdog.expired else error
+            raise _failure(cause, self._access, self._proxy) from error
+        if timeout is None:
+            watchdog.rest()
+        return PackageResponse(self._access, answer, watchdog)
 
     def _headers(self, headers: Mapping[str, str]) -> Any:
         from urllib3 import HTTPHeaderDict
@@ -125,10 +136,10 @@ class PackageTransport:
 class PackageResponse:
     """An answer on its way; see ``Response``."""
 
-    def __init__(self, access: Access, answer: Any, deadline: float | None) -> None:
+    def __init__(self, access: Access, answer: Any, watchdog: Watchdog) -> None:
         self._access = access
         self._answer = answer
-        self._deadline = deadline
+        self._watchdog = watchdog
         self._complete = False
         self.status: int = answer.status
         self.headers = {name.lower(): str(value) for name, value in answer.headers.items()}
@@ -140,16 +151,18 @@ class PackageResponse:
         if self._complete:
             return b""
         try:
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                raise TimeoutError
             data: bytes = self._answer.read1(size, decode_content=False)
+            if self._watchdog.expired:
+                raise TimeoutError
         except (HTTPError, OSError, HTTPException) as error:
-            raise _failure(error, self._access, None) from error
+            cause = TimeoutError() if self._watchdog.expired else error
+            raise _failure(cause, self._access, None) from error
         self._complete = not data
         return data
 
     def close(self) -> None:
         """Give the connection back, or end it; see ``Response.close``."""
+        self._watchdog.rest()
         if self._complete:
             self._answer.release_conn()
         else:
@@ -182,6 +195,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None) -> Any:
 
         # it would say on stderr, once a request, what the kubeconfig asks for
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    watched(client.rest_client.pool_manager)
     if access.server.startswith("https"):
         context = tls_context(access, credentials)
         client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context

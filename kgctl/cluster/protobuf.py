@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cluster.budget import OBJECT
 from kgctl.cluster.interface import NodeObject
 from kgctl.cluster.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
 from kgctl.mesh.platform import NO_PLATFORM, Platform
@@ -49,12 +50,17 @@ class StatusMessage(NamedTuple):
 
 
 def read_node_list(
-    read: Callable[[int], bytes], label: str = "", *, platform: bool = False
+    read: Callable[[int], bytes],
+    label: str = "",
+    *,
+    platform: bool = False,
+    charge: Callable[[int], None] = lambda _size: None,
 ) -> NodePage:
     """Read a NodeList, or a list of any objects' metadata, from ``read`` until it gives ``b""``.
 
     Of the labels only those are kept whose name begins with ``label``; what the nodes run on is
-    read where ``platform`` asks for it.
+    read where ``platform`` asks for it. ``charge`` is told what memory each takes, in bytes, and
+    may raise.
 
     Raises:
         MalformedError: it is none, is cut short, or is larger than any true answer.
@@ -66,6 +72,7 @@ def read_node_list(
     for number, data, begin, stop in stream.members(_enter(stream)):
         if number == 2:
             nodes.append(parse_node(data, begin, stop, kept))
+            charge(OBJECT)
             if len(nodes) > MAX_OBJECTS:
                 raise MalformedError(f"it lists more than {MAX_OBJECTS:,} objects")
         elif number == 1:

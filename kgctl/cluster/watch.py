@@ -114,6 +114,7 @@ def _watch(
                     f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
                     "a watch event"
                 ) from error
+            body.budget.renew()  # what was read is not kept
             yield event
 
 

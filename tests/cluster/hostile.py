@@ -1,0 +1,96 @@
+"""A server that answers GETs over plain HTTP as a test says: with what no API server sends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+
+
+@contextmanager
+def server(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """Have ``answer`` write to each connection after its request; yield the address.
+
+    It ends when the connection does, or when the event is set.
+    """
+    ended = threading.Event()
+
+    def serve(wire: socket.socket) -> None:
+        with wire, suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = wire.recv(1 << 16)
+                if not piece:
+                    return
+                head += piece
+            answer(wire, ended)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    wire, _ = listener.accept()
+                    threading.Thread(target=serve, args=(wire,), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def endless_list(wire: socket.socket, ended: threading.Event) -> None:
+    """Send a list whose items never end."""
+    wire.sendall(HEAD + b'\r\n{"metadata":{"resourceVersion":"1"},"items":[{}')
+    piece = b',{"a":[]}' * 20_000
+    while not ended.is_set():
+        wire.sendall(piece)
+
+
+def endless_pages(wire: socket.socket, _ended: threading.Event) -> None:
+    """Send a page of a list that has always another one."""
+    items = ",".join(['{"metadata":{"name":"a"}}'] * 500)
+    body = f'{{"metadata":{{"resourceVersion":"1","continue":"more"}},"items":[{items}]}}'.encode()
+    wire.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def endless_announcements(wire: socket.socket, ended: threading.Event) -> None:
+    """Announce an answer for ever."""
+    while not ended.wait(0.005):
+        wire.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def dripping_head(wire: socket.socket, ended: threading.Event) -> None:
+    """Send a header a byte at a time, each soon enough for a socket's own timeout."""
+    wire.sendall(HEAD + b"X: ")
+    while not ended.wait(0.05):
+        wire.sendall(b"a")
+
+
+def dripping_body(wire: socket.socket, ended: threading.Event) -> None:
+    """Send a body a byte at a time."""
+    wire.sendall(HEAD + b"\r\n")
+    while not ended.wait(0.05):
+        wire.sendall(b" ")
+
+
+def dripping_chunk(wire: socket.socket, ended: threading.Event) -> None:
+    """Send the line that begins a chunk a byte at a time."""
+    wire.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;")
+    while not ended.wait(0.05):
+        wire.sendall(b"a")
+
+
+def unasked_encoding(wire: socket.socket, _ended: threading.Event) -> None:
+    """Send what is said to be compressed in a way that nobody asked for."""
+    wire.sendall(HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}")
