@@ -8,8 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import answer, note
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kgctl.mesh.key import SecretKey
     from kgctl.wireguard.conf import Configuration
 
@@ -32,6 +35,22 @@ def answer_with_secret(text: str, *, holds_one: bool = True) -> None:
 def print_configuration(configuration: Configuration) -> None:
     """Print a configuration, with that warning if a private or preshared key is in it."""
     answer_with_secret(str(configuration), holds_one=holds_secret(configuration))
+
+
+def warn_of_others(path: Path) -> None:
+    """Warn where others can exchange a file that is to be written, and that root may read later.
+
+    Raises:
+        OutputFileError: it cannot be written.
+    """
+    from kgctl.files.writing import others_who_exchange
+
+    who = others_who_exchange(path)
+    if who is not None:
+        note(
+            f"{who} can put another file in the place of {printable(str(path))}: write to a "
+            "directory of your own what is to set up a tunnel"
+        )
 
 
 def holds_secret(configuration: Configuration) -> bool:

@@ -12,7 +12,7 @@ from kgctl.cli.names import ready_peer
 from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
-from kgctl.cli.secret import answer_with_secret, holds_secret
+from kgctl.cli.secret import answer_with_secret, holds_secret, warn_of_others
 from kgctl.files.writing import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
@@ -230,6 +230,7 @@ def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write one after the other, so that only one has to be kept in memory."""
     if not directory.is_dir():
         raise UsageError(f"{printable(str(directory))} is not a directory; make it first")
+    warn_of_others(directory / "FILE")
     for name, content in files:
         path = directory / name
         state = "wrote" if write_private(path, content, one_of_many=True) else "unchanged:"

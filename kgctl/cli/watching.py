@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
+from kgctl.cli.secret import warn_of_others
 from kgctl.cluster.standing import LASTS, Hearing
 from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.errors import KgctlError
@@ -48,6 +49,7 @@ def keep_up_to_date(
         KgctlError: it cannot be written at all; later errors are said, and lived through.
     """
     check_lasting(file)
+    warn_of_others(file)
     upkeep = _FileUpkeep(file, content)
     watch(shared, upkeep, interval)
     note(f"no longer watching; {upkeep.label} stays as it is")

@@ -105,6 +105,24 @@ def check_lasting(path: Path) -> None:
             raise refusal("it is not a file that can be kept up to date")
 
 
+def others_who_exchange(path: Path) -> str | None:
+    """Return who else can put another file in the place of one at ``path``; None for nobody.
+
+    Groups are passed over: in many systems each user has one of their own.
+
+    Raises:
+        OutputFileError: there is no way to it, or another user has a hand in the path.
+    """
+    with _named(path), place_of(path) as place:
+        if place.directory is None:
+            return None
+        above = os.fstat(place.directory)
+    if not is_trusted(above):
+        return owner(above)
+    everybody = above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX
+    return "everybody" if everybody else None
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and those above it, unless they are there.
 

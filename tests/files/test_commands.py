@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kgctl.files.walk import owner
 from kgctl.files.writing import OutputFileError, write_private, write_public
 from tests.files.users import MALLORY, ROOT, as_user, give
 from tests.recorded import kgctl
@@ -58,6 +59,28 @@ def test_all_takes_nobody_s_file_for_its_own(sticky: Path) -> None:
     assert again.stderr.count("wrote") == 1
     found = place.stat()
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (ROOT, 0o600)
+
+
+@pytest.mark.needs("root")
+def test_who_can_exchange_a_configuration_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    place.mkdir()
+    argv = ("--example", "showconf", "peer", "--all", "-o", "wg-quick", "-d", str(place))
+    told = f" can put another file in the place of {place}/FILE: write to a directory of your own "
+    for mode, user, who in (
+        (0o755, ROOT, None),
+        (0o775, ROOT, None),
+        (0o1777, ROOT, None),
+        (0o777, ROOT, "everybody"),
+        (0o755, MALLORY, "its owner"),
+    ):
+        place.chmod(mode)
+        give(place, user)
+        name = owner(place.stat()) if who == "its owner" else who
+        done = kgctl(*argv)
+        assert done.code == 0
+        assert done.stderr.count(told) == (who is not None)
+        assert who is None or done.stderr.startswith(f"{name}{told}")
 
 
 def test_what_is_watched_is_a_file(tmp_path: Path) -> None:

@@ -199,6 +199,7 @@ def _writes(step: Step) -> bool:
 
 def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path, form: str) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
+    from kgctl.cli.secret import warn_of_others
     from kgctl.files.writing import make_directory, write_private
     from kgctl.render.structured import to_json, to_yaml
 
@@ -210,6 +211,7 @@ def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path,
             "without --directory first, which makes them and keeps them in Secrets"
         )
     make_directory(directory)
+    warn_of_others(directory / "FILE")
     for target in reads:
         peers = wanted_peers_of(reads, target, task, ring)
         others = mirrored.wanted.get(target.member.name, {})
