@@ -74,6 +74,8 @@ def _fail(message: str, error: BaseException | None, code: int) -> int:
     if error is not None and {"--debug", "--debug=true"} & set(sys.argv):
         import traceback
 
-        traceback.print_exception(error, file=sys.stderr)
+        from kgctl.mesh.text import without_logins
+
+        sys.stderr.write(without_logins("".join(traceback.format_exception(error))))
     print(message, file=sys.stderr)  # noqa: T201
     return code

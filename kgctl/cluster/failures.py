@@ -13,7 +13,7 @@ from kgctl.cluster.errors import (
     TlsError,
     UnreachableError,
 )
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, without_logins
 
 if TYPE_CHECKING:
     from kgctl.cluster.errors import ClusterError
@@ -70,7 +70,7 @@ def lost(access: Access) -> ConnectionLostError:
 
 def place(access: Access) -> str:
     """Return where the server is and who says so: ``https://host:6443 (context "x" of FILE)``."""
-    return f"{printable(access.server)} ({access.origin})"
+    return f"{printable(without_logins(access.server))} ({access.origin})"
 
 
 def _tls_failure(error: ssl.SSLError, access: Access) -> ClusterError:

@@ -30,7 +30,7 @@ from kgctl.cluster.failures import (
 from kgctl.cluster.proxy import proxy_for
 from kgctl.cluster.tls import skips_verification, tls_context
 from kgctl.cluster.watchdog import Watchdog, watched
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, without_logins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,8 +187,9 @@ def _client(access: Access, credentials: Credentials, proxy: str | None) -> Any:
             warnings.simplefilter("ignore")  # of a missing SOCKS package: the error says it again
             client = ApiClient(configuration)
     except (ImportError, ValueError) as error:
+        why = printable(without_logins(str(error)))
         raise ClusterError(
-            f"the proxy {_shown(proxy)} of {access.origin} cannot be used: {printable(str(error))}"
+            f"the proxy {_shown(proxy)} of {access.origin} cannot be used: {why}"
         ) from error
     if skips_verification(access):
         import urllib3
@@ -296,7 +297,7 @@ def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterErro
     cause = _cause(error)
     by_proxy = isinstance(error, ProxyError) or type(cause).__module__ == "socks"
     if by_proxy and proxy:
-        why = printable(str(cause or error))
+        why = printable(without_logins(str(cause or error)))
         return UnreachableError(
             f"cannot reach {place(access)} through the proxy {_shown(proxy)}: {why}; check "
             "proxy-url, HTTPS_PROXY and NO_PROXY"

@@ -49,6 +49,18 @@ def _encoding(content: bytes) -> tuple[str, int]:
     return without_mark.get(zeros, "utf-32-be" if zeros == "000a" else "utf-8"), 0
 
 
+def without_logins(text: str) -> str:
+    """Return a text without what may hold a password in a URL: a user before ``@``, and a query.
+
+    An error of a library often quotes the URL that it was given.
+    """
+    if "://" not in text:
+        return text
+    import re
+
+    return re.sub(r"(://)[^/\s]*@|(?<=[^\s?])\?[^\s\"')]*=[^\s\"')]*", r"\1", text)
+
+
 def _visible(character: str) -> str:
     if character.isprintable():
         return character

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.recorded import kgctl
+from tests.several import key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,10 @@ def server(status: int) -> Iterator[tuple[str, list[dict[str, str]]]]:
             self.end_headers()
             self.wfile.write(body.encode())
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -45,6 +50,10 @@ def server(status: int) -> Iterator[tuple[str, list[dict[str, str]]]]:
             thread.join()
 
 
+COMMANDS = {
+    "a read": ("get", "peers"),
+    "a write": ("peer", "add", "x", "--public-key", key("x"), "--allowed-ips", "10.5.0.1/32"),
+}
 USERS: dict[str, Any] = {
     "token": {"token": "s3cret"},
     "basic": {"username": "u", "password": "s3cret"},
@@ -52,16 +61,21 @@ USERS: dict[str, Any] = {
     "plugin": {"exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
         "command": "sh", "args": ["-c", "touch ran; exit 1"]}},
+    "token file": {"tokenFile": "token"},
+    "certificate": {"client-certificate": "cert.pem", "client-key": "key.pem", "token": "s3cret"},
     "oidc": {"auth-provider": {"name": "oidc", "config": {"id-token": "a.b.c"}}},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", USERS)
 @pytest.mark.parametrize("status", [200, 401])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_secret_is_sent(
-    kind: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, status: int, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("token", "cert.pem", "key.pem"):
+        (tmp_path / name).write_text("s3cret")
     with server(status) as (url, seen):
         config = tmp_path / "config"
         config.write_text(json.dumps({
@@ -70,7 +84,7 @@ def test_nothing_secret_is_sent(
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "users": [{"name": "u", "user": USERS[kind]}],
         }))  # fmt: skip
-        answer = kgctl("--kubeconfig", str(config), "get", "peers")
+        answer = kgctl("--kubeconfig", str(config), *COMMANDS[command])
     assert seen
     for headers in seen:
         assert not {"authorization", "impersonate-user"} & headers.keys()
