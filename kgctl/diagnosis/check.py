@@ -10,6 +10,7 @@ from kgctl.diagnosis import (
     claims,
     cluster,
     grouping,
+    hearsay,
     leaders,
     locations,
     machines,
@@ -50,6 +51,7 @@ _FAMILIES = (
     agents.OF_CLUSTER,
     resolution.RULES,
     trust.RULES,
+    hearsay.RULES,
 )
 
 RULES: tuple[Rule, ...] = tuple(

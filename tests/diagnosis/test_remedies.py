@@ -95,6 +95,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG703": {},
     "KG704": {},
     "KG705": {"NETWORKS": "192.168.0.0/16"},
+    "KG720": {},
 }
 """By rule, what stands for the words in capitals of its command."""
 

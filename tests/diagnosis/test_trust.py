@@ -73,3 +73,18 @@ def test_a_default_route_of_a_peer_is_said_once(tmp_path: Path) -> None:
     codes = {one["code"] for one in _found(write(tmp_path / "c.yaml", objects))}
     assert "KG405" in codes
     assert "KG701" not in codes
+
+
+def test_who_says_that_others_are_elsewhere_is_found_once(tmp_path: Path) -> None:
+    word = {key(f"node {number}"): {"IP": "198.51.100.66", "Port": 1, "Zone": ""}
+            for number in range(2, 101)}  # fmt: skip
+    nodes = _many(100)
+    for one in nodes:
+        one["metadata"]["annotations"]["kilo.squat.ai/persistent-keepalive"] = "25"
+    nodes[0]["metadata"]["annotations"]["kilo.squat.ai/discovered-endpoints"] = json.dumps(word)
+    (found,) = (
+        one for one in _found(write(tmp_path / "nodes.yaml", nodes)) if one["code"] == "KG720"
+    )
+    assert found["name"] == "n1"
+    assert "and 96 more" in found["sentence"]
+    assert "at 198.51.100.66:1, which says 203.0.0." in found["sentence"]
