@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.network import plan, probe, tunnel
 from tests.network.connection import kgctl
@@ -35,6 +38,10 @@ OFFICE_ROUTER = "192.168.88.1"
 def site(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
     with Uplink(cluster["laptop"], api_server.url) as uplink:
         yield Site(cluster, api_server, uplink)
+
+
+NAMESERVER = Path(__file__).with_name("nameserver.py")
+API_ADDRESS, API_RESOLVER, API_NAME = "10.77.0.1", "10.77.0.53", "api.kilo.example"
 
 
 class Counted:
@@ -165,3 +172,59 @@ def test_hearsay_neither_moves_a_session_nor_keeps_one_from_beginning(site: Site
         assert caught() < 60  # the attempts, and what was sent in these seconds
     finally:
         hostile.run("iptables", "-F", "INPUT")
+
+
+@pytest.fixture
+def far(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
+    """The API server on the Internet, by a name that a DNS server there knows."""
+    server, laptop = cluster["server"], cluster["laptop"]
+    for address in (API_ADDRESS, API_RESOLVER):
+        server.ip("address", "add", f"{address}/32", "dev", "lo")
+    cluster.internet.ip("route", "add", "10.77.0.0/24", "via", "198.19.60.60")
+    resolv_conf = ETC_NETNS / laptop.name / "resolv.conf"
+    before = resolv_conf.read_text()
+    resolv_conf.write_text(f"nameserver {API_RESOLVER}\n")
+    cluster.lab.start(server, sys.executable, str(NAMESERVER), API_RESOLVER, API_ADDRESS)
+    try:
+        with Uplink(server, api_server.url, API_ADDRESS, API_NAME) as uplink:
+            site = Site(cluster, api_server, uplink)
+            config = yaml.safe_load(site.kubeconfig.read_text())
+            config["clusters"][0]["cluster"]["tls-server-name"] = "127.0.0.1"
+            site.kubeconfig.write_text(yaml.safe_dump(config))
+            yield site
+    finally:
+        resolv_conf.write_text(before)
+        cluster.internet.ip("route", "del", "10.77.0.0/24", "via", "198.19.60.60")
+        for address in (API_ADDRESS, API_RESOLVER):
+            server.ip("address", "del", f"{address}/32", "dev", "lo")
+
+
+def test_the_way_to_the_api_server_stays_whatever_a_network_takes(far: Site) -> None:
+    laptop, hostile = far.laptop, far.cluster["fra-1"]
+    far.publish("ams-1", "ams-2", "fra-1")
+    far.annotate(  # from the start: before the first route, its name is known to nobody
+        "fra-1", allowed_location_ips=f"10.77.0.0/16,{API_ADDRESS}/32,{API_RESOLVER}/32"
+    )
+    counted = Counted(hostile)
+    try:
+        with far.joined("--resync-period", "2s") as connection:
+            far.lead()
+            words = {text: laptop.ip("route", "get", text) for text in
+                     (API_ADDRESS, API_RESOLVER, "10.77.9.9")}  # fmt: skip
+            assert "dev uplink" in words[API_ADDRESS]
+            assert "dev uplink" in words[API_RESOLVER]
+            assert "dev kilo0" in words["10.77.9.9"]  # it may have the rest
+            reasons = " ".join(one["reason"] for one in connection.said("refused a claim"))
+            assert "reaches the API server" in reasons
+            assert "a DNS server of this host" in reasons
+            far.uplink.cut()
+            connection.until("cannot follow", 2)
+            far.uplink.mend()  # and so it has to look up the name, and to connect again
+            far.publish("home-1")
+            within(40.0, lambda: len(tunnel.dump(laptop)) == 3)
+            foreign, _ = counted.packets()
+            assert foreign == 0
+            assert connection.end() == 0, connection.describe()
+        assert far.peers() == []  # it could be deleted
+    finally:
+        counted.end()

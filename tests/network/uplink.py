@@ -28,10 +28,14 @@ class Uplink:
     word, as a firewall does; ``mend`` undoes both, for new connections.
     """
 
-    def __init__(self, namespace: Namespace, url: str) -> None:
+    def __init__(
+        self, namespace: Namespace, url: str, address: str = "127.0.0.1", host: str = ""
+    ) -> None:
+        """Listen at an ``address`` inside, which is called ``host`` in the URL."""
         self._target = urlsplit(url)
-        self._listener = _listen(namespace)
-        self.url = f"{self._target.scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = _listen(namespace, address)
+        port = self._listener.getsockname()[1]
+        self.url = f"{self._target.scheme}://{host or address}:{port}"
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._cut = False
@@ -113,7 +117,7 @@ class Uplink:
                         key.data.sendall(data)
 
 
-def _listen(namespace: Namespace) -> socket.socket:
+def _listen(namespace: Namespace, address: str) -> socket.socket:
     """Return a socket that listens inside: a socket stays in the namespace that it was made in."""
     made: list[socket.socket] = []
 
@@ -124,7 +128,7 @@ def _listen(namespace: Namespace) -> socket.socket:
                 return
         finally:
             os.close(handle)
-        made.append(socket.create_server(("127.0.0.1", 0)))
+        made.append(socket.create_server((address, 0)))
 
     thread = threading.Thread(target=work)  # which alone changes over, and then ends
     thread.start()
