@@ -97,6 +97,18 @@ def placed(
     return found
 
 
+def held_links(present: Iterable[Mapping[str, Any]], links: Iterable[Link] = ()) -> dict[str, str]:
+    """Return which of the Peers of a cluster stand for which link: names of links by Peer's.
+
+    ``links`` are those that are known by their keys, as those that people made.
+    """
+    found = {link.peer.name: link_name(link.source, link.home) for link in links if link.home}
+    for peer in present:
+        if linked_source(peer) is not None:
+            found[peer_name(peer)] = adopted_as(peer) or peer_name(peer)
+    return found
+
+
 def _rank(wanted: Object, present: Mapping[str, Any]) -> tuple[bool, bool, str]:
     name = peer_name(present)
     other_key = spec_of(present).get("publicKey") != wanted["spec"]["publicKey"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kgctl.cluster.markedyaml import MarkedYaml, PlacedError, ValuePath, read_marked_yaml
-from kgctl.link.meshformat import CIDR, FORMS, Cluster, MeshFile, mesh_schema
+from kgctl.link.meshformat import ACCEPTED, CIDR, FORMS, Cluster, MeshFile, mesh_schema
 from kgctl.link.meshwords import Words
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.text import nearest, printable
@@ -100,6 +100,13 @@ class _References:
             self._cidr((*path, "serviceCIDRs", at), text)
         for at, text in enumerate(cluster.share.cidrs):
             self._cidr((*path, "share", "cidrs", at), text)
+        limits = cluster.limits
+        for at, text in enumerate(limits.only_networks):
+            self._cidr((*path, "limits", "onlyNetworks", at), text)
+        for at, text in enumerate(limits.deny):
+            self._cidr((*path, "limits", "deny", at), text)
+        for at, text in enumerate(limits.accept):
+            self._cidr((*path, "limits", "accept", at), text.rpartition("=")[2], ACCEPTED)
 
     def _pairs(self) -> None:
         path: ValuePath = ("presharedKeys", "pairs")
@@ -126,9 +133,9 @@ class _References:
             if name in names[:at]:
                 raise self._fault((*path, at), f'"{name}" stands here twice')
 
-    def _cidr(self, path: ValuePath, text: str) -> None:
+    def _cidr(self, path: ValuePath, text: str, form: str = CIDR) -> None:
         if parse_cidr(text) is None:
-            raise self._fault(path, f'"{printable(text, 60)}" is not {_WORDS.form(CIDR)}')
+            raise self._fault(path, f'"{printable(text, 60)}" is not {_WORDS.form(form)}')
 
     def _fault(self, path: ValuePath, text: str) -> MeshFileError:
         return MeshFileError(f"{self._document.place(path)}: {text}")

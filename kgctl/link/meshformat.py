@@ -18,6 +18,7 @@ _OBJECT = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _DATA_KEY = r"^[-._a-zA-Z0-9]{1,253}$"
 CIDR = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)/[0-9]{1,3}$"
+ACCEPTED = r"^[^=\s]{1,253}=[0-9A-Fa-f:.]+/[0-9]{1,3}$"
 _SERVICE = r"^([a-z0-9-]+=)?[a-z0-9-]+/[a-z0-9-]+$"
 
 FORMS = {
@@ -26,6 +27,7 @@ FORMS = {
     _NAMESPACE: "the name of a namespace",
     _DATA_KEY: "a key of a Secret's data",
     CIDR: "a CIDR, as 10.43.0.0/16 is",
+    ACCEPTED: "of the form NODE=CIDR, as edge-1=198.51.100.0/24 is",
     _SERVICE: "a service, as web/frontend or eu=web/frontend is",
 }
 """What matches each regular expression, in words."""
@@ -60,6 +62,24 @@ class Sharing(
     ] = ()
 
 
+class Limiting(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What the others grant of the cluster's claims, whatever its nodes' annotations say."""
+
+    only_networks: Annotated[
+        tuple[_CidrText, ...], Meta(description="Nothing but what lies in these networks.")
+    ] = ()
+    deny: Annotated[
+        tuple[_CidrText, ...], Meta(description="Nothing of these networks; wins over accept.")
+    ] = ()
+    accept: Annotated[
+        tuple[Annotated[str, Meta(pattern=ACCEPTED)], ...],
+        Meta(
+            description="NODE=CIDR: public, wide or new networks that this node may claim. "
+            "* is every node."
+        ),
+    ] = ()
+
+
 class Cluster(
     Struct, frozen=True, forbid_unknown_fields=True, rename={"service_cidrs": "serviceCIDRs"}
 ):
@@ -80,6 +100,7 @@ class Cluster(
         Meta(description="The networks of its services; else as the cluster tells. [] is none."),
     ] = UNSET
     share: Sharing = Sharing()
+    limits: Limiting = Limiting()
 
     def __post_init__(self) -> None:
         """Make sure that the cluster comes from somewhere, and from one place.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.cluster.writing import spec_of
 from kgctl.link.details import details
-from kgctl.mesh.linking import Member, is_dialled
+from kgctl.mesh.linking import Member, is_written
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.render.manifest import peer_object
 from kgctl.wireguard.conf import PeerSection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
@@ -43,6 +44,10 @@ _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a ha
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 _SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
 """What is told of a new Peer: its key says nothing to anyone."""
+
+
+Narrowed = Callable[[Mapping[str, Any]], Sequence[str]]
+"""Returns which of its networks a Peer object keeps, as it spells them where they stay whole."""
 
 
 class ForeignPeerError(ClusterError):
@@ -119,15 +124,20 @@ def wanted_peers(
     What leads to the whole cluster, and what it relays for others, goes to its gateway. An
     endpoint that is no public one is left out, unless the clusters meet on ``private_endpoints``:
     nodes of the other cluster would dial it in vain, instead of waiting to be dialled. Who has none
-    gets a keepalive: agents let nobody call without.
+    gets a keepalive: agents let nobody call without. Segments that are left out, and those of which
+    nothing is granted, have no Peer.
     """
     through = (*source.share.of_cluster(source.service_cidrs), *relayed)
     wanted = {}
     for segment in source.topology.segments:
-        called = private_endpoints or is_dialled(segment)
+        if source.leaves_out(segment):
+            continue
+        called = is_written(segment.leader.endpoint, private=private_endpoints)
         endpoint = segment.leader.endpoint if called else None
         keepalive = max(0, segment.leader.persistent_keepalive)
-        networks = (*source.share.of_segment(segment), *_only(segment is source.gateway, through))
+        networks = (*source.networks_of(segment), *_only(segment is source.gateway, through))
+        if not networks:
+            continue
         section = PeerSection(
             public_key=segment.key,
             allowed_ips=tuple(dict.fromkeys(cidr.masked() for cidr in networks)),
@@ -180,11 +190,14 @@ def plan(
     *,
     prune: bool,
     taken: Collection[str] = (),
+    frozen: Collection[str] = (),
+    narrowed: Narrowed | None = None,
 ) -> list[Step]:
     """Return what makes the Peers of one cluster what is wanted, sorted by name.
 
     Only links to the ``sources`` are ever removed, and those that are ``taken`` over; only to
-    ``prune``.
+    ``prune``. Those that are ``frozen`` are not. Of a Peer that stays, ``narrowed`` returns what it
+    keeps of its networks; where that is nothing, it is removed.
 
     Raises:
         ForeignPeerError: a Peer that is no link has the name of one.
@@ -195,12 +208,33 @@ def plan(
     heirs = {peer["spec"]["publicKey"]: name for name, peer in wanted.items()}
     for name, peer in by_name.items():
         if (linked_source(peer) in ours or name in taken) and name not in wanted:
-            uid = peer["metadata"].get("uid")
             heir = heirs.get(spec_of(peer).get("publicKey"), "")
+            staying = name in frozen or not prune
+            if narrowed is not None and staying and not heir:
+                steps.append(_staying(name, peer, narrowed(peer), is_frozen=name in frozen))
+                continue
+            uid = peer["metadata"].get("uid")
             patch = _voiding(wanted[heir], uid) if heir else None
             action = REMOVE if prune else STALE
             steps.append(Step(action, name, uid=uid, patch=patch, heir=heir))
     return sorted(steps, key=lambda step: step.name)
+
+
+def _staying(
+    name: str, peer: Mapping[str, Any], networks: Sequence[str], *, is_frozen: bool
+) -> Step:
+    """Return what becomes of a Peer that stands for nothing new: it keeps these networks."""
+    spec, metadata = spec_of(peer), peer["metadata"]
+    if not networks:
+        return Step(REMOVE, name, uid=metadata.get("uid"))
+    if list(networks) == spec.get("allowedIPs"):
+        return Step(SAME if is_frozen else STALE, name, uid=metadata.get("uid"))
+    fields = ("allowedIPs",)
+    said = tuple(details(fields, spec, {"allowedIPs": list(networks)}))
+    patch: Object = {"metadata": {}, "spec": {"allowedIPs": list(networks)}}
+    if metadata.get("resourceVersion") is not None:
+        patch["metadata"]["resourceVersion"] = metadata["resourceVersion"]
+    return Step(CHANGE, name, {**peer}, fields, details=said, patch=patch)
 
 
 def _step(
@@ -222,7 +256,9 @@ def _step(
     action = CHANGE if differs else SAME
     step = Step(action, name, wanted, differs, details=said)
     in_place = bool(wanted["metadata"].get("annotations"))
-    return step._replace(patch=_patch(wanted, present)) if in_place else step
+    # of an endpoint that it has set, an apply without one leaves {dnsOrIP: null}, which is invalid
+    less = any(spec.get(one) and not after.get(one) for one in differs)
+    return step._replace(patch=_patch(wanted, present)) if in_place or less else step
 
 
 def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
@@ -234,7 +270,7 @@ def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
     cleared = {field: None for field in _FIELDS if field in spec_of(present)}
     version = present["metadata"].get("resourceVersion")
     patch = {
-        "metadata": {"labels": metadata["labels"], "annotations": metadata["annotations"]},
+        "metadata": {key: metadata[key] for key in ("labels", "annotations") if key in metadata},
         "spec": {**cleared, **spec},
     }
     if "endpoint" in spec:

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     MANY = "many"
     DENIED = "denied"
     OUTSIDE = "outside"
+    IN_USE = "in-use"
+    UNCONFIRMED = "unconfirmed"
 
     @property
     def words(self) -> str:
@@ -47,6 +49,8 @@ _WORDS = {
     Reason.MANY: "that is more than 1,000 networks of one machine",
     Reason.DENIED: "the limits deny it",
     Reason.OUTSIDE: "it is outside of the networks that the limits name",
+    Reason.IN_USE: "it overlaps {}",
+    Reason.UNCONFIRMED: "it is new, and nobody confirmed it",
 }
 
 

@@ -114,11 +114,12 @@ def claims_to_locations(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
         yield cidr, Claim(cidr, Use.LOCATION_IPS, name, segment.name)
 
 
-def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]) -> Segment:
-    allowed = list(claims_of_segment(segment))
-    locations = list(claims_to_locations(segment))
+def judged(
+    segment: Segment, claims: Iterable[Claim], policy: Policy
+) -> tuple[dict[Claim, tuple[Cidr, ...]], list[Refusal]]:
+    """Return what is granted of each claim of a segment, and what is refused, node by node."""
     by_node: dict[str, list[Claim]] = {}
-    for _, claim in (*allowed, *locations):
+    for claim in claims:
         by_node.setdefault(claim.name, []).append(claim)
     own = {
         node.name: single(node.endpoint.address)
@@ -127,13 +128,21 @@ def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]
     }
     granted: dict[Claim, tuple[Cidr, ...]] = {}
     refusals: list[Refusal] = []
-    for name, claims in by_node.items():
-        verdict = policy.judge(claims, [own[name]] if name in own else ())
-        granted.update(zip(claims, verdict.granted, strict=True))
+    for name, of_node in by_node.items():
+        verdict = policy.judge(of_node, [own[name]] if name in own else ())
+        granted.update(zip(of_node, verdict.granted, strict=True))
         refusals += verdict.refusals
+    return granted, refusals
+
+
+def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]) -> Segment:
+    allowed = list(claims_of_segment(segment))
+    locations = list(claims_to_locations(segment))
+    both = (*allowed, *locations)
+    granted, refusals = judged(segment, (claim for _, claim in both), policy)
     if refusals:
         refused[segment.name] = refusals
-    if all(granted[claim] == (claim.network,) for _, claim in (*allowed, *locations)):
+    if all(granted[claim] == (claim.network,) for _, claim in both):
         return segment
     return segment._replace(
         allowed_ips=_left(allowed, granted), allowed_location_ips=_left(locations, granted)

@@ -12,7 +12,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use, claims_of
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
 from kgctl.mesh.nesting import nested
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 from kgctl.mesh.text import printable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.claims import Claim
+    from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
@@ -38,7 +39,8 @@ class Member(NamedTuple):
 
     ``links`` are the names of those of its peers that stand for segments of other clusters: they
     are what linking makes, so they stand against nothing. ``dialled`` are segments without a public
-    endpoint for which others have one that a person gave.
+    endpoint for which others have one that a person gave. ``granted`` are the networks that another
+    cluster gets of each segment, where that was judged; a segment without an entry is left out.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Member(NamedTuple):
     links: frozenset[str] = frozenset()
     share: Share = EVERYTHING
     dialled: frozenset[str] = frozenset()
+    granted: Mapping[str, tuple[Cidr, ...]] | None = None
 
     @property
     def gateway(self) -> Segment | None:
@@ -58,10 +61,20 @@ class Member(NamedTuple):
         segments = self.topology.segments
         return next((one for one in segments if is_dialled(one)), next(iter(segments), None))
 
+    def networks_of(self, segment: Segment) -> tuple[Cidr, ...]:
+        """Return the networks that others get of a segment, in Kilo's order of allowed IPs."""
+        if self.granted is not None:
+            return self.granted.get(segment.name, ())
+        return tuple(self.share.of_segment(segment))
+
+    def leaves_out(self, segment: Segment) -> bool:
+        """Tell whether others are to know nothing new of a segment."""
+        return self.granted is not None and segment.name not in self.granted
+
     def shared(self) -> Iterator[Cidr]:
         """Yield all networks that others get of it."""
         for segment in self.topology.segments:
-            yield from self.share.of_segment(segment)
+            yield from self.networks_of(segment)
         yield from self.share.of_cluster(self.service_cidrs)
 
 
@@ -153,6 +166,15 @@ def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obs
 def is_dialled(segment: Segment) -> bool:
     """Tell whether other networks can dial a segment: at a public address, or at a DNS name."""
     return is_dialable_from_elsewhere(segment.leader.endpoint)
+
+
+def is_written(endpoint: Endpoint | None, *, private: bool) -> bool:
+    """Tell whether the Peers of other networks name an endpoint; there may be none.
+
+    They do if those can dial it. A ``private`` one they can where they share the private network;
+    one that no other machine can dial, as a loopback address, they never can.
+    """
+    return is_dialable_from_elsewhere(endpoint) or (private and is_dialable(endpoint))
 
 
 # --- overlaps ---

@@ -150,23 +150,24 @@ class Policy:
         """Take back what was granted beyond the first networks, but for what was accepted."""
         count = 0
         for number, claim in enumerate(claims):
-            if not verdict.granted[number] or self._accepts(claim, claim.network.masked()):
+            if not verdict.granted[number] or self.consents(claim):
                 continue
             count += 1
             if count > MOST:
                 verdict.granted[number] = ()
                 verdict.refusals.append(Refusal(claim, Reason.MANY))
 
-    def _accepts(self, claim: Claim, network: Cidr) -> bool:
+    def consents(self, claim: Claim) -> bool:
+        """Tell whether the person accepts the network by the name of who claims it."""
         accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
-        return accepted.around(network) is not None
+        return accepted.around(claim.network.masked()) is not None
 
     def _judge_one(
         self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
     ) -> None:
         network = claim.network.masked()
         accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
-        consented = accepted.around(network) is not None
+        consented = self.consents(claim)
         refusal = self._never(claim, network, consented, own)
         if refusal is None and not consented:
             refusal = _unasked(claim, network, wide)

@@ -20,7 +20,7 @@ from tests.apiserver.client import RefusedError
 from tests.cli.test_link_file import steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.apiserver.server import ApiServer
 
@@ -65,9 +65,14 @@ class Trio:
                 while len(server.request("GET", listed)["items"]) != len(NODES[name]):
                     time.sleep(0.05)
 
-    def write(self, **more: Any) -> None:
+    def write(self, *, accept: Sequence[str] = (), **more: Any) -> None:
         clusters = [
-            {"name": name, "kubeconfig": path, "serviceCIDRs": []}
+            {
+                "name": name,
+                "kubeconfig": path,
+                "serviceCIDRs": [],
+                "limits": {"accept": list(accept)},
+            }
             for name, path in self.kubeconfigs.items()
         ]
         mesh = {"apiVersion": "kgctl.dev/v1alpha1", "kind": "Mesh", "clusters": clusters, **more}
@@ -208,7 +213,7 @@ def check_keys(trio: Trio) -> int:
 
 
 def test_watching_keeps_keys_too(trio: Trio) -> None:
-    trio.write(presharedKeys="generate")
+    trio.write(presharedKeys="generate", accept=["*=172.16.0.0/12"])  # the nodes' internal IPs
     argv = [sys.executable, "-m", "kgctl", "link", "-f", str(trio.file), "--yes", "--watch"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
         try:

@@ -41,7 +41,9 @@ FULL_EXAMPLE: dict[str, Any] = {
         {"name": "us", "kubeconfig": "us.conf", "context": "b", "share": {
             "pods": True, "services": False, "internalIPs": False, "locationIPs": True,
             "cidrs": ["192.168.7.0/24"]}},
-        {"name": "edge", "manifests": ["edge"]},
+        {"name": "edge", "manifests": ["edge"], "limits": {
+            "onlyNetworks": ["10.0.0.0/8"], "deny": ["10.66.0.0/16", "fd00:66::/32"],
+            "accept": ["edge-1=198.51.100.0/24", "*=2001:db8::/32"]}},
     ],
     "topology": {"hubs": ["eu"]},
     "allow": ["overlap", "endpoints"],
@@ -59,7 +61,8 @@ SCALARS: st.SearchStrategy[Any] = st.sampled_from(
 )  # fmt: skip
 KEYS = st.sampled_from(
     ["name", "context", "kubeconfig", "manifests", "share", "pods", "hubs", "mode", "file",
-     "secret", "default", "pairs", "clusters", "topology", "presharedKeys", "mirror", "odd"]
+     "secret", "default", "pairs", "clusters", "topology", "presharedKeys", "mirror", "limits",
+     "onlyNetworks", "deny", "accept", "odd"]
 )  # fmt: skip
 
 

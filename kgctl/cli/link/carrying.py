@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named
 from kgctl.cli.output import answer
+from kgctl.cluster.errors import StatusError
 from kgctl.link.mirrorplan import SERVICE, SLICE
 from kgctl.link.plan import (
     ADD,
@@ -73,12 +74,35 @@ def settle(found: Plan, *, dry_run: bool, yes: bool) -> None:
 def keep(found: Plan) -> None:
     """Show what is to be done, if it is anything, and carry it out.
 
+    A Peer that cannot be written keeps no other from being written, but none is removed in its
+    cluster, where what stands for it may not be there. What else fails ends the work on a cluster;
+    a key that cannot be kept, all of it.
+
     Raises:
         LinkError: it was carried out in part.
     """
-    if any(_counts(found).values()):
-        answer(_shown(found))
-        _carry_out(found)
+    if not any(_counts(found).values()):
+        return
+    answer(_shown(found))
+    ordered = list(_in_order(found))
+    failed: dict[str, KgctlError] = {}
+    ended: set[str] = set()
+    done = 0
+    for named, step in ordered:
+        if named.name in ended or (named.name in failed and step.action == REMOVE):
+            continue
+        try:
+            carry_out(step, _store(named, step))
+            done += 1
+        except KgctlError as error:
+            failed.setdefault(named.name, error)
+            if step.kind == SECRET:
+                break
+            if step.kind != PEER or not isinstance(error, StatusError):
+                ended.add(named.name)
+    if failed:
+        each = "; ".join(f"{printable(name)}: {error}" for name, error in failed.items())
+        raise LinkError(f"{each}; {done} of {len(ordered)} steps were done, the rest follows")
 
 
 def _summary(counts: Mapping[str, int], words: Mapping[str, str]) -> str:

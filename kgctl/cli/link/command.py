@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kgctl.cli.link.limits import Accept, Deny, OnlyNetworks  # noqa: TC001  (Typer reads them)
 from kgctl.cli.shared import Shared, of_several, with_shared_but
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -94,6 +95,9 @@ def link(
             help="Have this service of one cluster in all others, too. Repeatable.",
         ),
     ] = None,
+    only_networks: OnlyNetworks = None,
+    deny: Deny = None,
+    accept: Accept = None,
     allow: Annotated[
         list[Check] | None,
         typer.Option(help="Link though this check fails. Repeatable."),
@@ -131,6 +135,7 @@ def link(
 
     Checks that their networks go together, shows what it will do, and asks.
     """
+    from kgctl.cli.limits import LimitOptions
     from kgctl.cli.link.linking import link_clusters
     from kgctl.cli.link.task import Wish
 
@@ -139,6 +144,7 @@ def link(
         file=file,
         service_cidrs=service_cidr,
         mirrors=mirror,
+        limits=LimitOptions(only_networks, deny, accept),
         allowed=frozenset(one.value for one in allow or ()),
         prune=prune,
         adopt=adopt,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
 from kgctl.cli.link.clusters import refuse_one_twice
 from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
+from kgctl.cli.link.granted import Granting, frozen_peers
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
 from kgctl.cli.link.madebyhand import refuse_other_links, tell_made_by_hand
 from kgctl.cli.link.mirrors import NOTHING, Found, Mirrors
 from kgctl.cli.link.servicing import ServiceNetworksTold
+from kgctl.cli.link.steady import Steady
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.link.wanted import wanted_peers_of
 from kgctl.cli.output import answer, note
@@ -30,11 +33,12 @@ from kgctl.mesh.linking import Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from kgctl.cli.link.clusters import Named, Read
     from kgctl.cli.shared import Shared
+    from kgctl.link.granting import Grants
 
 
 def link_clusters(shared: Shared, wish: Wish) -> None:
@@ -66,10 +70,13 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
     _tell(found, task.allowed)
     _refuse(found, task.allowed)
     refuse_other_links(reads, task)
+    granting = Granting(task)
     if wish.directory is not None:
-        _write(reads, task, mirrors, wish.directory, wish.output or "yaml")
+        _write(reads, granting.judge(reads), task, mirrors, wish.directory, wish.output or "yaml")
         return
-    steps = _plan(reads, task, task.key_ring(), mirrors.find(reads, prune=task.prune))
+    views = granting.judge(reads)
+    ring, mirrored = task.key_ring(), mirrors.find(views, prune=task.prune)
+    steps = _plan(reads, task, ring, mirrored, _View(granting, views))
     settle(steps, dry_run=wish.dry_run, yes=wish.yes)
 
 
@@ -132,14 +139,28 @@ def _refuse(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
         )
 
 
-def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> Plan:
+class _View(NamedTuple):
+    """What each cluster gets of the others, and who judged that."""
+
+    granting: Granting
+    by_cluster: Mapping[str, Grants]
+
+
+def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found, view: _View) -> Plan:
     found = []
     for target in reads:
-        others = task.others(target.member.name)
-        wanted = wanted_peers_of(reads, target, task, ring)
-        taken = [one.peer.name for one in target.links if not one.is_kept and task.adopt]
-        steps = plan(target.objects.peers, wanted, others, prune=task.prune, taken=taken)
         name = target.member.name
+        granted = view.by_cluster[name]
+        taken = [one.peer.name for one in target.links if not one.is_kept and task.adopt]
+        steps = plan(
+            target.objects.peers,
+            wanted_peers_of(reads, target, granted, task, ring),
+            task.others(name),
+            prune=task.prune,
+            taken=taken,
+            frozen=frozen_peers(target, granted),
+            narrowed=partial(view.granting.narrowed, target, granted),
+        )
         found.append(
             (target.named, [*ring.steps.get(name, ()), *steps, *mirrors.steps.get(name, ())])
         )
@@ -150,13 +171,19 @@ def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found) -> P
 
 
 class _Keeper:
-    """Keeps links current, a look at a time, and says anew only what is new."""
+    """Keeps links current, a look at a time, and says anew only what is new.
+
+    Nobody looks at its plans: what stands against one segment leaves that one out, and what is new
+    and takes a person is not carried along.
+    """
 
     def __init__(self, shared: Shared, task: Task, mirrors: Mirrors) -> None:
         self._shared = shared
         self._task = task
         self._mirrors = mirrors
         self._services = ServiceNetworksTold(task)
+        self._granting = Granting(task, unattended=True)
+        self._steady = Steady(time.monotonic)
         self._told: list[Obstacle] = []
         self._ring = NO_KEYS
         self._looked = -WATCH_SECONDS
@@ -176,34 +203,47 @@ class _Keeper:
         if standing != self._told:
             _tell(standing, task.allowed)
             self._told = standing
-        _refuse(standing, task.allowed)
         refuse_other_links(reads, task)
+        views = self._granting.judge(reads)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
-            keep(_plan(reads, task, self._ring, NOTHING))
+            self._keep(reads, self._ring, NOTHING, views)
             return
         self._looked, amiss = -WATCH_SECONDS, None  # until all of it is done
         try:
-            mirrors = self._mirrors.find(reads, prune=task.prune)
+            mirrors = self._mirrors.find(views, prune=task.prune)
         except MirrorError as error:  # which must not keep the links from being current
             mirrors, amiss = NOTHING, error
         ring = task.key_ring()
-        keep(_plan(reads, task, ring, mirrors))
+        self._keep(reads, ring, mirrors, views)
         self._ring, self._looked = ring._replace(steps={}), now
         if amiss is not None:
             raise amiss
+
+    def _keep(
+        self, reads: Sequence[Read], ring: KeyRing, mirrors: Found, views: Mapping[str, Grants]
+    ) -> None:
+        found = _plan(reads, self._task, ring, mirrors, _View(self._granting, views))
+        keep(self._steady.only(found))
 
 
 def _writes(step: Step) -> bool:
     return step.action in (ADD, CHANGE)
 
 
-def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path, form: str) -> None:
+def _write(
+    reads: Sequence[Read],
+    views: Mapping[str, Grants],
+    task: Task,
+    mirrors: Mirrors,
+    directory: Path,
+    form: str,
+) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
     from kgctl.cli.secret import warn_of_others
     from kgctl.files.writing import make_directory, write_private
     from kgctl.render.structured import to_json, to_yaml
 
-    ring, mirrored = task.key_ring(), mirrors.find(reads, prune=False)
+    ring, mirrored = task.key_ring(), mirrors.find(views, prune=False)
     missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
     if missing:
         raise LinkError(
@@ -213,7 +253,7 @@ def _write(reads: Sequence[Read], task: Task, mirrors: Mirrors, directory: Path,
     make_directory(directory)
     warn_of_others(directory / "FILE")
     for target in reads:
-        peers = wanted_peers_of(reads, target, task, ring)
+        peers = wanted_peers_of(reads, target, views[target.member.name], task, ring)
         others = mirrored.wanted.get(target.member.name, {})
         objects = [
             *(peers[name] for name in sorted(peers)),

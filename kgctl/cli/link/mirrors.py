@@ -14,10 +14,10 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Named, Read
+    from kgctl.cli.link.clusters import Named
     from kgctl.cluster.stored import Object
+    from kgctl.link.granting import Grants
     from kgctl.link.plan import Step
-    from kgctl.mesh.linking import Member
     from kgctl.mesh.sharing import Layout
 
 _OURS = f"{MANAGER_LABEL}={MANAGER}"
@@ -67,10 +67,11 @@ class Mirrors:
         """The services that are to be mirrored."""
         return self._asked
 
-    def find(self, reads: Sequence[Read], *, prune: bool) -> Found:
+    def find(self, views: Mapping[str, Grants], *, prune: bool) -> Found:
         """Look for the services and what stands for them; return what each cluster needs.
 
-        Without anything to mirror or to prune, nobody is asked anything.
+        ``views`` are what each gets of the others. Without anything to mirror or to prune, nobody
+        is asked anything.
 
         Raises:
             MirrorError: a service is nowhere, or in several clusters, or cannot be mirrored.
@@ -78,7 +79,6 @@ class Mirrors:
         """
         if not self._asked and not prune:
             return NOTHING
-        members = {read.member.name: read.member for read in reads}
         present = self._present()
         wanted: dict[str, dict[Place, Object]] = {name: {} for name in self._live}
         gone: set[Place] = set()
@@ -88,7 +88,7 @@ class Mirrors:
                 gone.add(Place(SERVICE, mirrored.namespace, mirrored.name))
             else:
                 source, service = found
-                self._want(mirrored, members[source], service, present, wanted)
+                self._want(mirrored, source, service, views, present, wanted)
         steps = {
             name: mirror_steps(
                 name, wanted[name], present[name], self._others(name), prune=prune, gone=gone
@@ -166,27 +166,23 @@ class Mirrors:
     def _want(
         self,
         mirrored: Mirrored,
-        source: Member,
+        source: str,
         service: Object,
+        views: Mapping[str, Grants],
         present: Mapping[str, Present],
         wanted: Mapping[str, dict[Place, Object]],
     ) -> None:
         """Note what stands for a service of ``source`` in all clusters that reach it."""
-        live = self._live[source.name]
-        networks = [
-            cidr
-            for segment in source.topology.segments
-            for cidr in source.share.of_segment(segment)
-        ]
-        slices = live.slices_of(mirrored.namespace, mirrored.name)
-        made = wanted_slices(source.name, slices, mirrored, networks)
-        self._tell(mirrored, source.name, made.outside)
-        for name in self._reaching(source.name):
-            placed = self._placed(
-                name, wanted_service(source.name, service, mirrored), made.objects
-            )
+        slices = self._live[source].slices_of(mirrored.namespace, mirrored.name)
+        outside = 0
+        for name in self._reaching(source):
+            networks = views[name].networks_of(source)
+            made = wanted_slices(source, slices, mirrored, networks)
+            outside = max(outside, made.outside)
+            placed = self._placed(name, wanted_service(source, service, mirrored), made.objects)
             wanted[name].update(placed)
             self._look_up(name, mirrored, placed, present[name])
+        self._tell(mirrored, source, outside)
 
     def _reaching(self, source: str) -> Iterable[str]:
         for name in self._others(source):

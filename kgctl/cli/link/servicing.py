@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
+from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.linking import claimed_by
+from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class ServiceNetworksTold:
 
     def __init__(self, task: Task) -> None:
         self._given = task.service_cidrs
+        self._limits = task.limits
         self._told: dict[str, ServiceNetworks | None] = {}
         self._said: set[str] = set()
 
@@ -69,6 +72,13 @@ class ServiceNetworksTold:
     def _is_free(
         self, name: str, cidr: Cidr, told: ServiceNetworks, others: Sequence[Member]
     ) -> bool:
+        why = self._refused(name, cidr)
+        if why:
+            self._say(
+                f"{printable(name)}: services have {cidr}, by {told.told_by}, which is not linked: "
+                f"{why}; if that is right, give it: --service-cidr {printable(name)}={cidr}"
+            )
+            return False
         by = claimed_by(cidr, others)
         if by is None:
             self._say(f"{printable(name)}: services have {cidr}, by {told.told_by}")
@@ -78,6 +88,12 @@ class ServiceNetworksTold:
             "they are not linked; pods are, and services can be mirrored (--mirror)"
         )
         return False
+
+    def _refused(self, name: str, cidr: Cidr) -> str:
+        """Return why what a cluster tells is not granted, by the policy of claims; or nothing."""
+        claim = Claim(cidr, Use.SERVICES)
+        verdict = Policy(self._limits.get(name)).judge([claim])
+        return verdict.refusals[0].why if verdict.refusals else ""
 
     def _say_untold(self, asked: Sequence[str]) -> None:
         untold = [printable(name) for name in asked if self._told[name] is None]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import UnsetType
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.limits import LimitOptions
 from kgctl.cli.link.clusters import Named, Read, named_clusters, read_all, service_networks
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, KeySettings, key_ring, settings_of
+from kgctl.cli.link.limits import limits_of_clusters, limits_of_options
 from kgctl.cli.link.mirrors import Mirrors, mirrored_services
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.link.meshformat import Cluster, MeshFile
     from kgctl.link.mirroring import Mirrored
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.policy import Limits
 
 
 class Wish(NamedTuple):
@@ -39,10 +42,11 @@ class Wish(NamedTuple):
     watch: bool = False
     rotate: bool = False
     mirrors: Sequence[str] | None = None
+    limits: LimitOptions = LimitOptions()
 
 
 class Task(NamedTuple):
-    """The clusters, which of them are linked, and what each shares."""
+    """The clusters, which of them are linked, what each shares, and what others grant of that."""
 
     clusters: Sequence[Named]
     service_cidrs: Mapping[str, tuple[Cidr, ...]]
@@ -53,6 +57,8 @@ class Task(NamedTuple):
     adopt: bool = False
     keys: KeySettings | None = None
     mirrored: tuple[Mirrored, ...] = ()
+    limits: Mapping[str, Limits] = {}
+    from_file: bool = False
 
     def mirrors(self) -> Mirrors:
         """Return the services that are to be mirrored, to be looked for.
@@ -109,9 +115,12 @@ def task_of(shared: Shared, wish: Wish) -> Task:
             prune=wish.prune,
             adopt=wish.adopt,
             mirrored=mirrored_services(wish.mirrors),
+            limits=limits_of_options(wish.limits, [one.name for one in clusters]),
         )
-    if wish.clusters or wish.service_cidrs or wish.mirrors:
-        raise UsageError("the file names clusters, their networks and services: give it alone")
+    if wish.clusters or wish.service_cidrs or wish.mirrors or any(wish.limits):
+        raise UsageError(
+            "the file names clusters, their networks and services, and limits: give it alone"
+        )
     if shared.filename or shared.example or shared.contexts or shared.named:
         raise UsageError("link takes clusters from its file, not from --context or --example")
     from kgctl.link.meshfile import read_mesh_file
@@ -136,6 +145,8 @@ def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
         adopt=wish.adopt,
         keys=settings_of(mesh, wish.file, rotate=wish.rotate, prune=prune),
         mirrored=mirrored_services(mesh.mirror),
+        limits=limits_of_clusters(mesh.clusters),
+        from_file=True,
     )
 
 

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from kgctl.cli.link.keys import KeyRing
     from kgctl.cli.link.task import Task
     from kgctl.link.adoption import Terms
+    from kgctl.link.granting import Grants
+    from kgctl.mesh.linking import Member
 
 
 def wanted_peers_of(
-    reads: Sequence[Read], target: Read, task: Task, ring: KeyRing
+    reads: Sequence[Read], target: Read, found: Grants, task: Task, ring: KeyRing
 ) -> dict[str, Object]:
-    """Return the Peers that the cluster ``target`` is to hold, by their names there."""
+    """Return the Peers that the cluster ``target`` is to hold, by their names there.
+
+    ``found`` is what it gets of the others.
+    """
     from kgctl.link.adoption import adoptions, placed
 
     taken = adoptions(target.links) if task.adopt else ()
-    wanted = _wanted_links(reads, target, task, ring)
+    wanted = _wanted_links(target, found.members, task, ring)
     return placed(wanted, target.objects.peers, taken, _terms(reads, task))
 
 
@@ -47,11 +52,11 @@ def _terms(reads: Sequence[Read], task: Task) -> Terms:
 
 
 def _wanted_links(
-    reads: Sequence[Read], target: Read, task: Task, ring: KeyRing
+    target: Read, members: Sequence[Member], task: Task, ring: KeyRing
 ) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold, by the names of the links."""
     wanted: dict[str, Object] = {}
-    name, members = target.member.name, [read.member for read in reads]
+    name = target.member.name
     for source in members:
         if task.layout.linked(name, source.name):
             wanted |= wanted_peers(

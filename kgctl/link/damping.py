@@ -1,0 +1,69 @@
+"""Damping: what changes again and again is written more and more seldom.
+
+A node of one cluster decides how often a Peer in the other changes, and every write there makes
+every node set up its network again. So the first few writes go at once, as a leader that moves
+needs it; then each waits longer than the one before, up to five minutes. What is quiet for a while
+is forgiven, one write for every ten minutes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+AT_ONCE = 4
+"""Writes of one thing that wait for nothing."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds between the writes after those: twice as long each time."""
+
+FORGIVEN = 600.0
+"""Seconds without a write after which one of the writes before is forgotten."""
+
+
+class _Past(NamedTuple):
+    """How often something was written lately, and when it was for the last time."""
+
+    writes: int
+    last: float
+
+
+class Damper:
+    """Says what may be written now; ``clock`` returns monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._past: dict[Hashable, _Past] = {}
+
+    def pause(self, key: Hashable) -> float:
+        """Return for how many seconds the thing called ``key`` is not to be written yet."""
+        past = self._past.get(key)
+        if past is None:
+            return 0.0
+        return max(0.0, past.last + _interval(past.writes) - self._clock())
+
+    def wrote(self, key: Hashable) -> float:
+        """Note that the thing was written; return the seconds until it may be again."""
+        now = self._clock()
+        writes, last = self._past.get(key, _Past(0, now))
+        writes = max(0, writes - int((now - last) // FORGIVEN)) + 1
+        self._past[key] = _Past(writes, now)
+        return _interval(writes)
+
+    def forget(self) -> None:
+        """Forget what is forgiven altogether, so that names that come and go take no room."""
+        now = self._clock()
+        self._past = {
+            key: past
+            for key, past in self._past.items()
+            if now - past.last < past.writes * FORGIVEN
+        }
+
+
+def _interval(writes: int) -> float:
+    """Return the seconds to wait after so many writes."""
+    if writes < AT_ONCE:
+        return 0.0
+    return float(min(FIRST_PAUSE * 2 ** min(writes - AT_ONCE, 16), LONGEST_PAUSE))

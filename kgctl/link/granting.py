@@ -1,0 +1,370 @@
+"""What a cluster gets of the claims of those it is linked with: the policy of claims, per cluster.
+
+In each cluster that runs Kilo every agent may write the annotations of every Node. So what a
+cluster claims may come from one node that was taken over, and it is judged for the cluster that is
+to hold it: there it becomes routes and allowed IPs of all nodes. Besides what nobody gets, these
+are guarded: the endpoints that the nodes of that cluster dial, for a packet to one carries the
+tunnel; and where nobody looks at the plan, all that is in use there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.link.plan import link_name, slug
+from kgctl.link.rivals import Offer, settled
+from kgctl.mesh.cidr import single
+from kgctl.mesh.claims import Claim, Use, claims_of
+from kgctl.mesh.guards import Guard, Guards, Reason
+from kgctl.mesh.limiting import claims_of_segment, claims_to_locations, judged
+from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, is_written
+from kgctl.mesh.policy import ANYBODY, MOST, Limits, Policy, Refusal
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.linking import Member
+    from kgctl.mesh.topology import Segment
+
+_BY_ANNOTATION = (Use.INTERNAL_IP, Use.LOCATION_IPS)
+
+
+class Held(NamedTuple):
+    """What a cluster holds of links: networks by the name of the link, and links by public key."""
+
+    networks: Mapping[str, Collection[Cidr]] = {}
+    keys: Mapping[str, str] = {}
+
+
+class Terms(NamedTuple):
+    """On what terms clusters take over what others claim.
+
+    ``limits`` has what is granted of a cluster's claims, by its name. ``allowed`` are checks that
+    may fail. Where nobody looks at the plan, ``is_confirmed`` says by the target, the source, the
+    name of a link and a network whether a person agreed to it before; else it is None.
+    """
+
+    limits: Mapping[str, Limits] = {}
+    allowed: Collection[str] = ()
+    is_confirmed: Callable[[str, str, str, Cidr], bool] | None = None
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether nobody looks at the plan."""
+        return self.is_confirmed is not None
+
+    def refuses(self, check: str) -> bool:
+        """Tell whether what fails a check is left out, for nobody looks, and nobody allowed it."""
+        return self.is_unattended and check not in self.allowed
+
+
+class LeftOut(NamedTuple):
+    """A segment of which another cluster learns nothing new, and why, in words."""
+
+    source: str
+    segment: str
+    link: str
+    why: str
+
+    def __str__(self) -> str:
+        where = f"{printable(self.segment)} of {printable(self.source)}"
+        return f"left out: {where}, whose Peers stay as they are: {self.why}"
+
+
+class Grants(NamedTuple):
+    """What one cluster gets of the others: as ``members`` it may know them.
+
+    ``refusals`` are by the name of the cluster whose claims they are.
+    """
+
+    members: tuple[Member, ...]
+    refusals: Mapping[str, Sequence[Refusal]]
+    left_out: tuple[LeftOut, ...]
+    narrowing: Narrowing
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The names of the links that stay as they are."""
+        return frozenset(one.link for one in self.left_out)
+
+    def networks_of(self, source: str) -> list[Cidr]:
+        """Return the networks of segments that it gets of one of the others."""
+        return [
+            cidr
+            for member in self.members
+            if member.name == source
+            for segment in member.topology.segments
+            for cidr in member.networks_of(segment)
+        ]
+
+
+def grants(
+    target: Member, others: Sequence[Member], terms: Terms, held: Held | None = None
+) -> Grants:
+    """Return what ``target`` gets of the claims of the other clusters.
+
+    The work is that of sorting all claims.
+    """
+    return _Judge(target, others, terms, held or Held()).grants()
+
+
+class _Judge:
+    """Judges what the others claim, for one cluster."""
+
+    def __init__(self, target: Member, others: Sequence[Member], terms: Terms, held: Held) -> None:
+        self._target, self._others, self._terms, self._held = target, others, terms, held
+        self._dialled = list(_dialled(target, others, private=ENDPOINTS in terms.allowed))
+        in_use = list(_in_use(target)) if terms.refuses(OVERLAP) else []
+        self._in_use = Guards(in_use)
+        self._guards = [*self._dialled, *in_use]
+        self._policies: dict[int, Policy] = {}
+        self._refusals: dict[str, list[Refusal]] = {one.name: [] for one in others}
+        self._left_out: dict[str, LeftOut] = {}
+
+    def grants(self) -> Grants:
+        offers = [offer for source in self._others for offer in self._offers(source)]
+        across = self._terms.refuses(OVERLAP)
+        offers, clashes = settled(offers, self._held.networks, across=across)
+        for source, refusal in clashes:
+            self._refusals[source].append(refusal)
+        self._leave_out_keys()
+        granted: dict[str, dict[str, list[Cidr]]] = {one.name: {} for one in self._others}
+        for offer in offers:
+            granted[offer.source].setdefault(offer.segment, []).extend(offer.parts)
+        members = tuple(self._seen(one, granted[one.name]) for one in self._others)
+        narrowing = Narrowing(self._terms.limits, self._dialled, self._others)
+        return Grants(members, self._refusals, tuple(self._left_out.values()), narrowing)
+
+    def _seen(self, source: Member, granted: Mapping[str, Sequence[Cidr]]) -> Member:
+        """Return a cluster as the target may know it."""
+        by_segment = {
+            segment.name: tuple(granted.get(segment.name, ()))
+            for segment in source.topology.segments
+            if link_name(source.name, segment) not in self._left_out
+        }
+        share = source.share._replace(cidrs=self._unused(source.share.cidrs))
+        services = self._unused(source.service_cidrs)
+        return source._replace(granted=by_segment, share=share, service_cidrs=services)
+
+    def _unused(self, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
+        return tuple(one for one in networks if self._in_use.within_or_around(one) is None)
+
+    # --- the claims of segments ---
+
+    def _policy(self, source: Member) -> Policy:
+        limits = self._terms.limits.get(source.name)
+        if id(limits) not in self._policies:
+            self._policies[id(limits)] = Policy(limits, self._guards)
+        return self._policies[id(limits)]
+
+    def _offers(self, source: Member) -> Iterator[Offer]:
+        policy = self._policy(source)
+        mixed = self._is_mixed(source)
+        moved = self._terms.is_unattended and not _keeps_its_network(source, self._held)
+        for segment in source.topology.segments:
+            link = link_name(source.name, segment)
+            claims = list(_shared_claims(source, segment))
+            granted, refused = judged(segment, claims, policy)
+            refused = [_as_expected(one, segment) for one in refused]
+            self._refusals[source.name] += refused
+            why = _in_the_way(refused)
+            if moved and not any(policy.consents(one) for one in claims if _is_tunnel(one)):
+                why = f"its WireGuard IP is {segment.wireguard_ip}, and nobody confirmed that"
+            if mixed:
+                why = "its nodes disagree about the granularity"
+            if why:
+                self._leave_out(source, segment, why)
+                continue
+            for claim in claims:
+                parts = self._confirmed(source.name, link, claim, granted[claim], policy)
+                yield Offer(source.name, segment.name, link, claim, parts)
+
+    def _confirmed(
+        self, source: str, link: str, claim: Claim, parts: tuple[Cidr, ...], policy: Policy
+    ) -> tuple[Cidr, ...]:
+        """Return what a person agreed to of a network that a node's annotation names."""
+        is_confirmed = self._terms.is_confirmed
+        if is_confirmed is None or claim.use not in _BY_ANNOTATION or policy.consents(claim):
+            return parts
+        target = self._target.name
+        known = tuple(one for one in parts if is_confirmed(target, source, link, one.masked()))
+        if known != parts:
+            self._refusals[source].append(Refusal(claim, Reason.UNCONFIRMED))
+        return known
+
+    def _is_mixed(self, source: Member) -> bool:
+        if not self._terms.refuses(GRANULARITY):
+            return False
+        return len({node.granularity for node in source.state.nodes} - {""}) > 1
+
+    def _leave_out(self, source: Member, segment: Segment, why: str) -> None:
+        link = link_name(source.name, segment)
+        self._left_out.setdefault(link, LeftOut(source.name, segment.name, link, why))
+
+    # --- keys ---
+
+    def _leave_out_keys(self) -> None:
+        """Leave out segments with a key that another machine has: agents know Peers by keys."""
+        if KEYS in self._terms.allowed:
+            return
+        owners = dict(_keys_of(self._target)) if self._terms.is_unattended else {}
+        segments = [(one, segment) for one in self._others for segment in one.topology.segments]
+        segments.sort(key=self._is_newcomer)
+        for source, segment in segments:
+            owner = owners.get(str(segment.key))
+            if owner is not None:
+                self._leave_out(source, segment, f"it has the public key of {owner}")
+            elif link_name(source.name, segment) not in self._left_out:
+                where = f"{printable(segment.name)} of {printable(source.name)}"
+                owners[str(segment.key)] = where
+
+    def _is_newcomer(self, one: tuple[Member, Segment]) -> bool:
+        source, segment = one
+        return self._held.keys.get(str(segment.key)) != link_name(source.name, segment)
+
+
+def _shared_claims(source: Member, segment: Segment) -> Iterator[Claim]:
+    """Yield what a segment claims of what its cluster shares, in Kilo's order of allowed IPs."""
+    share = source.share
+    left = {Use.PODS: share.pods, Use.INTERNAL_IP: share.internal_ips}
+    for _, claim in claims_of_segment(segment):
+        if left.get(claim.use, True):
+            yield claim
+    if share.location_ips:
+        for _, claim in claims_to_locations(segment):
+            yield claim
+
+
+def _is_tunnel(claim: Claim) -> bool:
+    return claim.use is Use.WIREGUARD
+
+
+def _in_the_way(refused: Iterable[Refusal]) -> str:
+    """Return why a segment cannot be known at all: what it lives by is in use elsewhere."""
+    for one in refused:
+        if one.reason is Reason.IN_USE and one.claim.use in (Use.PODS, Use.WIREGUARD):
+            return f"{one.claim.network.masked()}: {one.why}"
+    return ""
+
+
+def _as_expected(refusal: Refusal, segment: Segment) -> Refusal:
+    """Return a refusal, which says nothing new where it is the claimer's own endpoint."""
+    if refusal.reason is not Reason.ENDPOINT or refusal.claim.use is not Use.INTERNAL_IP:
+        return refusal
+    address = refusal.claim.network.address
+    for node in segment.nodes:
+        endpoint = node.endpoint
+        if node.name == refusal.claim.name and endpoint and endpoint.address == address:
+            return refusal._replace(is_expected=True)
+    return refusal
+
+
+def _keeps_its_network(source: Member, held: Held) -> bool:
+    """Tell whether the WireGuard IPs of a cluster are in the network where they were.
+
+    The first node by name decides on that network for all, and the first addresses of it are
+    handed out: in a network of its choice, one is somebody's gateway.
+    """
+    own = {node.internal_ip.address for node in source.state.nodes if node.internal_ip}
+    prefix = f"link-{slug(source.name)}."
+    known = [networks for link, networks in held.networks.items() if link.startswith(prefix)]
+    addresses = [
+        int(one.address)
+        for networks in known
+        for one in networks
+        if not one.host_bits and one.address not in own
+    ]
+    first = source.topology.subnet.network_value
+    most = 2 * (len(source.topology.segments) + len(known))
+    return not addresses or any(first <= one <= first + most for one in addresses)
+
+
+# --- what is guarded ---
+
+
+def _dialled(target: Member, others: Sequence[Member], *, private: bool) -> Iterator[Guard]:
+    """Yield the endpoints that nodes of the target dial, or may have to dial."""
+    for node in target.state.nodes:
+        yield from _endpoint(node.endpoint, f"node {printable(node.name)}", target)
+    for peer in target.state.peers:
+        if peer.name not in target.links:
+            yield from _endpoint(peer.annotated_endpoint, f"peer {printable(peer.name)}", target)
+    for source in others:
+        for segment in source.topology.segments:
+            leader = segment.leader
+            if is_written(leader.endpoint, private=private):
+                yield from _endpoint(leader.endpoint, f"node {printable(leader.name)}", source)
+
+
+def _endpoint(endpoint: Endpoint | None, owner: str, member: Member) -> Iterator[Guard]:
+    if endpoint is not None and endpoint.address is not None:
+        words = f"the endpoint of {owner} of {printable(member.name)}"
+        yield Guard(single(endpoint.address), Reason.ENDPOINT, words, cut=True)
+
+
+def _in_use(target: Member) -> Iterator[Guard]:
+    """Yield all that machines of the target claim, ready or not, but for links and endpoints."""
+    share = target.share
+    for claim in claims_of(target.state, target.service_cidrs):
+        unused = claim.use is Use.ENDPOINT or claim.peer in target.links
+        if unused or (claim.use is Use.LOCATION_IPS and not share.location_ips):
+            continue
+        words = f"{claim.owner} of {printable(target.name)}"
+        yield Guard(claim.network.masked(), Reason.IN_USE, words, cut=True)
+
+
+def _keys_of(member: Member) -> Iterator[tuple[str, str]]:
+    where = printable(member.name)
+    for node in member.state.nodes:
+        if node.key is not None:
+            yield str(node.key), f"node {printable(node.name)} of {where}"
+    for peer in member.state.peers:
+        if peer.public_key is not None and peer.name not in member.links:
+            yield str(peer.public_key), f"peer {printable(peer.name)} of {where}"
+
+
+# --- what is held already ---
+
+
+class Narrowing:
+    """Takes from a Peer that is there, and stays as it is, what nobody is granted.
+
+    What a person gave for the cluster stays: its service networks, and those that it shares. So
+    does what was accepted of any of its nodes.
+    """
+
+    def __init__(
+        self, limits: Mapping[str, Limits], guards: Sequence[Guard], sources: Sequence[Member]
+    ) -> None:
+        self._limits, self._guards = limits, guards
+        self._given = frozenset(
+            network.masked()
+            for source in sources
+            for network in source.share.of_cluster(source.service_cidrs)
+        )
+        self._policies: dict[str, Policy] = {}
+
+    def left(self, source: str, networks: Iterable[Cidr]) -> list[tuple[Cidr, ...]]:
+        """Return what a Peer for the cluster ``source`` keeps of each of its networks."""
+        claims = [Claim(one.masked(), Use.PEER) for one in networks]
+        policy = self._policy(source)
+        granted = [  # a Peer holds the networks of many machines
+            parts
+            for first in range(0, len(claims), MOST)
+            for parts in policy.judge(claims[first : first + MOST]).granted
+        ]
+        return [
+            (claim.network,) if claim.network in self._given else parts
+            for claim, parts in zip(claims, granted, strict=True)
+        ]
+
+    def _policy(self, source: str) -> Policy:
+        if source not in self._policies:
+            limits = self._limits.get(source, Limits())
+            accepted = tuple(one for networks in limits.accept.values() for one in networks)
+            limits = limits._replace(accept={ANYBODY: accepted})
+            self._policies[source] = Policy(limits, self._guards)
+        return self._policies[source]

@@ -1,0 +1,66 @@
+"""Writes that come too often: how many of them are let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def written(damper: Damper, clock: Clock, seconds: float, every: float) -> list[float]:
+    """Return when a thing is written that changes all the time, for so long."""
+    found, start = [], clock.now
+    while clock.now < start + seconds:
+        if not damper.pause("x"):
+            damper.wrote("x")
+            found.append(clock.now - start)
+        clock.now += every
+    return found
+
+
+def test_a_leader_that_moves_a_few_times_is_followed_at_once() -> None:
+    clock = Clock()
+    assert written(Damper(clock), clock, 4, 1) == [0, 1, 2, 3][:AT_ONCE]
+
+
+def test_what_flaps_for_twenty_seconds_is_written_a_few_times_and_not_ninety() -> None:
+    clock = Clock()
+    assert len(written(Damper(clock), clock, 20, 0.2)) <= AT_ONCE + 2
+
+
+def test_the_pauses_grow_up_to_the_longest_one() -> None:
+    clock = Clock()
+    times = written(Damper(clock), clock, 6 * 3600, 1.0)
+    pauses = [later - sooner for sooner, later in zip(times[AT_ONCE - 1 :], times[AT_ONCE:])]  # noqa: B905
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("quiet", [LONGEST_PAUSE, 20 * FORGIVEN])
+def test_what_was_quiet_is_written_at_once(quiet: float) -> None:
+    clock = Clock()
+    damper = Damper(clock)
+    written(damper, clock, 3600, 1.0)
+    clock.now += quiet
+    assert not damper.pause("x")
+    damper.wrote("x")
+    assert bool(damper.pause("x")) == (quiet == LONGEST_PAUSE)
+
+
+def test_one_thing_does_not_keep_another_one_waiting_and_is_forgotten() -> None:
+    clock = Clock()
+    damper = Damper(clock)
+    for number in range(1000):
+        damper.wrote(f"x{number}")
+        damper.forget()
+    assert not damper.pause("other")
+    clock.now += 2 * FORGIVEN
+    damper.forget()
+    assert not vars(damper)["_past"]
