@@ -34,6 +34,7 @@ LONGEST_PAUSE = 30.0
 """Seconds between attempts while the API server cannot be read: doubled from the first on."""
 
 _SHORT = 1.0  # seconds; no API server ends a watch so soon without an error
+_LASTED = 10.0  # seconds after which a watch shows that the server is well, whatever was before
 
 
 class Listener(Protocol):
@@ -153,7 +154,7 @@ class Follower(Generic[T]):
             self._listener.changed(self._kind.plural, "")
 
     def _follow(self) -> None:
-        started = self._started = self._clock()
+        self._started = self._clock()
         try:
             for event in self._kind.watch(self._version):
                 self._take(event)
@@ -161,16 +162,16 @@ class Follower(Generic[T]):
             self._watchable = False
             self._listener.failed(self._kind.plural, error, self._poll)
         else:
-            if self._hear() - started < _SHORT:  # a proxy that ends every watch must not be run hot
+            if (
+                self._hear() - self._started < _SHORT
+            ):  # a proxy that ends every watch must not be run hot
                 self._failures += 1
                 self._sleep(self._pause(None))
-            else:
-                self._failures = 0
+            self._trust()
 
     def _take(self, event: Event[T]) -> None:
-        # an event alone shows no health: a server that ails may send one, and end the watch
-        if self._hear() - self._started >= _SHORT:
-            self._failures = 0
+        self._hear()
+        self._trust()
         self._version = event.resource_version or self._version
         if event.object is None:
             return
@@ -182,6 +183,15 @@ class Follower(Generic[T]):
             else:
                 self._objects[name] = event.object
         self._listener.changed(self._kind.plural, name)
+
+    def _trust(self) -> None:
+        """Forget the failures if the watch lasted.
+
+        An event alone shows no health, nor do some seconds: a server that ails may send one, and
+        break off, and each list after that costs it more than all events.
+        """
+        if self._heard_steady - self._started >= _LASTED:
+            self._failures = 0
 
     def _fail(self, error: ClusterError) -> None:
         self._version = ""

@@ -169,6 +169,44 @@ def test_an_event_does_not_end_the_patience_with_a_server_that_ails() -> None:
     assert server.slept[-1] > 8 * server.slept[0]
 
 
+def ailing(lasting: float, rounds: int = 60) -> tuple[Server, float]:
+    """Follow a server that breaks every watch off, and return it and the seconds that it took."""
+    server, now = Server(), 0.0
+
+    def watch(version: str) -> Generator[Event[str], None, None]:
+        nonlocal now
+        yield Event("MODIFIED", "a=2", "9")
+        now += lasting
+        yield Event("MODIFIED", "a=3", "10")
+        raise ConnectionLostError("broken off")
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        server.slept.append(seconds)
+        now += seconds
+
+    server.lists = [Listed(["a=1"], "5")] * rounds
+    server.follower._kind = server.follower._kind._replace(watch=watch)
+    server.follower._clock, server.follower._sleep = lambda: now, sleep
+    for _ in range(rounds):
+        server.follower.step()
+    return server, now
+
+
+@pytest.mark.parametrize("lasting", [0.0, 0.9, 1.1, 3.0, 8.0])
+def test_a_server_that_ails_is_listed_less_and_less(lasting: float) -> None:
+    server, seconds = ailing(lasting)
+    assert 60 / seconds < 1 / 20  # lists a second
+    assert 0.7 * LONGEST_PAUSE < server.slept[-1] < 1.3 * LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("lasting", [15.0, 300.0])
+def test_a_watch_that_lasted_ends_the_patience(lasting: float) -> None:
+    """As behind a load balancer that ends connections: that is no reason to be late."""
+    server, _ = ailing(lasting)
+    assert max(server.slept) < 0.4
+
+
 class _Ended(BaseException):
     """What ends the thread of a test: no fault ends it by itself."""
 
