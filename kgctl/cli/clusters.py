@@ -150,7 +150,8 @@ def read_several(shared: Shared) -> list[Cluster]:
     """
     import time
 
-    from kgctl.cli.reading import listen_port, mesh_granularity, reading_of, source_of
+    from kgctl.cli.reading import listen_port, mesh_granularity, note_clock, reading_of, source_of
+    from kgctl.cluster.apiserver import ApiServer
 
     mesh_granularity(shared)
     listen_port(shared)
@@ -161,10 +162,13 @@ def read_several(shared: Shared) -> list[Cluster]:
             sources.append(source_of(one.shared))
     objects = at_once([one.name for one in chosen], [source.read for source in sources])
     now = time.time()
+    for source in sources:
+        if isinstance(source, ApiServer):
+            note_clock(shared, source.clock_ahead())
     found = []
     for one, read in zip(chosen, objects, strict=True):
         with said_of(one.name):
-            found.append(Cluster(one.name, reading_of(one.shared, read, now), read))
+            found.append(Cluster(one.name, reading_of(one.shared, read, read.read_at or now), read))
     return found
 
 

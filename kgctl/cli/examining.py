@@ -10,7 +10,9 @@ from kgctl.cli.reading import (
     listen_port,
     live_cluster,
     mesh_granularity,
+    note_clock,
     note_unread,
+    read_at,
     source_of,
     time_of,
 )
@@ -45,9 +47,16 @@ def examined(shared: Shared, *, live: bool) -> Examined:
     listen_port(shared)
     if live and shared.example:
         raise UsageError("--example and --live name two sources of state; give one of them")
-    evidence = _evidence(shared, live=live)
+    evidence = as_of(shared, _evidence(shared, live=live))
+    note_clock(shared, evidence.clock_ahead)
+    now = read_at(evidence.objects)
     subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
-    return Examined(subject, time_of(shared, subject.state, time.time()), granularity)
+    return Examined(subject, time_of(shared, subject.state, now), granularity)
+
+
+def as_of(shared: Shared, evidence: Evidence) -> Evidence:
+    """Return what was read without this machine's clock, where the options name another time."""
+    return evidence if shared.at is None else evidence._replace(clock_ahead=None)
 
 
 def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mapping[str, Any]]]]:
@@ -75,13 +84,16 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
             cluster = live_cluster(one.shared)
             cluster.api()  # an exec plugin may ask for a password here
         calls.append(lambda cluster=cluster: read_evidence(cluster))  # type: ignore[misc]
+    read = at_once([c.name for c in chosen], calls)
     now, found = time.time(), []
-    for one, evidence in zip(chosen, at_once([c.name for c in chosen], calls), strict=True):
+    for one, evidence in zip(chosen, read, strict=True):
         note_unread(evidence.objects)
-        subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
+        note_clock(one.shared, evidence.clock_ahead)
+        label = shared.topology_label or TOPOLOGY_LABEL
+        subject = as_of(one.shared, evidence).subject(topology_label=label)
         with said_of(one.name):
             require_some(subject, one.shared.filename)
-            moment = time_of(one.shared, subject.state, now)
+            moment = time_of(one.shared, subject.state, evidence.objects.read_at or now)
         found.append((one.name, Examined(subject, moment, granularity), evidence.objects.peers))
     return found
 

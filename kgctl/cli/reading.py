@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
 from kgctl.mesh.leader import disputes_in_words
-from kgctl.mesh.readiness import newest_heartbeat
+from kgctl.mesh.readiness import clock_trouble, newest_heartbeat
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
@@ -108,6 +108,8 @@ def read(shared: Shared) -> Reading:
             note(f"passed over {count} {kind}")
         note(f"read {len(objects.nodes)} nodes and {len(objects.peers)} peers")
     note_unread(objects)
+    if not shared.filename and not shared.example:
+        note_clock(shared, cast("ApiServer", source).clock_ahead())
     _HELD["objects"] = objects
     return reading_of(shared, objects)
 
@@ -143,9 +145,29 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
     from kgctl.cluster.interface import TOPOLOGY_LABEL
     from kgctl.cluster.objects import state_of
 
+    if now is None:
+        now = read_at(objects)
     state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
-    moment = time_of(shared, state, time.time() if now is None else now)
+    moment = time_of(shared, state, now)
     return Reading(state, moment, mesh_granularity(shared), from_files=bool(shared.filename))
+
+
+def read_at(objects: Objects) -> float:
+    """Return when ``objects`` were read, in Unix seconds; call it before they are parsed.
+
+    Parsing thousands of nodes takes seconds, in which no heartbeat gets older.
+    """
+    return objects.read_at or time.time()
+
+
+def note_clock(shared: Shared, ahead: float | None) -> None:
+    """Warn on stderr of a clock that is ``ahead`` of the API server's, where it judges heartbeats.
+
+    ``ahead`` is in seconds, negative if behind; None is not known.
+    """
+    trouble = clock_trouble(ahead)
+    if trouble and shared.at is None:
+        note(f"warning: {trouble}, and heartbeats are judged by it: set it, or give --at TIME")
 
 
 def source_of(
@@ -224,7 +246,7 @@ def mesh_granularity(shared: Shared) -> str:
 def time_of(shared: Shared, state: State, now: float) -> float:
     """Return the time, in Unix seconds, at which the options have heartbeats judged."""
     if shared.at == NEWEST:
-        return newest_heartbeat((node.last_seen for node in state.nodes), time.time())
+        return newest_heartbeat((node.last_seen for node in state.nodes), now)
     if shared.at is not None:
         return _parsed_time(shared.at)
     if shared.example:

@@ -166,6 +166,13 @@ class ApiServer:
         access = self.api().access
         return urlsplit(proxy_for(access) or access.server).hostname or ""
 
+    def clock_ahead(self) -> float | None:
+        """Return by how many seconds, at least, this machine's clock is ahead of the server's.
+
+        It is negative where it is behind, 0 where both may agree, and None before an answer.
+        """
+        return None if self._api is None else self._api.clock.ahead()
+
     def names(self, kind: Kind) -> list[str]:
         """Return the sorted names of all nodes or of all peers, at the least cost.
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kgctl.cluster.budget import MEMORY, Budget
+from kgctl.cluster.clock import ServerClock
 from kgctl.cluster.errors import (
     AnswerError,
     ClusterError,
@@ -49,7 +50,8 @@ class Backoff(NamedTuple):
 class Api:
     """Requests to one API server with one user's credentials, by any transport.
 
-    ``trace`` gets one line for each request: never a header's value, never a body.
+    ``trace`` gets one line for each request: never a header's value, never a body. ``now`` is this
+    machine's clock, which ``clock`` compares with the server's.
     """
 
     def __init__(
@@ -61,9 +63,12 @@ class Api:
         backoff: Backoff | None = None,
         trace: Callable[[str], None] | None = None,
         memory: int = MEMORY,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._memory = memory
         self.access = access
+        self.clock = ServerClock()
+        self._now = now
         self._transport = transport
         self._timeout = timeout
         self._backoff = backoff or Backoff()
@@ -126,6 +131,7 @@ class Api:
         Raises:
             kgctl.ClusterError: the server cannot be reached; the message says what to do.
         """
+        self.clock.asked(self._now())
         self._transport.ask(path, query, self._headers(accept), self._timeout)
 
     def _pause(
@@ -245,13 +251,14 @@ class Api:
             f"{'&' if number else '?'}{name}={value}"
             for number, (name, value) in enumerate(query.items())
         )
-        start = time.perf_counter()
+        start, at = time.perf_counter(), self._now()
         try:
             response = self._transport.request(method, path, query, headers, body, timeout)
         except ClusterError as error:
             self._trace(f"{printable(asked)}: {error}")
             raise
         took = time.perf_counter() - start
+        self.clock.answered(response.headers.get("date", ""), at, self._now())
         kind = response.headers.get("content-type", "no content type")
         packed = response.headers.get("content-encoding", "not compressed")
         self._trace(

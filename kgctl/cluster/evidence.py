@@ -24,13 +24,17 @@ _PASSED_OVER = ("kilo.squat.ai/", "/Peer")
 
 
 class Evidence(NamedTuple):
-    """The objects that were read, whether peers are served, and what could not be looked at."""
+    """The objects that were read, whether peers are served, and what could not be looked at.
+
+    ``clock_ahead`` is by how many seconds this machine's clock is ahead of the API server's.
+    """
 
     objects: Objects
     peers_served: bool | None = None
     peer_versions: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     live: bool = False
+    clock_ahead: float | None = None
 
     def over(self, lower: Evidence) -> Evidence:
         """Return ``lower`` after ``kubectl apply`` of these objects."""
@@ -40,6 +44,7 @@ class Evidence(NamedTuple):
             (*lower.peer_versions, *self.peer_versions),
             (*lower.unseen, *self.unseen),
             lower.live or self.live,
+            lower.clock_ahead if self.clock_ahead is None else self.clock_ahead,
         )
 
     def subject(self, *, topology_label: str = TOPOLOGY_LABEL) -> Subject:
@@ -59,6 +64,7 @@ class Evidence(NamedTuple):
             platforms={node.name: node.platform for node in objects.nodes if any(node.platform)},
             topology_label=topology_label,
             live=self.live,
+            clock_ahead=self.clock_ahead,
             unknown_fields={
                 peer_name(peer): found for peer in objects.peers if (found := unknown_fields(peer))
             },
@@ -82,6 +88,10 @@ def read_evidence(server: ApiServer) -> Evidence:
     Raises:
         kgctl.ClusterError: the nodes cannot be read, or peers for another reason than rights.
     """
+    return _read(server)._replace(clock_ahead=server.clock_ahead())
+
+
+def _read(server: ApiServer) -> Evidence:
     from kgctl.cluster.lists import list_peers
 
     api, nodes = server.api(), server.nodes(whole=True)

@@ -40,13 +40,15 @@ class Objects(NamedTuple):
 
     ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; a live cluster
     is asked for nodes and peers only, so it stays empty there. ``unread`` are files that a search
-    of a directory passed over, by name, each with the reason.
+    of a directory passed over, by name, each with the reason. ``read_at`` is when the first file
+    was read, in Unix seconds, before it was parsed; 0 where that is not known.
     """
 
     nodes: Sequence[NodeObject]
     peers: Sequence[Mapping[str, Any]]
     passed_over: Mapping[str, int]
     unread: Mapping[str, str] = MappingProxyType({})
+    read_at: float = 0.0
 
 
 class Source(Protocol):

@@ -78,10 +78,9 @@ def load_cluster(
         kubeconfig=path, context=context, request_timeout=request_timeout, label=topology_label
     )
     try:
-        state = _state(server, topology_label)
+        return _judged(server, topology_label)
     finally:
         server.close()
-    return Cluster(state, time.time())
 
 
 def load_files(
@@ -102,19 +101,22 @@ def load_files(
     """
     from kgctl.cluster.manifests import Manifests
 
-    state = _state(Manifests([str(path) for path in paths]), topology_label)
+    read = _judged(Manifests([str(path) for path in paths]), topology_label)
     if at == "newest":
-        heartbeats = (node.last_seen for node in state.nodes)
-        return Cluster(state, newest_heartbeat(heartbeats, time.time()))
-    return Cluster(state, time.time() if at is None else at)
+        heartbeats = (node.last_seen for node in read.state.nodes)
+        return Cluster(read.state, newest_heartbeat(heartbeats, read.now))
+    return read if at is None else Cluster(read.state, at)
 
 
 def load_example() -> Cluster:
     """Read the example cluster that comes with kgctl."""
     from kgctl.cluster.example import TAKEN_AT, Example
 
-    return Cluster(_state(Example(), TOPOLOGY_LABEL), TAKEN_AT)
+    return _judged(Example(), TOPOLOGY_LABEL)._replace(now=TAKEN_AT)
 
 
-def _state(source: Source, topology_label: str) -> State:
-    return state_of(source.read(), topology_label=topology_label)
+def _judged(source: Source, topology_label: str) -> Cluster:
+    """Return what a source reads, and when that was: before it is parsed, which takes a while."""
+    objects = source.read()
+    now = objects.read_at or time.time()
+    return Cluster(state_of(objects, topology_label=topology_label), now)

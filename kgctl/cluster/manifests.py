@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -67,13 +68,15 @@ def objects_in(
         ManifestError: as :meth:`Manifests.read` has it.
     """
     collected = _Collected()
+    read_at = 0.0
     for label, content, found in contents:
+        read_at = read_at or time.time()
         if found:
             _search(collected, label, content, advance)
             continue
         for document in read_documents(label, content, advance):
             collected.take(label, document)
-    return Objects(collected.nodes, collected.peers, collected.passed_over, collected.unread)
+    return collected.objects(read_at)
 
 
 def _search(collected: _Collected, label: str, content: bytes, advance: Advance | None) -> None:
@@ -98,6 +101,10 @@ class _Collected:
         self.peers: list[Mapping[str, Any]] = []
         self.passed_over: Counter[str] = Counter()
         self.unread: dict[str, str] = {}
+
+    def objects(self, read_at: float) -> Objects:
+        """Return what was found."""
+        return Objects(self.nodes, self.peers, self.passed_over, self.unread, read_at)
 
     def take(self, label: str, document: object) -> None:
         """Sort one document in; the items of a List one by one, of a NodeList as Nodes."""

@@ -59,6 +59,10 @@ class Cluster(Protocol):
         """Return the name or the address that requests go to."""
         ...
 
+    def clock_ahead(self) -> float | None:
+        """Return by how many seconds this host's clock is ahead of the server's, if known."""
+        ...
+
 
 class Copy(Protocol):
     """A copy of a cluster's state that is kept up to date; see ``kgctl.cluster.mirror``."""

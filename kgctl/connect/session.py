@@ -26,6 +26,7 @@ from kgctl.host.names import Names
 from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.readiness import clock_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,6 +194,8 @@ class Session:
         with self._signals.interrupting():
             for message, values in identity.enter():
                 self._journal.info(message, **values)
+        if trouble := clock_trouble(self._cluster.clock_ahead()):
+            self._journal.warn(f"{trouble}, and heartbeats are judged by it: set it")
         self._set_up(identity)
         given = given_endpoints(record) if leftover is not None else {}
         self._servers = Servers(self._cluster.host(), self._names)

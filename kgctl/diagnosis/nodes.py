@@ -9,7 +9,7 @@ from kgctl.diagnosis.reasons import why_unreadable
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.mesh.node import READY_SECONDS
 from kgctl.mesh.platform import NO_PLATFORM
-from kgctl.mesh.readiness import age
+from kgctl.mesh.readiness import CLOCK_TOLERANCE, age, clock_trouble
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _stale(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f"the last heartbeat is {span} old; less than {READY_SECONDS} s is ready",
                 _LEFT_OUT,
-                _ALL_ALIKE if together else _logs(node, "its clock is right, and "),
+                _late(facts, node, together=together),
             )
 
 
@@ -122,6 +122,21 @@ _ALL_ALIKE = (
     "every heartbeat is as old: set the clock of this machine, if it is ahead; judge a snapshot "
     "with --at newest; else see whether agents reach the API server"
 )
+_ALL_LATE = (
+    "every heartbeat is as old, and this machine's clock is not ahead of the API server's: see "
+    "whether agents reach the API server"
+)
+
+
+def _late(facts: Facts, node: Node, *, together: bool) -> str:
+    """Return what helps where a heartbeat is too old: this machine's clock, if that explains it."""
+    ahead = facts.subject.clock_ahead
+    trouble = clock_trouble(ahead)
+    if ahead is not None and trouble and facts.now - ahead - node.last_seen < READY_SECONDS:
+        return f"{trouble}, which makes heartbeats look old: set it (timedatectl)"
+    if together:
+        return _ALL_ALIKE if ahead is None or ahead >= CLOCK_TOLERANCE else _ALL_LATE
+    return _logs(node, "its clock is right, and ")
 
 
 def _all_alike(facts: Facts) -> bool:
@@ -150,8 +165,20 @@ def _ahead(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f"the last heartbeat is {age(ahead)} in the future",
                 "the node counts as ready until then, even when its agent is dead",
-                "set the clock of the node, or of this machine (--at names another time)",
+                _early(facts, node),
             )
+
+
+def _early(facts: Facts, node: Node) -> str:
+    """Return whose clock is to be set where a heartbeat is in the future."""
+    ahead = facts.subject.clock_ahead
+    if ahead is None:
+        return "set the clock of the node, or of this machine (--at names another time)"
+    trouble = clock_trouble(ahead)
+    if trouble and node.last_seen - (facts.now - ahead) < READY_SECONDS:
+        return f"{trouble}: set it (timedatectl)"
+    also = f"{trouble} too" if trouble else "this machine's agrees with the API server's"
+    return f"set the clock of the node (date -u there); {also}"
 
 
 def _same_key(facts: Facts) -> Iterator[Found]:

@@ -34,7 +34,9 @@ class Subject(NamedTuple):
     ``node_annotations``, ``peer_annotations``, ``node_labels`` and ``peer_labels`` hold each
     object's annotations and labels by its name, as they are: untrusted text. ``platforms`` has the
     nodes that say something there. ``topology_label`` is the label that locations were read from.
-    ``live`` is whether a cluster was read, and not files alone.
+    ``live`` is whether a cluster was read, and not files alone. ``clock_ahead`` is by how many
+    seconds this machine's clock is ahead of the API server's, negative if behind; None where that
+    is not known, or where another time than now is judged by.
 
     ``unknown_fields`` has, by the name of each Peer that has fields which no Peer has, a clause
     about each.
@@ -57,6 +59,7 @@ class Subject(NamedTuple):
     topology_label: str = REGION
     live: bool = False
     unknown_fields: Mapping[str, Sequence[str]] = _NO_FIELDS
+    clock_ahead: float | None = None
 
     @property
     def is_empty(self) -> bool:

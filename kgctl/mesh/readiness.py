@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.peer import Peer
 
+CLOCK_TOLERANCE = 10.0
+"""Seconds between two clocks that matter: a node is left out 60 s after its last heartbeat."""
+
 _SHOWN = 60  # characters of a value that does not parse
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -69,6 +72,18 @@ def _heartbeat(node: Node, now: float) -> str:
     if node.last_seen == 0:
         return "no heartbeat"
     return f"heartbeat {age(now - node.last_seen)} old"
+
+
+def clock_trouble(ahead: float | None) -> str:
+    """Return in words by how much this machine's clock is off; empty where it is right enough.
+
+    ``ahead`` is by how many seconds it is ahead of the API server's, negative if behind; None is
+    not known.
+    """
+    if ahead is None or abs(ahead) < CLOCK_TOLERANCE:
+        return ""
+    way = "ahead of" if ahead > 0 else "behind"
+    return f"this machine's clock is {age(abs(ahead))} {way} the API server's"
 
 
 def newest_heartbeat(heartbeats: Iterable[float], now: float) -> float:

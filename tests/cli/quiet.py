@@ -19,9 +19,10 @@ class QuietServer:
     """Serves ``nodes`` and no Peers by HTTP on loopback; a context manager.
 
     ``away`` has every request and every watch end without an answer, as of a server that died.
+    Its clock is ``ahead`` by so many seconds.
     """
 
-    def __init__(self, nodes: list[dict[str, Any]]) -> None:
+    def __init__(self, nodes: list[dict[str, Any]], *, ahead: float = 0.0) -> None:
         self.nodes = nodes
         self.away = threading.Event()
         self.requests: list[str] = []
@@ -49,6 +50,9 @@ class QuietServer:
                 version = "kilo.squat.ai/v1alpha1" if kind == "PeerList" else "v1"
                 body = {"apiVersion": version, "kind": kind, **listed}
                 self.wfile.write(json.dumps(body).encode())
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(int(timestamp or time.time() + ahead))
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -62,9 +62,10 @@ def findings(
     now: float = NOW,
     label: str = "topology.kubernetes.io/region",
     live: bool = False,
+    clock_ahead: float | None = None,
 ) -> list[Finding]:
     """Return what every rule finds."""
-    evidence = Evidence(Objects(nodes, peers, {}), peers_served=live or None, live=live)
+    evidence = Evidence(Objects(nodes, peers, {}), live or None, live=live, clock_ahead=clock_ahead)
     return check(evidence.subject(topology_label=label), Settings(now))
 
 

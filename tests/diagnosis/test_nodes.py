@@ -53,9 +53,9 @@ def test_why_a_key_and_a_heartbeat_are_none() -> None:
     assert "not a number" in of("KG004", found)[0].sentence
 
 
-def stale(*ages: int) -> list[str]:
+def stale(*ages: int, code: str = "KG005", clock_ahead: float | None = None) -> list[str]:
     nodes = [node(f"n{n}", n, last_seen=str(NOW - age)) for n, age in enumerate(ages, 1)]
-    return [one.remedy for one in of("KG005", findings(nodes))]
+    return [one.remedy for one in of(code, findings(nodes, clock_ahead=clock_ahead))]
 
 
 def test_a_stale_heartbeat_may_be_the_clock_s() -> None:
@@ -68,6 +68,44 @@ def test_heartbeats_that_are_all_as_old_are_this_machine_s_clock_or_a_snapshot()
     assert all("clock of this machine" in one and "--at newest" in one for one in stale(500, 520))
     assert all("its clock is right" in one for one in stale(500, 620))  # not of one time
     assert all("its clock is right" in one for one in stale(500))
+
+
+AHEAD = "this machine's clock is 5m ahead of the API server's, which makes heartbeats look old"
+
+
+@pytest.mark.parametrize(
+    ("ages", "ahead", "words"),
+    [
+        ((310, 320), 300, [AHEAD, AHEAD]),
+        ((310, 5000), 300, [AHEAD, "Kilo's pod runs there"]),  # the second one is old by any clock
+        ((500, 520), 0, ["clock is not ahead of the API server's"] * 2),
+        ((500, 520), -300, ["clock is not ahead of the API server's"] * 2),
+        ((500, 520), 300, ["every heartbeat is as old: set the clock"] * 2),
+        ((90, 1), 0, ["its clock is right, and Kilo's pod"]),
+    ],
+)
+def test_the_api_server_knows_whose_clock_is_wrong(
+    ages: tuple[int, ...], ahead: float, words: list[str]
+) -> None:
+    found = stale(*ages, clock_ahead=ahead)
+    assert len(found) == len(words)
+    assert all(word in one for word, one in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("age", "ahead", "words"),
+    [
+        (-90, None, "set the clock of the node, or of this machine"),
+        (-90, 0, "set the clock of the node (date -u there); this machine's agrees"),
+        (-290, -300, "this machine's clock is 5m behind the API server's: set it"),
+        (-9000, -300, "set the clock of the node (date -u there); this machine's clock is 5m"),
+    ],
+)
+def test_whose_clock_is_to_be_set_for_a_heartbeat_in_the_future(
+    age: int, ahead: float | None, words: str
+) -> None:
+    (found,) = stale(age, code="KG006", clock_ahead=ahead)
+    assert words in found
 
 
 def bare(name: str, cidr: str = "10.42.0.0/24", **texts: str) -> NodeObject:

@@ -65,6 +65,9 @@ class Cluster:
     def peers(self) -> Cluster:
         return self
 
+    def clock_ahead(self) -> float | None:
+        return None
+
     def host(self) -> str:
         return "127.0.0.1"
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cli.examining import Examined, examined
+from kgctl.cli.examining import Examined, as_of, examined
 from kgctl.cli.output import note
 from kgctl.cli.page import page_content
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
@@ -221,7 +221,8 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
 def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
     from kgctl.cluster.interface import TOPOLOGY_LABEL
 
-    subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    label = shared.topology_label or TOPOLOGY_LABEL
+    subject = as_of(shared, evidence).subject(topology_label=label)
     return Examined(subject, time_of(shared, subject.state, now), mesh_granularity(shared))
 
 
