@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kgctl.cli.serve.listening import CONNECTIONS, REQUEST_LIMIT, _Secret
+from kgctl.cli.serve.web import Application, own_hosts
 from tests.browser.clusters import ATTACK, PRESHARED, hostile
 from tests.cli.quiet import QuietServer, node
 from tests.cli.served import fetch, served
@@ -19,6 +24,8 @@ from tests.cli.served import fetch, served
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from kgctl.cli.serve.live import Network
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +89,10 @@ def test_metrics_are_those_of_the_example(url: str) -> None:
     assert sum(value for (name, _), value in found.items() if name == "kilo_findings") == 3
 
 
-def test_metrics_only_has_no_page_and_takes_any_host(tmp_path: Path) -> None:
+def test_metrics_only_has_no_page_and_takes_any_host_beyond_loopback(tmp_path: Path) -> None:
     file = written(tmp_path, hostile())
-    with served("-f", str(file), "--at", "newest", "serve", "--metrics-only") as address:
+    source = ("-f", str(file), "--at", "newest")
+    with served(*source, "serve", "--metrics-only", "--listen", "0.0.0.0:0") as address:
         status, text = fetch(address, Host="pod.cluster.local")
         assert status == 200
         shown = ATTACK.replace("\u2028", "\\u2028")
@@ -163,3 +171,139 @@ def test_a_file_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
         assert told["trouble"].startswith("cannot read")
         assert not told["ticks"]  # at a time that is given
         assert numbers(fetch(f"{url}metrics")[1])["kilo_reachable", ""] == 0
+
+
+def open_request(url: str) -> socket.socket:
+    """Begin a request that is never finished."""
+    parts = urlsplit(url)
+    wire = socket.create_connection((str(parts.hostname), int(parts.port or 80)))
+    wire.sendall(b"GET / HTTP/1.1\r\nHost: ")
+    return wire
+
+
+def test_requests_that_are_never_finished_shut_nobody_out() -> None:
+    with served("--example", "serve", "--metrics-only") as url, ExitStack() as stack:
+        wires = [stack.enter_context(open_request(url)) for _ in range(300)]
+        for _ in range(3):
+            start = time.monotonic()
+            assert fetch(url)[0] == 200
+            assert time.monotonic() - start < 5
+        ended = sum(is_ended(wire, 2) for wire in wires)
+        assert ended >= 300 - CONNECTIONS
+
+
+def test_a_request_has_to_arrive_in_time_also_byte_by_byte() -> None:
+    with served("--example", "serve", "--metrics-only") as url, open_request(url) as wire:
+        start = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - start < 3 * REQUEST_LIMIT and not is_ended(wire, 0.5):
+                wire.sendall(b"a")
+        assert REQUEST_LIMIT - 1 < time.monotonic() - start < 2 * REQUEST_LIMIT
+
+
+def is_ended(wire: socket.socket, seconds: float) -> bool:
+    """Tell whether the other end closes a connection within so many seconds."""
+    wire.settimeout(seconds)
+    try:
+        return wire.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_clients_that_read_nothing_give_way(large: Path) -> None:
+    with served("-f", str(large), "--at", "newest", "serve") as url, ExitStack() as stack:
+        parts = urlsplit(url)
+        for _ in range(CONNECTIONS + 10):
+            wire = stack.enter_context(socket.create_connection((parts.hostname, parts.port)))
+            wire.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        assert fetch(f"{url}metrics")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cluster whose page has more than a megabyte."""
+    kind = {"apiVersion": "v1", "kind": "Node"}
+    nodes = [kind | node(f"node-{number}-{'x' * 200}", 2) for number in range(1500)]
+    return written(tmp_path_factory.mktemp("large"), nodes)
+
+
+def test_a_large_answer_takes_no_file(large: Path) -> None:
+    command = [sys.executable, "-B", "-m", "kgctl", "-f", str(large), "--at", "newest", "serve"]
+    unwritable = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command]
+    with subprocess.Popen(unwritable, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            url = process.stdout.readline().decode().strip()
+            status, text = fetch(url)
+        finally:
+            process.terminate()
+        said = process.stderr.read().decode()
+    assert status == 200
+    assert len(text) > 1 << 20
+    assert "Traceback" not in said
+    assert urlsplit(url).path not in said
+
+
+class Broken:
+    """A network with a fault."""
+
+    def __getattr__(self, _name: str) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_fault_is_told_without_the_token(capsys: pytest.CaptureFixture[str]) -> None:
+    application = Application(cast("Network", Broken()), "SECRET")
+    application.hosts = None
+    said: list[str] = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/SECRET/metrics"}
+    application(environ, lambda status, _headers: said.append(status))  # type: ignore[arg-type]
+    assert said == ["500 Internal Server Error"]
+    err = capsys.readouterr().err
+    assert "kgctl has a fault: ZeroDivisionError" in err
+    assert "SECRET" not in err
+
+
+def test_the_server_logs_no_token() -> None:
+    secret = _Secret("SECRET")
+    try:
+        raise ValueError("/SECRET/ again")
+    except ValueError:
+        caught = sys.exc_info()
+    record = logging.LogRecord("waitress", 40, "", 0, "serving %s", ("/SECRET/",), caught)
+    assert secret.filter(record)
+    text = logging.Formatter().format(record)
+    assert "SECRET" not in text
+    assert text.startswith("serving /TOKEN/")
+
+
+def test_metrics_on_loopback_are_for_this_machine_alone() -> None:
+    with served("--example", "serve", "--metrics-only") as url:
+        parts = urlsplit(url)
+        assert fetch(url, Host="evil.example") == (403, "the host is another one\n")
+        assert fetch(url, Host=f"evil.example:{parts.port}")[0] == 403
+        assert fetch(url, Host=f"LOCALHOST:{parts.port}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "accepted"),
+    [
+        ("127.0.0.1", 1, "localhost:1"),
+        ("127.0.0.2", 1, "127.0.0.2:1"),
+        ("::1", 1, "[::1]:1"),
+        ("localhost", 80, "localhost"),
+    ],
+)
+def test_names_of_loopback(host: str, port: int, accepted: str) -> None:
+    hosts = own_hosts(host, port)
+    assert hosts is not None
+    assert accepted in hosts
+    assert "evil.example" not in hosts
+    assert "" not in hosts
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "host.example"])
+def test_elsewhere_this_host_may_have_any_name(host: str) -> None:
+    assert own_hosts(host, 9586) is None

@@ -91,16 +91,17 @@ def _require_packages() -> None:
 
 def _run(application: Application, host: str, port: int) -> None:
     """Serve until a signal comes."""
-    from waitress.server import create_server
+    from kgctl.cli.serve.listening import listening
+    from kgctl.cli.serve.web import own_hosts
 
     try:
-        server = create_server(application, host=host, port=port, threads=4, ident="kgctl")
+        server = listening(application, host, port)
     except (OSError, ValueError) as error:
         raise ServerError(
             f"cannot listen on {printable(host)}, port {port}: {printable(str(error))}"
         ) from None
     port = getattr(server, "effective_port", port)
-    application.port = port
+    application.hosts = own_hosts(host, port)
     shown = f"[{host}]" if ":" in host else host
     path = "metrics" if application.token is None else f"{application.token}/"
     answer(f"http://{shown}:{port}/{path}\n")

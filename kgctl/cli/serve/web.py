@@ -11,7 +11,9 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+from kgctl.cli.output import note
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,13 +44,14 @@ class Answer(NamedTuple):
 class Application:
     """Serves the page of a network under ``token``, or without one its metrics alone.
 
-    ``port`` is the one listened on, known once the server listens.
+    ``hosts`` are the names that a request may give this host, known once the server listens; None
+    is any name.
     """
 
-    def __init__(self, network: Network, token: str | None, port: int = 0) -> None:
+    def __init__(self, network: Network, token: str | None) -> None:
         self._network = network
         self.token = token
-        self.port = port
+        self.hosts: frozenset[str] | None = frozenset()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer a request, as PEP 3333 has it."""
@@ -60,16 +63,16 @@ class Application:
     def _answer(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return Answer("405 Method Not Allowed", body=b"read-only\n")
-        if self.token is not None and not self._is_own_host(environ.get("HTTP_HOST", "")):
+        if self.hosts is not None and environ.get("HTTP_HOST", "").lower() not in self.hosts:
             return Answer("403 Forbidden", body=b"the host is another one\n")
         rest = self._below_token(environ.get("PATH_INFO", ""))
         try:
             return self._resource(rest, environ.get("QUERY_STRING", ""))
         except KgctlError as error:
             return Answer("503 Service Unavailable", body=f"{error}\n".encode())
-
-    def _is_own_host(self, host: str) -> bool:
-        return host in (f"127.0.0.1:{self.port}", f"localhost:{self.port}")
+        except Exception as error:  # which the server would log with the path, and so the token
+            note(f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}")
+            return Answer("500 Internal Server Error", body=b"kgctl has a fault\n")
 
     def _below_token(self, path: str) -> str:
         """Return the path below the token; the empty path, which is nothing, for all others."""
@@ -97,3 +100,21 @@ class Application:
         if news is None:
             return Answer("204 No Content")
         return Answer("200 OK", _JSON, json.dumps(news).encode())
+
+
+def own_hosts(host: str, port: int) -> frozenset[str] | None:
+    """Return the names by which a request may call this host, where ``host`` is listened on.
+
+    On loopback they are known: another name is that of a web page elsewhere, which reads what is
+    here by DNS rebinding. On any other address this host may have any name, which is None.
+    """
+    from ipaddress import ip_address
+
+    try:
+        loopback = ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        loopback = host.lower() == "localhost"
+    if not loopback:
+        return None
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host.lower()}
+    return frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set()))
