@@ -12,9 +12,9 @@ from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.subject import PREFIX
 from kgctl.diagnosis.undialable import called, is_never_dialled
 from kgctl.mesh.cidr import single
+from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Use
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.limiting import claims_of_segment, claims_to_locations
 from kgctl.mesh.nesting import nested as all_around
 from kgctl.mesh.text import printable
 

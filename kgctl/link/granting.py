@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.link.plan import link_name, slug
 from kgctl.link.rivals import Offer, settled
 from kgctl.mesh.cidr import single
+from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Claim, Use, claims_of
 from kgctl.mesh.guards import Guard, Guards, Reason
-from kgctl.mesh.limiting import claims_of_segment, claims_to_locations, judged
+from kgctl.mesh.limiting import judged
 from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, is_written
 from kgctl.mesh.policy import ANYBODY, MOST, Limits, Policy, Refusal
 from kgctl.mesh.text import printable

@@ -29,6 +29,8 @@ class Reason(StrEnum):
     OUTSIDE = "outside"
     IN_USE = "in-use"
     UNCONFIRMED = "unconfirmed"
+    KEY = "key"
+    TAKEN = "taken"
 
     @property
     def words(self) -> str:
@@ -51,6 +53,8 @@ _WORDS = {
     Reason.OUTSIDE: "it is outside of the networks that the limits name",
     Reason.IN_USE: "it overlaps {}",
     Reason.UNCONFIRMED: "it is new, and nobody confirmed it",
+    Reason.KEY: "{}, and keeps it",
+    Reason.TAKEN: "{} has it, and keeps it",
 }
 
 

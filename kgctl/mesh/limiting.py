@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import single
-from kgctl.mesh.claims import Claim, Use
+from kgctl.mesh.claimants import claims_of_peer, claims_of_segment, claims_to_locations
 from kgctl.mesh.guards import Guard, Reason
+from kgctl.mesh.owners import NOTHING, Present, owned_once
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.claims import Claim
     from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.owners import Owned
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits, Refusal
     from kgctl.mesh.topology import Segment, Topology
@@ -24,17 +27,19 @@ if TYPE_CHECKING:
 class Limited(NamedTuple):
     """A network with what its claimers were granted, and what they were refused.
 
-    ``by_segment`` and ``by_peer`` have the refusals by the name of whose networks they are not.
+    ``by_segment`` and ``by_peer`` have the refusals by the name of whose networks they are not;
+    what is left out for the key of another is with that one, ``by_itself`` for the machine's own.
     """
 
     topology: Topology
     by_segment: dict[str, list[Refusal]]
     by_peer: dict[str, list[Refusal]]
+    by_itself: list[Refusal]
 
     @property
     def refusals(self) -> list[Refusal]:
         """All that was refused, in the order of segments and peers."""
-        found = (*self.by_segment.values(), *self.by_peer.values())
+        found = (*self.by_segment.values(), *self.by_peer.values(), self.by_itself)
         return [one for refusals in found for one in refusals]
 
 
@@ -44,12 +49,15 @@ def limited(
     guards: Iterable[Guard] = (),
     *,
     beside: str | None = None,
+    present: Present = NOTHING,
 ) -> Limited:
     """Return the network as the peer ``beside`` may set it up: what each machine is granted.
 
     ``guards`` are what that machine needs itself, besides the endpoints that it dials and its own
-    addresses, which are known here. Its own networks stay as they are. Order and names of segments
-    and peers do too; of a segment the WireGuard IP may be missing in its allowed IPs.
+    addresses, which are known here; ``present`` is how it is set up already. Its own networks stay
+    as they are. Of a segment the WireGuard IP may be missing in its allowed IPs. Each key and each
+    network is one machine's (:mod:`kgctl.mesh.owners`): a segment or a peer whose key another one
+    keeps is left out. The order of the others stays.
     """
     own = topology.peer(beside) if beside is not None else None
     policy = Policy(limits, (*guards, *_dialled(topology, beside), *_own(own)))
@@ -59,7 +67,29 @@ def limited(
     peers = tuple(
         one if one.name == beside else _peer(one, policy, by_peer) for one in topology.peers
     )
-    return Limited(topology._replace(segments=segments, peers=peers), by_segment, by_peer)
+    granted = topology._replace(segments=segments, peers=peers)
+    owned = owned_once(granted, beside=beside, present=present)
+    found = Limited(owned.topology, by_segment, by_peer, [])
+    _take_down(found, owned)
+    return found
+
+
+def _take_down(found: Limited, owned: Owned) -> None:
+    """Take down what others lost, with those that it is told of, in the network's order."""
+    for refusal, place in owned.losses:
+        if place is None:
+            found.by_itself.append(refusal)
+            continue
+        by_name = found.by_peer if place.is_peer else found.by_segment
+        by_name.setdefault(place.name, []).append(refusal)
+    if owned.losses:
+        for by_name, owners in (
+            (found.by_segment, owned.topology.segments),
+            (found.by_peer, owned.topology.peers),
+        ):
+            kept = {one.name: by_name[one.name] for one in owners if one.name in by_name}
+            by_name.clear()
+            by_name.update(kept)
 
 
 def _dialled(topology: Topology, beside: str | None) -> Iterator[Guard]:
@@ -85,33 +115,6 @@ def _own(peer: Peer | None) -> Iterator[Guard]:
 
 
 # --- segments ---
-
-
-def claims_of_segment(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
-    """Yield what a segment claims, in the order of its allowed IPs, and who of it claims that.
-
-    The WireGuard IP is the leader's.
-    """
-    for node in segment.nodes:
-        if node.subnet is not None:
-            yield node.subnet, Claim(node.subnet, Use.PODS, node.name, segment.name)
-        if node.internal_ip is not None:
-            own = single(node.internal_ip.address)
-            yield own, Claim(own, Use.INTERNAL_IP, node.name, segment.name)
-    wireguard_ip = single(segment.wireguard_ip)
-    yield wireguard_ip, Claim(wireguard_ip, Use.WIREGUARD, segment.leader.name, segment.name)
-
-
-def claims_to_locations(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
-    """Yield the allowed location IPs of a segment, and the first of its nodes that claims each."""
-    claimers: dict[Cidr, str] = {}
-    if segment.allowed_location_ips:
-        for node in segment.nodes:
-            for cidr in node.allowed_location_ips:
-                claimers.setdefault(cidr, node.name)
-    for cidr in segment.allowed_location_ips:
-        name = claimers.get(cidr, segment.leader.name)
-        yield cidr, Claim(cidr, Use.LOCATION_IPS, name, segment.name)
 
 
 def judged(
@@ -159,7 +162,7 @@ def _left(
 
 
 def _peer(peer: Peer, policy: Policy, refused: dict[str, list[Refusal]]) -> Peer:
-    claims = [Claim(cidr, Use.PEER, peer.name) for cidr in peer.allowed_ips]
+    claims = list(claims_of_peer(peer))
     verdict = policy.judge(claims)
     if verdict.refusals:
         refused[peer.name] = verdict.refusals

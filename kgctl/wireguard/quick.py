@@ -13,7 +13,9 @@ from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.exclusion import exclude
+from kgctl.mesh.guards import Reason
 from kgctl.mesh.limiting import limited
+from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
 from kgctl.mesh.text import printable
@@ -51,6 +53,25 @@ class NoWayError(KgctlError):
         )
 
 
+class LeftOutError(KgctlError):
+    """A place was named that is left out, since another machine keeps its public key."""
+
+    def __init__(self, name: str, refusal: Refusal) -> None:
+        super().__init__(
+            f"{printable(name)} is left out: {refusal.why}; give one of the two a key of its own"
+        )
+
+
+class NobodyLeftError(KgctlError):
+    """Everybody has the public key of the machine itself."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(
+            f"nobody is left to connect to: {refusal.claimer} is left out, as {refusal.why}; give "
+            "one of the two a key of its own"
+        )
+
+
 class QuickSettings(NamedTuple):
     """What the network does not say about the machine that joins it.
 
@@ -58,8 +79,8 @@ class QuickSettings(NamedTuple):
     the peer's endpoint, at which the others call it. ``service_cidrs`` go to the segment of
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
     locations and peers that the file is limited to, and ``limits`` what each may claim at all.
-    ``reader`` is what reads it, and ``made_with``
-    how it is made, both for a comment.
+    ``present`` is what the machine is set up with already, which decides who keeps what two have.
+    ``reader`` is what reads it, and ``made_with`` how it is made, both for a comment.
     """
 
     private_key: PrivateKey | None = None
@@ -72,6 +93,7 @@ class QuickSettings(NamedTuple):
     gateway: str | None = None
     only: tuple[str, ...] = ()
     limits: Limits = Limits()
+    present: Present = NOTHING
     reader: str = "wg-quick up FILE"
     made_with: str = ""
 
@@ -116,11 +138,36 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
 
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
+        LeftOutError: another machine keeps the public key of one of them.
+        NobodyLeftError: all others have the public key of the machine itself.
         NoWayError: no segment is left to carry the services.
     """
-    sections = _sections(limited(topology, settings.limits, beside=peer.name), peer)
-    _send_through(topology, sections, settings)
-    return _limited(topology, peer, sections, settings)
+    found = limited(topology, settings.limits, beside=peer.name, present=settings.present)
+    _refuse_left_out(topology, found, settings)
+    sections = _sections(found, peer)
+    _send_through(found.topology, sections, settings)
+    return _limited(found.topology, peer, sections, settings)
+
+
+def _refuse_left_out(topology: Topology, found: Limited, settings: QuickSettings) -> None:
+    """Make sure that nothing is sent to who is left out, as another one keeps its key."""
+    lost = {
+        one.claim.place or one.claim.name: one for one in found.refusals if one.reason is Reason.KEY
+    }
+    if not lost:
+        return
+    left = {name for segment in found.topology.segments for name in _names(segment)}
+    left |= {other.name for other in found.topology.peers}
+    gone = {
+        name: lost[segment.name]
+        for segment in topology.segments
+        if segment.name in lost
+        for name in _names(segment)
+    }
+    gone |= {other.name: lost[other.name] for other in topology.peers if other.name in lost}
+    for name in (settings.via, settings.gateway, *settings.only):
+        if name is not None and name in gone and name not in left:
+            raise LeftOutError(name, gone[name])
 
 
 def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings) -> Configuration:
@@ -153,6 +200,8 @@ def _sections(found: Limited, peer: Peer) -> list[Section]:
     """Return a section for each segment, then for each other peer, in the network's order."""
     topology = found.topology
     others = [other.name for other in topology.peers if other.name != peer.name]
+    if found.by_itself and not (topology.segments or others):
+        raise NobodyLeftError(found.by_itself[0])
     titles = [f"{segment.name}, led by {segment.leader.name}" for segment in topology.segments]
     titles += [f"peer {name}" for name in others]
     refused = [found.by_segment.get(segment.name, ()) for segment in topology.segments]
@@ -163,6 +212,8 @@ def _sections(found: Limited, peer: Peer) -> list[Section]:
     ):
         sections.append(Section(base, title))
         sections[-1].refuse(refusals)
+    if found.by_itself:
+        sections[0].refuse(found.by_itself)  # there is no section of the machine itself
     return sections
 
 

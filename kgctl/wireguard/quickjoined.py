@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.claimants import claims_of_segment
 from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.guards import Guard, Reason
 from kgctl.mesh.linked import own_networks
 from kgctl.mesh.nesting import nested
+from kgctl.mesh.policy import Refusal
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration
 from kgctl.wireguard.quick import Section, claim_once, port_of, sections_of, whole_file
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.peer import Peer
-    from kgctl.mesh.policy import Refusal
+    from kgctl.mesh.topology import Segment
     from kgctl.wireguard.quick import QuickSettings
 
 _SHOWN = 5  # overlaps that are told; the rest is counted
@@ -116,6 +119,7 @@ def _joined(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, list[Sec
                 f"in {printable(one.cluster)}: one file has one key; give both Peers the same"
             )
     found = _sections(linked, joinings)
+    found = _one_leader_a_key(linked, found)
     _refuse_overlaps(found, joinings)
     own = tuple(dict.fromkeys(cidr for one in joinings for cidr in one.peer.allowed_ips))
     return first.peer._replace(allowed_ips=own), _one_a_key([section for _, section in found])
@@ -153,6 +157,49 @@ def _add_what_links_carry(linked: Linked, found: Sequence[tuple[str, Section]]) 
                 section.networks.append(network)
                 section.comments.append(f"{network}: as {link.holder} has it in its link")
                 claimed.add(network)
+
+
+def _one_leader_a_key(
+    linked: Linked, found: Sequence[tuple[str, Section]]
+) -> list[tuple[str, Section]]:
+    """Leave a key that leaders of two clusters have to the first cluster; leave out the others.
+
+    Within a cluster :mod:`kgctl.mesh.owners` decides it. Were the two made one, what is sent to
+    the second would go to the endpoint of the first.
+    """
+    segments = {
+        (member.name, one.key): one for member in linked.members for one in member.topology.segments
+    }
+    keepers: dict[PublicKey, tuple[str, Section]] = {}
+    kept = []
+    for cluster, section in found:
+        segment = segments.get((cluster, section.base.public_key))
+        if segment is None:
+            kept.append((cluster, section))
+            continue
+        keeper = keepers.setdefault(segment.key, (cluster, section))
+        if keeper[1] is section:
+            kept.append((cluster, section))
+        else:
+            _take_down(keeper, cluster, segment)
+    return kept
+
+
+def _take_down(keeper: tuple[str, Section], cluster: str, segment: Segment) -> None:
+    """Take down in the section of who keeps a key what is left out for it."""
+    first, section = keeper
+    words = f"{first} has the same public key in a leader"
+    claims = (claim for _, claim in claims_of_segment(segment))
+    section.refuse(
+        [
+            Refusal(
+                claim._replace(name=f"{cluster}/{claim.name}"),
+                Reason.KEY,
+                Guard(claim.network, Reason.KEY, printable(words)),
+            )
+            for claim in claims
+        ]
+    )
 
 
 def _one_a_key(sections: Sequence[Section]) -> list[Section]:

@@ -10,12 +10,13 @@ import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kgctl.files.writing import OutputFileError, write_private
 from kgctl.wireguard.keys import PrivateKey, write_key
+from tests import several
 from tests.recorded import CLUSTERS, kgctl, load
 from tests.strict import assert_strict
 
@@ -108,14 +109,19 @@ def test_a_code_is_lines_on_a_terminal_and_a_picture_in_a_file(key: str, tmp_pat
     assert "no phone takes it" in kgctl(*EXAMPLE, "laptop", "-o", "qr").stderr
 
 
+def _copy(node: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a node of another name and key: of one key all but one would be left out."""
+    metadata = node["metadata"]
+    name = f"{metadata['name']}-{number}"
+    annotations = {**metadata["annotations"], "kilo.squat.ai/key": several.key(name)}
+    return {**node, "metadata": {**metadata, "name": name, "annotations": annotations}}
+
+
 def test_what_does_not_fit_into_a_code_says_what_to_leave_out(tmp_path: Path) -> None:
     recording = max(CLUSTERS, key=lambda path: len(load(path)[0]["items"]))
     cluster = load(recording)[0]
     nodes = [item for item in cluster["items"] if item["kind"] == "Node"]
-    many = [
-        {**node, "metadata": {**node["metadata"], "name": f"{node['metadata']['name']}-{copy}"}}
-        for node in nodes for copy in range(3)
-    ]  # fmt: skip
+    many = [_copy(node, copy) for node in nodes for copy in range(3)]
     peers = [item for item in cluster["items"] if item["kind"] == "Peer"]
     path = tmp_path / "large.json"
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*many, *peers]}))

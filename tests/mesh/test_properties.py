@@ -16,7 +16,7 @@ from kgctl.render.manifest import peer_object
 from kgctl.render.structured import to_json, to_yaml
 from kgctl.render.table import to_columns
 from kgctl.wireguard.configure import node_configuration, peer_as_peer, peer_configuration
-from kgctl.wireguard.quick import QuickSettings, quick_configuration
+from kgctl.wireguard.quick import NobodyLeftError, QuickSettings, quick_configuration
 from tests.mesh import oracle
 from tests.strategies import clusters
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from kgctl.cluster.interface import Objects
+    from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
 
 NOW = 1_800_000_000.0
@@ -152,10 +153,17 @@ def _shuffled(objects: Objects, random: Random) -> Objects:
     return objects._replace(nodes=nodes, peers=peers)
 
 
+def _quick(topology: Topology, peer: Peer) -> str:
+    try:
+        return str(quick_configuration(topology, peer, QuickSettings()))
+    except NobodyLeftError as error:
+        return str(error)
+
+
 def _outputs(objects: Objects, granularity: str) -> list[str]:
     state, topology = _network(objects, granularity)
     peers = [str(peer_configuration(topology, peer)) for peer in topology.peers]
-    peers += [str(quick_configuration(topology, peer, QuickSettings())) for peer in topology.peers]
+    peers += [_quick(topology, peer) for peer in topology.peers]
     leaders = [
         str(node_configuration(topology, segment.leader, listen_port=51820))
         for segment in topology.segments

@@ -98,6 +98,26 @@ def test_another_peer_that_both_know_has_one_section() -> None:
     assert sections(joined(clusters))[key("peer printer")] == ["10.5.1.1/32", "10.6.1.1/32"]
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_leader_with_the_key_of_another_clusters_is_left_out(plain: bool) -> None:
+    """Were the two one section, what is for east would go to an endpoint of west."""
+    clusters = pair()
+    for one in clusters["east"]:
+        if one["metadata"]["name"] == "e1":
+            one["metadata"]["annotations"]["kilo.squat.ai/key"] = key("1 w1")
+    configuration = joined(clusters, plain=plain)
+    found = sections(configuration)
+    assert set(found) == {key("1 w1"), key("1 w3"), key("peer printer")}
+    assert not [one for own in found.values() for one in own if one.startswith("10.2.")]
+    if not plain:
+        section = next(one for one in configuration.peers if str(one.public_key) == key("1 w1"))
+        assert any(
+            one.startswith("refused: node east/e1 claims 10.2.")
+            and one.endswith(": west has the same public key in a leader, and keeps it")
+            for one in section.comments
+        )
+
+
 def test_two_keys_do_not_go_into_one_file() -> None:
     clusters = pair()
     clusters["east"][-1] = peer("laptop", "10.5.0.1/32", publicKey=key("another"))

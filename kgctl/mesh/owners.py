@@ -1,0 +1,260 @@
+"""Who keeps a public key or a network that two machines of a network have.
+
+WireGuard knows a machine by its key, and gives a network to one machine: the last that asks for
+it. So whoever sets up an outside machine decides it once, and here: files and connections agree.
+
+* A key: the machine that is set up keeps its own; then whoever it knows by the key already; then
+  the leader that is first by name; then the peer that is first by name. All others are left out
+  with what they have: nothing that is sent to them could arrive.
+* A network: the segment keeps its WireGuard IP, since Kilo gives it out. Then whoever packets for
+  the network go to already; then the first node by name, of a pod subnet before an internal IP
+  before an allowed location IP; then the first peer by name.
+
+Kilo has no such rule: its agents leave it to WireGuard. Networks within others are not meant: of
+those the narrower one counts, as WireGuard does it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr
+from kgctl.mesh.claimants import claims_of_peer, claims_of_segment, claims_to_locations
+from kgctl.mesh.claims import Use
+from kgctl.mesh.guards import Guard, Reason
+from kgctl.mesh.peer import Peer
+from kgctl.mesh.policy import Refusal
+from kgctl.mesh.text import bytewise, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+    from kgctl.mesh.claims import Claim
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.topology import Segment, Topology
+
+_RANK = {
+    Use.WIREGUARD: 0,
+    Use.PODS: 1,
+    Use.INTERNAL_IP: 2,
+    Use.LOCATION_IPS: 3,
+    Use.PEER: 4,
+}
+
+
+class Present(NamedTuple):
+    """What an outside machine is set up with already.
+
+    ``keys`` has the name of the leader or peer that each key was known to be of; ``networks`` the
+    key of the machine to which packets for each network, without host bits, are sent.
+    """
+
+    keys: Mapping[PublicKey, str] = {}
+    networks: Mapping[Cidr, PublicKey] = {}
+
+
+NOTHING = Present()
+"""A machine that is not set up yet."""
+
+
+class Place(NamedTuple):
+    """A segment or a peer of a network, by name."""
+
+    name: str
+    is_peer: bool = False
+
+
+class Loss(NamedTuple):
+    """What was refused since another machine keeps it, and ``place``, whose networks it is told of.
+
+    That is who lost a network, or who keeps the key of one that is left out; None where the
+    machine that is set up keeps its own key.
+    """
+
+    refusal: Refusal
+    place: Place | None
+
+
+class Owned(NamedTuple):
+    """A network in which each key and each network has one owner, and what others lost."""
+
+    topology: Topology
+    losses: tuple[Loss, ...] = ()
+
+
+class _Holder(NamedTuple):
+    """A segment or a peer: what has a key. ``name`` is that of the leader, or of the peer."""
+
+    key: PublicKey
+    name: str
+    networks: tuple[Cidr, ...]
+    owner: Segment | Peer
+    place: Place
+
+    @property
+    def words(self) -> str:
+        """What it is, in printable words."""
+        return f"{'peer' if self.place.is_peer else 'node'} {printable(self.name)}"
+
+    def claims(self, networks: Iterable[Cidr]) -> Iterator[Claim]:
+        """Yield the claims by which it has these of its networks, or what is left of them."""
+        known: dict[Cidr, Claim] = {}
+        for claim in _claims(self.owner):
+            known.setdefault(claim.network.masked(), claim)
+        prefixes = sorted({network.prefix for network in known}, reverse=True)
+        for network in networks:
+            around = (Cidr(network.address, one) for one in prefixes if one <= network.prefix)
+            claim = next(known[one] for one in (wide.masked() for wide in around) if one in known)
+            yield claim._replace(network=network)
+
+
+def _claims(owner: Segment | Peer) -> Iterator[Claim]:
+    if isinstance(owner, Peer):
+        yield from claims_of_peer(owner)
+        return
+    yield from (claim for _, claim in claims_of_segment(owner))
+    yield from (claim for _, claim in claims_to_locations(owner))
+
+
+def owned_once(
+    topology: Topology, *, beside: str | None = None, present: Present = NOTHING
+) -> Owned:
+    """Return the network with each key and each network left to the one that keeps it.
+
+    ``beside`` is the peer that is set up, which stays as it is; ``present`` is what it has. The
+    order of segments and peers stays. The work is linear but for what is there twice.
+    """
+    itself = None if beside is None else Place(beside, is_peer=True)
+    holders = list(_holders(topology))
+    losses = _lost_keys(holders, itself, present)
+    if losses:
+        holders = [holder for holder in holders if holder.place not in losses]
+        topology = _without_holders(topology, losses)
+    lost = _lost_networks([one for one in holders if one.place != itself], present)
+    if lost:
+        topology = _without_networks(topology, lost)
+    with_keys = (loss for found in losses.values() for loss in found)
+    return Owned(topology, (*with_keys, *lost.values()))
+
+
+def _holders(topology: Topology) -> Iterator[_Holder]:
+    for segment in topology.segments:
+        networks = segment.allowed_ips + segment.allowed_location_ips
+        yield _Holder(segment.key, segment.leader.name, networks, segment, Place(segment.name))
+    for peer in topology.peers:
+        assert peer.public_key is not None  # a peer of a topology is ready
+        place = Place(peer.name, is_peer=True)
+        yield _Holder(peer.public_key, peer.name, peer.allowed_ips, peer, place)
+
+
+# --- keys ---
+
+
+def _lost_keys(
+    holders: Sequence[_Holder], itself: Place | None, present: Present
+) -> dict[Place, list[Loss]]:
+    """Return the segments and peers whose key another one keeps, and what each loses with it."""
+    counts = Counter(holder.key for holder in holders)
+    by_key: dict[PublicKey, list[_Holder]] = {}
+    for holder in holders:
+        if counts[holder.key] > 1:
+            by_key.setdefault(holder.key, []).append(holder)
+    lost: dict[Place, list[Loss]] = {}
+    for key, rivals in by_key.items():
+        known = present.keys.get(key)
+        keeper = min(rivals, key=lambda one: _order_by_key(one, itself, known))
+        for holder in rivals:
+            if holder is not keeper:
+                lost[holder.place] = list(_losses_with_key(holder, keeper, itself))
+    return lost
+
+
+def _order_by_key(
+    holder: _Holder, itself: Place | None, known: str | None
+) -> tuple[bool, bool, bool, bytes]:
+    place = holder.place
+    return place != itself, holder.name != known, place.is_peer, bytewise(holder.name)
+
+
+def _losses_with_key(holder: _Holder, keeper: _Holder, itself: Place | None) -> Iterator[Loss]:
+    is_own = keeper.place == itself
+    owner = "this machine itself" if is_own else keeper.words
+    claims = list(holder.claims(holder.networks)) or list(_claims(holder.owner))
+    for claim in claims:
+        whose = "the same public key"
+        if claim.name != holder.name:
+            whose = f"the public key of its leader {printable(holder.name)}"
+        guard = Guard(claim.network, Reason.KEY, f"{owner} has {whose}")
+        yield Loss(Refusal(claim, Reason.KEY, guard), None if is_own else keeper.place)
+
+
+def _without_holders(topology: Topology, lost: Container[Place]) -> Topology:
+    return topology._replace(
+        segments=tuple(one for one in topology.segments if Place(one.name) not in lost),
+        peers=tuple(one for one in topology.peers if Place(one.name, is_peer=True) not in lost),
+    )
+
+
+# --- networks ---
+
+
+class _Claimed(NamedTuple):
+    """A network, who has it, and by which claim."""
+
+    network: Cidr
+    holder: _Holder
+    claim: Claim
+
+
+def _lost_networks(holders: Sequence[_Holder], present: Present) -> dict[tuple[Place, Cidr], Loss]:
+    """Return what is lost by who loses it, and by the network as it stands there."""
+    counts = Counter(one for holder in holders for one in {*map(Cidr.masked, holder.networks)})
+    rivals: dict[Cidr, list[_Claimed]] = {}
+    for holder in holders:
+        shared = [one for one in dict.fromkeys(holder.networks) if counts[one.masked()] > 1]
+        for network, claim in zip(shared, holder.claims(shared), strict=True):
+            rivals.setdefault(network.masked(), []).append(_Claimed(network, holder, claim))
+    lost: dict[tuple[Place, Cidr], Loss] = {}
+    for network, claims in rivals.items():
+        key = present.networks.get(network)
+        keeper = min(claims, key=lambda one: _order_by_network(one, key))
+        lost.update(_losses_of_network(claims, keeper))
+    return lost
+
+
+def _order_by_network(claimed: _Claimed, key: PublicKey | None) -> tuple[bool, bool, int, bytes]:
+    use = claimed.claim.use
+    away = claimed.holder.key != key
+    return use is not Use.WIREGUARD, away, _RANK[use], bytewise(claimed.claim.name)
+
+
+def _losses_of_network(
+    claims: Iterable[_Claimed], keeper: _Claimed
+) -> Iterator[tuple[tuple[Place, Cidr], Loss]]:
+    kind = "peer" if keeper.claim.use is Use.PEER else "node"
+    words = f"{kind} {printable(keeper.claim.name)}"
+    for network, holder, claim in claims:
+        if holder.place != keeper.holder.place:
+            guard = Guard(network, Reason.TAKEN, words)
+            yield (holder.place, network), Loss(Refusal(claim, Reason.TAKEN, guard), holder.place)
+
+
+def _without_networks(topology: Topology, lost: Container[tuple[Place, Cidr]]) -> Topology:
+    def kept(place: Place, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
+        return tuple(one for one in networks if (place, one) not in lost)
+
+    segments = []
+    for segment in topology.segments:
+        place = Place(segment.name)
+        segments.append(
+            segment._replace(
+                allowed_ips=kept(place, segment.allowed_ips),
+                allowed_location_ips=kept(place, segment.allowed_location_ips),
+            )
+        )
+    peers = [
+        peer._replace(allowed_ips=kept(Place(peer.name, is_peer=True), peer.allowed_ips))
+        for peer in topology.peers
+    ]
+    return topology._replace(segments=tuple(segments), peers=tuple(peers))
