@@ -11,7 +11,7 @@ from kgctl.cli.output import note
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Limits, Refusal, Summary
@@ -120,6 +120,25 @@ class Warned:
 def _remedy(summary: Summary) -> str:
     """Return how a person consents, where that is possible."""
     return f"; if that is right: --accept {summary.consent}" if summary.consent else ""
+
+
+def warn_of_claims(name: str, texts: Sequence[str] | None, use: str = "allowed IP") -> None:
+    """Say which of these networks nobody will grant a machine that claims them.
+
+    ``use`` is what they are used for: a value of ``kgctl.mesh.claims.Use``. What is no network is
+    passed over: whoever parses it says so.
+    """
+    from kgctl.mesh.cidr import parse_cidr
+    from kgctl.mesh.claims import Claim, Use
+    from kgctl.mesh.policy import Policy, summaries
+
+    networks = filter(None, map(parse_cidr, split_values(texts)))
+    verdict = Policy().judge([Claim(one, Use(use), name) for one in networks])
+    for found in summaries(verdict.refusals):
+        consent = f", until they join with --accept {found.consent}" if found.consent else ""
+        note(
+            f"machines that join by kgctl will refuse {found.networks}: {found.first.why}{consent}"
+        )
 
 
 def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:

@@ -60,6 +60,7 @@ def set_(
     dry_run: Annotated[DryRun, typer.Option(help="Only show what would be done.")] = DryRun.NONE,
 ) -> None:  # fmt: skip
     """Write Kilo's annotations on nodes, after showing what that changes in the network."""
+    from kgctl.cli.limits import warn_of_claims
     from kgctl.cli.node_set import annotations_of, set_nodes
 
     location_ips = None if allowed_location_ips is None else ",".join(allowed_location_ips)
@@ -72,4 +73,7 @@ def set_(
         "allowed-location-ips": location_ips,
     }
     changes = annotations_of(given, unset or [])
+    for name in names or ():
+        warn_of_claims(name, allowed_location_ips, "allowed location IP")
+        warn_of_claims(name, [force_internal_ip or ""], "internal IP")
     set_nodes(shared, names or [], selector, changes, ask=not yes, dry_run=dry_run.value)

@@ -146,6 +146,16 @@ def test_a_new_preshared_key_is_in_the_peer_and_in_a_file(server: LivingTranspor
     assert _files() == ["b.key", "b2.psk", "laptop.key", "laptop.psk"]
 
 
+def test_what_others_will_refuse_is_said(
+    server: LivingTransport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _add(server, allowed_ips=["10.9.0.0/24,198.51.100.0/24"], public_key=KEY)
+    assert (
+        "machines that join by kgctl will refuse 198.51.100.0/24: that holds public addresses, "
+        "until they join with --accept laptop=198.51.100.0/24\n"
+    ) in capsys.readouterr().err
+
+
 def test_pools_are_used_one_by_one(server: LivingTransport) -> None:
     _add(server, pools=["10.42.0.0/23", "fd00:5::/64,fd00:5::/64"])
     assert server.spec("laptop")["allowedIPs"] == ["10.42.1.0/32", "fd00:5::1/128", "fd00:5::2/128"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.limits import warn_of_claims
 from kgctl.cli.lookups import warn_of_address, warn_of_name
 from kgctl.cli.output import note
 from kgctl.cli.peer.printing import DRY_RUNS, show
@@ -125,6 +126,7 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
     """Create a peer, its keys first where none are given; say what was chosen, and what is next."""
     plan, keys = new.plan(), NewKeys()
     note_host_bits(new.allowed_ips)
+    warn_of_claims(new.name, new.allowed_ips)
     warn_of_address(plan.endpoint)
     warn_of_name(plan.endpoint, target.look_up)
     if plan.public_key is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.limits import warn_of_claims
 from kgctl.cli.lookups import warn_of_address, warn_of_name
 from kgctl.cli.output import note
 from kgctl.cli.peer.add import tell_next
@@ -206,6 +207,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     keys = NewKeys()
     edit = Edit(changes.fields(keys, name))
     note_host_bits(changes.allowed_ips)
+    warn_of_claims(name, changes.allowed_ips)
     warn_of_address(endpoint_of(changes.endpoint or None))
     warn_of_name(endpoint_of(changes.endpoint or None), target.look_up)
     key, addresses, store = changes.key(), changes.addresses(), target.store()
