@@ -9,6 +9,7 @@ from kgctl.connect.rewrites import Devices, devices_of
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.leader import disputes
 from kgctl.mesh.limiting import limited
+from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.sightings import Sightings, sightings
 from kgctl.mesh.state import network_of
@@ -73,12 +74,14 @@ def wanted_of(
     extra: Sequence[Cidr] = (),
     limits: Limits | None = None,
     guards: Iterable[Guard] = (),
+    present: Present = NOTHING,
 ) -> Wanted:
     """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
 
     Where a DNS name decides who leads, that is whom the agents chose, as far as they wrote it down.
     ``extra`` are networks to be reached through the first ready node's segment, by node name.
-    What the network claims besides is granted within ``limits``, and clear of ``guards``.
+    What the network claims besides is granted within ``limits``, and clear of ``guards``. A key or
+    network that two have is left to whom this host is set up for already, by ``present``.
 
     Raises:
         NotAMemberError: there is no such peer, or it takes no part.
@@ -88,12 +91,12 @@ def wanted_of(
     own = next((peer for peer in topology.peers if peer.name == name), None)
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
-    found = limited(topology, limits, guards, beside=name)
+    found = limited(topology, limits, guards, beside=name, present=present)
     sections = peer_configuration(found.topology, own).peers
     return Wanted(
         peers=_with_extra(topology, sections, state, now, extra),
         routes=peer_routes(found.topology, name, extra),
-        names=_names(topology),
+        names=_names(found.topology),
         listen_port=port_of(own),
         devices=devices_of(topology),
         doubts={
@@ -102,7 +105,7 @@ def wanted_of(
             if one.acting is None
         },
         refusals=tuple(found.refusals),
-        sightings=sightings(topology),
+        sightings=sightings(found.topology),
     )
 
 

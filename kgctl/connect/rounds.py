@@ -15,6 +15,8 @@ from kgctl.connect.parsed import Parser
 from kgctl.connect.refusals import Refusals
 from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import KnownPeer, Record
+from kgctl.mesh.key import PublicKey
+from kgctl.mesh.owners import Present
 from kgctl.mesh.text import some
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class Rounds:
             table = self._synchroniser.survey(self._tunnel.routes)
             self._guarding.here = self._tunnel.surroundings(table)
             self._has_looked = True
+        present = self._present()
         with self._synchroniser.breakable():
             return wanted_of(
                 state,
@@ -123,7 +126,23 @@ class Rounds:
                 extra=self._options.extra,
                 limits=self._options.limits,
                 guards=self._guarding.guards(),
+                present=present,
             )
+
+    def _present(self) -> Present:
+        """Return whom this host is set up for: by its device, and by who was known by each key."""
+        state = self._synchroniser.state
+        if state is None:  # what another kgctl has left counts as well
+            state = self._tunnel.device.read()
+        if self._wanted is not None:
+            names = self._wanted.names
+        else:
+            record = self._file.read()
+            known = record.peers.items() if record is not None else ()
+            found = ((PublicKey.parse(text), peer.name) for text, peer in known)
+            names = {key: name for key, name in found if key is not None}
+        networks = {cidr: key for key, peer in state.peers.items() for cidr in peer.allowed_ips}
+        return Present(names, networks)
 
     def _rejoin(self, objects: Objects) -> None:
         """Create our Peer again, when somebody deleted it."""

@@ -15,12 +15,13 @@ from kgctl.mesh.duration import parse_duration
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
+from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.state import State, network_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
 from kgctl.wireguard.keys import PrivateKey
-from tests.wireguard.test_device import cidr
+from tests.wireguard.test_device import KEYS, cidr
 
 STATE = state_of(Example().read())
 NAME = "laptop"
@@ -148,3 +149,46 @@ def test_commands_hold_no_secret() -> None:
 )
 def test_durations_are_go_s(text: str, seconds: float | None) -> None:
     assert parse_duration(text) == seconds
+
+
+def claimed_twice(present: Present = NOTHING) -> Wanted:
+    """Return what a network asks in which b has the internal IP of a, and c the key of d."""
+    places = {"a": (1, KEYS[0]), "b": (1, KEYS[1]), "c": (3, KEYS[2]), "d": (4, KEYS[2])}
+    nodes = tuple(
+        Node(
+            name,
+            subnet=cidr(f"10.42.{number}.0/24"),
+            endpoint=parse_endpoint(f"198.51.100.{number}:51820"),
+            internal_ip=cidr(f"10.1.0.{address}/24"),
+            key=key,
+            last_seen=1000,
+        )
+        for number, (name, (address, key)) in enumerate(places.items())
+    )
+    own = Peer(name="laptop", allowed_ips=(cidr("10.5.0.1/32"),), public_key=PublicKey(b"o" * 32))
+    return wanted_of(
+        State(nodes, (own,)), name="laptop", now=1000.0, granularity="full", present=present
+    )
+
+
+def owners(found: Wanted) -> dict[str, list[str]]:
+    shared = cidr("10.1.0.1/32")
+    return {
+        "address": [
+            found.names[one.public_key] for one in found.peers if shared in one.allowed_ips
+        ],
+        "key": [found.names[one.public_key] for one in found.peers if one.public_key == KEYS[2]],
+    }
+
+
+def test_what_two_have_is_the_first_one_s_unless_this_host_is_set_up_for_the_other() -> None:
+    fresh = claimed_twice()
+    assert owners(fresh) == {"address": ["a"], "key": ["c"]}
+    assert {one.claim.name for one in fresh.refusals} == {"b", "d"}
+    present = Present({KEYS[2]: "d"}, {cidr("10.1.0.1/32"): KEYS[1]})
+    found = claimed_twice(present)
+    assert owners(found) == {"address": ["b"], "key": ["d"]}
+    assert {one.claim.name for one in found.refusals} == {"a", "c"}
+    routes = {str(route.destination) for route in found.routes}
+    assert "10.42.3.0/24" in routes  # those of d
+    assert "10.42.2.0/24" not in routes

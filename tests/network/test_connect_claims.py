@@ -45,11 +45,13 @@ API_ADDRESS, API_RESOLVER, API_NAME = "10.77.0.1", "10.77.0.53", "api.kilo.examp
 
 
 class Counted:
-    """Packets that come out of the tunnel of a node, for what is not inside, and for what is."""
+    """Packets that come out of the tunnel of a node, for what is not inside, and for what is.
 
-    def __init__(self, node: Namespace) -> None:
+    By default all pods, internal and WireGuard IPs are inside.
+    """
+
+    def __init__(self, node: Namespace, inside: str = "10.0.0.0/10") -> None:
         self._node = node
-        inside = "10.0.0.0/10"  # pods, internal and WireGuard IPs
         for rule in (["!", "-d", inside], ["-d", inside]):
             node.run("iptables", "-t", "mangle", "-A", "PREROUTING", "-i", "kilo0", *rule)
 
@@ -226,5 +228,35 @@ def test_the_way_to_the_api_server_stays_whatever_a_network_takes(far: Site) -> 
             assert foreign == 0
             assert connection.end() == 0, connection.describe()
         assert far.peers() == []  # it could be deleted
+    finally:
+        counted.end()
+
+
+def test_an_address_and_a_key_stay_with_whom_the_laptop_speaks(site: Site) -> None:
+    """The hostile node is the first by name: it is whom a fresh join would give them."""
+    laptop, hostile = site.laptop, site.cluster["ams-1"]
+    keys = {name: site.cluster.keys[name].public for name in ("ams-1", "fra-1", "home-1")}
+    own = str(plan.FRA_1.ipv4.internal.ip)
+    site.publish("ams-1", "ams-2", "fra-1")
+    counted = Counted(hostile, "10.42.0.0/16")
+    try:
+        with site.joined() as connection:
+            site.lead()
+            assert probe.reaches(laptop, own)
+            with Pinging(laptop, own) as pings:
+                site.annotate("ams-1", internal_ip=f"{own}/24")
+                told = connection.until("refused a claim")
+                assert told["claimer"] == "node ams-1"
+                time.sleep(1)
+                assert [str(one) for one in tunnel.dump(laptop)[keys["ams-1"]].allowed_ips
+                        if own in str(one)] == []  # fmt: skip
+                site.annotate("ams-1", internal_ip="10.10.0.1/24", key=keys["fra-1"])
+                within(2.0, lambda: keys["ams-1"] not in tunnel.dump(laptop))
+                time.sleep(1)
+            assert pings.losses.lost == 0, pings.losses
+            assert set(tunnel.dump(laptop)) == {keys["fra-1"]}
+            assert "refused: node ams-1 claims" in kgctl(laptop, "status").stderr
+            foreign, _ = counted.packets()
+            assert foreign == 0
     finally:
         counted.end()
