@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
 
 MOST = 8
@@ -89,6 +90,33 @@ def sightings(topology: Topology) -> dict[PublicKey, Sightings]:
             said = seen.get(peer.public_key, {}) if peer.persistent_keepalive > 0 else {}
             found[peer.public_key] = Sightings(peer.annotated_endpoint, said)
     return found
+
+
+def with_best_endpoints(topology: Topology) -> Topology:
+    """Return the network with each endpoint the one to try first, whatever Kilo believes.
+
+    A configuration file has one endpoint, and tries no other.
+    """
+    best = {key: one.candidates()[:1] for key, one in sightings(topology).items() if one.seen}
+    if not best:
+        return topology
+    return topology._replace(
+        segments=tuple(
+            one._replace(endpoint=best[one.key][0]) if best.get(one.key) else one
+            for one in topology.segments
+        ),
+        peers=tuple(_best_of(one, best) for one in topology.peers),
+    )
+
+
+def _best_of(peer: Peer, best: Mapping[PublicKey, tuple[Endpoint, ...]]) -> Peer:
+    key, annotated = peer.public_key, peer.annotated_endpoint
+    found = best.get(key, ()) if key is not None else ()
+    if not found or found[0] == peer.endpoint:
+        return peer
+    if found[0] == annotated:
+        return peer._replace(endpoint=annotated, discovered=False, replaced_endpoint=None)
+    return peer._replace(endpoint=found[0], discovered=True, replaced_endpoint=annotated)
 
 
 def _words(topology: Topology) -> Iterator[tuple[str, PublicKey, Endpoint]]:

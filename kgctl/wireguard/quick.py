@@ -18,6 +18,7 @@ from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
+from kgctl.mesh.sightings import with_best_endpoints
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import MADE_WITH, Configuration, Interface, PeerSection
 from kgctl.wireguard.configure import peer_configuration
@@ -134,7 +135,8 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
     """Return the sections of the file of ``peer``, which may still claim one network twice.
 
     They have what the policy of claims grants (:mod:`kgctl.mesh.policy`), and what ``settings``
-    send through.
+    send through. Endpoints are those that a machine has of its own, if others can dial them, and
+    not what one node says of another.
 
     Raises:
         UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
@@ -142,6 +144,7 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
         NobodyLeftError: all others have the public key of the machine itself.
         NoWayError: no segment is left to carry the services.
     """
+    topology = with_best_endpoints(topology)
     found = limited(topology, settings.limits, beside=peer.name, present=settings.present)
     _refuse_left_out(topology, found, settings)
     sections = _sections(found, peer)

@@ -7,7 +7,7 @@ import pytest
 from kgctl.cluster.example import TAKEN_AT, Example
 from kgctl.cluster.objects import state_of
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
-from kgctl.mesh.sightings import MOST, Sightings, sightings
+from kgctl.mesh.sightings import MOST, Sightings, sightings, with_best_endpoints
 from kgctl.mesh.state import network_of
 
 PUBLIC, PRIVATE = "198.51.100.1:51820", "10.0.0.1:51820"
@@ -68,3 +68,29 @@ def test_the_example_s_home_is_seen_by_others_and_without_a_keepalive_nobody_is(
     for segment in topology.segments:
         if not segment.leader.persistent_keepalive:
             assert known[segment.key].seen == {}
+
+
+def test_a_file_has_the_endpoint_to_try_first() -> None:
+    state = state_of(Example().read())
+    topology = network_of(state, now=TAKEN_AT)
+    assert with_best_endpoints(topology) == topology  # nobody says anything false there
+    liar = next(one for one in state.nodes if one.name == "aws-1")
+    gcp = next(one for one in topology.segments if one.leader.name == "gcp-1")
+    office = next(one for one in topology.peers if one.name == "office")
+    assert office.public_key is not None
+    false = at("192.0.2.66:1")
+    words = {**liar.discovered_endpoints, gcp.key: false, office.public_key: false}
+    nodes = tuple(
+        one._replace(persistent_keepalive=25, discovered_endpoints=words) if one is liar
+        else one._replace(persistent_keepalive=25) for one in state.nodes
+    )  # fmt: skip
+    peers = tuple(one._replace(persistent_keepalive=25) for one in state.peers)
+    believed = network_of(state._replace(nodes=nodes, peers=peers), now=TAKEN_AT)
+    found = with_best_endpoints(believed)
+    for network, expected in ((believed, false), (found, gcp.leader.endpoint)):
+        assert next(one for one in network.segments if one.key == gcp.key).endpoint == expected
+    for network, expected in ((believed, false), (found, office.endpoint)):
+        peer = network.peer("office")
+        assert peer is not None
+        assert peer.endpoint == expected
+        assert peer.annotated_endpoint == office.endpoint
