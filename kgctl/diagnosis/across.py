@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.nodes import quoted
+from kgctl.mesh.claimants import claims_of_segment
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.limiting import judged
 from kgctl.mesh.linked import own_networks
 from kgctl.mesh.linking import is_dialled, key_collisions, overlaps
 from kgctl.mesh.nesting import nested
+from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
@@ -118,24 +121,45 @@ def _wrong_endpoint(link: Link) -> str:
     return f"its endpoint is {ours}, that of the leader {leader} is {theirs}"
 
 
+def _owners(member: Member) -> dict[Cidr, list[str]]:
+    """Return the segments that claim each network of a cluster."""
+    found: dict[Cidr, list[str]] = {}
+    for segment in member.topology.segments:
+        for network in own_networks(segment):
+            found.setdefault(network, []).append(segment.name)
+    return found
+
+
+def _grantable(link: Link, policy: Policy) -> Iterator[Cidr]:
+    """Yield the networks of a link's segment that its Peer may hold without anybody's consent.
+
+    Where the Peer is dialled is none of them: that would be a routing loop.
+    """
+    assert link.segment is not None
+    endpoint = link.peer.annotated_endpoint
+    claims = [claim for _, claim in claims_of_segment(link.segment)]
+    granted, _ = judged(link.segment, claims, policy)
+    for claim in claims:
+        network = claim.network.masked()
+        dialled = endpoint is not None and endpoint.address == network.address
+        if granted[claim] and not (dialled and not network.host_bits):
+            yield network
+
+
 def _other_networks(linked: Linked) -> Iterator[At]:
-    owners = {
-        member.name: {
-            network: segment.name
-            for segment in member.topology.segments
-            for network in own_networks(segment)
-        }
-        for member in linked.members
-    }
+    owners = {member.name: _owners(member) for member in linked.members}
+    policy = Policy()
     for link in linked.links:
         if link.segment is None:
             continue
+        known = owners[link.source]
         ours = [cidr.masked() for cidr in link.peer.allowed_ips]
-        lacks = _not_held([cidr.masked() for cidr in link.segment.allowed_ips], ours)
+        wanted = [one for one in _grantable(link, policy) if len(known[one]) == 1]
+        lacks = _not_held(wanted, ours)
         foreign = [
-            f"{network} is of {printable(owner)}"
+            f"{network} is of {printable(known[network][0])}"
             for network in ours
-            if (owner := owners[link.source].get(network, link.segment.name)) != link.segment.name
+            if network in known and link.segment.name not in known[network]
         ]
         said = [f"lacks {_some(list(map(str, lacks)))}"] if lacks else []
         said += [_some(foreign)] if foreign else []

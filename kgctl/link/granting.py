@@ -11,22 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.link.guarding import dialled, in_use, keys_of
+from kgctl.link.narrowing import Narrowing
 from kgctl.link.plan import link_name, slug
 from kgctl.link.rivals import Offer, settled
-from kgctl.mesh.cidr import single
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
-from kgctl.mesh.claims import Claim, Use, claims_of
-from kgctl.mesh.guards import Guard, Guards, Reason
+from kgctl.mesh.claims import Claim, Use
+from kgctl.mesh.guards import Guards, Reason
 from kgctl.mesh.limiting import judged
-from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, is_written
-from kgctl.mesh.policy import ANYBODY, MOST, Limits, Policy, Refusal
+from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP
+from kgctl.mesh.policy import Limits, Policy, Refusal
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.linking import Member
     from kgctl.mesh.topology import Segment
 
@@ -117,10 +117,10 @@ class _Judge:
 
     def __init__(self, target: Member, others: Sequence[Member], terms: Terms, held: Held) -> None:
         self._target, self._others, self._terms, self._held = target, others, terms, held
-        self._dialled = list(_dialled(target, others, private=ENDPOINTS in terms.allowed))
-        in_use = list(_in_use(target)) if terms.refuses(OVERLAP) else []
-        self._in_use = Guards(in_use)
-        self._guards = [*self._dialled, *in_use]
+        self._dialled = list(dialled(target, others, private=ENDPOINTS in terms.allowed))
+        taken = list(in_use(target)) if terms.refuses(OVERLAP) else []
+        self._in_use = Guards(taken)
+        self._guards = [*self._dialled, *taken]
         self._policies: dict[int, Policy] = {}
         self._refusals: dict[str, list[Refusal]] = {one.name: [] for one in others}
         self._left_out: dict[str, LeftOut] = {}
@@ -211,7 +211,7 @@ class _Judge:
         """Leave out segments with a key that another machine has: agents know Peers by keys."""
         if KEYS in self._terms.allowed:
             return
-        owners = dict(_keys_of(self._target)) if self._terms.is_unattended else {}
+        owners = dict(keys_of(self._target)) if self._terms.is_unattended else {}
         segments = [(one, segment) for one in self._others for segment in one.topology.segments]
         segments.sort(key=self._is_newcomer)
         for source, segment in segments:
@@ -281,91 +281,3 @@ def _keeps_its_network(source: Member, held: Held) -> bool:
     first = source.topology.subnet.network_value
     most = 2 * (len(source.topology.segments) + len(known))
     return not addresses or any(first <= one <= first + most for one in addresses)
-
-
-# --- what is guarded ---
-
-
-def _dialled(target: Member, others: Sequence[Member], *, private: bool) -> Iterator[Guard]:
-    """Yield the endpoints that nodes of the target dial, or may have to dial."""
-    for node in target.state.nodes:
-        yield from _endpoint(node.endpoint, f"node {printable(node.name)}", target)
-    for peer in target.state.peers:
-        if peer.name not in target.links:
-            yield from _endpoint(peer.annotated_endpoint, f"peer {printable(peer.name)}", target)
-    for source in others:
-        for segment in source.topology.segments:
-            leader = segment.leader
-            if is_written(leader.endpoint, private=private):
-                yield from _endpoint(leader.endpoint, f"node {printable(leader.name)}", source)
-
-
-def _endpoint(endpoint: Endpoint | None, owner: str, member: Member) -> Iterator[Guard]:
-    if endpoint is not None and endpoint.address is not None:
-        words = f"the endpoint of {owner} of {printable(member.name)}"
-        yield Guard(single(endpoint.address), Reason.ENDPOINT, words, cut=True)
-
-
-def _in_use(target: Member) -> Iterator[Guard]:
-    """Yield all that machines of the target claim, ready or not, but for links and endpoints."""
-    share = target.share
-    for claim in claims_of(target.state, target.service_cidrs):
-        unused = claim.use is Use.ENDPOINT or claim.peer in target.links
-        if unused or (claim.use is Use.LOCATION_IPS and not share.location_ips):
-            continue
-        words = f"{claim.owner} of {printable(target.name)}"
-        yield Guard(claim.network.masked(), Reason.IN_USE, words, cut=True)
-
-
-def _keys_of(member: Member) -> Iterator[tuple[str, str]]:
-    where = printable(member.name)
-    for node in member.state.nodes:
-        if node.key is not None:
-            yield str(node.key), f"node {printable(node.name)} of {where}"
-    for peer in member.state.peers:
-        if peer.public_key is not None and peer.name not in member.links:
-            yield str(peer.public_key), f"peer {printable(peer.name)} of {where}"
-
-
-# --- what is held already ---
-
-
-class Narrowing:
-    """Takes from a Peer that is there, and stays as it is, what nobody is granted.
-
-    What a person gave for the cluster stays: its service networks, and those that it shares. So
-    does what was accepted of any of its nodes.
-    """
-
-    def __init__(
-        self, limits: Mapping[str, Limits], guards: Sequence[Guard], sources: Sequence[Member]
-    ) -> None:
-        self._limits, self._guards = limits, guards
-        self._given = frozenset(
-            network.masked()
-            for source in sources
-            for network in source.share.of_cluster(source.service_cidrs)
-        )
-        self._policies: dict[str, Policy] = {}
-
-    def left(self, source: str, networks: Iterable[Cidr]) -> list[tuple[Cidr, ...]]:
-        """Return what a Peer for the cluster ``source`` keeps of each of its networks."""
-        claims = [Claim(one.masked(), Use.PEER) for one in networks]
-        policy = self._policy(source)
-        granted = [  # a Peer holds the networks of many machines
-            parts
-            for first in range(0, len(claims), MOST)
-            for parts in policy.judge(claims[first : first + MOST]).granted
-        ]
-        return [
-            (claim.network,) if claim.network in self._given else parts
-            for claim, parts in zip(claims, granted, strict=True)
-        ]
-
-    def _policy(self, source: str) -> Policy:
-        if source not in self._policies:
-            limits = self._limits.get(source, Limits())
-            accepted = tuple(one for networks in limits.accept.values() for one in networks)
-            limits = limits._replace(accept={ANYBODY: accepted})
-            self._policies[source] = Policy(limits, self._guards)
-        return self._policies[source]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cluster.errors import ClusterError
 from kgctl.cluster.peerobjects import peer_name
@@ -39,7 +39,6 @@ PEER, SECRET = "peer", "secret"
 ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
 
 _SLUG = re.compile(r"[^a-z0-9]+")
-_DENIED = (400, 403, 422)  # what a validating webhook answers
 _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 _SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
@@ -52,26 +51,6 @@ Narrowed = Callable[[Mapping[str, Any]], Sequence[str]]
 
 class ForeignPeerError(ClusterError):
     """A Peer that someone else made has the name that a link needs."""
-
-
-class Store(Protocol):
-    """Where the objects of one kind are written to."""
-
-    def apply(self, wanted: Object, /) -> object:
-        """Have the object be as it is wanted."""
-        ...
-
-    def delete(self, name: str, *, uid: str | None = None) -> None:
-        """Delete an object, if it still is the one of ``uid``."""
-        ...
-
-
-class PeerStore(Store, Protocol):
-    """Where Peers are written to."""
-
-    def patch(self, name: str, patch: Object, /) -> object:
-        """Merge ``patch`` into the Peer (RFC 7386): null removes, whoever set it."""
-        ...
 
 
 class Step(NamedTuple):
@@ -281,58 +260,10 @@ def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
     return patch
 
 
-def carry_out(step: Step, store: Store) -> None:
-    """Make one step; to make it again changes nothing.
-
-    Raises:
-        kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
-    """
-    from kgctl.cluster.errors import NotFoundError, PeersNotServedError
-
-    if step.action == REMOVE:
-        try:
-            if step.patch is not None:
-                _void(step, cast("PeerStore", store))
-            store.delete(step.name, uid=step.uid)
-        except PeersNotServedError:
-            raise
-        except NotFoundError:
-            return  # which is what was wanted
-        if step.heir:
-            _touch(step, cast("PeerStore", store))
-    elif step.action in (ADD, CHANGE):
-        assert step.wanted is not None
-        if step.patch is not None:
-            cast("PeerStore", store).patch(step.name, step.patch)
-        else:
-            store.apply(step.wanted)
-
-
 def _voiding(heir: Object, uid: str | None) -> Object:
     """Return what makes a Peer invalid, and a link: who finds it again may remove it."""
     metadata = {"labels": heir["metadata"]["labels"]} | ({"uid": uid} if uid else {})
     return {"metadata": metadata, "spec": {"allowedIPs": ["removed"]}}
-
-
-def _void(step: Step, store: PeerStore) -> None:
-    """Make a Peer invalid, so that agents do not take its key out when it is deleted.
-
-    They know Peers by their keys, and act on the deletion of a valid one alone; its heir has the
-    key, too. Where a webhook keeps Peers valid, the heir is back as soon as it is touched.
-    """
-    from kgctl.cluster.errors import StatusError
-
-    assert step.patch is not None
-    try:
-        store.patch(step.name, step.patch)
-    except StatusError as error:
-        if error.status not in _DENIED:
-            raise
-
-
-def _touch(step: Step, store: PeerStore) -> None:
-    """Have agents hear of the Peer that has the key of one that was removed."""
-    store.patch(step.heir, {"metadata": {"annotations": {REPLACED_ANNOTATION: step.name}}})
 
 
 def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -11,7 +11,8 @@ from kgctl.cluster.errors import ConflictError
 from kgctl.cluster.peerobjects import peer_of
 from kgctl.cluster.watch import watch_peers
 from kgctl.link.adoption import LINK_ANNOTATION as LINK
-from kgctl.link.plan import carry_out, owner_labels, plan
+from kgctl.link.applying import carry_out
+from kgctl.link.plan import owner_labels, plan
 from kgctl.mesh.peer import Peer
 from tests.api.test_link import PEERS, pair
 from tests.several import key

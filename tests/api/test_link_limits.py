@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.test_link import KILO, PEERS, Pair, node, wait_for
+from tests.api.test_link import KILO, PEERS, Pair, kubeadm, node, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,6 +177,22 @@ def test_a_segment_that_flaps_is_damped_and_no_other_one_waits(pair: Pair, tmp_p
     print(f"{flaps} flaps, {writes} writes")
     assert flaps > 50
     assert 4 <= writes <= 7
+
+
+def test_a_service_network_that_a_cluster_tells_is_judged_and_one_that_is_given_is_not(
+    pair: Pair,
+) -> None:
+    with kubeadm(pair.east, "198.51.100.0/24"):
+        told = pair.run("link", "--yes", "--service-cidr", "west=none")
+    assert told.stderr == (
+        "east: services have 198.51.100.0/24, by kubeadm's ConfigMap, which is not linked: that "
+        "holds public addresses; if that is right, give it: --service-cidr east=198.51.100.0/24\n"
+    )
+    assert "198.51.100.0/24" not in pair.specs()["west/link-east.asia"]["allowedIPs"]
+    given = pair.run("link", "--yes", "--service-cidr", "west=none",
+                     "--service-cidr", "east=198.51.100.0/24")  # fmt: skip
+    assert given.stderr == ""
+    assert "198.51.100.0/24" in pair.specs()["west/link-east.asia"]["allowedIPs"]
 
 
 def test_limits_of_the_command_line_hold_for_their_cluster(pair: Pair) -> None:

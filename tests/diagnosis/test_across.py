@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kgctl.diagnosis.across import RULES
 from tests.recorded import kgctl
-from tests.several import NOW, Object, east, node, options, peer, west, with_links
+from tests.several import NOW, Object, east, node, options, peer, west, with_links, write
 
 PAIRS = Path(__file__).parent / "pairs"
 CODES = [rule.code for rule in RULES]
@@ -61,6 +62,28 @@ def test_every_pair_belongs_to_a_rule() -> None:
 def test_clusters_that_are_linked_as_they_should_be_trip_nothing(tmp_path: Path) -> None:
     both = options(tmp_path, with_links({"west": west(), "east": east()}))
     assert not {one["code"] for one in found(*both)}.intersection(CODES)
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"internal_ip": "203.0.113.13/32"},  # its own endpoint
+        {"internal_ip": "1.1.1.1/32"},
+        {"internal_ip": "169.254.169.254/32"},
+        {"internal_ip": "172.17.0.1/24"},  # that of w1
+        {"internal_ip": "10.66.0.1/24", "endpoint": "10.66.0.1:51820"},  # dialled privately
+    ],
+)
+def test_a_link_without_what_nobody_is_granted_is_as_it_should_be(
+    tmp_path: Path, claimed: dict[str, str]
+) -> None:
+    clusters = {"west": [*west()[:2], node("w3", 1, 3, "us", **claimed)], "east": east()}
+    names = [f"{name}={write(tmp_path / f'{name}.yaml', one)}" for name, one in clusters.items()]
+    run = kgctl("--at", NOW, "link", *names, "--allow", "endpoints", "-d", str(tmp_path / "links"))
+    assert run.code == 0
+    for name, one in clusters.items():
+        one += yaml.safe_load_all((tmp_path / "links" / f"{name}.yaml").read_text())
+    assert "KG603" not in {one["code"] for one in found(*options(tmp_path, clusters))}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named
 from kgctl.cli.output import answer
 from kgctl.cluster.errors import StatusError
+from kgctl.link.applying import carry_out
 from kgctl.link.mirrorplan import SERVICE, SLICE
 from kgctl.link.plan import (
     ADD,
@@ -18,14 +19,14 @@ from kgctl.link.plan import (
     SECRET,
     STALE,
     Step,
-    Store,
-    carry_out,
 )
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from kgctl.link.applying import Store
 
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
