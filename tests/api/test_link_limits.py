@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,12 @@ def claim(pair: Pair, **annotations: str) -> None:
     pair.west.apply([node(HOSTILE, 1, 3, "us", **annotations)])
 
 
+def is_said(said: Callable[[], str], network: str, reason: str) -> bool:
+    """Tell whether a line about a network of west gives the reason."""
+    lines = [one for one in said().splitlines() if one.startswith("west: ")]
+    return any(network in one and reason in one for one in lines)
+
+
 def networks(pair: Pair) -> list[str]:
     found: list[str] = pair.specs()[PEER]["allowedIPs"]
     return found
@@ -76,9 +83,7 @@ def test_nothing_that_a_hostile_node_claims_reaches_the_other_cluster(
             ("10.66.0.1", "nobody confirmed them: 10.66.0.1/32 of node w3"),
         ):
             claim(pair, internal_ip=f"{claimed}/32")
-            wait_for(lambda claimed=claimed: f"{claimed}/32" in said())
-            lines = [one for one in said().splitlines() if f"{claimed}/32" in one]
-            assert any(one.startswith("west: ") and reason in one for one in lines), lines
+            wait_for(partial(is_said, said, f"{claimed}/32", reason))
             wait_for(lambda: networks(pair) == KEEPS)
         claim(pair)  # what was there before needs nobody
         wait_for(lambda: networks(pair) == HONEST)
