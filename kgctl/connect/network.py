@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.guards import Guard
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.limiting import Limited
+    from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits, Refusal
     from kgctl.mesh.routes import Route
     from kgctl.mesh.state import State
@@ -65,6 +67,23 @@ class Wanted:
         return known or Sightings(section.endpoint, {})
 
 
+class Memory:
+    """What was wanted the last time: of many rounds, most have new heartbeats and nothing else."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, Wanted] | None = None
+
+    def recall(self, asked: object) -> Wanted | None:
+        """Return what was wanted when the same was ``asked``, if that was the last time."""
+        if self._known is None or self._known[0] != asked:
+            return None
+        return self._known[1]
+
+    def keep(self, asked: object, wanted: Wanted) -> None:
+        """Take down what is wanted where that is asked."""
+        self._known = asked, wanted
+
+
 def wanted_of(
     state: State,
     *,
@@ -75,13 +94,15 @@ def wanted_of(
     limits: Limits | None = None,
     guards: Iterable[Guard] = (),
     present: Present = NOTHING,
+    memory: Memory | None = None,
 ) -> Wanted:
     """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
 
     Where a DNS name decides who leads, that is whom the agents chose, as far as they wrote it down.
     ``extra`` are networks to be reached through the first ready node's segment, by node name.
     What the network claims besides is granted within ``limits``, and clear of ``guards``. A key or
-    network that two have is left to whom this host is set up for already, by ``present``.
+    network that two have is left to whom this host is set up for already, by ``present``. With a
+    ``memory`` nothing is worked out again where only heartbeats are new.
 
     Raises:
         NotAMemberError: there is no such peer, or it takes no part.
@@ -91,11 +112,38 @@ def wanted_of(
     own = next((peer for peer in topology.peers if peer.name == name), None)
     if own is None:
         raise NotAMemberError(_why_no_member(state, name))
-    found = limited(topology, limits, guards, beside=name, present=present)
+    first = state.ready_nodes(now)[0].name if extra else ""
+    guarded = tuple(guards)
+    asked = (_without_heartbeats(topology), first, tuple(extra), limits, guarded, present)
+    wanted = None if memory is None else memory.recall(asked)
+    if wanted is None:
+        found = limited(topology, limits, guarded, beside=name, present=present)
+        wanted = _wanted(topology, found, own, first, extra)
+        if memory is not None:
+            memory.keep(asked, wanted)
+    return wanted
+
+
+def _without_heartbeats(topology: Topology) -> Topology:
+    return topology._replace(
+        segments=tuple(
+            segment._replace(
+                nodes=tuple(node._replace(last_seen=0) for node in segment.nodes),
+                leader=segment.leader._replace(last_seen=0),
+            )
+            for segment in topology.segments
+        )
+    )
+
+
+def _wanted(
+    topology: Topology, found: Limited, own: Peer, first: str, extra: Sequence[Cidr]
+) -> Wanted:
+    """Return what is asked of the peer ``own``; ``first`` is the node through which extra goes."""
     sections = peer_configuration(found.topology, own).peers
     return Wanted(
-        peers=_with_extra(topology, sections, state, now, extra),
-        routes=peer_routes(found.topology, name, extra),
+        peers=_with_extra(topology, sections, first, extra),
+        routes=peer_routes(found.topology, own.name, extra),
         names=_names(found.topology),
         listen_port=port_of(own),
         devices=devices_of(topology),
@@ -112,14 +160,13 @@ def wanted_of(
 def _with_extra(
     topology: Topology,
     sections: tuple[PeerSection, ...],
-    state: State,
-    now: float,
+    first: str,
     extra: Sequence[Cidr],
 ) -> tuple[PeerSection, ...]:
-    """Give ``extra`` to the segment of the first ready node, from whoever has it."""
+    """Give ``extra`` to the segment of the node ``first``, from whoever has it."""
     if not extra:
         return sections
-    segment = topology.segment_of(state.ready_nodes(now)[0].name)
+    segment = topology.segment_of(first)
     assert segment is not None  # every ready node is in a segment
     networks = {cidr.masked() for cidr in extra}
     return tuple(

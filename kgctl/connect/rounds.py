@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cluster.peerobjects import peer_name
 from kgctl.connect.keeper import SessionKeeper
-from kgctl.connect.network import Wanted, wanted_of
+from kgctl.connect.network import Memory, Wanted, wanted_of
 from kgctl.connect.parsed import Parser
 from kgctl.connect.refusals import Refusals
 from kgctl.connect.sharing import shared_addresses
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from kgctl.host.names import Names
     from kgctl.host.record import RecordFile
     from kgctl.host.tunnel import Tunnel
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.state import State
+    from kgctl.wireguard.device import DeviceState
 
 
 _NAMED = 5  # nodes in one line of the log
@@ -58,6 +60,9 @@ class Rounds:
         self._guarding = guarding
         self._refusals = Refusals(journal)
         self._has_looked = False
+        self._memory = Memory()
+        self._seen: DeviceState | None = None
+        self._networks: dict[Cidr, PublicKey] = {}
         self._names = names
         self._file = file
         self._journal = journal
@@ -127,6 +132,7 @@ class Rounds:
                 limits=self._options.limits,
                 guards=self._guarding.guards(),
                 present=present,
+                memory=self._memory,
             )
 
     def _present(self) -> Present:
@@ -141,8 +147,12 @@ class Rounds:
             known = record.peers.items() if record is not None else ()
             found = ((PublicKey.parse(text), peer.name) for text, peer in known)
             names = {key: name for key, name in found if key is not None}
-        networks = {cidr: key for key, peer in state.peers.items() for cidr in peer.allowed_ips}
-        return Present(names, networks)
+        if state is not self._seen:
+            found_networks = (
+                (cidr, key) for key, peer in state.peers.items() for cidr in peer.allowed_ips
+            )
+            self._seen, self._networks = state, dict(found_networks)
+        return Present(names, self._networks)
 
     def _rejoin(self, objects: Objects) -> None:
         """Create our Peer again, when somebody deleted it."""

@@ -9,7 +9,7 @@ import pytest
 from kgctl.cluster.example import TAKEN_AT, Example
 from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import device_commands, link_commands, route_commands
-from kgctl.connect.network import NotAMemberError, Wanted, wanted_of
+from kgctl.connect.network import Memory, NotAMemberError, Wanted, wanted_of
 from kgctl.host.routes import route_change
 from kgctl.mesh.duration import parse_duration
 from kgctl.mesh.endpoint import parse_endpoint
@@ -17,6 +17,7 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
 from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import Peer
+from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import State, network_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
@@ -192,3 +193,37 @@ def test_what_two_have_is_the_first_one_s_unless_this_host_is_set_up_for_the_oth
     routes = {str(route.destination) for route in found.routes}
     assert "10.42.3.0/24" in routes  # those of d
     assert "10.42.2.0/24" not in routes
+
+
+def test_new_heartbeats_alone_are_no_work_and_anything_else_is() -> None:
+    memory = Memory()
+
+    def ask(state: State, **given: object) -> Wanted:
+        return wanted_of(
+            state,
+            name=NAME,
+            now=TAKEN_AT,
+            granularity="auto",
+            memory=memory,
+            **given,  # type: ignore[arg-type]
+        )
+
+    first = ask(STATE)
+    assert first == wanted()
+    beaten = STATE._replace(
+        nodes=tuple(one._replace(last_seen=one.last_seen + 1) for one in STATE.nodes)
+    )
+    assert ask(beaten) is first
+    assert ask(beaten, limits=Limits(deny=(cidr("10.42.0.0/24"),))) is not first
+    again = ask(STATE)
+    assert again == first
+    stale = STATE._replace(
+        nodes=tuple(
+            one._replace(last_seen=0) if one.name == "gcp-1" else one for one in STATE.nodes
+        )
+    )
+    assert ask(stale).routes != first.routes
+    extra = ask(STATE, extra=(cidr("10.43.0.0/16"),))
+    assert extra == wanted("10.43.0.0/16")
+    claims = claimed_twice(Present({}, {cidr("10.1.0.1/32"): KEYS[1]}))
+    assert owners(claims)["address"] == ["b"]
