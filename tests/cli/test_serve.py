@@ -221,6 +221,21 @@ def test_clients_that_read_nothing_give_way(large: Path) -> None:
         assert fetch(f"{url}metrics")[0] == 200
 
 
+def test_of_requests_asked_ahead_one_is_answered() -> None:
+    with served("--example", "serve", "--metrics-only") as url:
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=REQUEST_LIMIT) as wire:
+            one = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+            wire.sendall(150 * one)
+            taken = b""
+            with suppress(ConnectionError):  # a reset, where requests were not even read
+                while piece := wire.recv(1 << 16):
+                    taken += piece
+        assert taken.count(b"HTTP/1.1 200 OK") == 1
+        assert taken.count(b"# TYPE kilo_nodes gauge") == 1
+        assert fetch(url)[0] == 200
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cluster whose page has more than a megabyte."""

@@ -37,6 +37,7 @@ class _Channel(HTTPChannel):
     def __init__(self, server: Any, *args: Any, **more: Any) -> None:
         self._since = time.monotonic()
         self._left = 0
+        self._last = False  # its next answer is the last one
         super().__init__(server, *args, **more)
         _make_room(server)
 
@@ -52,7 +53,9 @@ class _Channel(HTTPChannel):
 
     def readable(self) -> bool:
         # which is asked at least every second
-        if self.busy or self.total_outbufs_len != self._left:
+        if self._last and not self.requests and not self.total_outbufs_len:
+            self.end()
+        elif self.busy or self.total_outbufs_len != self._left:
             self._left, self._since = self.total_outbufs_len, time.monotonic()
         elif time.monotonic() - self._since > (READ_LIMIT if self._left else REQUEST_LIMIT):
             self.end()
@@ -60,9 +63,24 @@ class _Channel(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         going_on: bool = super().received(data)
-        if self.requests:
-            self._since = time.monotonic()
+        with self.requests_lock:  # type: ignore[attr-defined]
+            if self.requests:
+                self._since = time.monotonic()
+            self._drop_ahead()
         return going_on
+
+    def _drop_ahead(self) -> None:
+        """Drop what was asked ahead: hundreds of requests fit into one packet.
+
+        Their answers would be held in memory until the client takes them, if it ever does. A
+        client has to expect that such a connection ends (RFC 9112, 9.3.2); none that is in use
+        asks ahead.
+        """
+        ahead = self.requests[1:]
+        self.requests = self.requests[:1]
+        for request in ahead:
+            request.close()
+            self._last = True
 
     def end(self) -> None:
         """Close it as soon as the server looks at it, also where its client reads nothing."""
