@@ -53,8 +53,7 @@ class Budget:
 
     def charge_json(self, data: bytes | bytearray) -> None:
         """Take what a JSON text becomes when it is decoded into objects of Python's."""
-        tokens = data.count(b",") + data.count(b":") + data.count(b"{") + data.count(b"[")
-        self.charge(len(data) + _TOKEN * tokens)
+        self.charge(json_size(data))
 
     def seconds(self, limit: float | None) -> float:
         """Return the seconds for one request, which may take at most ``limit``; None is no limit.
@@ -68,6 +67,12 @@ class Budget:
                 f"a list of {self._place} has no end in sight: pages or attempts took too long"
             )
         return left if limit is None else min(left, limit)
+
+
+def json_size(data: bytes | bytearray) -> int:
+    """Return the bytes that a JSON text takes at most as objects of Python's, with the text."""
+    tokens = data.count(b",") + data.count(b":") + data.count(b"{") + data.count(b"[")
+    return len(data) + _TOKEN * tokens
 
 
 def parse_size(text: str) -> int:

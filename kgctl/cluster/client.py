@@ -65,7 +65,7 @@ class Api:
         memory: int = MEMORY,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._memory = memory
+        self.memory = memory
         self.access = access
         self.clock = ServerClock()
         self._now = now
@@ -104,7 +104,7 @@ class Api:
 
     def budget(self) -> Budget:
         """Return what a list may take of this machine, all its pages together."""
-        return Budget(place(self.access), self._memory, self._timeout)
+        return Budget(place(self.access), self.memory, self._timeout)
 
     def _repeated(
         self,

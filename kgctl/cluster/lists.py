@@ -13,6 +13,7 @@ from kgctl.cluster.protobuf import CONTENT_TYPE, NodePage, read_node_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kgctl.cluster.budget import Budget
     from kgctl.cluster.client import Api, Body
     from kgctl.cluster.interface import NodeObject
 
@@ -135,12 +136,14 @@ def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached
     """Return all pages of one moment: of one resource version.
 
     A token for a next page expires after some minutes (410); then the list begins anew, and the
-    last time without pages, as client-go does.
+    last time without pages, as client-go does. All of that is one list, with one time.
     """
+    budget = api.budget()
     for start in range(_STARTS):
         whole = start == _STARTS - 1
+        budget.renew()  # the pages of the last start are not kept
         try:
-            return _of_one_moment(api, path, accept, decode, cached, 0 if whole else PAGE)
+            return _of_one_moment(api, path, accept, decode, cached, 0 if whole else PAGE, budget)
         except GoneError:
             if whole:
                 raise
@@ -148,9 +151,14 @@ def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached
 
 
 def _of_one_moment(
-    api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool, size: int
+    api: Api,
+    path: str,
+    accept: str,
+    decode: Callable[[Body], P],
+    cached: bool,
+    size: int,
+    budget: Budget,
 ) -> list[P]:
-    budget = api.budget()
     pages = [api.get(path, _first(cached, size), accept, decode, budget)]
     while pages[-1].next_page:
         if len(pages) == _MAX_PAGES:

@@ -14,8 +14,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from kgctl.cluster.budget import MEMORY
 from kgctl.cluster.contact import steady
-from kgctl.cluster.errors import ClusterError, ForbiddenError, GoneError, OverloadedError
+from kgctl.cluster.errors import (
+    AnswerError,
+    ClusterError,
+    ForbiddenError,
+    GoneError,
+    OverloadedError,
+)
 from kgctl.cluster.interface import Objects
 from kgctl.mesh.text import printable
 
@@ -61,7 +68,8 @@ class Kind(NamedTuple, Generic[T]):
 class Follower(Generic[T]):
     """Keeps a copy of all objects of one kind. ``run`` is for a thread of its own.
 
-    ``poll`` is the number of seconds between lists where watching is not allowed.
+    ``poll`` is the number of seconds between lists where watching is not allowed. What was watched
+    since the last list may take ``memory`` bytes: else a server sends objects without end.
     """
 
     def __init__(
@@ -72,7 +80,11 @@ class Follower(Generic[T]):
         poll: float = 30.0,
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = steady,
+        memory: int = MEMORY,
     ) -> None:
+        self._memory = memory
+        self._sizes: dict[str, int] = {}  # of the objects that were watched since the last list
+        self._kept = 0
         self._kind = kind
         self._listener = listener
         self._poll = poll
@@ -148,6 +160,7 @@ class Follower(Generic[T]):
         with self._lock:
             same = objects == self._objects
             self._objects = objects
+        self._sizes, self._kept = {}, 0
         self._version = listed.resource_version
         self._hear()
         if not same:
@@ -176,6 +189,7 @@ class Follower(Generic[T]):
         if event.object is None:
             return
         name = self._kind.name(event.object)
+        self._count(name, 0 if event.kind == "DELETED" else event.size)
         with self._lock:
             assert self._objects is not None  # watching comes after listing
             if event.kind == "DELETED":
@@ -183,6 +197,22 @@ class Follower(Generic[T]):
             else:
                 self._objects[name] = event.object
         self._listener.changed(self._kind.plural, name)
+
+    def _count(self, name: str, size: int) -> None:
+        """Count what an object takes, in place of what it took before.
+
+        Raises:
+            AnswerError: all together take too much; then the list begins anew.
+        """
+        self._kept += size - self._sizes.pop(name, 0)
+        if size:
+            self._sizes[name] = size
+        if self._kept > self._memory:
+            raise AnswerError(
+                f"the changes of {self._kind.plural} that the API server sends take more than "
+                f"{self._memory >> 20} MiB of memory: is it the API server? --max-list-size allows "
+                "more"
+            )
 
     def _trust(self) -> None:
         """Forget the failures if the watch lasted.
@@ -215,8 +245,8 @@ class Mirror:
     """Nodes and peers of a live cluster, each followed by a thread that never keeps kgctl alive."""
 
     def __init__(self, api: Api, listener: Listener, *, lasts: int, poll: float) -> None:
-        self.nodes = Follower(_nodes(api, lasts), listener, poll=poll)
-        self.peers = Follower(_peers(api, lasts), listener, poll=poll)
+        self.nodes = Follower(_nodes(api, lasts), listener, poll=poll, memory=api.memory)
+        self.peers = Follower(_peers(api, lasts), listener, poll=poll, memory=api.memory)
 
     def start(self) -> None:
         """Start to follow."""

@@ -50,6 +50,8 @@ class PackageTransport:
         self._access = access
         self._asking = (interactive, limit)
         self._proxy = proxy_for(access)
+        _refuse_split_login(access.server, f"the server's URL of {access.origin}")
+        _refuse_split_login(self._proxy or "", f"the proxy's URL of {access.origin}")
         self._provider = AuthProvider(access) if access.user.get("auth-provider") else None
         self._client: Any = None
         self._connect()
@@ -281,6 +283,23 @@ def _usable(proxy: str | None, access: Access) -> str | None:
             f"{cannot}SOCKS needs the package PySocks; install it with: pip install PySocks"
         )
     return f"socks5h://{rest}"
+
+
+def _refuse_split_login(url: str, what: str) -> None:
+    """Refuse a URL whose password ends the host too early; RFC 3986, 3.2: at ``/``, ``?``, ``#``.
+
+    What follows is a path then, and part of a host name: both are quoted by errors, and sent.
+
+    Raises:
+        ClusterError: an ``@`` follows the host.
+    """
+    _, _, rest = url.partition("://")
+    ends = min((rest.find(mark) for mark in "/?#\\" if mark in rest), default=len(rest))
+    if "@" in rest[ends:]:
+        raise ClusterError(
+            f'{what} has an "@" behind its host: in a user name or password write / as %2F, ? as '
+            "%3F, # as %23, and in a path @ as %40"
+        )
 
 
 def _shown(proxy: str | None) -> str:

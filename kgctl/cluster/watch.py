@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from kgctl.cluster.budget import json_size
 from kgctl.cluster.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.cluster.failures import place
 from kgctl.cluster.lists import JSON, NODES, PEERS
@@ -30,12 +31,14 @@ _GRACE = 30.0  # seconds more until silence counts as a dead connection
 class Event(NamedTuple, Generic[T]):
     """One change: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``BOOKMARK`` without an object.
 
-    ``resource_version`` is where a later watch goes on without missing anything.
+    ``resource_version`` is where a later watch goes on without missing anything, ``size`` the
+    bytes of memory that the object takes at most.
     """
 
     kind: str
     object: T | None
     resource_version: str
+    size: int = 0
 
 
 class _Line(msgspec.Struct):
@@ -60,8 +63,9 @@ def watch_nodes(
     api: Api, resource_version: str, lasts: int = LASTS
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_peers``."""
+    # of a node little is kept besides its texts
     return _watch(
-        api, NODES, resource_version, lasts, lambda raw: _NODE.decode(raw).node(platform=True)
+        api, NODES, resource_version, lasts, lambda raw: _NODE.decode(raw).node(platform=True), len
     )
 
 
@@ -85,7 +89,7 @@ def watch_objects(
     api: Api, path: str, selector: str, resource_version: str, lasts: int = LASTS
 ) -> Generator[Event[dict[str, Any]], None, None]:
     """Yield the changes of what ``path`` lists and a label selector takes; see ``watch_peers``."""
-    return _watch(api, path, resource_version, lasts, msgspec.json.decode, selector)
+    return _watch(api, path, resource_version, lasts, msgspec.json.decode, selector=selector)
 
 
 def _watch(
@@ -94,6 +98,7 @@ def _watch(
     resource_version: str,
     lasts: int,
     decode: Callable[[msgspec.Raw], T],
+    size: Callable[[bytes], int] = json_size,
     selector: str = "",
 ) -> Generator[Event[T], None, None]:
     query = {
@@ -107,6 +112,8 @@ def _watch(
     limit = lasts + min(_GRACE, lasts / 2)
     with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
         for line in _lines(body, api):
+            taken = size(line)
+            body.budget.charge(taken)  # before it is decoded: that may be 25 times as large
             try:
                 event = _event(line, decode, api)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -114,8 +121,8 @@ def _watch(
                     f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
                     "a watch event"
                 ) from error
-            body.budget.renew()  # what was read is not kept
-            yield event
+            body.budget.renew()  # whoever keeps it counts it
+            yield event._replace(size=taken)
 
 
 def _event(line: bytes, decode: Callable[[msgspec.Raw], T], api: Api) -> Event[T]:

@@ -114,6 +114,27 @@ def test_a_list_of_many_pages_has_an_end_in_time(monkeypatch: pytest.MonkeyPatch
         server.close()
 
 
+def test_a_list_that_always_begins_anew_has_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kgctl.cluster.budget.SECONDS", 1.0)
+    asked = 0
+
+    def other_moments(wire: socket.socket, ended: threading.Event) -> None:
+        nonlocal asked
+        asked += 1
+        ended.wait(0.4)
+        body = f'{{"metadata":{{"resourceVersion":"{asked}","continue":"more"}},"items":[]}}'
+        wire.sendall(hostile.HEAD + f"\r\n{body}".encode())
+
+    with hostile.server(other_moments) as url:
+        server = _server(url, "lean", timeout=None)
+        start = time.monotonic()
+        with pytest.raises(RequestTimeoutError):
+            server.nodes()
+        server.close()
+    assert time.monotonic() - start < 1.4
+    assert asked <= 3
+
+
 def test_what_json_becomes_is_what_counts() -> None:
     data = b"[" + b"[]," * 100_000 + b"[]]"
     with pytest.raises(AnswerError):

@@ -34,7 +34,7 @@ class Server:
         self.now = 0.0
         kind = Kind("things", lambda text: text.split("=")[0], self.list, self.watch)
         self.follower = Follower(
-            kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now
+            kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now, memory=1000
         )
 
     def list(self) -> Listed[str]:
@@ -80,6 +80,37 @@ def test_it_lists_watches_and_goes_on_from_the_last_event() -> None:
     assert server.changes == ["", "a", "b", "c"]
     assert server.slept == []
     assert server.follower.heard_steady == server.now
+
+
+def test_objects_without_end_are_not_kept() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5"), Listed(["a=1"], "6")]
+    new: list[Event[str] | ClusterError] = [
+        Event("ADDED", f"new-{number}=1", "7", 100) for number in range(20)
+    ]
+    server.watches = [new[:6], new[6:], []]  # over more than one watch
+    server.follower.step()
+    assert not server.failures
+    server.follower.step()
+    assert "take more than 0 MiB of memory: is it the API server?" in str(server.failures[0])
+    assert len(server.objects()) == 11
+    server.follower.step()
+    assert server.objects() == {"a=1"}
+
+
+def test_an_object_that_changes_or_goes_takes_its_memory_once() -> None:
+    server = Server()
+    server.lists = [Listed(["a=1"], "5")]
+    same = [Event("MODIFIED", f"a={number}", "7", 600) for number in range(20)]
+    coming = [
+        Event(kind, f"{number}=1", "8", 300)
+        for number in range(20)
+        for kind in ("ADDED", "DELETED")
+    ]
+    server.watches = [[*same, *coming]]
+    server.follower.step()
+    assert not server.failures
+    assert server.objects() == {"a=19"}
 
 
 def test_an_expired_version_is_listed_anew() -> None:

@@ -29,6 +29,12 @@ SERVERS = [
     f"ftp://{LOGIN}@127.0.0.1:1",
     f"HTTPS://{LOGIN}@127.0.0.1:1",
     f"https://{LOGIN}@127.0.0.1:1/path?token={SECRET}",
+    f"https://admin:pa/{SECRET}@127.0.0.1:1",
+    f"https://admin:/{SECRET}@127.0.0.1:1",
+    f"https://admin:{SECRET}#x@127.0.0.1:1",
+    f"https://admin:{SECRET}?x@127.0.0.1:1",
+    f"https://admin:1\\{SECRET}@127.0.0.1:1",
+    f"https://ad/min:{SECRET}@127.0.0.1:1",
 ]
 PROXIES = [
     f"http://{LOGIN}@127.0.0.1:1",
@@ -42,6 +48,10 @@ PROXIES = [
     f"http://user:{SECRET}@x@127.0.0.1:1",
     f"{LOGIN}@127.0.0.1:1",
     f"//{LOGIN}@127.0.0.1:1",
+    f"http://admin:pa/{SECRET}@127.0.0.1:1",
+    f"http://admin:{SECRET}#x@127.0.0.1:1",
+    f"http://admin:{SECRET}?x@127.0.0.1:1",
+    f"socks5://admin:{SECRET}/x@127.0.0.1:1",
 ]
 
 

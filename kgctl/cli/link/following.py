@@ -148,4 +148,4 @@ def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Follower
         lambda: services.listed_slices(mirrored.namespace, mirrored.name),
         lambda version: services.watch_slices(mirrored.namespace, mirrored.name, version, LASTS),
     )
-    return Follower(kind, news, poll=WATCH_SECONDS)
+    return Follower(kind, news, poll=WATCH_SECONDS, memory=source.api().memory)
