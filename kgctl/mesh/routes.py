@@ -79,7 +79,7 @@ def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tu
     found: dict[Cidr, Route] = {}
     for route in (*_segment_routes(topology), *_other_peers(topology, name)):
         found.setdefault(route.destination, route)
-    for cidr in extra:
+    for cidr in extra if topology.segments else ():
         route = _by(topology.segments[0].wireguard_ip, cidr)
         found.setdefault(route.destination, route)
     return tuple(sorted(found.values(), key=lambda route: order(route.destination)))
