@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cluster import hearing
 from kgctl.cluster.errors import ClusterError, ConflictError
 from kgctl.cluster.writing import Object, spec_of, sure, withdraw
-from kgctl.mesh.allocation import Claims, count_free, first_free, learned_pools
-from kgctl.mesh.claims import Claim, Use, claims_of
+from kgctl.mesh.allocation import Claims, claims_beside, count_free, first_free, learned_pools
+from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Addresses(NamedTuple):
         """Return what of ``cidrs`` overlaps what, in words, or None if they are the peer's."""
         if self.forced:
             return None
-        claims = Claims(claims_of(state, self.service_cidrs, beside=name))
+        claims = Claims(claims_beside(state, self.service_cidrs, beside=name))
         for cidr in cidrs:
             found = claims.clash(cidr)
             if found is not None:
@@ -84,7 +84,7 @@ class Addresses(NamedTuple):
         if self.given:
             self.check(state, name)
             return self.given
-        taken = list(claims_of(state, self.service_cidrs, beside=name))
+        taken = claims_beside(state, self.service_cidrs, beside=name)
         pools = self.pools or (_roomy(learned_pools(state), Claims(taken)),)
         found: list[Cidr] = []
         for pool in pools:

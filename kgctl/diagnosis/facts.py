@@ -13,7 +13,8 @@ from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.policy import summaries
-from kgctl.mesh.state import AUTO, kilo_subnet, network_of
+from kgctl.mesh.state import AUTO, network_of
+from kgctl.mesh.subnets import kilo_subnet
 from kgctl.mesh.topology import FULL, segment_name, wireguard_addresses
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, NODE, WARNING, Found, Rule
-from kgctl.mesh.state import kilo_subnet
+from kgctl.mesh.subnets import kilo_subnet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,8 @@ def _subnets_differ(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"its wireguard-ip is in {node.wireguard_ip.masked()}, that of others in {subnet}",
-                "which subnet counts hangs on which node is asked",
+                "its agent builds another network than theirs; Kilo's own kgctl takes either, this "
+                "one that of most nodes",
                 "run every agent with the same --subnet",
             )
 

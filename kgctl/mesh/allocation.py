@@ -7,10 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import Cidr, parse_cidr, single
+from kgctl.mesh.claims import Use, claims_of
 from kgctl.mesh.errors import MeshError
+from kgctl.mesh.overlap import OverlapIndex
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.claims import Claim
@@ -18,10 +21,31 @@ if TYPE_CHECKING:
 
 DEFAULT_POOL = "10.5.0.0/24"
 _LEARNED_PREFIXES = {4: 24, 6: 64}
+_NAMED = 3  # holders of a pool that are named; the rest is counted
 
 
 class PoolExhaustedError(MeshError):
-    """Every address of the pool is taken."""
+    """Every address of the ``pool`` is taken; ``holders`` are who has it, the widest first."""
+
+    def __init__(self, pool: Cidr, holders: Sequence[Claim]) -> None:
+        super().__init__(
+            f"no address of the pool {pool} is free: {_held_by(pool, holders)}; give a larger or "
+            "another one with --pool"
+        )
+        self.pool = pool
+        self.holders = tuple(holders)
+
+
+def _held_by(pool: Cidr, holders: Sequence[Claim]) -> str:
+    """Return in words who has a pool: the one that has all of it, or the first few."""
+    widest = holders[0] if holders else None
+    if widest is not None and widest.network.prefix <= pool.prefix:
+        doubt = f"; correct that of node {printable(widest.name)} if it is wrong"
+        named = widest.name and widest.peer is None
+        return f"it is in {widest.network}, {widest.owner}{doubt if named else ''}"
+    words = [f"{one.network}, {one.owner}" for one in holders[:_NAMED]]
+    more = f", and {len(holders) - _NAMED} more" if len(holders) > _NAMED else ""
+    return f"it is taken by {'; '.join(words)}{more}"
 
 
 class Claims:
@@ -77,6 +101,26 @@ class Claims:
             yield free, last
 
 
+def claims_beside(
+    state: State, service_cidrs: Iterable[Cidr] = (), *, beside: str | None = None
+) -> list[Claim]:
+    """Return the networks that a new peer, or ``beside``, has to keep clear of.
+
+    Those are all claims but the allowed location IPs that Kilo drops, since they intersect an
+    allowed IP of a peer: nothing is sent there.
+    """
+    found = list(claims_of(state, service_cidrs, beside=beside))
+    dropped = OverlapIndex(one.network for one in found if one.use is Use.LOCATION_IPS)
+    for peer in state.peers:
+        for cidr in peer.allowed_ips if peer.is_ready and peer.name != beside else ():
+            dropped.add(cidr)
+    return [
+        one
+        for one in found
+        if one.use is not Use.LOCATION_IPS or not dropped.intersects(one.network)
+    ]
+
+
 def learned_pools(state: State) -> list[Cidr]:
     """Return the networks that the peers' single addresses lie in, the fullest one first.
 
@@ -107,9 +151,7 @@ def first_free(pool: Cidr, claims: Claims, *, skip: int = 0) -> Cidr:
         if skip <= end - start:
             return single(_address(pool, start + skip))
         skip -= end - start + 1
-    raise PoolExhaustedError(
-        f"no address of the pool {pool} is free; give a larger or another one with --pool"
-    )
+    raise PoolExhaustedError(pool, list(claims.overlapping(pool)))
 
 
 def count_free(pool: Cidr, claims: Claims) -> int:

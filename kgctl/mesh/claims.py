@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
-from kgctl.mesh.state import kilo_subnet
+from kgctl.mesh.subnets import is_sane, kilo_subnet
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Claim(NamedTuple):
     @property
     def owner(self) -> str:
         """What has the network, in printable words."""
-        return f"{self.words} {printable(self.name)}" if self.name else self.words
+        by = " of node" if self.use is Use.WIREGUARD else ""
+        return f"{self.words}{by} {printable(self.name)}" if self.name else self.words
 
     @property
     def words(self) -> str:
@@ -127,8 +128,7 @@ def claims_of(
     """
     for node in state.nodes:
         yield from _claims_of_node(node, place_of(node))
-    for network in {kilo_subnet(state.nodes): None, **_wireguard_networks(state)}:
-        yield Claim(network, Use.WIREGUARD)
+    yield from _wireguard_networks(state)
     for name, allowed_ips in _allowed_ips(state):
         if name != beside:
             for cidr in allowed_ips:
@@ -156,10 +156,21 @@ def _allowed_ips(state: State) -> Iterator[tuple[str, tuple[Cidr, ...]]]:
         yield invalid.name, invalid.allowed_ips
 
 
-def _wireguard_networks(state: State) -> dict[Cidr, None]:
-    """Return the networks of the nodes' WireGuard IPs, which differ while Kilo's is changed."""
-    found = (node.wireguard_ip for node in state.nodes if node.wireguard_ip is not None)
-    return dict.fromkeys(cidr.masked() for cidr in found)
+def _wireguard_networks(state: State) -> Iterator[Claim]:
+    """Yield the network of WireGuard IPs, and those of nodes that name another one.
+
+    They differ while Kilo's is changed. One that cannot be a network of WireGuard IPs is a fault
+    of the node that names it, and takes no more than the node's own address.
+    """
+    subnet = kilo_subnet(state.nodes)
+    found = {subnet: Claim(subnet, Use.WIREGUARD)}
+    for node in state.nodes:
+        if node.wireguard_ip is not None:
+            network = node.wireguard_ip.masked()
+            if network != subnet and not is_sane(network, 1):
+                network = single(node.wireguard_ip.address)
+            found.setdefault(network, Claim(network, Use.WIREGUARD, node.name))
+    yield from found.values()
 
 
 # --- which claims go together ---

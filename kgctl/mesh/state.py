@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.leader import acting_leader, elected_leader
 from kgctl.mesh.readiness import why_not_ready
+from kgctl.mesh.subnets import kilo_subnet
 from kgctl.mesh.text import printable
 from kgctl.mesh.topology import FULL, LOCATION, build_topology
 from kgctl.mesh.viewpoint import Viewpoints
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 GRANULARITIES = (LOCATION, FULL, AUTO)
-DEFAULT_SUBNET = "10.4.0.0/16"
 _REASONS_SHOWN = 10
 
 
@@ -98,16 +97,6 @@ def viewpoints_of(
         lead=acting_leader if acting_leaders else elected_leader,
     )
     return Viewpoints(topology, first=ready[0].name)
-
-
-def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
-    """Return the network of the first node's WireGuard IP that there is, else 10.4.0.0/16."""
-    for node in nodes:
-        if node.wireguard_ip is not None:
-            return node.wireguard_ip.masked()
-    default = parse_cidr(DEFAULT_SUBNET)
-    assert default is not None
-    return default
 
 
 def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:

@@ -13,6 +13,7 @@ from kgctl.cluster.objects import state_of
 from kgctl.mesh.allocation import (
     Claims,
     PoolExhaustedError,
+    claims_beside,
     count_free,
     first_free,
     learned_pools,
@@ -125,7 +126,7 @@ def test_every_kind_of_network_is_kept_clear_of_and_says_whose_it_is() -> None:
         "203.0.113.7/32": "the endpoint of node n\\x1b",
         "192.168.50.0/24": "an allowed location IP of node n\\x1b",
         "10.4.0.0/16": "the WireGuard network",
-        "10.104.0.0/16": "the WireGuard network",
+        "10.104.0.0/16": "the WireGuard network of node m",
         "10.5.0.1/32": "an allowed IP of peer laptop",
         "10.5.0.2/32": "an allowed IP of peer tablet",
         "10.43.0.0/16": "a service network",
@@ -155,3 +156,44 @@ def test_large_pools_are_no_work() -> None:
     assert str(first_free(_cidr("fd00::/8"), _claims())) == "fd00::1/128"
     assert str(first_free(_cidr("fd00::/64"), _claims("fd00::/65"))) == "fd00::8000:0:0:0/128"
     assert count_free(_cidr("::/0"), _claims("::/1")) == 2**127
+
+
+def test_a_pool_that_is_taken_says_by_whom() -> None:
+    claims = Claims([Claim(_cidr("10.0.0.0/8"), Use.LOCATION_IPS, "evil\x1b")])
+    with pytest.raises(PoolExhaustedError) as caught:
+        first_free(_cidr("10.5.0.0/24"), claims)
+    assert str(caught.value) == (
+        "no address of the pool 10.5.0.0/24 is free: it is in 10.0.0.0/8, an allowed location IP "
+        "of node evil\\x1b; correct that of node evil\\x1b if it is wrong; give a larger or "
+        "another one with --pool"
+    )
+    assert [one.name for one in caught.value.holders] == ["evil\x1b"]
+    many = Claims(Claim(_cidr(f"10.5.0.{n}/32"), Use.PEER, f"p{n}") for n in range(1, 7))
+    with pytest.raises(PoolExhaustedError, match=r"taken by 10.5.0.1/32, an allowed IP of peer p1"
+                       r".*, and 3 more; give"):  # fmt: skip
+        first_free(_cidr("10.5.0.0/29"), many)
+
+
+def test_what_kilo_drops_takes_no_address() -> None:
+    """An allowed location IP that overlaps a peer's allowed IP has no effect."""
+    evil = Node("evil", allowed_location_ips=(_cidr("10.5.0.0/16"), _cidr("10.7.0.0/16")))
+    peers = (Peer("a", (_cidr("10.5.0.1/32"),), KEY), Peer("b", (_cidr("10.7.0.1/32"),), None))
+    state = State((evil,), peers)
+    used = {str(one.network) for one in claims_beside(state)}
+    assert "10.5.0.0/16" not in used
+    assert "10.7.0.0/16" in used  # that peer has no key, and takes no part
+    assert str(first_free(_cidr("10.5.0.0/24"), Claims(claims_beside(state)))) == "10.5.0.2/32"
+    assert "10.5.0.0/16" in {str(one.network) for one in claims_beside(state, beside="a")}
+
+
+def test_a_network_that_cannot_be_wireguards_takes_one_address() -> None:
+    nodes = (
+        Node("a", wireguard_ip=_cidr("0.0.0.5/0")),
+        Node("b", wireguard_ip=_cidr("10.4.0.1/16")),
+        Node("c", wireguard_ip=_cidr("10.4.0.2/16")),
+    )
+    found = {str(one.network): one.owner for one in claims_of(State(nodes, ()))}
+    assert found == {
+        "10.4.0.0/16": "the WireGuard network",
+        "0.0.0.5/32": "the WireGuard network of node a",
+    }

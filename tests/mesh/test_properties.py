@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kgctl.cluster.objects import state_of
-from kgctl.mesh.state import State, kilo_subnet, network_of, viewpoints_of
+from kgctl.mesh.state import State, network_of, viewpoints_of
+from kgctl.mesh.subnets import kilo_subnet
 from kgctl.render.dot import to_dot
 from kgctl.render.listing import list_nodes, list_peers, list_segments
 from kgctl.render.manifest import peer_object

@@ -16,7 +16,8 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.settling import Cause, Unsettled
-from kgctl.mesh.state import State, kilo_subnet, viewpoints_of
+from kgctl.mesh.state import State, viewpoints_of
+from kgctl.mesh.subnets import kilo_subnet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
