@@ -29,6 +29,7 @@ _NAMES = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 ONLY_NAMES = f"{CONTENT_TYPE}{_NAMES}, {JSON}{_NAMES};q=0.5, {JSON};q=0.1"
 
 _MAX_PAGES = 10_000
+_MAX_TOKEN = 1 << 14  # characters of a token for a next page; an API server's have some 200
 _TYPED = 3  # bytes that are charged for one of JSON, of which little is kept, besides that itself
 _STARTS = 3  # how often a list is begun when its pages cannot be of one moment
 
@@ -160,10 +161,12 @@ def _of_one_moment(
     budget: Budget,
 ) -> list[P]:
     pages = [api.get(path, _first(cached, size), accept, decode, budget)]
-    while pages[-1].next_page:
-        if len(pages) == _MAX_PAGES:
+    tokens: set[str] = set()
+    while token := pages[-1].next_page:
+        if len(pages) == _MAX_PAGES or token in tokens or len(token) > _MAX_TOKEN:
             raise AnswerError(f"the list {path} of {place(api.access)} has no end")
-        query = {"limit": str(size or PAGE), "continue": pages[-1].next_page}
+        query = {"limit": str(size or PAGE), "continue": token}
+        tokens.add(token)
         pages.append(api.get(path, query, accept, decode, budget))
         if pages[-1].resource_version != pages[0].resource_version:
             raise GoneError(

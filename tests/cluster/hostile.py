@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -57,10 +58,14 @@ def endless_list(wire: socket.socket, ended: threading.Event) -> None:
         wire.sendall(piece)
 
 
+_tokens = itertools.count()
+
+
 def endless_pages(wire: socket.socket, _ended: threading.Event) -> None:
     """Send a page of a list that has always another one."""
     items = ",".join(['{"metadata":{"name":"a"}}'] * 500)
-    body = f'{{"metadata":{{"resourceVersion":"1","continue":"more"}},"items":[{items}]}}'.encode()
+    meta = f'{{"resourceVersion":"1","continue":"{next(_tokens)}"}}'
+    body = f'{{"metadata":{meta},"items":[{items}]}}'.encode()
     wire.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 

@@ -9,10 +9,14 @@ import pytest
 
 from kgctl.cluster.apiserver import ApiServer
 from kgctl.cluster.budget import Budget, parse_size
-from kgctl.cluster.client import Backoff
+from kgctl.cluster.client import Api, Backoff
 from kgctl.cluster.errors import AnswerError, ClusterError, RequestTimeoutError
 from kgctl.cluster.kubeconfig import Access
+from kgctl.cluster.lists import list_peers
+from kgctl.cluster.watch import watch_peers
 from tests.cluster import hostile
+from tests.cluster.memory import ACCESS, MemoryTransport, api_on
+from tests.cluster.memory import Answer as Page
 
 if TYPE_CHECKING:
     import socket
@@ -47,8 +51,6 @@ def _server(
 @pytest.mark.parametrize("answer", [hostile.endless_list, hostile.endless_pages])
 @pytest.mark.parametrize("kind", ["nodes", "peers"])
 def test_a_list_without_end_ends_with_its_budget(answer: Answer, way: str, kind: str) -> None:
-    from kgctl.cluster.lists import list_peers
-
     with hostile.server(answer) as url:
         server = _server(url, way)
         with pytest.raises(AnswerError, match="takes more than 8 MiB of memory: is it the API ser"):
@@ -164,3 +166,21 @@ def test_sizes(text: str, size: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ClusterError):
         parse_size(text)
+
+
+@pytest.mark.parametrize("token", ["again", "x" * 20_000])
+def test_a_token_that_leads_round_or_is_huge_ends_the_list(token: str) -> None:
+    meta = f'{{"resourceVersion":"1","continue":"{token}"}}'
+    pages = [Page(f'{{"metadata":{meta},"items":[]}}') for _ in range(3)]
+    with pytest.raises(AnswerError, match="has no end"):
+        list_peers(api_on(MemoryTransport(*pages)))
+
+
+def test_a_changed_object_is_counted_before_it_is_decoded() -> None:
+    lists = "[]," * 30_000
+    line = f'{{"type":"ADDED","object":{{"metadata":{{"name":"a"}},"x":[{lists}0]}}}}\n'
+    api = Api(ACCESS, MemoryTransport(Page(line), Page(line)), memory=2 << 20)
+    with pytest.raises(AnswerError, match="takes more than 2 MiB of memory"):
+        list(watch_peers(api, "1"))
+    large = Api(ACCESS, MemoryTransport(Page(line * 3)), memory=8 << 20)
+    assert len(list(watch_peers(large, "1"))) == 3  # one after the other
