@@ -138,9 +138,12 @@ def test_a_segment_does_not_take_what_another_one_of_its_cluster_has() -> None:
     """A pod of another node, another one's internal IP, another leader's WireGuard IP."""
     claimed = ("10.1.0.7/32", "172.16.1.1/32", "10.101.0.1/32")
     hostile = [
-        node(f"x{number}", 20 + number, internal_ip=one, location=f"x{number}")
+        node(
+            f"x{number}", 20 + number, internal_ip=one, location=f"x{number}",
+            wireguard_ip=f"10.101.0.{2 + number}/16",
+        )
         for number, one in enumerate(claimed)
-    ]
+    ]  # fmt: skip
     honest = node("honest", 1, internal_ip="172.16.1.1/24", location="home")
     found = grants(victim(), [member("a", honest, *hostile)], Terms())
     assert peers(found)["link-a.home"] == ["10.1.0.0/24", "172.16.1.1/32", "10.101.0.1/32"]

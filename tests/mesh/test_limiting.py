@@ -113,7 +113,10 @@ def test_a_hostile_node_gets_nothing_of_a_laptop() -> None:
 
 
 def test_a_hostile_network_of_wireguard_ips() -> None:
-    nodes = [_node("a", 1, "x", wireguard_ip="198.51.100.1/24"), _node("b", 2, "y")]
+    nodes = [
+        _node(name, number, name, wireguard_ip=f"198.51.100.{number}/24")
+        for number, name in enumerate("ab", 1)
+    ]
     topology = _topology(*nodes, HONEST[2])
     assert str(topology.subnet) == "198.51.100.0/24"
     found = limited(topology, beside="laptop")
