@@ -137,7 +137,7 @@ def _grantable(link: Link, policy: Policy) -> Iterator[Cidr]:
     """
     assert link.segment is not None
     endpoint = link.peer.annotated_endpoint
-    claims = [claim for _, claim in claims_of_segment(link.segment)]
+    claims = list(claims_of_segment(link.segment))
     granted, _ = judged(link.segment, claims, policy)
     for claim in claims:
         network = claim.network.masked()

@@ -229,8 +229,8 @@ def _without_loop(outer: Used) -> str:
 def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
     """Yield allowed IPs and dialled addresses; a private address of one's own is KG301's."""
     for segment in facts.segments:
-        for cidr, claim in (*claims_of_segment(segment), *claims_to_locations(segment)):
-            yield Used(cidr, claim.use.value, NODE, claim.name)
+        for claim in (*claims_of_segment(segment), *claims_to_locations(segment)):
+            yield Used(claim.network, claim.use.value, NODE, claim.name)
         address = segment.endpoint and segment.endpoint.address
         if address and not _is_private(segment.endpoint):
             yield Used(single(address), _ENDPOINT, NODE, segment.leader.name)

@@ -231,12 +231,11 @@ def _shared_claims(source: Member, segment: Segment) -> Iterator[Claim]:
     """Yield what a segment claims of what its cluster shares, in Kilo's order of allowed IPs."""
     share = source.share
     left = {Use.PODS: share.pods, Use.INTERNAL_IP: share.internal_ips}
-    for _, claim in claims_of_segment(segment):
+    for claim in claims_of_segment(segment):
         if left.get(claim.use, True):
             yield claim
     if share.location_ips:
-        for _, claim in claims_to_locations(segment):
-            yield claim
+        yield from claims_to_locations(segment)
 
 
 def _is_tunnel(claim: Claim) -> bool:

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment
 
 
-def claims_of_segment(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
+def claims_of_segment(segment: Segment) -> Iterator[Claim]:
     """Yield what a segment claims, in the order of its allowed IPs, and who of it claims that.
 
     The WireGuard IP is the leader's.
     """
     for node in segment.nodes:
         if node.subnet is not None:
-            yield node.subnet, Claim(node.subnet, Use.PODS, node.name, segment.name)
+            yield Claim(node.subnet, Use.PODS, node.name, segment.name)
         if node.internal_ip is not None:
             own = single(node.internal_ip.address)
-            yield own, Claim(own, Use.INTERNAL_IP, node.name, segment.name)
+            yield Claim(own, Use.INTERNAL_IP, node.name, segment.name)
     wireguard_ip = single(segment.wireguard_ip)
-    yield wireguard_ip, Claim(wireguard_ip, Use.WIREGUARD, segment.leader.name, segment.name)
+    yield Claim(wireguard_ip, Use.WIREGUARD, segment.leader.name, segment.name)
 
 
-def claims_to_locations(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
+def claims_to_locations(segment: Segment) -> Iterator[Claim]:
     """Yield the allowed location IPs of a segment, and the first of its nodes that claims each."""
     claimers: dict[Cidr, str] = {}
     if segment.allowed_location_ips:
@@ -39,7 +39,7 @@ def claims_to_locations(segment: Segment) -> Iterator[tuple[Cidr, Claim]]:
                 claimers.setdefault(cidr, node.name)
     for cidr in segment.allowed_location_ips:
         name = claimers.get(cidr, segment.leader.name)
-        yield cidr, Claim(cidr, Use.LOCATION_IPS, name, segment.name)
+        yield Claim(cidr, Use.LOCATION_IPS, name, segment.name)
 
 
 def claims_of_peer(peer: Peer) -> Iterator[Claim]:

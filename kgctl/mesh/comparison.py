@@ -20,17 +20,18 @@ from collections import Counter, defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.cidr import Cidr, single
+from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.settling import Cause, Leaders, Owner, Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
-    from kgctl.mesh.topology import Segment, Topology
+    from kgctl.mesh.topology import Topology
 
 _NOBODY = "~"  # sorts after all of base64: no peer ends the comparison
 _NAMED = 3  # leaders named as examples; the others are counted
@@ -168,7 +169,8 @@ class Comparison:
         """Each allowed IP of each peer of a device, in the order in which it is written."""
         found = []
         for section, segment in zip(self._sections, self._segments, strict=True):
-            found += [_Claim(section, *one) for one in _claims_of_segment(segment)]
+            claims = (*claims_of_segment(segment), *claims_to_locations(segment))
+            found += [_Claim(section, Owner("node", one.name), one.network) for one in claims]
         for section, peer in zip(self._of_peers, self._peers, strict=True):
             found += [_Claim(section, section.owner, cidr) for cidr in peer.allowed_ips]
         return found
@@ -302,24 +304,6 @@ def _first_differing(
         if section is not but and (section not in kept or times[section] > 1):
             return section
     return None
-
-
-def _claims_of_segment(segment: Segment) -> Iterator[tuple[Owner, Cidr]]:
-    for node in segment.nodes:
-        owner = Owner("node", node.name)
-        if node.subnet is not None:
-            yield owner, node.subnet
-        if node.internal_ip is not None:
-            yield owner, single(node.internal_ip.address)
-    yield Owner("node", segment.leader.name), single(segment.wireguard_ip)
-    if segment.allowed_location_ips:
-        holders = {
-            str(cidr): Owner("node", node.name)
-            for node in reversed(segment.nodes)
-            for cidr in node.allowed_location_ips
-        }
-        for cidr in segment.allowed_location_ips:
-            yield holders[str(cidr)], cidr
 
 
 def _end(leader: Node, silent: Sequence[tuple[str, Peer]]) -> str:

@@ -142,20 +142,18 @@ def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]
     allowed = list(claims_of_segment(segment))
     locations = list(claims_to_locations(segment))
     both = (*allowed, *locations)
-    granted, refusals = judged(segment, (claim for _, claim in both), policy)
+    granted, refusals = judged(segment, both, policy)
     if refusals:
         refused[segment.name] = refusals
-    if all(granted[claim] == (claim.network,) for _, claim in both):
+    if all(granted[claim] == (claim.network,) for claim in both):
         return segment
     return segment._replace(
         allowed_ips=_left(allowed, granted), allowed_location_ips=_left(locations, granted)
     )
 
 
-def _left(
-    claims: Sequence[tuple[Cidr, Claim]], granted: dict[Claim, tuple[Cidr, ...]]
-) -> tuple[Cidr, ...]:
-    return tuple(part for _, claim in claims for part in granted[claim])
+def _left(claims: Sequence[Claim], granted: dict[Claim, tuple[Cidr, ...]]) -> tuple[Cidr, ...]:
+    return tuple(part for claim in claims for part in granted[claim])
 
 
 # --- peers ---

@@ -113,8 +113,8 @@ def _claims(owner: Segment | Peer) -> Iterator[Claim]:
     if isinstance(owner, Peer):
         yield from claims_of_peer(owner)
         return
-    yield from (claim for _, claim in claims_of_segment(owner))
-    yield from (claim for _, claim in claims_to_locations(owner))
+    yield from claims_of_segment(owner)
+    yield from claims_to_locations(owner)
 
 
 def owned_once(

@@ -189,7 +189,6 @@ def _take_down(keeper: tuple[str, Section], cluster: str, segment: Segment) -> N
     """Take down in the section of who keeps a key what is left out for it."""
     first, section = keeper
     words = f"{first} has the same public key in a leader"
-    claims = (claim for _, claim in claims_of_segment(segment))
     section.refuse(
         [
             Refusal(
@@ -197,7 +196,7 @@ def _take_down(keeper: tuple[str, Section], cluster: str, segment: Segment) -> N
                 Reason.KEY,
                 Guard(claim.network, Reason.KEY, printable(words)),
             )
-            for claim in claims
+            for claim in claims_of_segment(segment)
         ]
     )
 
