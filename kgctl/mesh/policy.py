@@ -159,20 +159,20 @@ class Policy:
 
     def consents(self, claim: Claim) -> bool:
         """Tell whether the person accepts the network by the name of who claims it."""
-        accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
-        return accepted.around(claim.network.masked()) is not None
+        return self._accepted_of(claim.name).around(claim.network.masked()) is not None
+
+    def _accepted_of(self, name: str) -> Guards:
+        return self._accepted.get(name) or self._accepted[ANYBODY]
 
     def _judge_one(
         self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
     ) -> None:
         network = claim.network.masked()
-        accepted = self._accepted.get(claim.name) or self._accepted[ANYBODY]
-        consented = self.consents(claim)
-        refusal = self._never(claim, network, consented, own)
-        if refusal is None and not consented:
-            refusal = _unasked(claim, network, wide)
-            if refusal is not None and self._is_left(claim, network):
-                refusal = None
+        accepted = self._accepted_of(claim.name)
+        consented = accepted.around(network) is not None
+        refusal, is_left = self._never(claim, network, consented=consented)
+        if refusal is None and not (consented or is_left):
+            refusal = _unasked(claim, network, wide, own)
         if refusal is None:
             parts = [network]
         else:
@@ -189,33 +189,21 @@ class Policy:
         verdict.granted.append((claim.network,) if granted == (network,) else granted)
 
     def _never(
-        self, claim: Claim, network: Cidr, consented: bool, own: frozenset[Cidr]
-    ) -> Refusal | None:
+        self, claim: Claim, network: Cidr, *, consented: bool
+    ) -> tuple[Refusal | None, bool]:
         """Return why a network is granted to nobody, or not to this claimer.
 
-        A public endpoint of its own needs no tunnel; and anybody can write down a public address
-        as its endpoint, to claim it.
+        Where it is, the other is whether it is the claimer's own endpoint, which is left to it.
         """
+        is_left = False
         for guard in self._guards.all_around(network):
             mine = guard.reason is Reason.ENDPOINT and guard.owner == claim.name
-            agreed = guard.reason is Reason.OWN and consented
-            if not agreed and not (mine and not guard.cut):
-                return Refusal(claim, guard.reason, guard, mine or guard.reason in _ASKED)
-        if (
-            network in own
-            and not consented
-            and _PRIVATE.around(network) is None
-            and not self._is_left(claim, network)
-        ):
-            return Refusal(claim, Reason.ENDPOINT, _ITS_OWN, is_expected=True)
-        return None
-
-    def _is_left(self, claim: Claim, network: Cidr) -> bool:
-        """Tell whether a network is the endpoint at which the claimer is dialled, and no cut."""
-        return any(
-            guard.reason is Reason.ENDPOINT and guard.owner == claim.name and not guard.cut
-            for guard in self._guards.all_around(network)
-        )
+            if mine and not guard.cut:
+                is_left = True
+            elif not (guard.reason is Reason.OWN and consented):
+                refusal = Refusal(claim, guard.reason, guard, mine or guard.reason in _ASKED)
+                return refusal, False
+        return None, is_left
 
     def _allowed(self, parts: list[Cidr]) -> list[Cidr]:
         """Return what ``only_networks`` leaves of networks."""
@@ -242,13 +230,24 @@ class Policy:
             yield from without(part, [hole.network for hole in holes]) if holes else (part,)
 
 
-_ITS_OWN = Guard(_SPECIAL[0].network, Reason.ENDPOINT, "its own endpoint")
 _CONSENT = (Reason.DEFAULT, Reason.WIDE, Reason.PUBLIC)
 _ASKED = (Reason.DENIED, Reason.OUTSIDE)
 
 
-def _unasked(claim: Claim, network: Cidr, wide: frozenset[Cidr]) -> Refusal | None:
-    """Return why a network takes consent, or None where it takes none."""
+def _unasked(
+    claim: Claim,
+    network: Cidr,
+    wide: frozenset[Cidr] = frozenset(),
+    own: frozenset[Cidr] = frozenset(),
+) -> Refusal | None:
+    """Return why a network takes consent, or None where it takes none.
+
+    A public endpoint of its own needs no tunnel; and anybody can write down a public address as
+    its endpoint, to claim it.
+    """
+    if network in own and _PRIVATE.around(network) is None:
+        guard = Guard(network, Reason.ENDPOINT, "its own endpoint")
+        return Refusal(claim, Reason.ENDPOINT, guard, is_expected=True)
     if not network.prefix:
         return Refusal(claim, Reason.DEFAULT)
     if network.prefix < WIDEST or network in wide:
@@ -270,7 +269,7 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
         return frozenset()
     found: set[Cidr] = set()
     networks = ((claim, claim.network.masked()) for claim in claims)
-    granted = [one for claim, one in networks if _unasked(claim, one, frozenset()) is None]
+    granted = [one for claim, one in networks if _unasked(claim, one) is None]
     for first, last, members in _runs(granted):
         size = members[0].address.max_prefixlen - WIDEST
         if len(members) > 1 and last - first > 1 << size:
