@@ -78,7 +78,7 @@ def _location_ip_host_bits(facts: Facts) -> Iterator[Found]:
 
 
 def _location_ips(facts: Facts, name: str) -> str:
-    node = facts.state.node(name)
+    node = facts.nodes.get(name)
     masked = () if node is None else (cidr.masked() for cidr in node.allowed_location_ips)
     return ",".join(map(str, dict.fromkeys(masked)))
 
@@ -110,7 +110,7 @@ def _never_settle(facts: Facts) -> Iterator[Found]:
             f"kgctl get {one.owner.kind}s -o wide who has which",
         )
     for one in facts.unsettled[Cause.KEEPALIVE]:
-        node = facts.state.node(one.owner.name)
+        node = facts.nodes.get(one.owner.name)
         seconds = 0 if node is None else node.persistent_keepalive
         yield Found(
             NODE,

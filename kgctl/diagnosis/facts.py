@@ -64,6 +64,11 @@ class Facts:
         return self.settings.now
 
     @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name, ready or not: for rules that look up many."""
+        return {node.name: node for node in reversed(self.state.nodes)}
+
+    @cached_property
     def ready_nodes(self) -> list[Node]:
         """The nodes that take part, by name."""
         return self.state.ready_nodes(self.now)

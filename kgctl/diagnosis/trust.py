@@ -59,7 +59,7 @@ def _remedy(facts: Facts, first: Refusal, refusals: tuple[Refusal, ...]) -> str:
         return f"kgctl peer set {name} --allowed-ips NETWORKS{consent}"
     if first.claim.use is Use.LOCATION_IPS:
         refused = {one.claim.network for one in refusals}
-        node = facts.state.node(first.claim.name)
+        node = facts.nodes.get(first.claim.name)
         kept = [
             str(one) for one in (node.allowed_location_ips if node else ()) if one not in refused
         ]
