@@ -6,13 +6,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cluster.contact import steady
+
 if TYPE_CHECKING:
     from kgctl.host.interface import Device
     from kgctl.mesh.key import PublicKey
     from kgctl.wireguard.device import DeviceChange, DeviceState
-
-_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-
 
 _SLACK = 1.0
 """Seconds by which clocks differ that nobody has set."""
@@ -67,13 +66,8 @@ class SteadyDevice:
 
     def read(self) -> DeviceState:
         """Return its state; see ``Device``."""
-        return self._ages.corrected(self._device.read(), _steady(), time.time())
+        return self._ages.corrected(self._device.read(), steady(), time.time())
 
     def apply(self, change: DeviceChange) -> None:
         """Carry out a change; see ``Device``."""
         self._device.apply(change)
-
-
-def _steady() -> float:
-    """Return the seconds of a clock that nobody sets; Linux' goes on in sleep."""
-    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
