@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.guarding import dialled, in_use, keys_of
+from kgctl.link.guarding import dialled, in_use
 from kgctl.link.narrowing import Narrowing
 from kgctl.link.plan import link_name, slug
 from kgctl.link.rivals import Offer, settled
@@ -19,7 +19,7 @@ from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.guards import Guards, Reason
 from kgctl.mesh.limiting import judged
-from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP
+from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, granularities, keys_of
 from kgctl.mesh.policy import Limits, Policy, Refusal
 from kgctl.mesh.text import printable
 
@@ -197,9 +197,7 @@ class _Judge:
         return known
 
     def _is_mixed(self, source: Member) -> bool:
-        if not self._terms.refuses(GRANULARITY):
-            return False
-        return len({node.granularity for node in source.state.nodes} - {""}) > 1
+        return self._terms.refuses(GRANULARITY) and len(granularities(source)) > 1
 
     def _leave_out(self, source: Member, segment: Segment, why: str) -> None:
         link = link_name(source.name, segment)
@@ -211,16 +209,20 @@ class _Judge:
         """Leave out segments with a key that another machine has: agents know Peers by keys."""
         if KEYS in self._terms.allowed:
             return
-        owners = dict(keys_of(self._target)) if self._terms.is_unattended else {}
+        owners = {}
+        if self._terms.is_unattended:
+            target = self._target
+            where = printable(target.name)
+            owners = {key: f"{owner} of {where}" for key, owner in keys_of(target)}
         segments = [(one, segment) for one in self._others for segment in one.topology.segments]
         segments.sort(key=self._is_newcomer)
         for source, segment in segments:
-            owner = owners.get(str(segment.key))
+            owner = owners.get(segment.key)
             if owner is not None:
                 self._leave_out(source, segment, f"it has the public key of {owner}")
             elif link_name(source.name, segment) not in self._left_out:
                 where = f"{printable(segment.name)} of {printable(source.name)}"
-                owners[str(segment.key)] = where
+                owners[segment.key] = where
 
     def _is_newcomer(self, one: tuple[Member, Segment]) -> bool:
         source, segment = one

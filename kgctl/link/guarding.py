@@ -46,14 +46,3 @@ def in_use(target: Member) -> Iterator[Guard]:
             continue
         words = f"{claim.owner} of {printable(target.name)}"
         yield Guard(claim.network.masked(), Reason.IN_USE, words, cut=True)
-
-
-def keys_of(member: Member) -> Iterator[tuple[str, str]]:
-    """Yield the public keys of a cluster's machines, and whose each is, in words."""
-    where = printable(member.name)
-    for node in member.state.nodes:
-        if node.key is not None:
-            yield str(node.key), f"node {printable(node.name)} of {where}"
-    for peer in member.state.peers:
-        if peer.public_key is not None and peer.name not in member.links:
-            yield str(peer.public_key), f"peer {printable(peer.name)} of {where}"

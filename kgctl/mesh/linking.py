@@ -290,7 +290,7 @@ def key_collisions(members: Sequence[Member]) -> Iterator[Conflict]:
     """Yield the machines of two members that have the same key."""
     owners: dict[PublicKey, tuple[str, str]] = {}
     for member in members:
-        for key, owner in _keys(member):
+        for key, owner in keys_of(member):
             name, before = owners.setdefault(key, (member.name, owner))
             # links bring segments alone: a machine outside may be a peer of both clusters
             outside = owner.startswith(_PEER) and before.startswith(_PEER)
@@ -301,7 +301,8 @@ def key_collisions(members: Sequence[Member]) -> Iterator[Conflict]:
                 )
 
 
-def _keys(member: Member) -> Iterable[tuple[PublicKey, str]]:
+def keys_of(member: Member) -> Iterator[tuple[PublicKey, str]]:
+    """Yield the public keys of a cluster's machines but for links, and whose each is, in words."""
     for node in member.state.nodes:
         if node.key is not None:
             yield node.key, f"node {printable(node.name)}"
@@ -310,11 +311,14 @@ def _keys(member: Member) -> Iterable[tuple[PublicKey, str]]:
             yield peer.public_key, f"{_PEER}{printable(peer.name)}"
 
 
+def granularities(member: Member) -> dict[str, str]:
+    """Return what the nodes of a cluster say it is built in, each with the last that says so."""
+    return {node.granularity: node.name for node in member.state.nodes if node.granularity}
+
+
 def _mixed_granularities(members: Sequence[Member]) -> Iterator[str]:
     for member in members:
-        said: Mapping[str, str] = {
-            node.granularity: node.name for node in member.state.nodes if node.granularity
-        }
+        said = granularities(member)
         if len(said) > 1:
             each = ", ".join(f"{printable(name)} {what}" for what, name in sorted(said.items()))
             yield (
