@@ -97,7 +97,9 @@ class Warned:
     """Warns of refusals, of each claimer, network and reason once."""
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, str, Cidr]] = set()
+        from kgctl.mesh.policy import Untold
+
+        self._untold = Untold()
 
     def warn(self, refusals: Iterable[Refusal]) -> None:
         """Print a line for each claimer and reason that has something new."""
@@ -108,13 +110,7 @@ class Warned:
         """Return the lines for what is new, and not as the person asked for."""
         from kgctl.mesh.policy import summaries
 
-        new = []
-        for one in refusals:
-            key = (one.claimer, one.why, one.claim.network.masked())
-            if not one.is_expected and key not in self._said:
-                self._said.add(key)
-                new.append(one)
-        return [f"refused: {one}{_remedy(one)}" for one in summaries(new)]
+        return [f"refused: {one}{_remedy(one)}" for one in summaries(self._untold.pick(refusals))]
 
 
 def _remedy(summary: Summary) -> str:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from kgctl.host.record import KnownRefusal
 from kgctl.host.routes import TAKEN
 from kgctl.mesh.guards import Reason
-from kgctl.mesh.policy import summaries
+from kgctl.mesh.policy import Untold, summaries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.connect.journal import Journal
-    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Refusal
 
-_MOST_SAID = 100_000
 _MOST_KEPT = 1000
 _NETWORKS = 100
 
@@ -26,18 +24,13 @@ class Refusals:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._said: set[tuple[str, str, Cidr]] = set()
+        self._untold = Untold()
         self.known: tuple[KnownRefusal, ...] = ()
 
     def report(self, refusals: Sequence[Refusal]) -> None:
         """Take note of all that is refused now, and warn of what is new."""
         self.known = known_refusals(refusals)
-        new = []
-        for one in refusals:
-            key = (one.claimer, one.why, one.claim.network.masked())
-            if not one.is_expected and key not in self._said and len(self._said) < _MOST_SAID:
-                self._said.add(key)
-                new.append(one)
+        new = self._untold.pick(refusals)
         for one in filter(_is_route, new):
             network = one.claim.network.masked()
             self._journal.warn("route refused", route=network, reason=TAKEN, claimer=one.claimer)

@@ -38,6 +38,7 @@ MOST = 1000
 ANYBODY = "*"
 """The name by which consent is given to every claimer."""
 
+_MOST_TOLD = 100_000  # refusals that a person is told of
 _SHOWN = 4  # networks of one claimer that are named; the rest is counted
 _SPECIAL = tuple(
     Guard(network, Reason.SPECIAL, scope.words, cut=True)
@@ -93,6 +94,27 @@ class Refusal(NamedTuple):
     def why(self) -> str:
         """What is wrong with it, in words that follow those of who claims it."""
         return self.reason.words.format(self.guard.words if self.guard is not None else "")
+
+
+class Untold:
+    """Picks the refusals that are new to a person: of each claimer, reason and network the first.
+
+    What the person asked for is none of them. At some time it picks no more: a machine can claim
+    ever other networks.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str, Cidr]] = set()
+
+    def pick(self, refusals: Iterable[Refusal]) -> list[Refusal]:
+        """Return those that were not picked before, in their order."""
+        new = []
+        for one in refusals:
+            key = (one.claimer, one.why, one.claim.network.masked())
+            if not one.is_expected and key not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(key)
+                new.append(one)
+        return new
 
 
 class Verdict(NamedTuple):
