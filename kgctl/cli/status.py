@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -69,21 +69,19 @@ def status(
     finally:
         links.close()
     shown = _look(chosen)
-    refused = {link.name: _refusals(link) for link in chosen}
     if output is None:
         _print(shown)
-        _note_refusals(refused)
         return
     from kgctl.render.structured import to_json, to_yaml
 
     items = [
         {
-            "interface": link.name,
-            **_device(state),
-            "peers": [one.as_dict() for one in statuses],
-            "refusals": [asdict(one) for one in refused[link.name]],
+            "interface": tunnel.name,
+            **_device(tunnel.state),
+            "peers": [one.as_dict() for one in tunnel.peers],
+            "refusals": [asdict(one) for one in tunnel.refusals],
         }
-        for link, state, statuses in shown
+        for tunnel in shown
     ]
     answer((to_json if output is Format.JSON else to_yaml)({"items": items}))
 
@@ -103,7 +101,16 @@ def _links(links: Any, names: list[str]) -> list[Link]:
     return found
 
 
-def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatus]]]:
+class _Tunnel(NamedTuple):
+    """What there is to say of an interface; ``refusals`` are of the last round of ``connect``."""
+
+    name: str
+    state: DeviceState
+    peers: list[PeerStatus]
+    refusals: tuple[KnownRefusal, ...]
+
+
+def _look(links: Sequence[Link]) -> list[_Tunnel]:
     """Look at the devices twice, and return what there is to say of each."""
     from kgctl.connect.status import peer_statuses
     from kgctl.host.reach import source_towards
@@ -129,24 +136,9 @@ def _look(links: Sequence[Link]) -> list[tuple[Link, DeviceState, list[PeerStatu
             before=past,
             seconds=time.monotonic() - start,
         )
-        found.append((link, state, statuses))
+        found.append(_Tunnel(link.name, state, statuses, record.refusals if record else ()))
         device.close()
     return found
-
-
-def _refusals(link: Link) -> tuple[KnownRefusal, ...]:
-    """Return what ``connect`` does not grant on an interface, as of its last round."""
-    from kgctl.host.record import record_to_show
-
-    record = record_to_show(link.name)
-    return record.refusals if record else ()
-
-
-def _note_refusals(refused: dict[str, tuple[KnownRefusal, ...]]) -> None:
-    for refusals in refused.values():
-        for one in refusals:
-            if not one.expected:
-                note(f"refused: {printable(one.message, 1000)}")
 
 
 def _device(state: DeviceState) -> dict[str, Any]:
@@ -155,11 +147,12 @@ def _device(state: DeviceState) -> dict[str, Any]:
     return {"publicKey": public, "listenPort": state.listen_port}
 
 
-def _print(shown: Sequence[tuple[Link, DeviceState, list[PeerStatus]]]) -> None:
-    for number, (link, _, statuses) in enumerate(shown):
+def _print(shown: Sequence[_Tunnel]) -> None:
+    for number, tunnel in enumerate(shown):
+        statuses = tunnel.peers
         connected = sum(one.connected for one in statuses)
         gap = "\n" if number else ""
-        heading = f"{gap}{link.name}: {connected} of {len(statuses)} peers connected\n"
+        heading = f"{gap}{tunnel.name}: {connected} of {len(statuses)} peers connected\n"
         if sys.stdout.isatty():
             from rich.console import Console
 
@@ -167,10 +160,14 @@ def _print(shown: Sequence[tuple[Link, DeviceState, list[PeerStatus]]]) -> None:
             Console(highlight=False).print(status_table(statuses))
         else:
             answer(heading + _columns(statuses))
-    for _, _, statuses in shown:
-        for one in statuses:
+    for tunnel in shown:
+        for one in tunnel.peers:
             for sentence in (*one.reasons, *one.doubts):
                 note(f"{_name(one)}: {sentence}")
+    for tunnel in shown:
+        for refusal in tunnel.refusals:
+            if not refusal.expected:
+                note(f"refused: {printable(refusal.message, 1000)}")
 
 
 def _cells(one: PeerStatus) -> list[str]:
