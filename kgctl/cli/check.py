@@ -93,15 +93,16 @@ def check(
     from kgctl.diagnosis.report import choose_rules
 
     given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr, offline or None)
-    settings = given.over(settings_file(config))
+    file = settings_file(config)
+    settings = given.over(file.check())
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
     limit = settings.fail_on or Severity.ERROR
-    options = LimitOptions(accept=accept).over_settings(config)
-    names = _Names(shared, rules, options.limits(), offline=bool(settings.offline))
+    options = LimitOptions(accept=accept).over_settings(file)
+    outside = _Outside(shared, rules, options.limits(), offline=bool(settings.offline))
     if shared.several:
-        checked = _checked_several(shared, live, rules, settings.service_cidrs or (), names)
+        checked = _checked_several(shared, live, rules, settings.service_cidrs or (), outside)
     else:
-        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), names)
+        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), outside)
     every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
     report = with_places(checked.report, checked.files, every_size=every_size)
     for unseen in report.unseen:
@@ -111,10 +112,10 @@ def check(
         raise typer.Exit(1)
 
 
-class _Names:
-    """Looks up the names of endpoints where a rule asks for them; the example's are made up.
+class _Outside:
+    """What a cluster does not say and its findings hang on: limits, and the addresses of names.
 
-    ``limits`` go into the settings as well.
+    Names of endpoints are looked up where a rule asks for them; the example's are made up.
     """
 
     def __init__(
@@ -123,12 +124,11 @@ class _Names:
         from kgctl.diagnosis.resolution import RULES
 
         self._limits = limits
-
         self._wanted = not shared.example and any(rule in RULES for rule in rules)
         self._offline = offline
 
     def judged(self, subject: Subject, settings: Settings) -> tuple[Subject, Settings]:
-        """Return the two with what was found out about names."""
+        """Return the two with the limits, and what was found out about names."""
         from kgctl.cli.lookups import names_looked_up
 
         settings = settings._replace(limits=self._limits)
@@ -168,7 +168,7 @@ def _checked_several(
     live: bool,
     rules: Sequence[AnyRule],
     service_cidrs: Sequence[str],
-    names: _Names,
+    outside: _Outside,
 ) -> _Checked:
     from kgctl.cli.arguments import UsageError
     from kgctl.cli.clusters import chosen_clusters, link_labels, networks_of_clusters
@@ -186,7 +186,7 @@ def _checked_several(
     clusters = {}
     members = []
     for name, (subject, now, granularity), _ in seen:
-        subject, settings = names.judged(
+        subject, settings = outside.judged(
             subject, Settings(now, granularity, networks.get(name, ()))
         )
         clusters[name] = subject, settings
@@ -207,7 +207,7 @@ def _checked(
     live: bool,
     rules: Sequence[Rule],
     service_cidrs: Sequence[str],
-    names: _Names,
+    outside: _Outside,
 ) -> _Checked:
     from kgctl.cli.arguments import cidrs
     from kgctl.cli.examining import examined, require_some
@@ -218,7 +218,7 @@ def _checked(
     subject, now, granularity = examined(shared, live=live)
     if not live:
         require_some(subject, shared.filename)
-    subject, settings = names.judged(subject, Settings(now, granularity, networks))
+    subject, settings = outside.judged(subject, Settings(now, granularity, networks))
     files = {"": Files(shared.filename, subject, settings)} if shared.filename else {}
     return _Checked(examine(subject, settings, rules), files)
 

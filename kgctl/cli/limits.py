@@ -13,6 +13,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from kgctl.cli.settings import SettingsFile
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Limits, Refusal, Summary
 
@@ -50,17 +51,17 @@ class LimitOptions(NamedTuple):
     deny: list[str] | None = None
     accept: list[str] | None = None
 
-    def over_settings(self, file: str | None = None) -> LimitOptions:
+    def over_settings(self, file: SettingsFile | None = None) -> LimitOptions:
         """Return them over those of the settings file; denials and consents are of both.
 
-        ``file`` is a settings file; None looks for one in the working directory.
+        Without ``file`` it is the one in the working directory.
 
         Raises:
             UsageError: the settings file is wrong.
         """
-        from kgctl.cli.settings import settings_table
+        from kgctl.cli.settings import settings_file
 
-        table = settings_table("limits", TABLE, file)
+        table = (file or settings_file()).table("limits", TABLE)
         return LimitOptions(
             self.only_networks or table.get("only-networks"),
             [*(self.deny or ()), *table.get("deny", ())] or None,

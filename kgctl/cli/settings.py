@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.arguments import UsageError, split_values
 from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FILES = ("kgctl.toml", ".kgctl.toml", "pyproject.toml")
 _TABLES = ("check", "limits")
@@ -46,25 +49,39 @@ class CheckSettings(NamedTuple):
         return split_values(values)
 
 
-def settings_file(name: str | None) -> CheckSettings:
-    """Return the settings of ``check``, from the table ``[check]``.
+class SettingsFile(NamedTuple):
+    """What was read of a settings file: tables that nobody looked into yet."""
 
-    Raises:
-        UsageError: as for ``settings_table``.
-    """
-    table = settings_table("check", _KEYS, name)
-    return CheckSettings(*(table.get(key) for key in _KEYS))
+    name: str = ""
+    tables: Mapping[str, dict[str, Any]] = {}
+
+    def check(self) -> CheckSettings:
+        """Return the settings of ``check``, from the table ``[check]``.
+
+        Raises:
+            UsageError: it has a key or a value that is unknown.
+        """
+        table = self.table("check", _KEYS)
+        return CheckSettings(*(table.get(key) for key in _KEYS))
+
+    def table(self, name: str, keys: dict[str, type]) -> dict[str, Any]:
+        """Return a table. ``keys`` has what may be in it, and what the values are.
+
+        Raises:
+            UsageError: it has a key or a value that is unknown.
+        """
+        return _checked(self.name, name, keys, self.tables.get(name) or {})
 
 
-def settings_table(table: str, keys: dict[str, type], name: str | None) -> dict[str, Any]:
-    """Return a table of the settings file ``name``, or of the first one here that holds some.
+def settings_file(name: str | None = None) -> SettingsFile:
+    """Read the settings file ``name``, or the first one here that holds some; there may be none.
 
     ``kgctl.toml`` and ``.kgctl.toml`` have a table ``[check]``, ``pyproject.toml`` has
-    ``[tool.kgctl.check]``. ``keys`` has the keys that may be in it and what their values are.
+    ``[tool.kgctl.check]``.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or has a key or a value that is unknown;
-            or nobody named it, and it was put here by another user.
+        UsageError: the file cannot be read, is no TOML, or has a table that is unknown; or nobody
+            named it, and it was put here by another user.
     """
     for candidate in _FILES if name is None else (name,):
         if name is not None or Path(candidate).is_file():
@@ -72,8 +89,8 @@ def settings_table(table: str, keys: dict[str, type], name: str | None) -> dict[
             if name is None and tables is not None:
                 _refuse_planted(Path(candidate))
             if name is not None or tables is not None:
-                return _checked(candidate, table, keys, (tables or {}).get(table) or {})
-    return {}
+                return SettingsFile(candidate, tables or {})
+    return SettingsFile()
 
 
 def _refuse_planted(path: Path) -> None:
