@@ -42,10 +42,7 @@ class Budget:
         """
         self.left -= size
         if self.left < 0:
-            raise AnswerError(
-                f"what {self._place} sends for one list takes more than {self._memory >> 20} MiB "
-                "of memory: is it the API server? --max-list-size allows more"
-            )
+            raise too_much(f"what {self._place} sends for one list takes", self._memory)
 
     def renew(self) -> None:
         """Have all of the memory again: what was read is not kept."""
@@ -67,6 +64,14 @@ class Budget:
                 f"a list of {self._place} has no end in sight: pages or attempts took too long"
             )
         return left if limit is None else min(left, limit)
+
+
+def too_much(what: str, memory: int) -> AnswerError:
+    """Return the error of a server whose answers take more than ``memory`` bytes."""
+    return AnswerError(
+        f"{what} more than {memory >> 20} MiB of memory: is it the API server? --max-list-size "
+        "allows more"
+    )
 
 
 def json_size(data: bytes | bytearray) -> int:

@@ -14,10 +14,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from kgctl.cluster.budget import MEMORY
+from kgctl.cluster.budget import MEMORY, too_much
 from kgctl.cluster.contact import steady
 from kgctl.cluster.errors import (
-    AnswerError,
     ClusterError,
     ForbiddenError,
     GoneError,
@@ -175,9 +174,8 @@ class Follower(Generic[T]):
             self._watchable = False
             self._listener.failed(self._kind.plural, error, self._poll)
         else:
-            if (
-                self._hear() - self._started < _SHORT
-            ):  # a proxy that ends every watch must not be run hot
+            lasted = self._hear() - self._started
+            if lasted < _SHORT:  # a proxy that ends every watch must not be run hot
                 self._failures += 1
                 self._sleep(self._pause(None))
             self._trust()
@@ -208,11 +206,8 @@ class Follower(Generic[T]):
         if size:
             self._sizes[name] = size
         if self._kept > self._memory:
-            raise AnswerError(
-                f"the changes of {self._kind.plural} that the API server sends take more than "
-                f"{self._memory >> 20} MiB of memory: is it the API server? --max-list-size allows "
-                "more"
-            )
+            changes = f"the changes of {self._kind.plural} that the API server sends"
+            raise too_much(f"{changes} take", self._memory)
 
     def _trust(self) -> None:
         """Forget the failures if the watch lasted.
