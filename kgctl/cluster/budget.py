@@ -89,7 +89,9 @@ def parse_size(text: str) -> int:
     number = text.rstrip("KMGik")
     unit = _UNITS.get(text[len(number) :])
     if unit is None or not (number.isascii() and number.isdigit() and 0 < len(number) < 16):
-        raise ClusterError(f'"{printable(text, 40)}" is no size: give bytes, or 512Mi, 2Gi')
+        raise ClusterError(
+            f'--max-list-size "{printable(text, 40)}" is no size: give bytes, or 512Mi, 2Gi'
+        )
     if not int(number):
-        raise ClusterError("a size of 0 has no room for anything")
+        raise ClusterError("--max-list-size 0 has no room for anything: give bytes, or 512Mi, 2Gi")
     return int(number) * unit
