@@ -45,7 +45,7 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
-	$(FUZZ)
+	$(FUZZ) --fixed
 
 .PHONY: lint
 lint: .venv/.dev ## format, style, docstrings, types, import rules

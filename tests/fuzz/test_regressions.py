@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import SHARES, _report, _without_atheris
+from tests.fuzz.__main__ import FIXED_RUNS, SHARES, _report, _without_atheris
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.fuzz.targets import TARGETS, seeds
 from tests.recorded import CLUSTERS, load
@@ -44,11 +44,14 @@ def test_a_cluster_can_be_said_in_the_language() -> None:
 
 def test_what_the_fuzzer_found_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     output = (
-        "...\nTest unit written to .fuzz/objects-crash-1\nstat::number_of_executed_units: 1234\n"
+        "...\nTraceback: IndexError\n"
+        + "#600\tNEW    cov: 1907 ft: 6786\n" * 99
+        + "Test unit written to .fuzz/objects-crash-1\nstat::number_of_executed_units: 1234\n"
     )
     assert not _report("objects", 77, output)
     told = capsys.readouterr().out
     assert "Test unit written to .fuzz/objects-crash-1" in told
+    assert "Traceback: IndexError" in told
     assert "failed after 1,234 inputs" in told
     assert _report("objects", 0, output)
     assert capsys.readouterr().out == "fuzz: objects: 1,234 inputs tried, none failed\n"
@@ -65,5 +68,5 @@ def test_without_the_fuzzer_it_says_so_and_ci_fails(
 
 
 def test_every_target_has_its_share_of_the_time() -> None:
-    assert SHARES.keys() == TARGETS.keys()
+    assert SHARES.keys() == TARGETS.keys() == FIXED_RUNS.keys()
     assert round(sum(SHARES.values()), 6) == 1
