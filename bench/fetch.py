@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.client import Api
-from kgctl.cluster.kubeconfig import load_access
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.lists import JSON, PROTOBUF, list_nodes
+from kgctl.kube.access.kubeconfig import load_access
+from kgctl.kube.http.client import Api
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.lists import JSON, PROTOBUF, list_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cluster.lean import LeanResponse
+    from kgctl.kube.http.lean import LeanResponse
 
 
 class _Fixed(LeanTransport):

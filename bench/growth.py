@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from bench.cluster import PEER, peer_object
 from kgctl.__main__ import OBJECTS_BETWEEN_COLLECTIONS
-from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import state_of
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.state import network_of
 from kgctl.render.dot import to_dot
 from kgctl.render.listing import list_nodes
 from kgctl.render.table import to_columns
+from kgctl.state.interface import Objects
+from kgctl.state.objects import state_of
 from kgctl.wireguard.configure import peer_configuration
 from tests.apiserver.fleet import FOREVER, fleet
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import hostile
+from tests.support import hostile
 
 if TYPE_CHECKING:
     import socket

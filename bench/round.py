@@ -13,12 +13,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.connect.network import wanted_of
 from kgctl.connect.parsed import Parser
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host.interface import RouteTable
 from kgctl.host.names import Names
+from kgctl.kube.objects import NodeObject
+from kgctl.state.interface import Objects
 from kgctl.wireguard.device import DeviceState, applied
 from kgctl.wireguard.keys import PrivateKey
 

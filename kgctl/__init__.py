@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would be most of the start
 if TYPE_CHECKING:
-    from kgctl.cluster.errors import (
+    from kgctl.kube.errors import (
         AnswerError,
         ClusterError,
         ConnectionLostError,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnreachableError,
     )
-    from kgctl.cluster.load import Cluster, load_cluster, load_example, load_files
     from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
     from kgctl.mesh.errors import KgctlError, MeshError
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.render.dot import to_dot
+    from kgctl.state.load import Cluster, load_cluster, load_example, load_files
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.configure import node_configuration, peer_configuration
     from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_private_key
@@ -100,12 +100,12 @@ __all__ = [
 ]
 
 _PLACES = {
-    "kgctl.cluster.errors": (
+    "kgctl.kube.errors": (
         "AnswerError ClusterError ConnectionLostError CredentialsError ForbiddenError "
         "KubeconfigError ManifestError NotFoundError OverloadedError PeersNotServedError "
         "RequestTimeoutError StatusError TlsError UnauthorizedError UnreachableError"
     ),
-    "kgctl.cluster.load": "Cluster load_cluster load_example load_files",
+    "kgctl.state.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",
     "kgctl.mesh.errors": "KgctlError MeshError",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.recorded import CLUSTERS, differences, kgctl, load
+from tests.support.recorded import CLUSTERS, differences, kgctl, load
 
 if TYPE_CHECKING:
     from pathlib import Path

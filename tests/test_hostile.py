@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.text import printable
-from tests.dotgraph import parsed_graph
-from tests.harmless import (
+from kgctl.state.objects import state_of
+from tests.support.dotgraph import parsed_graph
+from tests.support.harmless import (
     assert_configurations_harmless,
     assert_graph_harmless,
     assert_lists_harmless,
     assert_manifests_harmless,
     network,
 )
-from tests.strategies import HOSTILE, hostile_clusters
-from tests.strictdot import shape_of
+from tests.support.strategies import HOSTILE, hostile_clusters
+from tests.support.strictdot import shape_of
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.peer import Peer
+    from kgctl.state.interface import Objects
 
 
 def _name(peer: Peer) -> str:

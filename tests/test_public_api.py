@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(kgctl.__file__)
 DOCUMENTED = PAGE.parents[1] / "docs" / "api.md"
-EXAMPLE = PAGE.parent / "cluster" / "example" / "cluster.json"
+EXAMPLE = PAGE.parent / "state" / "example" / "cluster.json"
 PUBLIC = [name for name in kgctl.__all__ if name != "__version__"]
 
 

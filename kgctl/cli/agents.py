@@ -10,7 +10,7 @@ from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
-    from kgctl.cluster.writing import Object
+    from kgctl.edit.writing import Object
     from kgctl.mesh.settling import Unsettled
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Topology
@@ -68,8 +68,8 @@ def note_hidden_peer(state: State, before: Object, after: Object) -> None:
     """Print on stderr which leaders may not see a change of a Peer in the cluster ``state``."""
     import time
 
-    from kgctl.cluster.peerobjects import peer_of
     from kgctl.mesh.peer import InvalidPeer
+    from kgctl.state.peer_objects import peer_of
 
     networks, now = [], time.time()
     for peer in (peer_of(before), peer_of(after)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
 DEFAULT_TIMEOUT = "30s"
 _READERS = frozenset({"graph", "showconf", "get", "check", "path", "drift"})
@@ -40,10 +40,10 @@ class Target(NamedTuple):
         Raises:
             ClusterError: the timeout is none, or the size.
         """
-        from kgctl.cluster.apiserver import ApiServer
-        from kgctl.cluster.budget import MEMORY, parse_size
-        from kgctl.cluster.interface import TOPOLOGY_LABEL
-        from kgctl.cluster.timeout import parse_timeout
+        from kgctl.kube.budget import MEMORY, parse_size
+        from kgctl.kube.objects import TOPOLOGY_LABEL
+        from kgctl.kube.timeout import parse_timeout
+        from kgctl.state.api_server import ApiServer
 
         timeout = DEFAULT_TIMEOUT if self.request_timeout is None else self.request_timeout
         trace = None

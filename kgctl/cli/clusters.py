@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Labels, Linked
+    from kgctl.state.interface import Objects
 
 NONE = "none"
 """In place of a cluster's service network: services are not to be reached."""
@@ -95,8 +95,8 @@ def chosen_clusters(shared: Shared) -> list[Chosen]:
 
 def _is_kubeconfig(path: Path) -> bool:
     """Tell whether a file is a kubeconfig that leads somewhere."""
-    from kgctl.cluster.errors import KubeconfigError
-    from kgctl.cluster.kubeconfig import load_access
+    from kgctl.kube.access.kubeconfig import load_access
+    from kgctl.kube.errors import KubeconfigError
 
     with path.open("rb") as file:
         if b"clusters" not in file.read(_HEAD):  # manifests may be large, and are not parsed twice
@@ -151,7 +151,7 @@ def read_several(shared: Shared) -> list[Cluster]:
     import time
 
     from kgctl.cli.reading import listen_port, mesh_granularity, note_clock, reading_of, source_of
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
     mesh_granularity(shared)
     listen_port(shared)
@@ -198,8 +198,8 @@ def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
 
     That is one of the clusters given, or else what the label says. Peers without one are left out.
     """
-    from kgctl.cluster.peerobjects import peer_name
     from kgctl.link.plan import linked_source, slug
+    from kgctl.state.peer_objects import peer_name
 
     names = {slug(cluster): cluster for cluster in peers}
     found = {}

@@ -10,7 +10,7 @@ from kgctl.cli.shared import shared_of
 from kgctl.mesh.endpoint import is_dns_name
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Kind
+    from kgctl.state.interface import Kind
 
 _PATIENCE = "3s"  # who waits for a completion has gone on typing by then
 

@@ -14,8 +14,8 @@ from kgctl.cli.verdict import trouble_exits_2
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.difference import Difference
+    from kgctl.state.interface import Objects
 
 
 class Format(StrEnum):
@@ -78,7 +78,7 @@ def shown(found: Difference, output: str) -> str:
     from kgctl.render import difference as render
 
     if output == Format.JSON.value:
-        from kgctl.render.structured import to_json
+        from kgctl.kube.codec.structured import to_json
 
         return to_json(render.difference_to_object(found))
     if output == Format.MARKDOWN.value:
@@ -109,7 +109,7 @@ def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]
     now = read_base(shared, base)
     then = now
     if shared.filename:
-        from kgctl.cluster.overlay import applied
+        from kgctl.state.overlay import applied
 
         files = read_files(shared.filename)
         _note_compared(shared, base, now, files)
@@ -123,7 +123,7 @@ def _commit(base: Files, shared: Shared) -> str | None:
 
     if not base or any(one == "-" or Path(one).exists() for one in base):
         return None
-    from kgctl.cluster.revision import commit_of
+    from kgctl.state.revision import commit_of
 
     commit = commit_of(base[0]) if len(base) == 1 else None
     if commit is None:
@@ -140,8 +140,8 @@ def _since(
 ) -> Difference:
     """Return what differs between the -f files at a commit and as they are."""
     from kgctl.cli.whatif import changed, compared, read_files
-    from kgctl.cluster.manifests import objects_in
-    from kgctl.cluster.revision import contents_at
+    from kgctl.state.manifests import objects_in
+    from kgctl.state.revision import contents_at
 
     names = shared.filename or []
     before = objects_in(contents_at(commit, names))

@@ -115,7 +115,7 @@ def drift(
     found, count = Comparison(reading, machine, given, file.made_with).with_device(device)
     lines = _lines(reading, found)
     if output is Format.JSON:
-        from kgctl.render.structured import to_json
+        from kgctl.kube.codec.structured import to_json
 
         answer(to_json(drift_to_object(machine.name, lines)))
     else:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.evidence import Evidence
     from kgctl.diagnosis.subject import Subject
+    from kgctl.state.evidence import Evidence
 
 
 class Examined(NamedTuple):
@@ -41,7 +41,7 @@ def examined(shared: Shared, *, live: bool) -> Examined:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.kube.objects import TOPOLOGY_LABEL
 
     granularity = mesh_granularity(shared)
     listen_port(shared)
@@ -67,9 +67,9 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
         ClusterError: one cannot be read; the message says which.
     """
     from kgctl.cli.clusters import at_once, chosen_clusters, said_of
-    from kgctl.cluster.evidence import evidence_of, read_evidence
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
-    from kgctl.cluster.manifests import Manifests
+    from kgctl.kube.objects import TOPOLOGY_LABEL
+    from kgctl.state.evidence import evidence_of, read_evidence
+    from kgctl.state.manifests import Manifests
 
     granularity = mesh_granularity(shared)
     listen_port(shared)
@@ -105,7 +105,7 @@ def require_some(subject: Subject, files: Sequence[str] | None) -> None:
         ManifestError: they did not: "no findings" would be a false comfort.
     """
     if files and subject.is_empty:
-        from kgctl.cluster.errors import ManifestError
+        from kgctl.kube.errors import ManifestError
         from kgctl.mesh.text import printable
 
         read = ", ".join(map(printable, files))
@@ -120,7 +120,7 @@ def _evidence(shared: Shared, *, live: bool) -> Evidence:
 
 
 def _from_files(shared: Shared) -> Evidence:
-    from kgctl.cluster.evidence import evidence_of
+    from kgctl.state.evidence import evidence_of
 
     waiting = Waiting("reading files")
     source = source_of(shared, advance=waiting.advance)
@@ -131,7 +131,7 @@ def _from_files(shared: Shared) -> Evidence:
 
 
 def _from_cluster(shared: Shared) -> Evidence:
-    from kgctl.cluster.evidence import read_evidence
+    from kgctl.state.evidence import read_evidence
 
     cluster = live_cluster(shared)
     cluster.api()  # an exec plugin may ask for a password here, before progress is shown

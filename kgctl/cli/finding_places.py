@@ -50,8 +50,8 @@ class _Searched:
     """The places in the files of one cluster."""
 
     def __init__(self, files: Files, *, every_size: bool) -> None:
-        from kgctl.cluster.manifest_files import STDIN
-        from kgctl.cluster.object_places import object_places
+        from kgctl.state.manifest_files import STDIN
+        from kgctl.state.object_places import object_places
 
         self._files = files
         self._named = [name for name in files.names if name != STDIN]
@@ -81,7 +81,7 @@ class _Searched:
 
 
 def _size_of(names: Sequence[str]) -> int:
-    from kgctl.cluster.manifest_files import manifest_files
+    from kgctl.state.manifest_files import manifest_files
 
     files = (file.path for name in names for file in manifest_files(name))
     return sum(Path(path).stat().st_size for path in files if path.is_file())

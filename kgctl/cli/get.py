@@ -168,7 +168,7 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
 
 
 def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
-    from kgctl.render.structured import to_json, to_yaml
+    from kgctl.kube.codec.structured import to_json, to_yaml
     from kgctl.render.table import print_table, to_columns
 
     if output in (Format.JSON, Format.YAML):

@@ -10,13 +10,13 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
-from kgctl.cluster.objects import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kgctl.cluster.interface import NodeObject
+    from kgctl.kube.objects import NodeObject
 
     Changes = Mapping[str, str | None]
 

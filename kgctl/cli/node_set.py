@@ -9,7 +9,7 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.lookups import look_up, warn_of_address, warn_of_name
 from kgctl.cli.node_effects import changes_later, note_effects
 from kgctl.cli.output import answer, note
-from kgctl.cluster.objects import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import parse_cidr, single
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.errors import MeshError
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.interface import NodeObject, Objects
     from kgctl.diagnosis.finding import Finding
+    from kgctl.kube.objects import NodeObject
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
 
 Changes = dict[str, str | None]
 _DONE = {
@@ -39,7 +40,7 @@ def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Cha
         UsageError: nothing is given, or one is both set and removed.
         AnnotationError: Kilo would ignore one.
     """
-    from kgctl.cluster.annotations import checked
+    from kgctl.edit.annotations import checked
 
     changes = dict(checked(key, value) for key, value in given.items() if value is not None)
     _note_host_bits(given.get("allowed-location-ips"))
@@ -77,8 +78,8 @@ def set_nodes(
     from kgctl.cli.asking import ask as ask_whether
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
-    from kgctl.cluster.nodes import NodeObjects
-    from kgctl.cluster.overlay import annotated
+    from kgctl.edit.nodes import NodeObjects
+    from kgctl.state.overlay import annotated
 
     offline = bool(shared.filename or shared.example)
     if offline and dry_run != "client":
@@ -116,7 +117,7 @@ def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> lis
         UnknownNameError: there is no node of a name.
     """
     from kgctl.cli.names import UnknownNameError
-    from kgctl.cluster.selector import parse_selector
+    from kgctl.kube.selector import parse_selector
 
     if not names and selector is None:
         raise UsageError("no node is given: name some, or give -l LABELS")

@@ -63,7 +63,7 @@ def page_content(seen: Examined, port: int, present: float | None = None) -> dic
 
 def _annotations(subject: Subject) -> dict[End, dict[str, str]]:
     """Return Kilo's annotations alone: others are not the network's, and may hold anything."""
-    from kgctl.diagnosis.subject import PREFIX
+    from kgctl.kilo import PREFIX
 
     kinds = {"node": subject.node_annotations, "peer": subject.peer_annotations}
     return {

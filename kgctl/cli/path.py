@@ -76,8 +76,8 @@ def _show(found: Path, output: Format | None, draw: Callable[[Iterable[str]], st
 
         answer(draw(path_edges(found)))
     elif output is Format.JSON:
+        from kgctl.kube.codec.structured import to_json
         from kgctl.render.path import path_to_object
-        from kgctl.render.structured import to_json
 
         answer(to_json(path_to_object(found)))
     else:

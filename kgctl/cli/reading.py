@@ -16,10 +16,11 @@ from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Advance, Objects, Source
+    from kgctl.kube.objects import Advance
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.interface import Objects, Source
 
 DEFAULT_PORT = 51820
 _BACKEND = "kubernetes"
@@ -95,7 +96,7 @@ def read(shared: Shared) -> Reading:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    import kgctl.cluster.objects  # noqa: F401 - now, while the API server works on what was asked
+    import kgctl.state.objects  # noqa: F401 - now, while the API server works on what was asked
 
     mesh_granularity(shared)
     listen_port(shared)
@@ -123,7 +124,7 @@ def note_unread(objects: Objects) -> None:
     Those are files of a directory that hold no objects of Kubernetes.
     """
     if objects.passed_over:
-        from kgctl.cluster.manifests import lookalikes
+        from kgctl.state.manifests import lookalikes
 
         for one in lookalikes(objects.passed_over):
             note(f"warning: passed over {one}")
@@ -142,8 +143,8 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
     Raises:
         UsageError: an option is wrong.
     """
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
-    from kgctl.cluster.objects import state_of
+    from kgctl.kube.objects import TOPOLOGY_LABEL
+    from kgctl.state.objects import state_of
 
     if now is None:
         now = read_at(objects)
@@ -186,11 +187,11 @@ def source_of(
     if shared.example and shared.filename:
         raise UsageError("--example and --filename name two sources of state; give one of them")
     if shared.example:
-        from kgctl.cluster.example import Example
+        from kgctl.state.example import Example
 
         return Example()
     if shared.filename:
-        from kgctl.cluster.manifests import Manifests
+        from kgctl.state.manifests import Manifests
 
         return Manifests(shared.filename, advance)
     cluster = live_cluster(shared, interactive=interactive)
@@ -250,7 +251,7 @@ def time_of(shared: Shared, state: State, now: float) -> float:
     if shared.at is not None:
         return _parsed_time(shared.at)
     if shared.example:
-        from kgctl.cluster.example import TAKEN_AT
+        from kgctl.state.example import TAKEN_AT
 
         return TAKEN_AT
     return now

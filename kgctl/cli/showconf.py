@@ -279,8 +279,8 @@ def _print_as_peer(name: str, section: PeerSection, output: Format) -> None:
 
         print_configuration(Configuration(peers=(section,)))
         return
+    from kgctl.kube.codec.structured import to_json, to_yaml
     from kgctl.render.manifest import peer_object
-    from kgctl.render.structured import to_json, to_yaml
 
     text = (to_yaml if output is Format.YAML else to_json)(peer_object(name, section))
     answer_with_secret(text, holds_one=section.preshared_key is not None)

@@ -72,7 +72,7 @@ def status(
     if output is None:
         _print(shown)
         return
-    from kgctl.render.structured import to_json, to_yaml
+    from kgctl.kube.codec.structured import to_json, to_yaml
 
     items = [
         {

@@ -13,11 +13,11 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
 from kgctl.cli.secret import warn_of_others
-from kgctl.cluster.standing import LASTS, Hearing
 from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
+from kgctl.state.standing import LASTS, Hearing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.interface import Objects, Source
-    from kgctl.cluster.standing import Standing
+    from kgctl.kube.errors import ClusterError
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.interface import Objects, Source
+    from kgctl.state.standing import Standing
 
 _MOST_PATIENCE = 300.0  # seconds between two looks at files that cannot be read
 _GATHER, _MOST_GATHERED = 0.2, 5.0  # seconds in which changes are gathered after one was taken
@@ -63,7 +63,7 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
     Raises:
         KgctlError: it cannot be written at all; later errors are said, and lived through.
     """
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
     if _STDIN in (shared.filename or ()):
         raise UsageError("--watch reads again and again, and stdin can be read once; give a file")
@@ -201,7 +201,7 @@ class _News:
         self.came.set()
 
     def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
-        from kgctl.cluster.errors import ForbiddenError
+        from kgctl.kube.errors import ForbiddenError
 
         self.hearing.failed(kind, error)
         if isinstance(error, ForbiddenError):
@@ -218,10 +218,10 @@ def _follow(view: _View, cluster: ApiServer, upkeep: Upkeep, interval: int) -> N
     old. One that falls silent causes no change, so they are judged every ``interval`` seconds,
     or every second where ages are seen to grow.
     """
-    from kgctl.cluster.mirror import Mirror
+    from kgctl.state.informer import ClusterInformer
 
     news = _News(upkeep, interval)
-    mirror = Mirror(cluster.api(), news, lasts=LASTS, poll=interval)
+    mirror = ClusterInformer(cluster.api(), news, lasts=LASTS, poll=interval)
     mirror.start()
     began, took = time.monotonic(), 0.0
     while True:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.difference import Difference
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
 
 
 def compared(shared: Shared, before: Objects, after: Objects, *, snapshots: bool) -> Difference:
@@ -54,7 +54,7 @@ def read_base(shared: Shared, base: Sequence[str] | None) -> Objects:
 
 def read_files(names: Sequence[str]) -> Objects:
     """Read manifests."""
-    from kgctl.cluster.manifests import Manifests
+    from kgctl.state.manifests import Manifests
 
     return Manifests(names).read()
 
@@ -66,8 +66,8 @@ def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) ->
         UsageError: one of the texts is of another form.
         ClusterError: there is no such object, or Kilo would ignore the value.
     """
-    from kgctl.cluster.annotations import checked
-    from kgctl.cluster.overlay import annotated, without
+    from kgctl.edit.annotations import checked
+    from kgctl.state.overlay import annotated, without
 
     for text in settings:
         place, colon, setting = text.partition(":")

@@ -7,7 +7,6 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import (
     device_commands,
     link_commands,
@@ -32,6 +31,7 @@ from kgctl.host.tunnel import Tunnel, open_device
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import summaries
+from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceState, device_change
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from kgctl.mesh.policy import Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kgctl.cluster.interface import Objects
     from kgctl.connect.membership import PeerStore
     from kgctl.mesh.cidr import Address, Cidr
+    from kgctl.state.interface import Objects
 
 
 _NO_LIMITS = Limits()
@@ -45,7 +45,7 @@ class Options:
 
 
 class Cluster(Protocol):
-    """A live cluster; see ``kgctl.cluster.apiserver.ApiServer``."""
+    """A live cluster; see ``kgctl.state.api_server.ApiServer``."""
 
     def read(self) -> Objects:
         """Read everything once."""
@@ -65,7 +65,7 @@ class Cluster(Protocol):
 
 
 class Copy(Protocol):
-    """A copy of a cluster's state that is kept up to date; see ``kgctl.cluster.mirror``."""
+    """A copy of a cluster's state that is kept up to date; see ``kgctl.kube.informer``."""
 
     @property
     def heard(self) -> float:
@@ -74,7 +74,7 @@ class Copy(Protocol):
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``kgctl.cluster.contact.steady``."""
+        """The same on the clock of ``kgctl.state.contact.steady``."""
         ...
 
     def start(self) -> None:

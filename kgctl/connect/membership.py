@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kgctl.cluster.errors import NotFoundError
-from kgctl.cluster.peerobjects import peer_of
+from kgctl.kube.errors import NotFoundError
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.text import printable
+from kgctl.state.peer_objects import peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ class MembershipError(KgctlError):
 
 
 class PeerStore(Protocol):
-    """Where Peer objects are kept; see ``kgctl.cluster.peers.PeerObjects``."""
+    """Where Peer objects are kept; see ``kgctl.state.peers.PeerObjects``."""
 
     def get(self, name: str) -> dict[str, Any]:
         """Return the object, or raise ``NotFoundError``."""

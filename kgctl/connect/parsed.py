@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.objects import node_of, state_from
-from kgctl.cluster.peerobjects import peer_name, peer_of
+from kgctl.state.objects import node_of, state_from
+from kgctl.state.peer_objects import peer_name, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cluster.interface import NodeObject, Objects
+    from kgctl.kube.objects import NodeObject
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.state import State
+    from kgctl.state.interface import Objects
 
 
 class Parser:

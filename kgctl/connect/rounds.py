@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.peerobjects import peer_name
 from kgctl.connect.keeper import SessionKeeper
 from kgctl.connect.network import Memory, Wanted, wanted_of
 from kgctl.connect.parsed import Parser
@@ -18,9 +17,9 @@ from kgctl.host.record import KnownPeer, Record
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.owners import Present
 from kgctl.mesh.text import some
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
     from kgctl.connect.guarding import Guarding
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Options
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.state import State
+    from kgctl.state.interface import Objects
     from kgctl.wireguard.device import DeviceState
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.contact import OUTAGE, Contact, steady
 from kgctl.connect import loop
 from kgctl.connect.departure import Departure
 from kgctl.connect.guarding import Guarding
@@ -27,17 +26,19 @@ from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import clock_trouble
+from kgctl.state.contact import OUTAGE, Contact
+from kgctl.steady import steady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.mirror import Listener
     from kgctl.connect.interface import Cluster, Copy, Options
     from kgctl.connect.journal import Journal
     from kgctl.connect.loop import Timer
     from kgctl.connect.membership import PeerStore
     from kgctl.host.record import RecordFile
+    from kgctl.kube.errors import ClusterError
+    from kgctl.kube.informer import Listener
     from kgctl.wireguard.device import DeviceState
 
 TICK = 10.0

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cluster.contact import steady
 from kgctl.connect.dialling import Dialler
 from kgctl.connect.network import DEFAULT_PORT
 from kgctl.connect.outside import dialled
@@ -14,6 +13,7 @@ from kgctl.host.interface import Refused
 from kgctl.host.routes import TAKEN, route_change
 from kgctl.mesh.endpoint import Endpoint
 from kgctl.mesh.routes import passage
+from kgctl.steady import steady
 from kgctl.wireguard.device import (
     DeviceChange,
     DeviceState,

@@ -16,7 +16,7 @@ from kgctl.diagnosis.names import (
 )
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.reasons import why_unreadable
-from kgctl.diagnosis.subject import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

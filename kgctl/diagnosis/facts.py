@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.subject import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.claims import Use, claims_of, overlaps
 from kgctl.mesh.comparison import unsettled
 from kgctl.mesh.dialling import is_dialable_from_elsewhere

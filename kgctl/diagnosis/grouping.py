@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, Found, Rule
 from kgctl.diagnosis.nodes import quoted
-from kgctl.diagnosis.subject import PREFIX, REGION
+from kgctl.diagnosis.subject import REGION
+from kgctl.kilo import PREFIX
 from kgctl.mesh.text import bytewise, printable
 from kgctl.mesh.topology import LOCATION, segment_name
 

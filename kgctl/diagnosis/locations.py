@@ -9,8 +9,8 @@ from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nesting import Lookup, Used
 from kgctl.diagnosis.nodes import quoted
-from kgctl.diagnosis.subject import PREFIX
 from kgctl.diagnosis.undialable import called, is_never_dialled
+from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Use

@@ -9,7 +9,7 @@ from kgctl.diagnosis.finding import LOCATION, WARNING, Found, Rule
 from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.sites import Site, near, networks_of, public_host, site_of
 from kgctl.diagnosis.spelling import skeleton, slips
-from kgctl.diagnosis.subject import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
 from kgctl.mesh.platform import NO_PLATFORM
 from kgctl.mesh.text import printable, some

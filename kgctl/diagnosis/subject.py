@@ -24,9 +24,6 @@ REGION = "topology.kubernetes.io/region"
 """The label that Kilo's agents read a node's location from, unless they are told another one."""
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
-PREFIX = "kilo.squat.ai/"
-"""What the names of Kilo's annotations begin with."""
-
 
 class Subject(NamedTuple):
     """All that was read.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nodes import quoted
-from kgctl.diagnosis.subject import PREFIX
+from kgctl.kilo import PREFIX
 from kgctl.mesh.claims import Use
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.text import printable

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cluster.contact import steady
+from kgctl.steady import steady
 
 if TYPE_CHECKING:
     from kgctl.host.interface import Device

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.peerobjects import peer_name
-from kgctl.cluster.writing import spec_of
+from kgctl.edit.writing import spec_of
 from kgctl.link.plan import SOURCE_LABEL, link_name, linked_source
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

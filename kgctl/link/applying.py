@@ -38,7 +38,7 @@ def carry_out(step: Step, store: Store) -> None:
     Raises:
         kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
     """
-    from kgctl.cluster.errors import NotFoundError, PeersNotServedError
+    from kgctl.kube.errors import NotFoundError, PeersNotServedError
 
     if step.action == REMOVE:
         try:
@@ -65,7 +65,7 @@ def _void(step: Step, store: PeerStore) -> None:
     They know Peers by their keys, and act on the deletion of a valid one alone; its heir has the
     key, too. Where a webhook keeps Peers valid, the heir is back as soon as it is touched.
     """
-    from kgctl.cluster.errors import StatusError
+    from kgctl.kube.errors import StatusError
 
     assert step.patch is not None
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.peerobjects import shown_value
 from kgctl.mesh.text import some
+from kgctl.state.peer_objects import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from kgctl.cluster.markedyaml import MarkedYaml, PlacedError, ValuePath, read_marked_yaml
 from kgctl.link.meshformat import ACCEPTED, CIDR, FORMS, Cluster, MeshFile, mesh_schema
 from kgctl.link.meshwords import Words
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.text import nearest, printable
+from kgctl.state.marked_yaml import MarkedYaml, PlacedError, ValuePath, read_marked_yaml
 
 _LARGEST = 1 << 20  # bytes
 _WORDS = Words(FORMS)
@@ -29,7 +29,7 @@ def read_mesh_file(path: Path) -> MeshFile:
     """Read the file.
 
     Raises:
-        kgctl.cluster.markedyaml.PlacedError: it cannot be read, is no YAML, or says what it cannot
+        kgctl.state.marked_yaml.PlacedError: it cannot be read, is no YAML, or says what it cannot
             say.
     """
     try:
@@ -46,7 +46,7 @@ def parse_mesh(label: str, content: bytes) -> MeshFile:
     """Return what the ``content`` of a file says; errors call the file ``label``.
 
     Raises:
-        kgctl.cluster.markedyaml.PlacedError: it is no YAML, or says what it cannot say.
+        kgctl.state.marked_yaml.PlacedError: it is no YAML, or says what it cannot say.
     """
     document = read_marked_yaml(label, content)
     mesh = decoded(document)

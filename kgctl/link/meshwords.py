@@ -10,7 +10,7 @@ from kgctl.mesh.text import nearest, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kgctl.cluster.markedyaml import ValuePath
+    from kgctl.state.marked_yaml import ValuePath
 
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")

@@ -15,9 +15,9 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.errors import ClusterError
-from kgctl.cluster.services import SERVICE_NAME
 from kgctl.diagnosis.nesting import Lookup, Used
+from kgctl.kube.errors import ClusterError
+from kgctl.kube.services import SERVICE_NAME
 from kgctl.link.plan import owner_labels, slug
 from kgctl.mesh.cidr import parse_address, single
 from kgctl.mesh.text import printable

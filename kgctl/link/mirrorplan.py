@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.errors import ClusterError
-from kgctl.cluster.peerobjects import peer_name
+from kgctl.kube.errors import ClusterError
 from kgctl.link.mirroring import (
     MirrorError,
     namespace_of,
@@ -15,6 +14,7 @@ from kgctl.link.mirroring import (
 )
 from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, STALE, Step, linked_source, slug
 from kgctl.mesh.text import printable
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

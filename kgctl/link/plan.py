@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.errors import ClusterError
-from kgctl.cluster.peerobjects import peer_name
-from kgctl.cluster.writing import spec_of
+from kgctl.edit.writing import spec_of
+from kgctl.kube.errors import ClusterError
 from kgctl.link.details import details
 from kgctl.mesh.linking import Member, is_written
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.render.manifest import peer_object
+from kgctl.state.peer_objects import peer_name
 from kgctl.wireguard.conf import PeerSection
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cluster.errors import ClusterError
+from kgctl.kube.errors import ClusterError
 from kgctl.link.plan import (
     ADD,
     CHANGE,

@@ -33,7 +33,7 @@ def to_sarif(report: Report) -> str:
     file, so the objects of a live cluster have stand-ins: ``live-cluster/node/NAME``.
     """
     from kgctl import __version__
-    from kgctl.render.structured import to_json
+    from kgctl.kube.codec.structured import to_json
 
     index = {rule.code: number for number, rule in enumerate(report.rules)}
     results = [_result(finding, index) for finding in report.findings]

@@ -72,7 +72,7 @@ def finding_item(finding: Finding) -> dict[str, str | int]:
 
 def to_json(report: Report) -> str:
     """Return all that was found as one JSON object; its keys are part of the interface."""
-    from kgctl.render.structured import to_json as dump
+    from kgctl.kube.codec.structured import to_json as dump
 
     return dump(
         {

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.wireguard.conf import PeerSection
 
-API_VERSION = "kilo.squat.ai/v1alpha1"
+from kgctl.kilo import API_VERSION
 
 
 def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:

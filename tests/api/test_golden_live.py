@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.recorded import CLUSTERS, differences, load
+from tests.support.recorded import CLUSTERS, differences, load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.api.faults import FaultyProxy, Request
+from tests.support.faults import FaultyProxy, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.apiserver import ApiServer as Source
-from kgctl.cluster.errors import ConflictError
-from kgctl.cluster.peerobjects import peer_of
-from kgctl.cluster.watch import watch_peers
+from kgctl.kube.errors import ConflictError
 from kgctl.link.adoption import LINK_ANNOTATION as LINK
 from kgctl.link.applying import carry_out
 from kgctl.link.plan import owner_labels, plan
 from kgctl.mesh.peer import Peer
+from kgctl.state.api_server import ApiServer as Source
+from kgctl.state.collections import watch_peers
+from kgctl.state.peer_objects import peer_of
 from tests.api.test_link import PEERS, pair
-from tests.several import key
+from tests.support.several import key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

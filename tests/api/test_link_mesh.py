@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from kgctl.mesh.key import PresharedKey
-from tests.api.faults import FaultyProxy, Request
 from tests.api.test_link import PEERS, ROLE, done_and_unsaid, node, wait_for
 from tests.apiserver.client import RefusedError
 from tests.cli.test_link_file import steps_of
+from tests.support.faults import FaultyProxy, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -374,10 +374,10 @@ def test_after_a_failure_at_any_write_the_next_run_does_the_rest(
 
 
 def test_who_was_too_late_to_make_a_key_takes_the_other_next_time(trio: Trio) -> None:
-    from kgctl.cluster.apiserver import ApiServer as Cluster
-    from kgctl.cluster.errors import AlreadyExistsError, ConflictError
-    from kgctl.cluster.secrets import SecretObjects
+    from kgctl.kube.errors import AlreadyExistsError, ConflictError
+    from kgctl.kube.secrets import SecretObjects
     from kgctl.link.presharedkeys import settled
+    from kgctl.state.api_server import ApiServer as Cluster
     from kgctl.wireguard.keys import generate_preshared_key
 
     with Cluster(kubeconfig=trio.kubeconfigs["eu"]) as cluster:

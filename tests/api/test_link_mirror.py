@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.api.faults import FaultyProxy, Request
 from tests.api.test_link import ROLE, Pair, done_and_unsaid, wait_for
 from tests.apiserver.client import RefusedError
+from tests.support.faults import FaultyProxy, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

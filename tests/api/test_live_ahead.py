@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cluster.lists import NODES
-from tests.api.faults import FaultyProxy, Request, saying
+from kgctl.kube.lists import NODES
+from tests.support.faults import FaultyProxy, Request, saying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

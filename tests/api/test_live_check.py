@@ -10,7 +10,7 @@ import pytest
 
 from tests.apiserver.client import RefusedError
 from tests.apiserver.fleet import fleet
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

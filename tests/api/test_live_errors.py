@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cluster.apiserver import ApiServer as Source
-from kgctl.cluster.client import Backoff
-from kgctl.cluster.errors import (
+from kgctl.kube.access.kubeconfig import load_access
+from kgctl.kube.errors import (
     AnswerError,
     ClusterError,
     ConnectionLostError,
@@ -25,11 +24,13 @@ from kgctl.cluster.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from kgctl.cluster.kubeconfig import load_access
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.transport import open_transport
-from tests.api.certificates import self_signed
-from tests.api.faults import (
+from kgctl.kube.http.client import Backoff
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.http.transport import open_transport
+from kgctl.state.api_server import ApiServer as Source
+from tests.apiserver.process import free_ports
+from tests.support.certificates import self_signed
+from tests.support.faults import (
     Fault,
     FaultyProxy,
     Request,
@@ -38,8 +39,7 @@ from tests.api.faults import (
     saying,
     silent,
 )
-from tests.api.ways import WAYS, Way, source
-from tests.apiserver.process import free_ports
+from tests.support.ways import WAYS, Way, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.apiserver import ApiServer as Source
-from kgctl.cluster.errors import ClusterError, CredentialsError
-from kgctl.cluster.kubeconfig import Access, load_access
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.package import PackageTransport
-from kgctl.cluster.proxy import proxy_for
-from kgctl.cluster.transport import open_transport
-from tests.api.faults import FaultyProxy, Request, saying
-from tests.api.tunnel import TunnelProxy
-from tests.api.ways import WAYS
+from kgctl.kube.access.kubeconfig import Access, load_access
+from kgctl.kube.access.proxy import proxy_for
+from kgctl.kube.errors import ClusterError, CredentialsError
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.http.package import PackageTransport
+from kgctl.kube.http.transport import open_transport
+from kgctl.state.api_server import ApiServer as Source
 from tests.apiserver.process import free_ports
+from tests.support.faults import FaultyProxy, Request, saying
+from tests.support.tunnel import TunnelProxy
+from tests.support.ways import WAYS
 
 if TYPE_CHECKING:
     from tests.apiserver.server import ApiServer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.errors import (
+from kgctl.kube.errors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
@@ -14,16 +14,15 @@ from kgctl.cluster.errors import (
     NotFoundError,
     StatusError,
 )
-from kgctl.cluster.interface import NodeObject
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.lists import list_peers
-from kgctl.cluster.watch import watch_nodes, watch_peers
-from tests.api.ways import WAYS, Way, source
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.objects import NodeObject
+from kgctl.state.collections import list_peers, watch_nodes, watch_peers
+from tests.support.ways import WAYS, Way, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kgctl.cluster.apiserver import ApiServer as Source
+    from kgctl.state.api_server import ApiServer as Source
     from tests.apiserver.server import ApiServer
 
 PEER: dict[str, Any] = {

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.interface import NodeObject
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.lists import NODES, list_nodes
-from tests.api.distance import Distance
-from tests.api.faults import FaultyProxy, Request
-from tests.api.ways import WAYS, Way, by_name, source
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.lists import NODES, list_nodes
+from kgctl.kube.objects import NodeObject
 from tests.apiserver.fleet import fleet
+from tests.support.distance import Distance
+from tests.support.faults import FaultyProxy, Request
+from tests.support.ways import WAYS, Way, by_name, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

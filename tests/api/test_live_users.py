@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kgctl.cluster.apiserver import ApiServer as Source
-from kgctl.cluster.errors import TlsError
-from kgctl.cluster.kubeconfig import load_access
-from kgctl.cluster.lean import LeanTransport
-from kgctl.cluster.package import PackageTransport
-from kgctl.cluster.transport import open_transport
-from tests.api.certificates import self_signed
-from tests.api.faults import FaultyProxy
-from tests.api.ways import WAYS, Way, source
+from kgctl.kube.access.kubeconfig import load_access
+from kgctl.kube.errors import TlsError
+from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.http.package import PackageTransport
+from kgctl.kube.http.transport import open_transport
+from kgctl.state.api_server import ApiServer as Source
+from tests.support.certificates import self_signed
+from tests.support.faults import FaultyProxy
+from tests.support.ways import WAYS, Way, source
 
 if TYPE_CHECKING:
     from pathlib import Path

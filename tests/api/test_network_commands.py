@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.example import __file__ as example
+from kgctl.state.example import __file__ as example
 from tests.apiserver.fleet import fleet
 
 if TYPE_CHECKING:

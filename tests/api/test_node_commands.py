@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cluster.apiserver import ApiServer as Cluster
-from kgctl.cluster.errors import ConflictError, NotFoundError
-from kgctl.cluster.nodes import NodeObjects
-from kgctl.cluster.peers import MERGE_PATCH
+from kgctl.edit.nodes import NodeObjects
+from kgctl.kube.errors import ConflictError, NotFoundError
+from kgctl.state.api_server import ApiServer as Cluster
+from kgctl.state.peers import MERGE_PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from tests.apiserver.fleet import fleet
-from tests.cli.served import fetch, served
 from tests.cli.test_serve import numbers
+from tests.support.served import fetch, served
 
 if TYPE_CHECKING:
     from tests.apiserver.server import ApiServer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.several import east, key, west, with_links
+from tests.support.several import east, key, west, with_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

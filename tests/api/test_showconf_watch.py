@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.api.faults import FaultyProxy, Request
-from tests.recorded import CLUSTERS, load
+from tests.support.faults import FaultyProxy, Request
+from tests.support.recorded import CLUSTERS, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

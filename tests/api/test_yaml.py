@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cluster.documents import read_documents
-from kgctl.cluster.manifests import Manifests
-from kgctl.cluster.peerobjects import peer_of
+from kgctl.kube.codec.structured import to_yaml
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
-from kgctl.render.structured import to_yaml
+from kgctl.state.documents import read_documents
+from kgctl.state.manifests import Manifests
+from kgctl.state.peer_objects import peer_of
 from tests.apiserver.client import RESOURCES, RefusedError
-from tests.cluster.yamltable import KEYS, NO_KEYS, TEXTS, VALUES
+from tests.support.yamltable import KEYS, NO_KEYS, TEXTS, VALUES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.apiserver.fleet import fleet
-from tests.cli.quiet import QuietServer, node
-from tests.cli.served import served
+from tests.support.quiet import QuietServer, node
+from tests.support.served import served
 
 if TYPE_CHECKING:
     from pathlib import Path

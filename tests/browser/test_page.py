@@ -12,7 +12,7 @@ import pytest
 import kgctl
 from tests.apiserver.fleet import fleet
 from tests.browser.clusters import ATTACK, PRESHARED, hostile, make_page
-from tests.recorded import kgctl as kgctl_
+from tests.support.recorded import kgctl as kgctl_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kgctl.cli.ahead import Ahead, Target, target_of
-from kgctl.cluster.apiserver import ApiServer
+from kgctl.state.api_server import ApiServer
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 STALE = ["-f", str(CASES / "KG005-trips.yaml"), "--at", "1000", "check"]

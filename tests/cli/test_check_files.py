@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 

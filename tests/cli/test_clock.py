@@ -10,9 +10,9 @@ import pytest
 
 from kgctl.cli.reading import reading_of
 from kgctl.cli.shared import Shared
-from kgctl.cluster import manifests
-from tests.cli.quiet import QuietServer, node
-from tests.recorded import kgctl
+from kgctl.state import manifests
+from tests.support.quiet import QuietServer, node
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

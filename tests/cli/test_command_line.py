@@ -13,7 +13,7 @@ import pytest
 
 from kgctl import __version__
 from kgctl.cli.arguments import normalised, split_values
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 BIN = Path(sys.executable).parent
 SHELLS = ["bash", "zsh", "fish", "powershell"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="connect is for Linux")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kgctl.cluster.example import __file__ as example
-from tests.recorded import kgctl
+from kgctl.state.example import __file__ as example
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 CLUSTER = example.replace("__init__.py", "cluster.json")

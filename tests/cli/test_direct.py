@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kgctl.cli.direct import plain_call
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 from tests.test_imports import new_modules
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl.wireguard.machinefiles import parse_devices
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import typer
 from kgctl.cli.effects import EFFECTS, SEVERAL, without_effect
 from kgctl.cli.options import OPTIONS
 from kgctl.cli.program import app
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

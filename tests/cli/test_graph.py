@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kgctl.cli.packages import install_command, plugin_hint
-from tests.recorded import CLUSTERS, kgctl, load
+from tests.support.recorded import CLUSTERS, kgctl, load
 
 if TYPE_CHECKING:
     from pathlib import Path

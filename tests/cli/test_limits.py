@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.recorded import kgctl
-from tests.several import NOW, node, options, peer, west, write
+from tests.support.recorded import kgctl
+from tests.support.several import NOW, node, options, peer, west, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.recorded import Answer, kgctl
-from tests.several import NOW, east, key, node, peer, west, with_links, write
+from tests.support.recorded import Answer, kgctl
+from tests.support.several import NOW, east, key, node, peer, west, with_links, write
 
 if TYPE_CHECKING:
-    from tests.several import Object
+    from tests.support.several import Object
 
 PAIR = Path(__file__).parents[1] / "diagnosis" / "pairs" / "KG607-trips"
 LINK = "kgctl.dev/link"

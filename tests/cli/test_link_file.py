@@ -11,7 +11,7 @@ import yaml
 
 from kgctl.link.meshformat import mesh_schema
 from tests.api.test_link import node
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

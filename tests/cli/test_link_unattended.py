@@ -8,7 +8,7 @@ import pytest
 
 from kgctl.cli.link.carrying import LinkError, keep
 from kgctl.cli.link.steady import Steady
-from kgctl.cluster.errors import StatusError, UnreachableError
+from kgctl.kube.errors import StatusError, UnreachableError
 from kgctl.link.damping import AT_ONCE
 from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, Step
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 

@@ -15,19 +15,19 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.peer.add import NewPeer, PeerExistsError, add_peer
 from kgctl.cli.peer.adopt import adopted
 from kgctl.cli.peer.target import Target
-from kgctl.cluster.enrolment import ATTEMPTS, InUseError
-from kgctl.cluster.errors import (
+from kgctl.edit.enrolment import ATTEMPTS, InUseError
+from kgctl.edit.writing import UnfinishedError
+from kgctl.kube.errors import (
     ClusterError,
     ConflictError,
     ConnectionLostError,
     ForbiddenError,
     RequestTimeoutError,
 )
-from kgctl.cluster.writing import UnfinishedError
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_preshared_key, read_private_key
-from tests.cluster.living import PEERS, LivingTransport
-from tests.cluster.memory import Answer, Request, status_body
+from tests.support.living import PEERS, LivingTransport
+from tests.support.memory import Answer, Request, status_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

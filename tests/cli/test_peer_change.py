@@ -15,18 +15,18 @@ from kgctl.cli.arguments import UsageError
 from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
 from kgctl.cli.peer.remove import MissingPeersError, remove_peers
 from kgctl.cli.peer.target import Target
-from kgctl.cluster.enrolment import ATTEMPTS, InUseError
-from kgctl.cluster.errors import (
+from kgctl.edit.enrolment import ATTEMPTS, InUseError
+from kgctl.edit.writing import UnfinishedError
+from kgctl.kube.errors import (
     ConflictError,
     ConnectionLostError,
     NotFoundError,
     PeersNotServedError,
 )
-from kgctl.cluster.writing import UnfinishedError
 from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.keys import read_preshared_key, read_private_key
-from tests.cluster.living import LivingTransport
-from tests.cluster.memory import Answer, Request
+from tests.support.living import LivingTransport
+from tests.support.memory import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,11 @@ import pytest
 from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
 from kgctl.cli.peer.remove import MissingPeersError, remove_peers
 from kgctl.cli.peer.target import Target
-from kgctl.cluster.errors import ConnectionLostError
-from kgctl.cluster.hearing import MARK
-from tests.cluster.listening import Listener
-from tests.cluster.living import PEERS, LivingTransport
-from tests.cluster.memory import Answer, Request, status_body
+from kgctl.edit.hearing import MARK
+from kgctl.kube.errors import ConnectionLostError
+from tests.support.listening import Listener
+from tests.support.living import PEERS, LivingTransport
+from tests.support.memory import Answer, Request, status_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

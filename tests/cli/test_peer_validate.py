@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-import kgctl.cluster.example
+import kgctl.state.example
 from kgctl.cli.peer.validate import InvalidPeersError, validate_peers
-from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.manifests import Manifests
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.cidr import parse_cidr
-from tests.recorded import kgctl as run
+from kgctl.state.interface import Objects
+from kgctl.state.manifests import Manifests
+from tests.support.recorded import kgctl as run
 
-EXAMPLE = Path(kgctl.cluster.example.__file__).with_name("cluster.json")
+EXAMPLE = Path(kgctl.state.example.__file__).with_name("cluster.json")
 KEY = "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo="
 OTHER = "Ep30BHFGgnVTJo7PxrPRFPLNqWdA7mCfSsKpGIoMyEI="
 

@@ -8,8 +8,8 @@ import pytest
 
 from kgctl.render.qr import TooLargeError, to_picture, to_terminal
 from kgctl.wireguard.keys import PrivateKey, write_key
-from tests.qr import scanned
-from tests.recorded import kgctl
+from tests.support.qr import scanned
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from kgctl.cli.serve.listening import CONNECTIONS, REQUEST_LIMIT, _Secret
 from kgctl.cli.serve.web import Application, own_hosts
 from tests.browser.clusters import ATTACK, PRESHARED, hostile
-from tests.cli.quiet import QuietServer, node
-from tests.cli.served import fetch, served
+from tests.support.quiet import QuietServer, node
+from tests.support.served import fetch, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

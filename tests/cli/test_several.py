@@ -11,8 +11,8 @@ import yaml
 
 from kgctl.cli.clusters import at_once
 from kgctl.mesh.errors import KgctlError
-from tests.recorded import kgctl
-from tests.several import NOW, east, options, west, write
+from tests.support.recorded import kgctl
+from tests.support.several import NOW, east, options, west, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ import pytest
 
 from kgctl.files.writing import OutputFileError, write_private
 from kgctl.wireguard.keys import PrivateKey, write_key
-from tests import several
-from tests.recorded import CLUSTERS, kgctl, load
-from tests.strict import assert_strict
+from tests.support import several
+from tests.support.recorded import CLUSTERS, kgctl, load
+from tests.support.strict import assert_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.recorded import CLUSTERS, kgctl, load
+from tests.support.recorded import CLUSTERS, kgctl, load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import io
 import time
 
 from kgctl.cli.waiting import Waiting
-from kgctl.cluster.documents import read_documents
+from kgctl.state.documents import read_documents
 
 
 class Terminal(io.StringIO):

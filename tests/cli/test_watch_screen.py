@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.quiet import QuietServer, node
 from tests.docs.pictures import cluster
-from tests.recorded import kgctl
+from tests.support.quiet import QuietServer, node
+from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

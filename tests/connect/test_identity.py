@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cluster.interface import Objects
-from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import device_commands, peer_commands
 from kgctl.connect.identity import RejectedError, establish
 from kgctl.connect.interface import Options
 from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import Record
+from kgctl.state.interface import Objects
+from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceChange, DeviceState
 from kgctl.wireguard.keys import PrivateKey
 from tests.connect.test_membership import Store, application

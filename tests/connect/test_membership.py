@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cluster.errors import AlreadyExistsError, NotFoundError, PeersNotServedError
 from kgctl.connect.membership import Application, Membership, MembershipError
+from kgctl.kube.errors import AlreadyExistsError, NotFoundError, PeersNotServedError
 from tests.wireguard.test_device import KEYS, cidr
 
 if TYPE_CHECKING:

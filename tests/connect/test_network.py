@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from kgctl.cluster.example import TAKEN_AT, Example
-from kgctl.cluster.objects import state_of
 from kgctl.connect.commands import device_commands, link_commands, route_commands
 from kgctl.connect.network import Memory, NotAMemberError, Wanted, wanted_of
 from kgctl.host.routes import route_change
@@ -19,6 +17,8 @@ from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import State, network_of
+from kgctl.state.example import TAKEN_AT, Example
+from kgctl.state.objects import state_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
 from kgctl.wireguard.keys import PrivateKey

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kgctl.cluster.contact import GRACE, QUIET, Contact, steady
 from kgctl.connect import loop
 from kgctl.connect.journal import Journal, rfc3339
 from kgctl.connect.loop import CHANGED, Inbox
 from kgctl.connect.schedule import PATIENCE, Schedule
 from kgctl.mesh.node import READY_SECONDS
+from kgctl.state.contact import GRACE, QUIET, Contact
+from kgctl.steady import steady
 
 
 def test_a_change_is_applied_when_it_is_quiet_or_patience_ends() -> None:

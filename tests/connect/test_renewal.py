@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from kgctl.cluster.example import TAKEN_AT, Example
-from kgctl.cluster.objects import state_of
 from kgctl.connect.renewal import DELAY, INTERVAL, LATE, LONGEST_SPREAD, RATE, Renewals
 from kgctl.connect.rewrites import devices_of, rewritten
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host.names import Names
 from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.mesh.state import State, network_of
+from kgctl.state.example import TAKEN_AT, Example
+from kgctl.state.objects import state_of
 from kgctl.wireguard.device import (
     SESSION_SECONDS,
     DeviceChange,

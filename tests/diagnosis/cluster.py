@@ -7,11 +7,12 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.evidence import Evidence
-from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.diagnosis.check import check
 from kgctl.diagnosis.subject import Settings
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
+from kgctl.state.evidence import Evidence
+from kgctl.state.interface import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

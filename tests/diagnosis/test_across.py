@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from kgctl.diagnosis.across import RULES
-from tests.recorded import kgctl
-from tests.several import NOW, Object, east, node, options, peer, west, with_links, write
+from tests.support.recorded import kgctl
+from tests.support.several import NOW, Object, east, node, options, peer, west, with_links, write
 
 PAIRS = Path(__file__).parent / "pairs"
 CODES = [rule.code for rule in RULES]

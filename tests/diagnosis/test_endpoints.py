@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 HERE = Path(__file__).parent / "endpoints"
 NEVER = ("loopback", "unspecified")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kgctl.diagnosis.nesting import Lookup, Used, nested
 from kgctl.mesh.cidr import Cidr, parse_cidr
-from tests.strategies import networks
+from tests.support.strategies import networks
 
 
 def cidr(text: str) -> Cidr:

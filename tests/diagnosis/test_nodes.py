@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kgctl.cluster.interface import NodeObject
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import Platform
 from tests.diagnosis.cluster import NOW, PREFIX, codes, findings, node, of
 

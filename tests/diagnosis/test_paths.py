@@ -9,7 +9,7 @@ import pytest
 
 from kgctl.diagnosis.check import BY_CODE
 from kgctl.mesh.path.reason import RULES
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parent / "cases"
 

@@ -15,7 +15,7 @@ from kgctl.mesh.platform import Platform
 from tests.diagnosis.cluster import PREFIX, codes, discovered, findings, node, of
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import NodeObject
+    from kgctl.kube.objects import NodeObject
 
 ALIKE = [
     ("eu-west", "EU-West"),

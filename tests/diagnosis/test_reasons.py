@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.interface import NodeObject
-from kgctl.cluster.objects import node_of
 from kgctl.diagnosis.reasons import why_unreadable
+from kgctl.kube.objects import NodeObject
+from kgctl.state.objects import node_of
 
 NAMES = (
     *("force-endpoint", "endpoint", "force-internal-ip", "internal-ip", "wireguard-ip"),

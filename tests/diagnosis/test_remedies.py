@@ -23,14 +23,14 @@ from kgctl.diagnosis.check import ALL_RULES
 from kgctl.diagnosis.finding import LinkRule
 from tests.apiserver.client import RESOURCES
 from tests.diagnosis.options import CHECKED_WITH
-from tests.recorded import kgctl
-from tests.several import key
+from tests.support.recorded import kgctl
+from tests.support.several import key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tests.apiserver.server import ApiServer
-    from tests.recorded import Answer
+    from tests.support.recorded import Answer
 
 Objects = list[dict[str, Any]]
 Findings = list[dict[str, str]]

@@ -10,7 +10,7 @@ import pytest
 from kgctl.diagnosis.check import ALL_RULES, RULES
 from kgctl.diagnosis.explanation import index, page_of
 from tests.diagnosis.options import CHECKED_WITH
-from tests.recorded import CLUSTERS, kgctl, load
+from tests.support.recorded import CLUSTERS, kgctl, load
 
 CASES = Path(__file__).parent / "cases"
 RECORDED = Path(__file__).parent / "recorded-findings.txt"

@@ -11,7 +11,7 @@ import pytest
 from tests.diagnosis.cluster import findings, of
 from tests.diagnosis.cluster import node as agents_node
 from tests.diagnosis.test_rules import found
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 SOUND = sorted((Path(__file__).parent / "sound").glob("*.json"))
 AGENT_WRITES = {

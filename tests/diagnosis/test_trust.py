@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.recorded import kgctl
-from tests.several import NOW, key, node, peer, write
+from tests.support.recorded import kgctl
+from tests.support.several import NOW, key, node, peer, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.several import Object
+    from tests.support.several import Object
 
 
 def _found(path: Path, *options: str) -> list[dict[str, str]]:

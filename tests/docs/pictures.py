@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.fleet import fleet
-from tests.recorded import kgctl
-from tests.several import options, troubled
+from tests.support.recorded import kgctl
+from tests.support.several import options, troubled
 
 PREFIX = "kilo.squat.ai/"
 PLACES = [chr(97 + number % 26) + suffix for suffix in ("-east", "-west") for number in range(18)]

@@ -12,7 +12,7 @@ import pytest
 
 import kgctl
 from tests.docs.console import ROOT, blocks
-from tests.dotgraph import parsed_graph
+from tests.support.dotgraph import parsed_graph
 
 if TYPE_CHECKING:
     from pathlib import Path

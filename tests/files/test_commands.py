@@ -13,7 +13,7 @@ import pytest
 from kgctl.files.walk import owner
 from kgctl.files.writing import OutputFileError, write_private, write_public
 from tests.files.users import MALLORY, ROOT, as_user, give
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 QUICK = ("--example", "showconf", "peer", "laptop", "-o", "wg-quick")
 

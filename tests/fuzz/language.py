@@ -10,8 +10,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.interface import TOPOLOGY_LABEL, NodeObject, Objects
-from kgctl.cluster.objects import PREFIX
+from kgctl.kilo import PREFIX
+from kgctl.kube.objects import TOPOLOGY_LABEL, NodeObject
+from kgctl.state.interface import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,20 +6,20 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from kgctl.cluster.documents import read_documents
-from kgctl.cluster.errors import ManifestError
-from kgctl.cluster.manifests import Manifests
-from kgctl.cluster.markedyaml import PlacedError
-from kgctl.cluster.objects import state_of
+from kgctl.kube.errors import ManifestError
 from kgctl.link.meshfile import parse_mesh
 from kgctl.mesh.errors import KgctlError
+from kgctl.state.documents import read_documents
+from kgctl.state.manifests import Manifests
+from kgctl.state.marked_yaml import PlacedError
+from kgctl.state.objects import state_of
 from kgctl.wireguard.conf import Configuration, PeerSection
 from kgctl.wireguard.drift import drift
 from kgctl.wireguard.machinefiles import decoded, parse_devices
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.fuzz.language import bytes_of, cluster_of
-from tests.harmless import assert_all_harmless, assert_shown
-from tests.recorded import CLUSTERS, load
+from tests.support.harmless import assert_all_harmless, assert_shown
+from tests.support.recorded import CLUSTERS, load
 from tests.wireguard.test_machinefiles import KEYFILE, NETDEV, QUICK, SHOW
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.__main__ import FIXED_RUNS, SHARES, _report, _without_atheris
 from tests.fuzz.language import bytes_of, cluster_of
 from tests.fuzz.targets import TARGETS, seeds
-from tests.recorded import CLUSTERS, load
+from tests.support.recorded import CLUSTERS, load
 
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*/*"))
 

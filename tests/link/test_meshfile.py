@@ -13,7 +13,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kgctl.cluster.markedyaml import PlacedError, read_marked_yaml
 from kgctl.link.meshfile import (
     MeshFileError,
     decoded,
@@ -22,6 +21,7 @@ from kgctl.link.meshfile import (
     read_mesh_file,
 )
 from kgctl.link.meshformat import mesh_schema, without_indentation
+from kgctl.state.marked_yaml import PlacedError, read_marked_yaml
 from tests.docs.console import blocks
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.allocation import (
     Claims,
     PoolExhaustedError,
@@ -25,10 +24,11 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.state import State
-from tests.strategies import clusters
+from kgctl.state.objects import state_of
+from tests.support.strategies import clusters
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
+    from kgctl.state.interface import Objects
 
 KEY = PublicKey(b"x" * 32)
 

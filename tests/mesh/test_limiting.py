@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.guards import Reason
@@ -14,14 +13,15 @@ from kgctl.mesh.limiting import limited
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of
+from kgctl.state.objects import state_of
 from kgctl.wireguard.quick import QuickSettings, quick_configuration
-from tests.several import key, objects_of
-from tests.strategies import clusters
+from tests.support.several import key, objects_of
+from tests.support.strategies import clusters
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
 
 NOW = 1_800_000_000.0
 PREFIX = "kilo.squat.ai/"

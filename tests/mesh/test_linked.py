@@ -7,7 +7,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.linked import Linked, linked
 from kgctl.mesh.linking import Member
 from kgctl.render.dot import to_dot_of_clusters
@@ -16,9 +15,10 @@ from kgctl.render.mermaid import to_clusters_mermaid
 from kgctl.render.panorama import panorama_of
 from kgctl.render.panoramadot import to_rich_dot_of_clusters
 from kgctl.render.tree import to_clusters_tree
-from tests.harmless import network
-from tests.several import Object, east, key, members, node, peer, west, with_links
-from tests.strategies import HOSTILE, hostile_clusters
+from kgctl.state.objects import state_of
+from tests.support.harmless import network
+from tests.support.several import Object, east, key, members, node, peer, west, with_links
+from tests.support.strategies import HOSTILE, hostile_clusters
 
 LABELS = {"app.kubernetes.io/managed-by": "kgctl-link", "kgctl.dev/linked-cluster": "east"}
 

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import state_of
+from kgctl.kube.objects import NodeObject
 from kgctl.link.plan import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.linking import Member, Obstacle, obstacles
 from kgctl.mesh.sharing import EVERYTHING, Share
 from kgctl.mesh.state import network_of
-from tests.strategies import FAR_AHEAD, networks
+from kgctl.state.interface import Objects
+from kgctl.state.objects import state_of
+from tests.support.strategies import FAR_AHEAD, networks
 
 KILO = "kilo.squat.ai/"
 NOW = 4102444800.0

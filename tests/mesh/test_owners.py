@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.guards import Reason
@@ -16,21 +15,22 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import Owned, Present, owned_once
 from kgctl.mesh.state import network_of
+from kgctl.state.objects import state_of
 from kgctl.wireguard.quick import (
     LeftOutError,
     NobodyLeftError,
     QuickSettings,
     quick_configuration,
 )
-from tests.several import key, objects_of
-from tests.strategies import clusters
+from tests.support.several import key, objects_of
+from tests.support.strategies import clusters
 
 if TYPE_CHECKING:
     from random import Random
 
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
 
 NOW = 1_800_000_000.0
 PREFIX = "kilo.squat.ai/"

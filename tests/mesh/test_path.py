@@ -9,8 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kgctl.cluster.interface import NodeObject, Objects
-from kgctl.cluster.objects import state_of
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.path.absent import absent_owner
 from kgctl.mesh.path.ends import find_end
@@ -20,9 +19,11 @@ from kgctl.mesh.state import network_of
 from kgctl.render.dot import to_dot
 from kgctl.render.path import path_to_object, path_to_text
 from kgctl.render.pathdot import path_edges
-from tests.harmless import network
-from tests.strategies import clusters, hostile_clusters
-from tests.strictdot import shape_of
+from kgctl.state.interface import Objects
+from kgctl.state.objects import state_of
+from tests.support.harmless import network
+from tests.support.strategies import clusters, hostile_clusters
+from tests.support.strictdot import shape_of
 
 if TYPE_CHECKING:
     from kgctl.mesh.path.walk import Path

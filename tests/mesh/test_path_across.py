@@ -9,8 +9,8 @@ import pytest
 
 from kgctl.mesh.path.across import find_path_across, find_places
 from kgctl.mesh.path.reason import Reason
-from tests.recorded import kgctl
-from tests.several import Object, east, key, members, node, options, peer, west, with_links
+from tests.support.recorded import kgctl
+from tests.support.several import Object, east, key, members, node, options, peer, west, with_links
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
+from kgctl.kube.codec.structured import to_json, to_yaml
 from kgctl.mesh.state import State, network_of, viewpoints_of
 from kgctl.mesh.subnets import kilo_subnet
 from kgctl.render.dot import to_dot
 from kgctl.render.listing import list_nodes, list_peers, list_segments
 from kgctl.render.manifest import peer_object
-from kgctl.render.structured import to_json, to_yaml
 from kgctl.render.table import to_columns
+from kgctl.state.objects import state_of
 from kgctl.wireguard.configure import node_configuration, peer_as_peer, peer_configuration
 from kgctl.wireguard.quick import NobodyLeftError, QuickSettings, quick_configuration
 from tests.mesh import oracle
-from tests.strategies import clusters
+from tests.support.strategies import clusters
 
 if TYPE_CHECKING:
     from random import Random
 
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
 
 NOW = 1_800_000_000.0
 granularities = st.sampled_from(["location", "full"])

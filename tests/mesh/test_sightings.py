@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.cluster.example import TAKEN_AT, Example
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.sightings import MOST, Sightings, sightings, with_best_endpoints
 from kgctl.mesh.state import network_of
+from kgctl.state.example import TAKEN_AT, Example
+from kgctl.state.objects import state_of
 
 PUBLIC, PRIVATE = "198.51.100.1:51820", "10.0.0.1:51820"
 

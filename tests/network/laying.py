@@ -11,7 +11,7 @@ from tests.network import agent, tunnel, wiring
 from tests.network.plan import PORT
 
 if TYPE_CHECKING:
-    from kgctl.cluster.load import Cluster
+    from kgctl.state.load import Cluster
     from tests.network.namespace import Lab, Namespace
     from tests.network.randomly import Member, Plan, Site
 

@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cluster.contact import steady
-from kgctl.cluster.errors import NotFoundError
-from kgctl.cluster.interface import NodeObject, Objects
 from kgctl.connect.interface import Options
 from kgctl.connect.journal import Journal
 from kgctl.connect.session import Session
 from kgctl.host.record import RecordFile
+from kgctl.kube.errors import NotFoundError
+from kgctl.kube.objects import NodeObject
+from kgctl.state.interface import Objects
+from kgctl.steady import steady
 from tests.network.site import stranger
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.network.objects import peer_object
 from tests.network.site import ADDRESS, Site, stranger, within
 from tests.network.stream import Datagrams, Pinging
 from tests.network.uplink import Uplink
-from tests.recorded import kgctl as command
+from tests.support.recorded import kgctl as command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

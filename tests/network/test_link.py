@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cluster.load import load_cluster
+from kgctl.state.load import load_cluster
 from tests.api.test_link_mirror import SERVICES as SERVICES_OF_SHOP
 from tests.api.test_link_mirror import clear_services
 from tests.api.test_link_mirror import service as shop_service

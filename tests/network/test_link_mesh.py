@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cluster.load import load_cluster
+from kgctl.state.load import load_cluster
 from tests.network import agent, laying, tunnel
 from tests.network.namespace import Lab
 from tests.network.randomly import Plan, Site

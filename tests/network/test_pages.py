@@ -13,7 +13,7 @@ import pytest
 from tests.network import pages, plan, probe, tunnel, wiring
 from tests.network.commands import describe, run
 from tests.network.layout import LAN
-from tests.qr import scanned
+from tests.support.qr import scanned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

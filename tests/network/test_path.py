@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from kgctl.cluster.load import load_files
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.walk import find_path
 from kgctl.render.path import path_to_text
+from kgctl.state.load import load_files
 from tests.network import laying, randomly
 from tests.network.namespace import Lab
 from tests.network.objects import write_manifest
@@ -22,8 +22,8 @@ from tests.network.objects import write_manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kgctl.cluster.load import Cluster
     from kgctl.mesh.path.walk import Path as Way
+    from kgctl.state.load import Cluster
     from tests.network.randomly import Member, Plan
 
 CLUSTERS = int(os.environ.get("KGCTL_PATH_CLUSTERS", "4"))

@@ -33,7 +33,7 @@ def test_one_capability_and_no_new_privileges() -> None:
 
 
 def test_its_command_line_is_one_of_kgctl_s(tmp_path: Path) -> None:
-    from tests.recorded import kgctl
+    from tests.support.recorded import kgctl
 
     (start,) = settings()["ExecStart"]
     argv = start.replace("%i", "laptop").replace("$KGCTL_OPTIONS", "--mtu 1").split()

@@ -11,11 +11,11 @@ from graphviz.quoting import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.render.dot import to_dot
 from kgctl.render.dotquoting import identifier, label
+from kgctl.state.objects import state_of
 from tests.fuzz.language import cluster_of
-from tests.harmless import network
+from tests.support.harmless import network
 
 SVG = "{http://www.w3.org/2000/svg}"
 

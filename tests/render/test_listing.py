@@ -12,7 +12,7 @@ import sys
 import pytest
 import yaml
 
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 MAIN = [sys.executable, "-m", "kgctl", "--example"]
 

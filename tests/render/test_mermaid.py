@@ -17,8 +17,8 @@ from kgctl.mesh.text import printable
 from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, to_mermaid
 from kgctl.render.picture import READY, Picture
 from tests.fuzz.language import cluster_of
-from tests.recorded import CLUSTERS, kgctl
-from tests.render.pictures import golden_picture, picture_of_objects
+from tests.support.pictures import golden_picture, picture_of_objects
+from tests.support.recorded import CLUSTERS, kgctl
 
 PARSER = Path(__file__).parents[1] / "mermaid" / "parse.mjs"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "kgctl", "mermaid")

@@ -19,9 +19,9 @@ from kgctl.render.graphjson import to_clusters_json
 from kgctl.render.mermaid import to_clusters_mermaid
 from kgctl.render.panorama import Panorama, panorama_of
 from kgctl.render.panoramadot import to_rich_dot_of_clusters
-from tests.recorded import kgctl
 from tests.render.test_mermaid import parsed
-from tests.several import (
+from tests.support.recorded import kgctl
+from tests.support.several import (
     NOW,
     Object,
     east,

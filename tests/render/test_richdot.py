@@ -18,15 +18,15 @@ from kgctl.render.richdot import to_rich_dot
 from kgctl.render.selection import NotInPictureError, around, at_location, without_peers
 from kgctl.render.tree import to_tree
 from tests.fuzz.language import cluster_of
-from tests.harmless import assert_shown
-from tests.recorded import CLUSTERS, kgctl
-from tests.render.pictures import golden_picture, picture_of_objects
-from tests.strategies import hostile_clusters
+from tests.support.harmless import assert_shown
+from tests.support.pictures import golden_picture, picture_of_objects
+from tests.support.recorded import CLUSTERS, kgctl
+from tests.support.strategies import hostile_clusters
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kgctl.cluster.interface import Objects
+    from kgctl.state.interface import Objects
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -52,10 +52,10 @@ def texts(picture: ElementTree.Element) -> list[str]:
 
 
 def example() -> Picture:
-    from kgctl.cluster.example import TAKEN_AT, Example
-    from kgctl.cluster.objects import state_of
     from kgctl.mesh.state import network_of
     from kgctl.render.picture import picture_of
+    from kgctl.state.example import TAKEN_AT, Example
+    from kgctl.state.objects import state_of
 
     state = state_of(Example().read())
     return picture_of(state, network_of(state, now=TAKEN_AT), TAKEN_AT)

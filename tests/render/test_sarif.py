@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kgctl.diagnosis.check import RULES
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parents[1] / "diagnosis" / "cases"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "kgctl", "sarif")

@@ -16,7 +16,7 @@ from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.drift import Drift, Kind, drift
 from kgctl.wireguard.dump import Device, DevicePeer
 from kgctl.wireguard.machinefiles import parse_devices
-from tests.strategies import HOSTILE
+from tests.support.strategies import HOSTILE
 
 NOW = 1_800_000_000.0
 SECRET, PSK = b64encode(b"S" * 32).decode(), b64encode(b"P" * 32).decode()

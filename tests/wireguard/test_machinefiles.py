@@ -15,7 +15,7 @@ from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.wireguard.dump import Device, DevicePeer
 from kgctl.wireguard.keys import PrivateKey
 from kgctl.wireguard.machinefiles import KINDS, decoded, parse_devices, read_machine_file
-from tests.strategies import HOSTILE
+from tests.support.strategies import HOSTILE
 
 PRIVATE = PrivateKey(b"S" * 32)
 SECRET, PSK = PRIVATE.reveal(), b64encode(b"P" * 32).decode()

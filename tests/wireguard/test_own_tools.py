@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl.wireguard.keys import PrivateKey, write_key
-from tests.recorded import kgctl
+from tests.support.recorded import kgctl
 from tests.wireguard.networkd import NEEDS, complaints, read_by_networkd
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.state import network_of
+from kgctl.state.objects import state_of
 from kgctl.wireguard.configure import node_configuration, peer_configuration
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
-from tests.strategies import clusters
+from tests.support.strategies import clusters
 
 NOW = 1_800_000_000.0
 KEY = "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo="

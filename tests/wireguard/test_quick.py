@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.cluster.objects import state_of
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.state import network_of
+from kgctl.state.objects import state_of
 from kgctl.wireguard.configure import peer_configuration
 from kgctl.wireguard.parse import parse_configuration
 from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
-from tests.strategies import addresses4, clusters
-from tests.strict import assert_strict
+from tests.support.strategies import addresses4, clusters
+from tests.support.strict import assert_strict
 
 if TYPE_CHECKING:
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+    from kgctl.state.interface import Objects
     from kgctl.wireguard.conf import Configuration
 
 NOW = 1_800_000_000.0
@@ -156,7 +156,7 @@ KEYS = [
 @pytest.fixture
 def two_places(tmp_path_factory: pytest.TempPathFactory) -> Topology:
     """Two nodes in two places; the endpoint of the first is its internal IP, on a shared LAN."""
-    from kgctl.cluster.manifests import Manifests
+    from kgctl.state.manifests import Manifests
 
     path = tmp_path_factory.mktemp("cluster") / "cluster.json"
     lan = ', "kilo.squat.ai/allowed-location-ips": "192.168.0.0/16"'

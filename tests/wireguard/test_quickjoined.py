@@ -13,8 +13,8 @@ from kgctl.mesh.cidr import parse_cidr
 from kgctl.wireguard.parse import parse_configuration
 from kgctl.wireguard.quick import QuickSettings
 from kgctl.wireguard.quickjoined import JoinError, Joining, joined_file, joined_sections
-from tests.recorded import kgctl
-from tests.several import Object, east, key, members, node, options, peer, west, with_links
+from tests.support.recorded import kgctl
+from tests.support.several import Object, east, key, members, node, options, peer, west, with_links
 
 if TYPE_CHECKING:
     from pathlib import Path

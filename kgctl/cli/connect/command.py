@@ -17,7 +17,7 @@ from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.shared import Shared, with_shared
 
 if TYPE_CHECKING:
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -156,6 +156,6 @@ def _cluster(shared: Shared) -> ApiServer:
 
 
 def _topology_label(shared: Shared) -> str:
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.kube.objects import TOPOLOGY_LABEL
 
     return shared.topology_label or TOPOLOGY_LABEL

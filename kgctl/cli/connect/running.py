@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.mirror import Listener, Mirror
     from kgctl.connect.interface import Options
     from kgctl.connect.journal import Journal
     from kgctl.connect.membership import PeerStore
     from kgctl.connect.session import Session
+    from kgctl.kube.informer import Listener
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.informer import ClusterInformer
 
 _SHORTEST_WATCH, _LONGEST_WATCH = 30, 290  # seconds
 _FAREWELL_SECONDS = 5.0
@@ -80,11 +81,13 @@ def run(
         file.unlock()
 
 
-def _mirror(cluster: ApiServer, options: Options) -> Callable[[Listener], Mirror]:
-    from kgctl.cluster.mirror import Mirror
+def _mirror(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
+    from kgctl.state.informer import ClusterInformer
 
     lasts = round(min(max(2 * options.period, _SHORTEST_WATCH), _LONGEST_WATCH))
-    return lambda listener: Mirror(cluster.api(), listener, lasts=lasts, poll=options.period)
+    return lambda listener: ClusterInformer(
+        cluster.api(), listener, lasts=lasts, poll=options.period
+    )
 
 
 def _stay_live(
@@ -115,8 +118,8 @@ def _journal(level: Level, log_format: LogFormat | None) -> Journal:
 
 def _farewell(shared: Shared) -> PeerStore:
     """Return the Peer objects for the way out: nobody wants to wait then."""
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.client import Backoff
+    from kgctl.kube.http.client import Backoff
+    from kgctl.state.api_server import ApiServer
 
     cluster = ApiServer(
         kubeconfig=shared.kubeconfig,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.asking import ask
 from kgctl.cli.link.clusters import Named
 from kgctl.cli.output import answer
-from kgctl.cluster.errors import StatusError
+from kgctl.kube.errors import StatusError
 from kgctl.link.applying import carry_out
 from kgctl.link.mirrorplan import SERVICE, SLICE
 from kgctl.link.plan import (

@@ -8,25 +8,26 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
+from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.interface import Objects, Source
-    from kgctl.cluster.mirror import Mirror
-    from kgctl.cluster.peers import PeerObjects
-    from kgctl.cluster.secrets import SecretObjects
-    from kgctl.cluster.servicecidr import ServiceNetworks
-    from kgctl.cluster.services import ServiceObjects
+    from kgctl.kube.secrets import SecretObjects
+    from kgctl.kube.service_cidr import ServiceNetworks
+    from kgctl.kube.services import ServiceObjects
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Link
     from kgctl.mesh.linking import Member
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.informer import ClusterInformer
+    from kgctl.state.interface import Objects, Source
+    from kgctl.state.peers import PeerObjects
 
 _FEWEST = 2
-_KEY = "kilo.squat.ai/key"
+_KEY = f"{PREFIX}key"
 
 
 class Named(NamedTuple):
@@ -37,7 +38,7 @@ class Named(NamedTuple):
 
     name: str
     source: Source
-    copy: Mirror | None = None
+    copy: ClusterInformer | None = None
 
     def read(self) -> tuple[Objects, float]:
         """Return what it holds, and as of when (Unix seconds).
@@ -56,7 +57,7 @@ class Named(NamedTuple):
     @property
     def live(self) -> bool:
         """Whether it is a cluster, and not files that stand for one."""
-        from kgctl.cluster.apiserver import ApiServer
+        from kgctl.state.api_server import ApiServer
 
         return isinstance(self.source, ApiServer)
 
@@ -77,7 +78,7 @@ class Named(NamedTuple):
         Raises:
             UsageError: it is no live cluster.
         """
-        from kgctl.cluster.secrets import SecretObjects
+        from kgctl.kube.secrets import SecretObjects
 
         server = self._server("which keep no preshared keys: name a file for each of its pairs")
         return SecretObjects(server.api(), namespace)
@@ -88,7 +89,7 @@ class Named(NamedTuple):
         Raises:
             UsageError: it is no live cluster.
         """
-        from kgctl.cluster.services import ServiceObjects
+        from kgctl.kube.services import ServiceObjects
 
         return ServiceObjects(self._server("which have no services").api())
 
@@ -98,12 +99,12 @@ class Named(NamedTuple):
         Raises:
             KgctlError: it cannot be read.
         """
-        from kgctl.cluster.servicecidr import read_service_networks
+        from kgctl.kube.service_cidr import read_service_networks
 
         return read_service_networks(self._server("which tell none").api()) if self.live else None
 
     def _server(self, but: str) -> ApiServer:
-        from kgctl.cluster.apiserver import ApiServer
+        from kgctl.state.api_server import ApiServer
 
         if not isinstance(self.source, ApiServer):
             raise UsageError(f"{printable(self.name)} was read from files, {but}")
@@ -146,7 +147,7 @@ def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
 def _named(shared: Shared, argument: str) -> Named:
     from kgctl.cli.clusters import cluster_of
     from kgctl.cli.reading import live_cluster
-    from kgctl.cluster.manifests import Manifests
+    from kgctl.state.manifests import Manifests
 
     one = cluster_of(shared, argument)
     files = one.shared.filename
@@ -216,9 +217,9 @@ def _linked(reads: Sequence[Read]) -> list[Read]:
 
 def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]]:
     """Return the segments, by cluster, for which a person gave others a public endpoint."""
-    from kgctl.cluster.peerobjects import peer_name
     from kgctl.link.adoption import adopted_as
     from kgctl.mesh.dialling import is_dialable_from_elsewhere
+    from kgctl.state.peer_objects import peer_name
 
     adopted = {
         (read.member.name, peer_name(peer))

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
 from kgctl.cli.watching import end_at_signals, rest_after
-from kgctl.cluster.standing import LASTS
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
+from kgctl.state.standing import LASTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from kgctl.cli.link.clusters import Named
     from kgctl.cli.link.task import Task
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.mirror import Follower
-    from kgctl.cluster.stored import Object
+    from kgctl.kube.errors import ClusterError
+    from kgctl.kube.informer import Informer
+    from kgctl.kube.stored import Object
     from kgctl.link.mirroring import Mirrored
+    from kgctl.state.api_server import ApiServer
 
 WATCH_SECONDS = 10.0
 """Seconds between two looks at clusters in which nothing changes: a leader that falls silent is
@@ -98,7 +98,7 @@ class _News:
         self._came.set()
 
     def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
-        from kgctl.cluster.errors import ForbiddenError
+        from kgctl.kube.errors import ForbiddenError
 
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
         self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
@@ -106,13 +106,13 @@ class _News:
 
 def _followed(named: Named, news: _News) -> Named:
     """Return a cluster that is read from a copy, which is kept up to date."""
-    from kgctl.cluster.apiserver import ApiServer
-    from kgctl.cluster.mirror import Mirror
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.informer import ClusterInformer
 
     if not isinstance(named.source, ApiServer):
         return named
     try:
-        mirror = Mirror(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
+        mirror = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
         note(f"{printable(named.name)}: {error}")
         return named
@@ -122,7 +122,7 @@ def _followed(named: Named, news: _News) -> Named:
 
 def _follow_services(task: Task, news: _News) -> None:
     """Hear of the pods that come and go behind the services that are mirrored."""
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
     for mirrored in task.mirrored:
         for named in task.clusters:
@@ -132,14 +132,14 @@ def _follow_services(task: Task, news: _News) -> None:
                 threading.Thread(target=_run, args=[follower], daemon=True).start()
 
 
-def _run(follower: Follower[Object]) -> None:
+def _run(follower: Informer[Object]) -> None:
     follower.run()
 
 
-def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Follower[Object]:
-    from kgctl.cluster.mirror import Follower, Kind
-    from kgctl.cluster.peerobjects import peer_name
-    from kgctl.cluster.services import ServiceObjects
+def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Informer[Object]:
+    from kgctl.kube.informer import Informer, Kind
+    from kgctl.kube.services import ServiceObjects
+    from kgctl.state.peer_objects import peer_name
 
     services = ServiceObjects(source.api())
     kind: Kind[Object] = Kind(
@@ -148,4 +148,4 @@ def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Follower
         lambda: services.listed_slices(mirrored.namespace, mirrored.name),
         lambda version: services.watch_slices(mirrored.namespace, mirrored.name, version, LASTS),
     )
-    return Follower(kind, news, poll=WATCH_SECONDS, memory=source.api().memory)
+    return Informer(kind, news, poll=WATCH_SECONDS, memory=source.api().memory)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kgctl.cli.output import note
-from kgctl.cluster.peerobjects import peer_name
-from kgctl.cluster.writing import spec_of
+from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
 from kgctl.link.granting import Grants, Held, Terms, grants
 from kgctl.link.plan import linked_source, slug
@@ -14,6 +13,7 @@ from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.policy import summaries
 from kgctl.mesh.text import printable, some
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

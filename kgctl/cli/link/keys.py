@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kgctl.cli.link.clusters import Named
-    from kgctl.cluster.secrets import SecretObjects
+    from kgctl.kube.secrets import SecretObjects
     from kgctl.link.meshformat import MeshFile, PairKey, PresharedKeys, SecretReference
     from kgctl.link.plan import Step
     from kgctl.link.presharedkeys import Object, Pair

@@ -241,7 +241,7 @@ def _write(
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
     from kgctl.cli.secret import warn_of_others
     from kgctl.files.writing import make_directory, write_private
-    from kgctl.render.structured import to_json, to_yaml
+    from kgctl.kube.codec.structured import to_json, to_yaml
 
     ring, mirrored = task.key_ring(), mirrors.find(views, prune=False)
     missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]

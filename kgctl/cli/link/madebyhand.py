@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.link.carrying import LinkError
 from kgctl.cli.output import note
-from kgctl.cluster.peerobjects import peer_name
-from kgctl.cluster.writing import spec_of
 from kgctl.diagnosis.nodes import quoted
+from kgctl.edit.writing import spec_of
+from kgctl.kilo import PREFIX
 from kgctl.link.plan import linked_source
 from kgctl.mesh.text import printable
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.cli.link.clusters import Read
     from kgctl.cli.link.task import Task
-    from kgctl.cluster.interface import Objects
     from kgctl.mesh.linked import Link
+    from kgctl.state.interface import Objects
 
-_KEY = "kilo.squat.ai/key"
+_KEY = f"{PREFIX}key"
 _SHOWN = 10  # links that are named; the rest is counted
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.cli.link.clusters import Named
-    from kgctl.cluster.stored import Object
+    from kgctl.kube.stored import Object
     from kgctl.link.granting import Grants
     from kgctl.link.plan import Step
     from kgctl.mesh.sharing import Layout
@@ -122,7 +122,7 @@ class Mirrors:
 
         Who asks for no mirrors need not be allowed to look for them.
         """
-        from kgctl.cluster.errors import ForbiddenError
+        from kgctl.kube.errors import ForbiddenError
 
         found, self._unseen = {}, []
         for name, live in self._live.items():

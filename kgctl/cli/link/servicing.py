@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.link.clusters import Read
     from kgctl.cli.link.task import Task
-    from kgctl.cluster.servicecidr import ServiceNetworks
+    from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
 

@@ -152,8 +152,8 @@ def _task_of_file(shared: Shared, wish: Wish, mesh: MeshFile) -> Task:
 
 def _named(shared: Shared, file: Path, cluster: Cluster) -> Named:
     from kgctl.cli.reading import live_cluster
-    from kgctl.cluster.manifests import Manifests
     from kgctl.link.meshfile import located
+    from kgctl.state.manifests import Manifests
 
     if cluster.manifests:
         names = [str(located(file, one)) for one in cluster.manifests]

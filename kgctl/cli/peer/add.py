@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.cli.peer.target import Target
-    from kgctl.cluster.enrolment import Addresses
-    from kgctl.cluster.peers import PeerObjects
-    from kgctl.cluster.writing import Object
+    from kgctl.edit.enrolment import Addresses
+    from kgctl.edit.writing import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PresharedKey, PublicKey
     from kgctl.mesh.state import State
+    from kgctl.state.peers import PeerObjects
 
 _NOBODYS_KEYS = (
     "a dry run keeps no key: those shown are nobody's, so do not apply them; --public-key and "
@@ -115,7 +115,7 @@ class Plan(NamedTuple):
         Raises:
             InUseError: somebody has.
         """
-        from kgctl.cluster.enrolment import check_key
+        from kgctl.edit.enrolment import check_key
 
         if self.public_key is not None and not self.addresses.forced:
             check_key(state, self.public_key, self.name)
@@ -158,8 +158,8 @@ def tell_next(target: Target, name: str, private_key_file: Path | None) -> None:
 
 
 def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
-    from kgctl.cluster.enrolment import Enrolment
-    from kgctl.cluster.errors import AlreadyExistsError
+    from kgctl.edit.enrolment import Enrolment
+    from kgctl.kube.errors import AlreadyExistsError
 
     enrolment = Enrolment(
         plan.name,

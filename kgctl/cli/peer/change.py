@@ -20,17 +20,17 @@ from kgctl.cli.peer.values import (
     note_host_bits,
     public_key_of,
 )
-from kgctl.cluster.hearing import mended
+from kgctl.edit.hearing import mended
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.cli.peer.target import Target
-    from kgctl.cluster.enrolment import Addresses
-    from kgctl.cluster.hearing import Mended
-    from kgctl.cluster.peers import PeerObjects
-    from kgctl.cluster.writing import Object
+    from kgctl.edit.enrolment import Addresses
+    from kgctl.edit.hearing import Mended
+    from kgctl.edit.writing import Object
     from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.state.peers import PeerObjects
 
 
 class Changes(NamedTuple):
@@ -135,9 +135,9 @@ class Edit:
         Raises:
             UsageError: it would not be valid.
         """
-        from kgctl.cluster.peerobjects import peer_of
-        from kgctl.cluster.writing import spec_of
+        from kgctl.edit.writing import spec_of
         from kgctl.mesh.peer import InvalidPeer
+        from kgctl.state.peer_objects import peer_of
 
         self._before, self._fields = spec_of(peer), self._given
         parsed = peer_of(self._applied(peer))
@@ -168,7 +168,7 @@ class Edit:
     def note_hidden(self, target: Target, peer: Object) -> None:
         """Print on stderr which leaders may not see that the Peer has become ``peer``."""
         from kgctl.cli.agents import note_hidden_peer
-        from kgctl.cluster.errors import ClusterError
+        from kgctl.kube.errors import ClusterError
 
         try:
             state = target.state()
@@ -202,7 +202,7 @@ def _shown(field: str, value: object) -> str:
 
 def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: str | None) -> None:
     """Change some fields of a peer; nothing that another changes meanwhile is lost."""
-    from kgctl.cluster.enrolment import check_key
+    from kgctl.edit.enrolment import check_key
 
     keys = NewKeys()
     edit = Edit(changes.fields(keys, name))
@@ -233,7 +233,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
 def _write(
     target: Target, store: PeerObjects, name: str, edit: Edit, addresses: Addresses
 ) -> Object:
-    from kgctl.cluster.enrolment import change, move
+    from kgctl.edit.enrolment import change, move
 
     if addresses.given:
         return move(store, target.state, name, edit, addresses)
@@ -242,8 +242,8 @@ def _write(
 
 def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
     """Give a peer new keys: its addresses stay, and what else there is of it."""
-    from kgctl.cluster.enrolment import change, check_key
-    from kgctl.cluster.writing import spec_of
+    from kgctl.edit.enrolment import change, check_key
+    from kgctl.edit.writing import spec_of
 
     keys, store = NewKeys(), target.store()
     preshared = bool(spec_of(store.get(name)).get("presharedKey"))

@@ -9,7 +9,7 @@ from kgctl.cli.secret import answer_with_secret
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cluster.writing import Object
+    from kgctl.edit.writing import Object
 
 KIND = "peer.kilo.squat.ai"
 KEPT = (
@@ -23,8 +23,8 @@ DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 def show(peer: Object, output: str | None, done: str) -> None:
     """Print a Peer that was created or changed, as kubectl would."""
-    from kgctl.cluster.writing import spec_of
-    from kgctl.render.structured import to_json, to_yaml
+    from kgctl.edit.writing import spec_of
+    from kgctl.kube.codec.structured import to_json, to_yaml
 
     name = printable(peer["metadata"]["name"])
     if output == "name":

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.cli.peer.target import Target
-    from kgctl.cluster.hearing import Mended
-    from kgctl.cluster.peers import PeerObjects
+    from kgctl.edit.hearing import Mended
+    from kgctl.state.peers import PeerObjects
 
 
 class MissingPeersError(KgctlError):
@@ -63,8 +63,8 @@ def _what_agents_do(invalid: Mended) -> str:
 
 def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
     """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
-    from kgctl.cluster.errors import NotFoundError, PeersNotServedError
-    from kgctl.cluster.hearing import delete
+    from kgctl.edit.hearing import delete
+    from kgctl.kube.errors import NotFoundError, PeersNotServedError
 
     try:
         if dry_run == "client":

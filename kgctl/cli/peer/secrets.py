@@ -60,7 +60,7 @@ class NewKeys:
         Raises:
             KeyFileError: a file exists, or cannot be written.
         """
-        from kgctl.cluster.writing import UnfinishedError
+        from kgctl.edit.writing import UnfinishedError
         from kgctl.files.writing import remove_own
         from kgctl.wireguard.keys import write_key
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from kgctl.cli.lookups import LookUp
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.interface import Source
-    from kgctl.cluster.peers import PeerObjects
     from kgctl.mesh.state import State
+    from kgctl.state.interface import Source
+    from kgctl.state.peers import PeerObjects
 
 
 class Target(NamedTuple):
@@ -34,7 +34,7 @@ class Target(NamedTuple):
 
     def state(self) -> State:
         """Read the cluster: its peers as they are stored at this moment."""
-        from kgctl.cluster.objects import state_of
+        from kgctl.state.objects import state_of
 
         return state_of(self.source.read())
 
@@ -63,7 +63,7 @@ def target_of(shared: Shared) -> Target:
         UsageError: they name more than one source, or none that there is.
     """
     from kgctl.cli.reading import source_of
-    from kgctl.cluster.apiserver import ApiServer
+    from kgctl.state.api_server import ApiServer
 
     source = source_of(shared)
     if not isinstance(source, ApiServer):

@@ -14,8 +14,8 @@ from kgctl.mesh.text import printable, some
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kgctl.cluster.interface import Objects, Source
     from kgctl.mesh.cidr import Cidr
+    from kgctl.state.interface import Objects, Source
 
     Peers = Sequence[Mapping[str, Any]]
 
@@ -35,8 +35,8 @@ def validate_peers(
         InvalidPeersError: at least one is invalid, or in files, there is none.
         ClusterError: they cannot be read.
     """
-    from kgctl.cluster.objects import state_of
     from kgctl.mesh.doubts import doubts
+    from kgctl.state.objects import state_of
 
     objects = source.read()
     note_unread(objects)
@@ -55,7 +55,7 @@ def validate_peers(
 
 def _require_peers(objects: Objects, files: Sequence[str]) -> None:
     """Make sure that files hold Peers, and nothing that was to be one."""
-    from kgctl.cluster.manifests import lookalikes
+    from kgctl.state.manifests import lookalikes
 
     if wrong := lookalikes(objects.passed_over):
         raise InvalidPeersError(f"not read as Peers: {'; '.join(wrong)}")
@@ -71,10 +71,10 @@ def _require_peers(objects: Objects, files: Sequence[str]) -> None:
 
 def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return the name of a Peer, and what Kilo or the API server would refuse it for."""
-    from kgctl.cluster.peerfields import unknown_fields
-    from kgctl.cluster.peerobjects import peer_of
     from kgctl.mesh.endpoint import is_dns_name
     from kgctl.mesh.peer import InvalidPeer
+    from kgctl.state.peer_fields import unknown_fields
+    from kgctl.state.peer_objects import peer_of
 
     parsed = peer_of(peer)
     problems = list(parsed.problems) if isinstance(parsed, InvalidPeer) else []
@@ -99,9 +99,9 @@ def _required(peer: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
     """Yield what is odd about objects and cannot be seen of the peers that they become."""
-    from kgctl.cluster.peerobjects import peer_name
-    from kgctl.cluster.writing import spec_of
+    from kgctl.edit.writing import spec_of
     from kgctl.mesh.key import PresharedKey
+    from kgctl.state.peer_objects import peer_name
 
     for name, count in Counter(map(peer_name, peers)).items():
         if name and count > 1:

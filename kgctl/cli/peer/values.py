@@ -14,7 +14,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cluster.enrolment import Addresses
+    from kgctl.edit.enrolment import Addresses
     from kgctl.mesh.endpoint import Endpoint
 
 _KEEPALIVES = range(65536)
@@ -96,7 +96,7 @@ def addresses_of(
     Allowed IPs lose their host bits, as in WireGuard: with them Kilo's agents would find their
     WireGuard devices wrong for ever (KG404).
     """
-    from kgctl.cluster.enrolment import Addresses
+    from kgctl.edit.enrolment import Addresses
 
     given = dict.fromkeys(cidr.masked() for cidr in cidrs("--allowed-ips", allowed_ips))
     if given and pools:

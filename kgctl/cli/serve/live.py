@@ -11,16 +11,16 @@ from kgctl.cli.examining import Examined, as_of, examined
 from kgctl.cli.output import note
 from kgctl.cli.page import page_content
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
-from kgctl.cluster.standing import LASTS, Hearing
 from kgctl.mesh.errors import KgctlError
+from kgctl.state.standing import LASTS, Hearing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.cli.shared import Shared
-    from kgctl.cluster.errors import ClusterError
-    from kgctl.cluster.evidence import Evidence
-    from kgctl.cluster.mirror import Mirror
+    from kgctl.kube.errors import ClusterError
+    from kgctl.state.evidence import Evidence
+    from kgctl.state.informer import ClusterInformer
 
 _REST = 4  # times as long as making a page takes, before the next is made
 _FRESH = 1.0  # seconds
@@ -188,8 +188,8 @@ def _again(shared: Shared, first: Seen) -> Callable[[], Seen]:
 
 
 def _followed(shared: Shared, port: int, interval: int) -> Network:
-    from kgctl.cluster.evidence import Evidence, read_evidence
-    from kgctl.cluster.mirror import Mirror
+    from kgctl.state.evidence import Evidence, read_evidence
+    from kgctl.state.informer import ClusterInformer
 
     cluster = live_cluster(shared)
     api = cluster.api()
@@ -205,7 +205,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
             fixed=_is_fixed(shared),
         )
     log = _Log(Hearing(began, float(interval)))
-    mirror: Mirror = Mirror(api, log, lasts=LASTS, poll=float(interval))
+    mirror: ClusterInformer = ClusterInformer(api, log, lasts=LASTS, poll=float(interval))
     mirror.start()
 
     def look() -> Seen:
@@ -219,7 +219,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
 
 
 def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
-    from kgctl.cluster.interface import TOPOLOGY_LABEL
+    from kgctl.kube.objects import TOPOLOGY_LABEL
 
     label = shared.topology_label or TOPOLOGY_LABEL
     subject = as_of(shared, evidence).subject(topology_label=label)

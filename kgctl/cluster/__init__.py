@@ -1,1 +1,0 @@
-"""Where the state of a cluster comes from: an API server or manifest files."""

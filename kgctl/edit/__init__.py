@@ -1,0 +1,1 @@
+"""Changes to nodes and peers: enrol, change, rotate, remove, annotate."""

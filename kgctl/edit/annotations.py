@@ -1,0 +1,73 @@
+"""The annotations that people write on a node, checked before they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.kilo import PREFIX
+from kgctl.kube.errors import ClusterError
+from kgctl.kube.objects import NodeObject
+from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.text import printable
+from kgctl.state.objects import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTABLE: Mapping[str, str] = {
+    "location": "a name",
+    "leader": "true, or nothing",
+    "force-endpoint": "host:port or [IPv6]:port",
+    "force-internal-ip": "address/prefix, or - for none",
+    "persistent-keepalive": "a number of seconds",
+    "allowed-location-ips": "networks as 192.168.1.0/24, separated by commas",
+}
+"""The annotations that are people's to write, and what each holds. The rest is Kilo's agent's."""
+
+_LOCATION_LENGTH = 63
+_MOST_SECONDS = 65535
+
+
+class AnnotationError(ClusterError):
+    """An annotation is not one that people write, or Kilo would not take its value."""
+
+
+def checked(key: str, value: str | None) -> tuple[str, str | None]:
+    """Return the whole name of an annotation and its value as Kilo takes it; None removes it.
+
+    ``leader`` counts by its presence, so that ``false`` removes it. White space beside the commas
+    of a list is left out: Kilo would drop what stands next to it. Allowed location IPs lose their
+    host bits, as in WireGuard, which Kilo's agents would set again and again for want of them.
+
+    Raises:
+        AnnotationError: Kilo would ignore it.
+    """
+    name = key.removeprefix(PREFIX)
+    if name not in SETTABLE:
+        known = ", ".join(SETTABLE)
+        raise AnnotationError(f'"{printable(name, 60)}" cannot be set; these can: {known}')
+    if value is None or (name == "leader" and value == "false"):
+        return PREFIX + name, None
+    text = ",".join(part.strip() for part in value.split(","))
+    if not _is_taken(name, text):
+        raise AnnotationError(
+            f'"{printable(value, 60)}" is no {name}: Kilo would ignore it; it is {SETTABLE[name]}'
+        )
+    if name == "allowed-location-ips":
+        text = ",".join(
+            str(cidr.masked()) for part in text.split(",") if (cidr := parse_cidr(part))
+        )
+    return PREFIX + name, text
+
+
+def _is_taken(name: str, text: str) -> bool:
+    if not text.isprintable():
+        return False
+    if name == "location":
+        return len(text) <= _LOCATION_LENGTH and text == text.strip()
+    if name == "leader":
+        return text == "true"
+    node = node_of(NodeObject("", "", {}, {PREFIX + name: text}))
+    if name == "persistent-keepalive":
+        return not node.unreadable and 0 <= node.persistent_keepalive <= _MOST_SECONDS
+    return not node.unreadable

@@ -1,0 +1,1 @@
+"""One Kubernetes API server: access to it, requests, objects and watches; nothing of Kilo."""

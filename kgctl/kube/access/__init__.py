@@ -1,0 +1,1 @@
+"""Who asks which API server: kubeconfigs, credentials, TLS and proxies."""

@@ -1,0 +1,130 @@
+"""What proves to an API server who is asking: a token, or a client certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.kube.errors import CredentialsError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.kube.access.kubeconfig import Access
+
+
+class Credentials(NamedTuple):
+    """A bearer token, a client certificate with its key (PEM), both, or neither."""
+
+    token: str | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Say what there is, and never what it is: this may end up in a log."""
+        kinds = [kind for kind, value in zip(self._fields, self, strict=True) if value]
+        return f"Credentials({', '.join(kinds) or 'none'})"
+
+
+QUIET_LIMIT = 30.0
+"""Seconds that an exec plugin gets when nobody is there to answer it."""
+
+
+def resolve_credentials(
+    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+) -> Credentials:
+    """Read the user's credentials, running its exec plugin when it has one.
+
+    A token in the kubeconfig goes before a plugin, as in kubectl. With ``interactive`` false the
+    plugin has no terminal, so that it cannot ask anything, and is ended after ``limit`` seconds.
+
+    Raises:
+        CredentialsError: a file cannot be read, or the plugin failed.
+    """
+    user = access.user
+    token = _token(user, access.origin)
+    certificate = pem(user, "client-certificate", access.origin)
+    key = pem(user, "client-key", access.origin)
+    if (certificate is None) != (key is None):
+        lacking = "client-key" if key is None else "client-certificate"
+        raise CredentialsError(f"the user of {access.origin} has no {lacking} to go with the other")
+    if user.get("exec") and not token:
+        from kgctl.kube.access.exec_plugin import run_plugin
+
+        token, plugin_certificate, plugin_key = run_plugin(access, interactive, limit)
+        if plugin_certificate:
+            certificate, key = plugin_certificate, plugin_key
+    return Credentials(token, certificate, key)
+
+
+def renewable(access: Access) -> bool:
+    """Tell whether asking again may give other credentials: a plugin, or a file that rotates."""
+    return bool(access.user.get("exec") or access.user.get("tokenFile"))
+
+
+def pem(settings: Mapping[str, Any], key: str, origin: str) -> bytes | None:
+    """Return what ``key-data`` holds in base64, else the content of the file ``key`` names.
+
+    ``origin`` says in errors whose settings they are.
+
+    Raises:
+        CredentialsError: it is no base64, or the file cannot be read.
+    """
+    data = settings.get(f"{key}-data")
+    if data:
+        from binascii import a2b_base64
+
+        try:
+            return a2b_base64("".join(str(data).split()), strict_mode=True)
+        except ValueError as error:
+            raise CredentialsError(
+                f"{key}-data of {origin} is no valid base64: copy it whole, or name a file with "
+                f"{key}"
+            ) from error
+    return _read(str(settings[key]), key, origin) if settings.get(key) else None
+
+
+def _token(user: Mapping[str, Any], origin: str) -> str | None:
+    """Return the bearer token. A file goes before the literal token, because files are rotated."""
+    if user.get("tokenFile"):
+        try:
+            token = _token_in(str(user["tokenFile"]), origin)
+        except CredentialsError:
+            if not user.get("token"):
+                raise
+        else:
+            return token
+    return clean_token(str(user["token"]), f"token of {origin}") if user.get("token") else None
+
+
+def _token_in(path: str, origin: str) -> str:
+    what = f"tokenFile {printable(path)} of {origin}"
+    try:
+        token = _read(path, "tokenFile", origin).decode().strip()
+    except UnicodeDecodeError as error:
+        raise CredentialsError(f"the {what} holds characters no token has") from error
+    if not token:
+        raise CredentialsError(f"the {what} is empty: write a token into it")
+    return clean_token(token, what)
+
+
+def clean_token(token: str, source: str) -> str:
+    """Return ``token`` if it can stand in a header: no line break, no other control character.
+
+    Raises:
+        CredentialsError: it cannot; the message does not repeat it.
+    """
+    if not token.isascii() or not token.isprintable():
+        raise CredentialsError(f"the {source} holds characters no token has")
+    return token
+
+
+def _read(path: str, what: str, origin: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
+        raise CredentialsError(
+            f"cannot read the {what} {printable(path)} of {origin}: {reason}"
+        ) from error

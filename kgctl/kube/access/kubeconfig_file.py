@@ -1,0 +1,130 @@
+"""One kubeconfig file: what it holds, and the tokens in it that have to outlast the run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgctl.kube.codec.plain_yaml import NotPlainError, read_plain
+from kgctl.kube.errors import CredentialsError, KubeconfigError
+from kgctl.mesh.text import NotTextError, decoded, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.kube.access.kubeconfig import Access
+
+_KEYS = frozenset({"clusters", "users", "contexts", "current-context", "preferences", "extensions"})
+
+
+def read_kubeconfig(path: str) -> dict[str, Any]:
+    """Return what the file ``path`` holds; an empty mapping for an empty file.
+
+    It may be YAML or JSON, in UTF-8 or UTF-16. Numbers are text, as they are written.
+    Of several YAML documents the first counts, as with kubectl.
+
+    Raises:
+        KubeconfigError: it cannot be read, or it is no kubeconfig.
+    """
+    shown = printable(path)
+    content = _decode(_text_of(path, shown), shown)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no mapping")
+    kind = content.get("kind")
+    if kind not in (None, "", "Config"):
+        raise KubeconfigError(
+            f"{shown} is no kubeconfig: it holds a {printable(str(kind), 60)}; read manifests with "
+            f"-f {shown}"
+        )
+    if content and not kind and not _KEYS.intersection(content):
+        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no clusters, users and contexts")
+    return content
+
+
+def _text_of(path: str, shown: str) -> str:
+    try:
+        text = decoded(Path(path).read_bytes())
+    except (OSError, NotTextError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise KubeconfigError(f"cannot read the kubeconfig {shown}: {why}") from error
+    if "\0" in text:
+        raise KubeconfigError(
+            f"cannot read the kubeconfig {shown}: it holds NUL characters; save it as UTF-8 text"
+        )
+    return text.replace("\r\n", "\n")
+
+
+def _decode(text: str, shown: str) -> object:
+    """Decode YAML, by the shortest way that leads to what PyYAML would say."""
+    if text.startswith("{"):
+        import json
+
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+    with suppress(NotPlainError):
+        return read_plain(text)
+    import yaml
+
+    from kgctl.kube.codec.yaml_loader import TextLoader
+
+    try:
+        return next(iter(yaml.load_all(text, Loader=TextLoader)), None)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark is not None else ""
+        raise KubeconfigError(f"{shown} is no kubeconfig: it is no valid YAML{line}") from error
+
+
+def named_user(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the settings of the user ``name`` in what a file holds, or None."""
+    entries = content.get("users")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and str(entry.get("name")) == name:
+            user = entry.get("user")
+            return user if isinstance(user, dict) else None
+    return None
+
+
+def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
+    """Put tokens into the ``auth-provider`` of the user of ``access``, in the file that holds it.
+
+    The file is replaced as a whole, for its owner alone; everything else in it stays as decoded,
+    as with kubectl.
+
+    Raises:
+        CredentialsError: it cannot be written.
+    """
+    from kgctl.files.writing import OutputFileError, write_private
+
+    path = _holder(access)
+    if path is None:
+        return
+    try:
+        write_private(path, _changed(path, access.user_name, changes).encode())
+    except (KubeconfigError, OutputFileError) as error:
+        raise CredentialsError(
+            f"cannot keep the new tokens of {access.origin}: {error}; make the file writable, and "
+            "log in again"
+        ) from error
+
+
+def _holder(access: Access) -> Path | None:
+    """Return the first file that has the user, the one that counts."""
+    for name in access.files:
+        if named_user(read_kubeconfig(name), access.user_name) is not None:
+            return Path(name)
+    return None
+
+
+def _changed(path: Path, user_name: str, changes: Mapping[str, str]) -> str:
+    from kgctl.kube.codec.structured import to_yaml
+
+    content = read_kubeconfig(str(path))
+    user = named_user(content, user_name)
+    assert user is not None  # it was found in this file
+    provider = user["auth-provider"]
+    provider["config"] = {**(provider.get("config") or {}), **changes}
+    return to_yaml(content)

@@ -1,0 +1,1 @@
+"""The formats of Kubernetes objects: protobuf, JSON and YAML."""

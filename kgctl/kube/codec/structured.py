@@ -1,0 +1,48 @@
+"""Objects as YAML and JSON text, as kubectl prints them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+
+def to_json(value: Any) -> str:
+    """Return ``value`` as indented JSON."""
+    import json
+
+    return json.dumps(value, indent=2) + "\n"
+
+
+def to_yaml(value: Any) -> str:
+    """Return ``value`` as a YAML document; keys keep their order.
+
+    Text that any reader would take for a number, a date, a truth value or nothing is in quotes.
+    """
+    import yaml
+
+    def dumped(dumper: Any) -> str:
+        return str(yaml.dump(value, Dumper=_quoting(dumper), sort_keys=False, allow_unicode=False))
+
+    try:
+        return dumped(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+    except UnicodeEncodeError:  # half a character, which libyaml does not take
+        return dumped(yaml.SafeDumper)
+
+
+@cache
+def _quoting(dumper: Any) -> Any:
+    """Return the dumper that quotes also what only Kubernetes takes for something else."""
+    from yaml import ScalarNode
+
+    from kgctl.kube.codec.yaml_scalars import needs_quotes
+
+    text_tag, other_tag = "tag:yaml.org,2002:str", "tag:yaml.org,2002:value"
+
+    class Quoting(dumper):  # type: ignore[misc]
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+            """Return what ``value`` would be read as, were it not in quotes."""
+            tag = super().resolve(kind, value, implicit)
+            plain = kind is ScalarNode and implicit[0] and tag == text_tag
+            return other_tag if plain and needs_quotes(value) else tag
+
+    return Quoting

@@ -1,0 +1,136 @@
+"""Services and the EndpointSlices that say which pods are behind them, of one API server.
+
+EndpointSlices are of ``discovery.k8s.io/v1`` since Kubernetes 1.21, of ``v1beta1`` before 1.25;
+what is read and written here is the same in both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kgctl.kube.errors import AnswerError, NotFoundError
+from kgctl.kube.lists import JSON, Listed
+from kgctl.kube.single import decoded_object, object_path
+from kgctl.kube.stored import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from kgctl.kube.http.client import Api, Body
+    from kgctl.kube.watch import Event
+
+Object = dict[str, Any]
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label of an EndpointSlice that names its Service."""
+
+_DISCOVERY = "/apis/discovery.k8s.io"
+_VERSIONS = ("v1", "v1beta1")  # the one that is wanted first
+_CORE = "/api/v1"
+
+
+class ServiceObjects:
+    """The Services and EndpointSlices of an API server, as decoded JSON."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._version = ""
+
+    def has_namespace(self, namespace: str) -> bool:
+        """Tell whether there is that namespace.
+
+        Raises:
+            kgctl.ClusterError: it cannot be read.
+        """
+        return Stored(self._api, f"{_CORE}/namespaces", "namespace").find(namespace) is not None
+
+    def services(self, namespace: str) -> Stored:
+        """Return the Services of a namespace, to be read and changed one by one."""
+        return Stored(self._api, f"{_namespaced(_CORE, namespace)}/services", "service")
+
+    def slices(self, namespace: str) -> Stored:
+        """Return the EndpointSlices of a namespace, to be read and changed one by one.
+
+        Raises:
+            kgctl.ClusterError: the API server does not say which version it serves.
+        """
+        return Stored(self._api, self._slices_of(namespace), "endpointslice")
+
+    def slices_of(self, namespace: str, service: str) -> Sequence[Object]:
+        """Return the EndpointSlices of a Service.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read.
+        """
+        return self.listed_slices(namespace, service).objects
+
+    def listed_slices(self, namespace: str, service: str) -> Listed[Object]:
+        """Return the EndpointSlices of a Service, and where to watch on from.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read.
+        """
+        return self._list(self._slices_of(namespace), f"{SERVICE_NAME}={service}")
+
+    def watch_slices(
+        self, namespace: str, service: str, resource_version: str, lasts: int
+    ) -> Generator[Event[Object], None, None]:
+        """Yield the changes of the EndpointSlices of a Service; see ``watch_objects``."""
+        from kgctl.kube.watch import watch_objects
+
+        selector = f"{SERVICE_NAME}={service}"
+        return watch_objects(
+            self._api, self._slices_of(namespace), resource_version, lasts, selector=selector
+        )
+
+    def labelled(self, selector: str) -> tuple[Sequence[Object], Sequence[Object]]:
+        """Return the Services and EndpointSlices of all namespaces that a label selector takes.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read.
+        """
+        slices = f"{_DISCOVERY}/{self.slice_version()}/endpointslices"
+        services = self._list(f"{_CORE}/services", selector)
+        return services.objects, self._list(slices, selector).objects
+
+    def slice_version(self) -> str:
+        """Return the version of EndpointSlices that the API server serves: ``v1`` if it does.
+
+        Raises:
+            kgctl.ClusterError: it does not say, or serves none.
+        """
+        if not self._version:
+            try:
+                group = self._api.get(_DISCOVERY, {}, JSON, decoded_object)
+            except NotFoundError:
+                group = {}
+            listed = group.get("versions")
+            served = [one.get("version") for one in listed or () if isinstance(one, dict)]
+            found = [version for version in _VERSIONS if version in served]
+            if not found:
+                raise AnswerError(
+                    "the API server serves no EndpointSlices (discovery.k8s.io/v1 or v1beta1), so "
+                    "services cannot be mirrored"
+                )
+            self._version = found[0]
+        return self._version
+
+    def _slices_of(self, namespace: str) -> str:
+        return f"{_namespaced(f'{_DISCOVERY}/{self.slice_version()}', namespace)}/endpointslices"
+
+    def _list(self, path: str, selector: str) -> Listed[Object]:
+        return self._api.get(path, {"labelSelector": selector}, JSON, _listed)
+
+
+def _namespaced(base: str, namespace: str) -> str:
+    return object_path(f"{base}/namespaces", "namespace", namespace)
+
+
+def _listed(body: Body) -> Listed[Object]:
+    content = body.json()
+    items = content.get("items") if isinstance(content, dict) else None
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise body.unreadable(b"")
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return Listed(items, str(version or ""))

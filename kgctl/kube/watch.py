@@ -1,0 +1,157 @@
+"""Changes of objects as they happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from kgctl.kube.budget import json_size
+from kgctl.kube.codec.node_json import NodeJson
+from kgctl.kube.codec.wire import MAX_OBJECT
+from kgctl.kube.errors import AnswerError, ClusterError, GoneError, StatusError
+from kgctl.kube.failures import place
+from kgctl.kube.lists import JSON, NODES
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from kgctl.kube.http.client import Api, Body
+    from kgctl.kube.objects import NodeObject
+
+T = TypeVar("T")
+
+LASTS = 290
+"""Seconds after which the API server ends a watch, so that a dead connection shows."""
+
+_GRACE = 30.0  # seconds more until silence counts as a dead connection
+
+
+class Event(NamedTuple, Generic[T]):
+    """One change: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``BOOKMARK`` without an object.
+
+    ``resource_version`` is where a later watch goes on without missing anything, ``size`` the
+    bytes of memory that the object takes at most.
+    """
+
+    kind: str
+    object: T | None
+    resource_version: str
+    size: int = 0
+
+
+class _Line(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _Version
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_VERSIONED = msgspec.json.Decoder(_Versioned)
+_NODE = msgspec.json.Decoder(NodeJson)
+
+
+def watch_nodes(
+    api: Api, resource_version: str, lasts: int = LASTS, *, annotation: str = ""
+) -> Generator[Event[NodeObject], None, None]:
+    """Yield the changes of nodes after ``resource_version``; see ``watch_objects``.
+
+    Annotations are kept whose name begins with ``annotation``.
+    """
+
+    def decode(raw: msgspec.Raw) -> NodeObject:
+        return _NODE.decode(raw).node(annotation=annotation, platform=True)
+
+    # of a node little is kept besides its texts
+    return _watch(api, NODES, resource_version, lasts, decode, len)
+
+
+def watch_objects(
+    api: Api, path: str, resource_version: str, lasts: int = LASTS, *, selector: str = ""
+) -> Generator[Event[Any], None, None]:
+    """Yield the changes of what ``path`` lists, and a label ``selector`` takes.
+
+    It ends by itself after ``lasts`` seconds; watch again from the last event's resource
+    version. Closing it ends the connection.
+
+    Raises:
+        kgctl.kube.errors.GoneError: that version is too old; list again.
+        kgctl.kube.errors.ConnectionLostError: the connection ended; watch again.
+        kgctl.ClusterError: they cannot be watched.
+    """
+    return _watch(api, path, resource_version, lasts, msgspec.json.decode, selector=selector)
+
+
+def _watch(
+    api: Api,
+    path: str,
+    resource_version: str,
+    lasts: int,
+    decode: Callable[[msgspec.Raw], T],
+    size: Callable[[bytes], int] = json_size,
+    selector: str = "",
+) -> Generator[Event[T], None, None]:
+    query = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(lasts),
+    }
+    if selector:
+        query["labelSelector"] = selector
+    limit = lasts + min(_GRACE, lasts / 2)
+    with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
+        for line in _lines(body, api):
+            taken = size(line)
+            body.budget.charge(taken)  # before it is decoded: that may be 25 times as large
+            try:
+                event = _event(line, decode, api)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                raise AnswerError(
+                    f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
+                    "a watch event"
+                ) from error
+            body.budget.renew()  # whoever keeps it counts it
+            yield event._replace(size=taken)
+
+
+def _event(line: bytes, decode: Callable[[msgspec.Raw], T], api: Api) -> Event[T]:
+    event = _LINE.decode(line)
+    if event.type == "ERROR":
+        raise _failure(msgspec.json.decode(event.object), api)
+    version = _VERSIONED.decode(event.object).metadata.resource_version
+    kept = None if event.type == "BOOKMARK" else decode(event.object)
+    return Event(event.type, kept, version)
+
+
+def _failure(status: object, api: Api) -> ClusterError:
+    said = status if isinstance(status, dict) else {}
+    code = said.get("code")
+    message = printable(str(said.get("message") or "no reason given"), 300)
+    text = f"the API server {place(api.access)} ended a watch: {message}"
+    if code == 410:
+        return GoneError(text, 410, "Expired")
+    return StatusError(text, code if isinstance(code, int) else 500, str(said.get("reason")))
+
+
+def _lines(body: Body, api: Api) -> Iterator[bytes]:
+    pieces: list[bytes] = []
+    size = 0
+    while data := body.read(1 << 16):
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            pieces.append(line)
+            yield b"".join(pieces)
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        if size > MAX_OBJECT:
+            raise AnswerError(f"{place(api.access)} sent an object above {MAX_OBJECT:,} bytes")

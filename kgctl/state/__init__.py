@@ -1,0 +1,1 @@
+"""Where nodes and peers come from: an API server, manifests, the example."""

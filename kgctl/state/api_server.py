@@ -1,0 +1,220 @@
+"""A live cluster as a source of state: its API server."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from kgctl.kilo import PEERS
+from kgctl.kube.access.credentials import QUIET_LIMIT
+from kgctl.kube.access.kubeconfig import load_access
+from kgctl.kube.budget import MEMORY
+from kgctl.kube.errors import ClusterError, ConnectionLostError
+from kgctl.kube.http.client import Api, Backoff
+from kgctl.kube.http.transport import beyond_lean, open_transport
+from kgctl.kube.lists import NODES, ask_for_nodes, list_names
+from kgctl.state.collections import list_nodes, list_peers
+from kgctl.state.interface import Objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.kube.access.kubeconfig import Access
+    from kgctl.kube.http.transport import Transport
+    from kgctl.kube.objects import NodeObject
+    from kgctl.state.interface import Kind
+    from kgctl.state.peers import PeerObjects
+
+
+T = TypeVar("T")
+
+
+class ApiServer:
+    """Reads nodes and peers from an API server; a ``Source``.
+
+    Args:
+        kubeconfig: the kubeconfig file to use; None for the usual places (see ``load_access``).
+        context: the context to use; None for the current one.
+        request_timeout: seconds that one request may take; None or 0 is no limit.
+        label: the one label of nodes that is needed; reading is faster where others need not be.
+        cached: whether nodes may come from the API server's watch cache, which is twice as fast.
+        interactive: whether an exec plugin may ask something on the terminal; else it has to
+            end within the request's time.
+        trace: gets a line for each request, without credentials.
+        access: stands for what ``kubeconfig`` and ``context`` would lead to.
+        transport: stands for the connection, in tests.
+        memory: bytes that one list may take of this machine's memory.
+        backoff: how requests are made again that an overloaded server did not answer.
+
+    Nothing is read and nothing is connected before the first call.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        request_timeout: float | None = None,
+        label: str = "",
+        cached: bool = True,
+        interactive: bool = True,
+        trace: Callable[[str], None] | None = None,
+        access: Access | None = None,
+        transport: Transport | None = None,
+        backoff: Backoff | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._timeout = request_timeout or None
+        self._label = label
+        self._cached = cached
+        self._interactive = interactive
+        self._trace = trace
+        self._access = access
+        self._transport = transport
+        self._backoff = backoff
+        self._memory = memory
+        self._api: Api | None = None
+        self._failure: ClusterError | None = None
+
+    def ask(self) -> None:
+        """Send the first request of ``read`` now, so that the server works on it meanwhile.
+
+        Nothing is raised: what fails here fails again, or is raised, when it is needed. Where
+        there is more to it than sending (an exec plugin may ask something, a proxy takes a large
+        library), nothing is done either.
+        """
+        try:
+            access = self._access = self._access or load_access(self._kubeconfig, self._context)
+        except ClusterError:
+            return
+        if access.user.get("exec") or beyond_lean(access) is not None:
+            return
+        try:
+            ask_for_nodes(self.api(), cached=self._cached)
+        except ConnectionLostError:
+            return  # which is tried again
+        except ClusterError as error:
+            self._failure = error  # to wait for the same a second time helps nobody
+
+    def api(self) -> Api:
+        """Return the way to make requests, for what is not read or written by a method here.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._api is None:
+            access = self._access or load_access(self._kubeconfig, self._context)
+            limit = min(QUIET_LIMIT, self._timeout or QUIET_LIMIT)
+            transport = self._transport or open_transport(access, self._interactive, limit)
+            self._api = Api(
+                access,
+                transport,
+                timeout=self._timeout,
+                backoff=self._backoff,
+                trace=self._trace,
+                memory=self._memory,
+            )
+        return self._api
+
+    def read(self) -> Objects:
+        """Read the nodes and peers: side by side over a long way, else one after the other.
+
+        A second connection costs a TLS handshake of some 5 ms of work on either side; it pays
+        where it saves a round trip.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read; the message says what to do.
+        """
+        api = self.api()
+        if not api.far():
+            nodes = self.nodes()
+            return Objects(nodes=nodes, peers=list_peers(api), passed_over={})
+        peers = _Aside(lambda: list_peers(api))
+        nodes = self.nodes()
+        return Objects(nodes=nodes, peers=peers.result(), passed_over={})
+
+    def nodes(self, *, whole: bool = False) -> list[NodeObject]:
+        """Read the nodes alone; ``whole`` with every label, and with what they run on.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read; the message says what to do.
+        """
+        label = "" if whole else self._label
+        return list_nodes(self.api(), cached=self._cached, label=label, platform=whole)
+
+    def peers(self) -> PeerObjects:
+        """Return the Peer objects, to be read and changed one by one.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        from kgctl.state.peers import PeerObjects
+
+        return PeerObjects(self.api())
+
+    def host(self) -> str:
+        """Return the name or the address that requests go to: the API server's, or its proxy's.
+
+        Raises:
+            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+        """
+        from urllib.parse import urlsplit
+
+        from kgctl.kube.access.proxy import proxy_for
+
+        access = self.api().access
+        return urlsplit(proxy_for(access) or access.server).hostname or ""
+
+    def clock_ahead(self) -> float | None:
+        """Return by how many seconds, at least, this machine's clock is ahead of the server's.
+
+        It is negative where it is behind, 0 where both may agree, and None before an answer.
+        """
+        return None if self._api is None else self._api.clock.ahead()
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the sorted names of all nodes or of all peers, at the least cost.
+
+        Raises:
+            kgctl.ClusterError: they cannot be read.
+        """
+        return list_names(self.api(), NODES if kind == "nodes" else PEERS)
+
+    def __enter__(self) -> ApiServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections that are kept for the next request."""
+        if self._api is not None:
+            self._api.close()
+
+
+class _Aside(Generic[T]):
+    """A call that runs in a thread of its own, which never keeps the program from ending."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append(self._call())
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> T:
+        """Wait for it, and return or raise what it came to."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]

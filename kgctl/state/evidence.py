@@ -1,0 +1,133 @@
+"""All that a diagnosis looks at, from what was read; and reading as much as one may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.diagnosis.subject import Subject
+from kgctl.kilo import GROUP, VERSION
+from kgctl.kube.errors import ForbiddenError, PeersNotServedError, StatusError
+from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.state.interface import Objects
+from kgctl.state.objects import state_of
+from kgctl.state.overlay import applied
+from kgctl.state.peer_fields import unknown_fields
+from kgctl.state.peer_objects import peer_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.kube.http.client import Api, Body
+    from kgctl.state.api_server import ApiServer
+
+_PASSED_OVER = (f"{GROUP}/", "/Peer")
+
+
+class Evidence(NamedTuple):
+    """The objects that were read, whether peers are served, and what could not be looked at.
+
+    ``clock_ahead`` is by how many seconds this machine's clock is ahead of the API server's.
+    """
+
+    objects: Objects
+    peers_served: bool | None = None
+    peer_versions: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    live: bool = False
+    clock_ahead: float | None = None
+
+    def over(self, lower: Evidence) -> Evidence:
+        """Return ``lower`` after ``kubectl apply`` of these objects."""
+        return Evidence(
+            applied(lower.objects, self.objects),
+            lower.peers_served if self.peers_served is None else self.peers_served,
+            (*lower.peer_versions, *self.peer_versions),
+            (*lower.unseen, *self.unseen),
+            lower.live or self.live,
+            lower.clock_ahead if self.clock_ahead is None else self.clock_ahead,
+        )
+
+    def subject(self, *, topology_label: str = TOPOLOGY_LABEL) -> Subject:
+        """Parse the objects, as the subject of a diagnosis."""
+        objects = self.objects
+        return Subject(
+            state=state_of(objects, topology_label=topology_label),
+            node_annotations={node.name: node.annotations for node in objects.nodes},
+            peer_annotations={
+                peer_name(peer): _texts(peer, "annotations") for peer in objects.peers
+            },
+            peers_served=self.peers_served,
+            peer_versions=self.peer_versions,
+            unseen=self.unseen,
+            node_labels={node.name: node.labels for node in objects.nodes},
+            peer_labels={peer_name(peer): _texts(peer, "labels") for peer in objects.peers},
+            platforms={node.name: node.platform for node in objects.nodes if any(node.platform)},
+            topology_label=topology_label,
+            live=self.live,
+            clock_ahead=self.clock_ahead,
+            unknown_fields={
+                peer_name(peer): found for peer in objects.peers if (found := unknown_fields(peer))
+            },
+        )
+
+
+def evidence_of(objects: Objects) -> Evidence:
+    """Return what was read from files; Peers of another version show that there is one."""
+    prefix, suffix = _PASSED_OVER
+    versions = tuple(
+        kind.removeprefix(prefix).removesuffix(suffix)
+        for kind in sorted(objects.passed_over)
+        if kind.startswith(prefix) and kind.endswith(suffix)
+    )
+    return Evidence(objects, peer_versions=versions)
+
+
+def read_evidence(server: ApiServer) -> Evidence:
+    """Read a live cluster as far as one may: without the right to list peers, the nodes alone.
+
+    Raises:
+        kgctl.ClusterError: the nodes cannot be read, or peers for another reason than rights.
+    """
+    return _read(server)._replace(clock_ahead=server.clock_ahead())
+
+
+def _read(server: ApiServer) -> Evidence:
+    from kgctl.state.collections import list_peers
+
+    api, nodes = server.api(), server.nodes(whole=True)
+    try:
+        return Evidence(Objects(nodes, list_peers(api), {}), peers_served=True, live=True)
+    except PeersNotServedError:
+        versions = _other_versions(api)
+        return Evidence(Objects(nodes, [], {}), False, peer_versions=versions, live=True)
+    except ForbiddenError:
+        unseen = (
+            "peers: these credentials may not list them (kgctl help rbac read prints a role that "
+            "may)"
+        )
+        return Evidence(Objects(nodes, [], {}), unseen=(unseen,), live=True)
+
+
+def _other_versions(api: Api) -> tuple[str, ...]:
+    """Return the versions of Kilo's API group, which any user may ask for; empty if none."""
+    try:
+        return api.get(f"/apis/{GROUP}", {}, "application/json", _group_versions)
+    except StatusError:
+        return ()
+
+
+def _group_versions(body: Body) -> tuple[str, ...]:
+    group: Any = body.json()
+    versions = group.get("versions") if isinstance(group, dict) else None
+    named = [one.get("version") for one in versions or () if isinstance(one, dict)]
+    return tuple(name for name in named if isinstance(name, str) and name != VERSION)
+
+
+def _texts(peer: Mapping[str, Any], field: str) -> Mapping[str, str]:
+    metadata = peer.get("metadata")
+    found = metadata.get(field) if isinstance(metadata, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {
+        key: text for key, text in found.items() if isinstance(key, str) and isinstance(text, str)
+    }

@@ -1,0 +1,50 @@
+"""What a source of cluster state hands over, wherever the state comes from."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.kube.objects import NodeObject
+
+
+Kind = Literal["nodes", "peers"]
+
+
+class Objects(NamedTuple):
+    """Everything that was read at once: Node objects, and Peer objects as decoded JSON.
+
+    ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; a live cluster
+    is asked for nodes and peers only, so it stays empty there. ``unread`` are files that a search
+    of a directory passed over, by name, each with the reason. ``read_at`` is when the first file
+    was read, in Unix seconds, before it was parsed; 0 where that is not known.
+    """
+
+    nodes: Sequence[NodeObject]
+    peers: Sequence[Mapping[str, Any]]
+    passed_over: Mapping[str, int]
+    unread: Mapping[str, str] = MappingProxyType({})
+    read_at: float = 0.0
+
+
+class Source(Protocol):
+    """Somewhere that cluster state can be read from."""
+
+    def read(self) -> Objects:
+        """Read the nodes and peers, once.
+
+        Raises:
+            kgctl.ClusterError: the state cannot be read; the message says what to do.
+        """
+        ...
+
+    def names(self, kind: Kind) -> Sequence[str]:
+        """Return the names of all objects of one kind, as cheaply as the source can.
+
+        Raises:
+            kgctl.ClusterError: the state cannot be read.
+        """
+        ...

@@ -1,0 +1,199 @@
+"""From Kubernetes objects to nodes and peers; how a Peer is read, peerobjects.py has.
+
+Nothing in either raises, whatever an object holds: what does not parse counts as absent, as it does
+for Kilo, and its text is kept aside to be shown to a person.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from kgctl.kilo import PREFIX
+from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
+from kgctl.mesh.endpoint import Endpoint, parse_endpoint
+from kgctl.mesh.key import PublicKey
+from kgctl.mesh.node import Node
+from kgctl.mesh.peer import InvalidPeer, Peer
+from kgctl.mesh.state import State
+from kgctl.mesh.topology import FULL, LOCATION
+from kgctl.state.peer_objects import INT64, PORTS, peer_name, peer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kgctl.kube.objects import NodeObject
+    from kgctl.state.interface import Objects
+
+_NO_INTERNAL_IP = object()
+_NO_ENDPOINTS: Mapping[PublicKey, Endpoint] = MappingProxyType({})
+
+_WRITTEN_EMPTY = frozenset(
+    ("cni-compatibility-ip", "discovered-endpoints", "granularity", "internal-ip", "wireguard-ip")
+)
+"""What Kilo's agent writes as an empty text where it has nothing to say: that is absence."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+
+
+def state_of(objects: Objects, *, topology_label: str = TOPOLOGY_LABEL) -> State:
+    """Parse everything that was read. Of two objects of one name the later one counts."""
+    return state_from(objects, partial(node_of, topology_label=topology_label), peer_of)
+
+
+def state_from(
+    objects: Objects,
+    parse_node: Callable[[NodeObject], Node],
+    parse_peer: Callable[[Mapping[str, Any]], Peer | InvalidPeer],
+) -> State:
+    """Return the state that objects make, parsed by ``node_of`` and ``peer_of`` or their like."""
+    nodes = {node.name: node for node in objects.nodes}
+    peers = {peer_name(peer): peer for peer in objects.peers}
+    parsed = [parse_peer(peers[name]) for name in sorted(peers)]
+    return State(
+        nodes=tuple(parse_node(nodes[name]) for name in sorted(nodes)),
+        peers=tuple(peer for peer in parsed if isinstance(peer, Peer)),
+        invalid_peers=tuple(peer for peer in parsed if isinstance(peer, InvalidPeer)),
+    )
+
+
+def node_of(source: NodeObject, *, topology_label: str = TOPOLOGY_LABEL) -> Node:
+    """Parse a Node object. What does not parse is absent, and stands in ``unreadable``."""
+    parsed: dict[str, Any] = {}
+    unreadable: dict[str, str] = {}
+    parsers = _PARSERS
+    for annotation, text in source.annotations.items():
+        if annotation in parsers:
+            name, parse = parsers[annotation]
+            value = parse(text)
+            if value is not None:
+                parsed[name] = value
+            elif text or name not in _WRITTEN_EMPTY:
+                unreadable[name] = text
+    subnet = parse_cidr(source.pod_cidr) if source.pod_cidr else None
+    if source.pod_cidr and subnet is None:
+        unreadable["podCIDR"] = source.pod_cidr
+    found = parsed.get
+    location = found("location")
+    return Node(  # by position, which is faster: in the order of Node's fields
+        source.name,
+        subnet and subnet.masked(),
+        found("force-endpoint") or found("endpoint"),
+        _internal_ip(parsed),
+        found("key"),
+        found("last-seen", 0),
+        "leader" in parsed,
+        source.labels.get(topology_label, "") if location is None else location,
+        found("persistent-keepalive", 0),
+        found("wireguard-ip"),
+        found("discovered-endpoints", _NO_ENDPOINTS),
+        _location_ips(found("allowed-location-ips"), unreadable),
+        found("granularity", ""),
+        found("cni-compatibility-ip"),
+        unreadable,
+    )
+
+
+def _internal_ip(parsed: Mapping[str, Any]) -> Cidr | None:
+    forced = parsed.get("force-internal-ip")
+    if forced is _NO_INTERNAL_IP:
+        return None
+    internal_ip: Cidr | None = forced or parsed.get("internal-ip")
+    return internal_ip
+
+
+def _location_ips(
+    entries: Sequence[tuple[str, Cidr | None]] | None, unreadable: dict[str, str]
+) -> tuple[Cidr, ...]:
+    """Return the entries that parse, and put the others aside."""
+    if not entries:
+        return ()
+    bad = [text for text, cidr in entries if cidr is None]
+    if bad:
+        unreadable["allowed-location-ips"] = ",".join(bad)
+    return tuple(cidr for _, cidr in entries if cidr is not None)
+
+
+def _forced_internal_ip(text: str) -> Cidr | object | None:
+    """Parse as a CIDR; an empty text or a dash says that there is to be none at all."""
+    return _NO_INTERNAL_IP if text in ("", "-") else parse_cidr(text)
+
+
+def _split_location_ips(text: str) -> list[tuple[str, Cidr | None]]:
+    """Split at commas alone, as Kilo does: a blank after a comma makes an entry unreadable."""
+    return [(entry, parse_cidr(entry)) for entry in text.split(",")]
+
+
+def _integer(text: str) -> int | None:
+    """Parse as Go's ``strconv.ParseInt(text, 10, 64)`` does."""
+    plain = text.isascii() and text.isdigit() and len(text) < 20
+    if not plain and _INTEGER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number in INT64 else None
+
+
+def _granularity(text: str) -> str | None:
+    return text if text in (LOCATION, FULL) else None
+
+
+def _discovered_endpoints(text: str) -> dict[PublicKey, Endpoint] | None:
+    if text == "{}":
+        return {}
+    import json
+
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        return None
+    endpoints: dict[PublicKey, Endpoint] = {}
+    for key_text, value in found.items():
+        if not _is_udp_address(value):
+            return None
+        key = PublicKey.parse(key_text)
+        address = parse_address(value.get("IP", ""))
+        port = value.get("Port", 0)
+        if key is not None and address is not None and port in PORTS:
+            endpoints[key] = Endpoint(address, port)
+    return endpoints
+
+
+def _is_udp_address(value: object) -> bool:
+    """Tell whether Go would decode ``value`` into a UDP address; if not, none of them counts."""
+    if not isinstance(value, dict):
+        return False
+    ip, port, zone = value.get("IP", ""), value.get("Port", 0), value.get("Zone", "")
+    return (
+        isinstance(ip, str)
+        and (ip == "" or parse_address(ip) is not None)
+        and isinstance(port, int)
+        and not isinstance(port, bool)
+        and isinstance(zone, str)
+    )
+
+
+_FIELDS: dict[str, Callable[[str], Any]] = {
+    "force-endpoint": parse_endpoint,
+    "endpoint": parse_endpoint,
+    "force-internal-ip": _forced_internal_ip,
+    "internal-ip": parse_cidr,
+    "key": PublicKey.parse,
+    "last-seen": _integer,
+    "leader": str,
+    "location": str,
+    "persistent-keepalive": _integer,
+    "wireguard-ip": parse_cidr,
+    "discovered-endpoints": _discovered_endpoints,
+    "allowed-location-ips": _split_location_ips,
+    "granularity": _granularity,
+    "cni-compatibility-ip": parse_cidr,
+}
+_PARSERS = {PREFIX + name: (name, parse) for name, parse in _FIELDS.items()}
+"""The short name of each annotation, and how it is parsed; None is for what does not parse."""

@@ -1,0 +1,78 @@
+"""Peer objects one by one: read, created, changed and deleted, without losing others' changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kgctl.kilo import PEERS
+from kgctl.kube.lists import JSON
+from kgctl.kube.single import DRY_RUN
+from kgctl.kube.stored import Stored, as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kgctl.kube.http.client import Api
+
+MERGE_PATCH = "application/merge-patch+json"
+"""RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+
+
+class PeerObjects(Stored):
+    """The Peer objects of a cluster, as decoded JSON.
+
+    With ``dry_run`` the API server checks everything, answers as if, and stores nothing.
+    """
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api, PEERS, "peer")
+
+    def create(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Create ``peer`` and return it as it is stored.
+
+        Raises:
+            kgctl.kube.errors.AlreadyExistsError: there is one of that name.
+            kgctl.ClusterError: it was refused, or it is not known whether it was created.
+        """
+        return self._send("POST", PEERS, dry_run, peer)
+
+    def replace(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Replace the peer that was read as ``peer`` was, and return it as it is stored.
+
+        ``metadata.resourceVersion`` says which state is replaced, so that no change of someone
+        else is overwritten.
+
+        Raises:
+            kgctl.kube.errors.ConflictError: it was changed since; read it again.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        return self._send("PUT", self._path(str(peer["metadata"]["name"])), dry_run, peer)
+
+    def patch(
+        self, name: str, patch: Mapping[str, Any], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Apply a JSON merge patch to the peer ``name``, and return it as it is stored.
+
+        A ``metadata.resourceVersion`` in the patch makes it hold for that state only.
+
+        Raises:
+            kgctl.kube.errors.NotFoundError: there is none.
+            kgctl.kube.errors.ConflictError: it is not in that state any more.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        return self._send("PATCH", self._path(name), dry_run, patch, MERGE_PATCH)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        dry_run: bool,
+        content: Mapping[str, Any],
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        stored = self._api.send(method, path, _query(dry_run), content, content_type)
+        return as_object(stored, method, path)
+
+
+def _query(dry_run: bool) -> dict[str, str]:
+    return DRY_RUN if dry_run else {}
