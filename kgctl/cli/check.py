@@ -121,7 +121,7 @@ class _Outside:
     def __init__(
         self, shared: Shared, rules: Sequence[AnyRule], limits: Limits, *, offline: bool
     ) -> None:
-        from kgctl.diagnosis.resolution import RULES
+        from kgctl.diagnosis.rules.resolution import RULES
 
         self._limits = limits
         self._wanted = not shared.example and any(rule in RULES for rule in rules)

@@ -172,7 +172,7 @@ def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
 def _clashes(shared: Shared, objects: Objects) -> dict[tuple[str, ...], Finding]:
     from kgctl.cli.reading import NEWEST, reading_of
     from kgctl.diagnosis.check import check
-    from kgctl.diagnosis.claims import RULES
+    from kgctl.diagnosis.rules.claims import RULES
     from kgctl.diagnosis.subject import Settings, Subject
 
     if shared.filename and shared.at is None:

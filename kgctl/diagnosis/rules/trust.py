@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.kilo import PREFIX
 from kgctl.mesh.claims import Use
 from kgctl.mesh.guards import Reason

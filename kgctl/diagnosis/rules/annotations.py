@@ -14,8 +14,8 @@ from kgctl.diagnosis.names import (
     meant_by,
     value_for,
 )
-from kgctl.diagnosis.nodes import quoted
 from kgctl.diagnosis.reasons import why_unreadable
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 

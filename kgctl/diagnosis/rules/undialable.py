@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, PEER, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.dialling import Scope, is_dialable, scope_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.settling import Cause
 from kgctl.mesh.text import printable

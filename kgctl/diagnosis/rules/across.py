@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.claimants import claims_of_segment
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.limiting import judged

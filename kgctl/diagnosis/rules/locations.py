@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nesting import Lookup, Used
-from kgctl.diagnosis.nodes import quoted
-from kgctl.diagnosis.undialable import called, is_never_dialled
+from kgctl.diagnosis.rules.nodes import quoted
+from kgctl.diagnosis.rules.undialable import called, is_never_dialled
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations

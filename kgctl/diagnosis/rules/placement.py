@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import LOCATION, WARNING, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.diagnosis.sites import Site, near, networks_of, public_host, site_of
 from kgctl.diagnosis.spelling import skeleton, slips
 from kgctl.kilo import PREFIX

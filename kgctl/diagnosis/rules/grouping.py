@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.diagnosis.subject import REGION
 from kgctl.kilo import PREFIX
 from kgctl.mesh.text import bytewise, printable

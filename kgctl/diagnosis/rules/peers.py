@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.agents import effect
 from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.agents import effect
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.cidr import single
 from kgctl.mesh.readiness import why_peer_not_ready
 from kgctl.mesh.settling import Cause

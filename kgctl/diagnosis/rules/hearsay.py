@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import NODE, WARNING, Found, Rule
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.kilo import PREFIX
 from kgctl.mesh.sightings import sightings
 from kgctl.mesh.text import printable, some
