@@ -6,9 +6,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from kgctl.kube.budget import OBJECT
-from kgctl.kube.codec.protobuf import CONTENT_TYPE, NodePage, read_node_list
 from kgctl.kube.errors import AnswerError, GoneError
 from kgctl.kube.failures import place
+from kgctl.kube.fast import fast_lane
+from kgctl.kube.fast.protobuf import CONTENT_TYPE, NodePage, read_node_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -165,6 +166,7 @@ def _of_one_moment(
     size: int,
     budget: Budget,
 ) -> list[P]:
+    accept = accept if fast_lane() else JSON
     pages = [api.get(path, _first(cached, size), accept, decode, budget)]
     tokens: set[str] = set()
     while token := pages[-1].next_page:

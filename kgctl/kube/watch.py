@@ -8,9 +8,9 @@ import msgspec
 
 from kgctl.kube.budget import json_size
 from kgctl.kube.codec.node_json import NodeJson
-from kgctl.kube.codec.wire import MAX_OBJECT
 from kgctl.kube.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.kube.failures import place
+from kgctl.kube.fast.wire import MAX_OBJECT
 from kgctl.kube.lists import JSON, NODES
 from kgctl.mesh.text import printable
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kgctl.kube.codec.protobuf import NodePage
+from kgctl.kube.fast.protobuf import NodePage
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl.kube.codec.node_json import read_node_json
-from kgctl.kube.codec.protobuf import read_node_list
-from kgctl.kube.codec.wire import MalformedError
+from kgctl.kube.fast.protobuf import read_node_list
+from kgctl.kube.fast.wire import MalformedError
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
 from kgctl.state.interface import Objects

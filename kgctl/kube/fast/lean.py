@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
 from kgctl.kube.errors import KubeconfigError
 from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
-from kgctl.kube.http.http1 import Answer, NoHttpError, Wire, remaining
+from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire, remaining
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.kube.codec.protobuf import NodePage, read_node_list, read_status
-from kgctl.kube.codec.wire import MAX_OBJECT, MalformedError
+from kgctl.kube.fast.protobuf import NodePage, read_node_list, read_status
+from kgctl.kube.fast.wire import MAX_OBJECT, MalformedError
 from kgctl.kube.objects import NodeObject
 from tests.support import encode
 

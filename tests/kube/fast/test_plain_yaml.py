@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kgctl.kube.codec.plain_yaml import NotPlainError, read_plain
+from kgctl.kube.fast.plain_yaml import NotPlainError, read_plain
 
 KUBECTL = """\
 apiVersion: v1

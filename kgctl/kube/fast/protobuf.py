@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.kube.budget import OBJECT
-from kgctl.kube.codec.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
+from kgctl.kube.fast.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
 

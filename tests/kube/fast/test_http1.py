@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.kube.http.http1 import MAX_HEAD, Answer, NoHttpError, Wire
+from kgctl.kube.fast.http1 import MAX_HEAD, Answer, NoHttpError, Wire
 
 if TYPE_CHECKING:
     import socket
