@@ -206,7 +206,13 @@ class _Judge:
     # --- keys ---
 
     def _leave_out_keys(self) -> None:
-        """Leave out segments with a key that another machine has: agents know Peers by keys."""
+        """Leave out segments with a key that another machine has: agents know Peers by keys.
+
+        Who keeps a key is not asked of ``kgctl.mesh.owners``: there leaders go before peers. Here
+        all machines of the target go before any segment of another cluster, its peers and what is
+        not ready included: they are there already, and a node elsewhere must not replace them.
+        And a segment that is left out for something else keeps no key from an honest one.
+        """
         if KEYS in self._terms.allowed:
             return
         owners = {}

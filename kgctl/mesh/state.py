@@ -9,7 +9,7 @@ from kgctl.mesh.leader import acting_leader, elected_leader
 from kgctl.mesh.readiness import why_not_ready
 from kgctl.mesh.subnets import kilo_subnet
 from kgctl.mesh.text import printable
-from kgctl.mesh.topology import FULL, LOCATION, build_topology
+from kgctl.mesh.topology import FULL, LOCATION, Topology, build_topology
 from kgctl.mesh.viewpoint import Viewpoints
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
-    from kgctl.mesh.topology import Topology
 
 AUTO = "auto"
 GRANULARITIES = (LOCATION, FULL, AUTO)
@@ -97,6 +96,12 @@ def viewpoints_of(
         lead=acting_leader if acting_leaders else elected_leader,
     )
     return Viewpoints(topology, first=ready[0].name)
+
+
+def unbuilt(state: State) -> Topology:
+    """Return what is known of a network that cannot be built: all of it but the segments."""
+    peers = tuple(peer for peer in state.peers if peer.is_ready)
+    return Topology(LOCATION, kilo_subnet(state.nodes), segments=(), peers=peers)
 
 
 def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:

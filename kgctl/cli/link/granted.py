@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kgctl.cli.link.clusters import unbuilt_clusters
 from kgctl.cli.output import note
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
@@ -45,13 +46,22 @@ class Granting:
         self._lines: dict[tuple[str, str], int] = {}
 
     def judge(self, reads: Sequence[Read]) -> dict[str, Grants]:
-        """Return what each cluster gets of the others, by its name."""
+        """Return what each cluster gets of the others, by its name.
+
+        One whose network cannot be built stays as it is, and so do the Peers for it: what these
+        have counts as that of any other peer, or somebody else would get it as long.
+        """
         found = {}
+        unbuilt = unbuilt_clusters(reads)
         for target in reads:
+            if target.failure is not None:
+                continue
             held = _held(target)
             self._remember(target.member.name, held)
             others = [read.member for read in reads if read is not target]
-            found[target.member.name] = grants(target.member, others, self._terms, held)
+            links = target.member.links - target.peers_for(unbuilt)
+            member = target.member._replace(links=links)
+            found[member.name] = grants(member, others, self._terms, held)
         for one in found.values():
             self._say(one)
         return found
