@@ -24,7 +24,7 @@ from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.claims import Claim
@@ -159,14 +159,17 @@ class Policy:
         to one that is dialled stands, where the endpoint is no ``cut`` guard: whoever sets up
         routes keeps all of them clear of endpoints. The work is that of sorting the claims.
         """
-        addresses = frozenset(own)
+        addresses = tuple(own)
         wide = _wide_together(claims)
         verdict = Verdict([], [])
         for claim in claims:
-            self._judge_one(claim, verdict, wide, addresses)
+            if self._is_harmless(claim.network, wide):
+                verdict.granted.append((claim.network,))
+            else:
+                self._judge_one(claim, verdict, wide, addresses)
         if len(claims) > MOST:
             self._refuse_many(claims, verdict)
-        return _with_default_routes(verdict)
+        return _with_default_routes(verdict) if verdict.refusals else verdict
 
     def _refuse_many(self, claims: Sequence[Claim], verdict: Verdict) -> None:
         """Take back what was granted beyond the first networks, but for what was accepted."""
@@ -186,13 +189,28 @@ class Policy:
     def _accepted_of(self, name: str) -> Guards:
         return self._accepted.get(name) or self._accepted[ANYBODY]
 
+    def _is_harmless(self, network: Cidr, wide: Container[Cidr]) -> bool:
+        """Tell whether anybody gets the network as it stands: what nearly all claims are like.
+
+        It says what ``_judge_one`` comes to then, in a tenth of its time.
+        """
+        return (
+            network.prefix >= WIDEST
+            and _PRIVATE.around(network) is not None
+            and not self._guards.touches(network)
+            and (not self._limits.only_networks or self._only.around(network) is not None)
+            and (not wide or network.masked() not in wide)
+        )
+
     def _judge_one(
-        self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
+        self, claim: Claim, verdict: Verdict, wide: Container[Cidr], own: Sequence[Cidr]
     ) -> None:
         network = claim.network.masked()
         accepted = self._accepted_of(claim.name)
         consented = accepted.around(network) is not None
-        refusal, is_left = self._never(claim, network, consented=consented)
+        refusal, is_left = None, False
+        if self._guards.touches(network):
+            refusal, is_left = self._never(claim, network, consented=consented)
         if refusal is None and not (consented or is_left):
             refusal = _unasked(claim, network, wide, own)
         if refusal is None:
@@ -202,8 +220,11 @@ class Policy:
             # consent to a part of it grants that part
             asked = refusal.reason in _CONSENT
             parts = [one.network for one in accepted.widest_within(network)] if asked else []
+            if not parts:
+                verdict.granted.append(())
+                return
         allowed = self._allowed(parts)
-        if parts and allowed != parts and self._only.within_or_around(network) is None:
+        if parts and allowed != parts and not self._only.touches(network):
             verdict.refusals.append(Refusal(claim, Reason.OUTSIDE, is_expected=True))
         if consented or allowed != [network] or not network.prefix:
             allowed = [one for one in allowed if self._holes.around(one) is None]
@@ -247,7 +268,7 @@ class Policy:
         """
         for part in parts:
             holes = list(self._holes.widest_within(part))
-            if not part.prefix and self._denied.within_or_around(part) is None:
+            if not part.prefix and not self._denied.touches(part):
                 holes = []
             yield from without(part, [hole.network for hole in holes]) if holes else (part,)
 
@@ -259,22 +280,23 @@ _ASKED = (Reason.DENIED, Reason.OUTSIDE)
 def _unasked(
     claim: Claim,
     network: Cidr,
-    wide: frozenset[Cidr] = frozenset(),
-    own: frozenset[Cidr] = frozenset(),
+    wide: Container[Cidr] = (),
+    own: Sequence[Cidr] = (),
 ) -> Refusal | None:
     """Return why a network takes consent, or None where it takes none.
 
     A public endpoint of its own needs no tunnel; and anybody can write down a public address as
     its endpoint, to claim it.
     """
-    if network in own and _PRIVATE.around(network) is None:
+    is_public = _PRIVATE.around(network) is None
+    if is_public and network in own:
         guard = Guard(network, Reason.ENDPOINT, "its own endpoint")
         return Refusal(claim, Reason.ENDPOINT, guard, is_expected=True)
     if not network.prefix:
         return Refusal(claim, Reason.DEFAULT)
     if network.prefix < WIDEST or network in wide:
         return Refusal(claim, Reason.WIDE)
-    return Refusal(claim, Reason.PUBLIC) if _PRIVATE.around(network) is None else None
+    return Refusal(claim, Reason.PUBLIC) if is_public else None
 
 
 def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
@@ -282,12 +304,8 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
 
     Those that take consent by themselves are left out.
     """
-    sizes: dict[int, int] = {4: 0, 6: 0}
-    for claim in claims:
-        sizes[claim.network.version] += 1 << claim.network.host_bits
-    if not any(
-        total > 1 << (32 if version == 4 else 128) - WIDEST for version, total in sizes.items()
-    ):
+    sizes = _sizes(claims)
+    if not (sizes[4] > 1 << 32 - WIDEST or sizes[6] > 1 << 128 - WIDEST):
         return frozenset()
     found: set[Cidr] = set()
     networks = ((claim, claim.network.masked()) for claim in claims)
@@ -297,6 +315,15 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
         if len(members) > 1 and last - first > 1 << size:
             found.update(members)
     return frozenset(found)
+
+
+def _sizes(claims: Iterable[Claim]) -> dict[int, int]:
+    """Return how many addresses claims have by family, each as often as it is claimed."""
+    found = {4: 0, 6: 0}
+    for claim in claims:
+        address, prefix = claim.network
+        found[address.version] += 1 << address.max_prefixlen - prefix
+    return found
 
 
 def _runs(networks: Iterable[Cidr]) -> Iterator[tuple[int, int, list[Cidr]]]:
@@ -320,6 +347,9 @@ def _with_default_routes(verdict: Verdict) -> Verdict:
     """Call the networks by what they are that make up half of the Internet, or more, together."""
     totals = {4: 0, 6: 0}
     asked = [one for one in verdict.refusals if one.reason in _CONSENT]
+    sizes = _sizes(one.claim for one in asked)
+    if not any(total >= _MOST[version] for version, total in sizes.items()):
+        return verdict
     for first, last, members in _runs(one.claim.network.masked() for one in asked):
         totals[members[0].version] += last - first
     for number, one in enumerate(verdict.refusals):
