@@ -15,6 +15,7 @@ Kilo's own agents set up, and the formats of the reference, go by Kilo's rules a
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use
@@ -104,16 +105,17 @@ class Untold:
     """
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str, Cidr]] = set()
+        self._told: set[tuple[str, str, int]] = set()
 
     def pick(self, refusals: Iterable[Refusal]) -> list[Refusal]:
         """Return those that were not picked before, in their order."""
         new = []
-        for one in refusals:
-            key = (one.claimer, one.why, one.claim.network.masked())
-            if not one.is_expected and key not in self._told and len(self._told) < _MOST_TOLD:
-                self._told.add(key)
-                new.append(one)
+        for words, alike in _by_words(refusals):
+            for one in alike:
+                key = (*words, one.claim.network.number)
+                if not one.is_expected and key not in self._told and len(self._told) < _MOST_TOLD:
+                    self._told.add(key)
+                    new.append(one)
         return new
 
 
@@ -380,9 +382,9 @@ class Summary(NamedTuple):
     @property
     def networks(self) -> str:
         """The networks, of many the first few."""
-        found = [str(one.claim.network.masked()) for one in self.refusals]
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return ", ".join(found[:_SHOWN]) + more
+        found = [str(one.claim.network.masked()) for one in self.refusals[:_SHOWN]]
+        count = len(self.refusals) - len(found)
+        return ", ".join(found) + (f" and {count} more" if count else "")
 
     def __str__(self) -> str:
         return f"{self.first.claimer} claims {self.networks}: {self.first.why}"
@@ -390,8 +392,21 @@ class Summary(NamedTuple):
 
 def summaries(refusals: Iterable[Refusal]) -> list[Summary]:
     """Return the refusals by claimer and reason, each network once, in the order they came."""
-    found: dict[tuple[str, str], dict[Cidr, Refusal]] = {}
-    for one in refusals:
-        by_network = found.setdefault((one.claimer, one.why), {})
-        by_network.setdefault(one.claim.network.masked(), one)
+    found: dict[tuple[str, str], dict[int, Refusal]] = {}
+    for words, alike in _by_words(refusals):
+        by_network = found.setdefault(words, {})
+        for one in alike:
+            by_network.setdefault(one.claim.network.number, one)
     return [Summary(tuple(each.values())) for each in found.values()]
+
+
+def _by_words(refusals: Iterable[Refusal]) -> Iterator[tuple[tuple[str, str], list[Refusal]]]:
+    """Yield who claims it and what is wrong, with the refusals in a row of which that is said."""
+    for _, group in groupby(refusals, _what_is_said):
+        alike = list(group)
+        yield (alike[0].claimer, alike[0].why), alike
+
+
+def _what_is_said(refusal: Refusal) -> tuple[str, bool, Reason, Guard | None]:
+    claim = refusal.claim
+    return claim.name, claim.use is Use.PEER, refusal.reason, refusal.guard
