@@ -10,7 +10,7 @@ from kgctl.cli.quick import quick_file, recorded
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface
 from kgctl.wireguard.configure import node_configuration, peer_configuration
-from kgctl.wireguard.drift import Kind, beyond, drift
+from kgctl.wireguard.drift import Kind, beyond, drift, present_of
 from kgctl.wireguard.quick import QuickSettings, port_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Comparison(NamedTuple):
         options = self.given if self.given.shapes else recorded(self.made_with)
         if options.shapes:
             try:
-                wanted = quick_file(topology, peer, options.settings())
+                settings = options.settings()._replace(present=present_of(device, topology))
+                wanted = quick_file(topology, peer, settings)
                 return self._differences(device, wanted, {})
             except UsageError as error:
                 if self.given.shapes:
@@ -87,7 +88,8 @@ class Comparison(NamedTuple):
         plain = peer_configuration(topology, peer)._replace(
             interface=Interface(listen_port=port_of(peer))
         )
-        for wanted in (quick_file(topology, peer, QuickSettings()), plain):
+        whole = QuickSettings(present=present_of(device, topology))
+        for wanted in (quick_file(topology, peer, whole), plain):
             more = beyond(device, wanted, _claimed(topology))
             segments = {segment.key for segment in topology.segments}
             besides = {key: networks for key, networks in more.items() if key in segments}
