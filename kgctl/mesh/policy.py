@@ -22,10 +22,10 @@ from kgctl.mesh.claims import Use
 from kgctl.mesh.dialling import Scope, ranges_of
 from kgctl.mesh.exclusion import without
 from kgctl.mesh.guards import Guard, Guards, Reason
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.claims import Claim
@@ -71,6 +71,26 @@ class Limits(NamedTuple):
     only_networks: tuple[Cidr, ...] = ()
     deny: tuple[Cidr, ...] = ()
     accept: Mapping[str, tuple[Cidr, ...]] = {}
+
+
+class UnknownName(NamedTuple):
+    """A name by which a person consents that no node and no peer has, and the one most like it."""
+
+    name: str
+    nearest: str | None
+
+    def __str__(self) -> str:
+        hint = f'; did you mean "{printable(self.nearest)}"?' if self.nearest else ""
+        return f'--accept "{printable(self.name)}" is no node and no peer of the network{hint}'
+
+
+def unknown_names(limits: Limits, known: Collection[str]) -> list[UnknownName]:
+    """Return the names of consents that are none of those ``known``."""
+    return [
+        UnknownName(name, nearest(name, known))
+        for name in limits.accept
+        if name not in known and name != ANYBODY
+    ]
 
 
 class Refusal(NamedTuple):
