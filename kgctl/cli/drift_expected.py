@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, recorded
+from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface
 from kgctl.wireguard.configure import node_configuration, peer_configuration
@@ -83,13 +84,17 @@ class Comparison(NamedTuple):
     def _ways(self, topology: Topology, peer: Peer, device: Device) -> Iterator[Found]:
         """Yield what differs from each configuration that the peer may have.
 
-        It may have been given its plain configuration or a whole file, whose networks are others.
+        It may have been given a whole file, its plain configuration, or what ``connect`` sets:
+        the plain one of what is granted, as it keeps routes and not networks clear of endpoints.
         """
-        plain = peer_configuration(topology, peer)._replace(
-            interface=Interface(listen_port=port_of(peer))
-        )
-        whole = QuickSettings(present=present_of(device, topology))
-        for wanted in (quick_file(topology, peer, whole), plain):
+        present = present_of(device, topology)
+        interface = Interface(listen_port=port_of(peer))
+        granted = limited(topology, beside=peer.name, present=present).topology
+        for wanted in (
+            quick_file(topology, peer, QuickSettings(present=present)),
+            peer_configuration(topology, peer)._replace(interface=interface),
+            peer_configuration(granted, peer)._replace(interface=interface),
+        ):
             more = beyond(device, wanted, _claimed(topology))
             segments = {segment.key for segment in topology.segments}
             besides = {key: networks for key, networks in more.items() if key in segments}

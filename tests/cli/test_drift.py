@@ -260,3 +260,21 @@ def test_drift_names_the_owner_of_a_key_that_is_on_the_device(tmp_path: Path) ->
     done = kgctl(*both, "drift", "laptop", "--dump", str(file))
     assert done.code == 1
     assert "node b: endpoint 203.0.113.77:51820, should be 203.0.113.2:51820" in done.stdout
+
+
+def test_drift_what_connect_sets_is_as_it_should_be(tmp_path: Path) -> None:
+    """It holds the network that an endpoint lies in, which no file does, and b keeps its IP."""
+
+    def manifest(name: str, of: str) -> list[str]:
+        options = _manifest(tmp_path / name, of, internal_ip="10.1.9.9/24")
+        state = json.loads((tmp_path / name).read_text())
+        annotations = state["items"][1]["metadata"]["annotations"]
+        annotations["kilo.squat.ai/endpoint"] = "10.77.0.5:51820"
+        annotations["kilo.squat.ai/allowed-location-ips"] = "10.77.0.0/16"
+        (tmp_path / name).write_text(json.dumps(state))
+        return options
+
+    file = tmp_path / "device"
+    file.write_text(kgctl(*manifest("before.json", "b"), "showconf", "peer", "laptop").stdout)
+    done = kgctl(*manifest("both.json", "bc"), "drift", "laptop", "--dump", str(file))
+    assert done.code == 0, done.stdout
