@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from kgctl.cli.finding_places import Files, with_places
-from kgctl.cli.limits import Accept, LimitOptions
+from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
@@ -105,6 +105,7 @@ def check(
         checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), outside)
     every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
     report = with_places(checked.report, checked.files, every_size=every_size)
+    warn_of_unknown(outside.limits, outside.names)
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
     answer(_rendered(report, output, limit))
@@ -116,6 +117,7 @@ class _Outside:
     """What a cluster does not say and its findings hang on: limits, and the addresses of names.
 
     Names of endpoints are looked up where a rule asks for them; the example's are made up.
+    ``names`` are those of the nodes and peers of all clusters that were judged.
     """
 
     def __init__(
@@ -123,7 +125,8 @@ class _Outside:
     ) -> None:
         from kgctl.diagnosis.rules.resolution import RULES
 
-        self._limits = limits
+        self.limits = limits
+        self.names: set[str] = set()
         self._wanted = not shared.example and any(rule in RULES for rule in rules)
         self._offline = offline
 
@@ -131,7 +134,8 @@ class _Outside:
         """Return the two with the limits, and what was found out about names."""
         from kgctl.cli.lookups import names_looked_up
 
-        settings = settings._replace(limits=self._limits)
+        settings = settings._replace(limits=self.limits)
+        self.names |= subject.state.names
         if not self._wanted:
             return subject, settings
         subject, missing = names_looked_up(subject, settings.now, offline=self._offline)

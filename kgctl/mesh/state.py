@@ -38,6 +38,17 @@ class State(NamedTuple):
     peers: tuple[Peer, ...]
     invalid_peers: tuple[InvalidPeer, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all nodes and peers, whether they take part or not."""
+        return frozenset(
+            (
+                *(node.name for node in self.nodes),
+                *(peer.name for peer in self.peers),
+                *(invalid.name for invalid in self.invalid_peers),
+            )
+        )
+
     def ready_nodes(self, now: float) -> list[Node]:
         """Return the nodes that take part at ``now``, in Unix seconds."""
         return [node for node in self.nodes if node.is_ready(now)]

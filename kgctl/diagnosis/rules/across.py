@@ -139,10 +139,10 @@ def _grantable(link: Link, policy: Policy) -> Iterator[Cidr]:
     endpoint = link.peer.annotated_endpoint
     claims = list(claims_of_segment(link.segment))
     granted, _ = judged(link.segment, claims, policy)
-    for claim in claims:
+    for claim, parts in zip(claims, granted, strict=True):
         network = claim.network.masked()
         dialled = endpoint is not None and endpoint.address == network.address
-        if granted[claim] and not (dialled and not network.host_bits):
+        if parts and not (dialled and not network.host_bits):
             yield network
 
 
