@@ -29,7 +29,7 @@ from kgctl.link.plan import (
     plan,
     slug,
 )
-from kgctl.mesh.linking import Obstacle, obstacles
+from kgctl.mesh.linking import KEYS, OVERLAP, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ class _Keeper:
         if standing != self._told:
             _tell(standing, task.allowed)
             self._told = standing
-        refuse_other_links(reads, task)
+        if {KEYS, OVERLAP} & task.allowed:  # else what they stand for is left out, alone
+            refuse_other_links(reads, task)
         views = self._granting.judge(reads)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             self._keep(reads, self._ring, NOTHING, views)
