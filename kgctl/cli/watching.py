@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
-import threading
 import time
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
@@ -17,7 +16,8 @@ from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.state.standing import LASTS, Hearing
+from kgctl.state.follow import Inbox, Once, follow, until_tick
+from kgctl.state.follow import rest_after as rest_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,9 @@ if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.kube.errors import ClusterError
     from kgctl.state.api_server import ApiServer
+    from kgctl.state.feeds import Snapshot
     from kgctl.state.interface import Objects, Source
-    from kgctl.state.standing import Standing
 
-_MOST_PATIENCE = 300.0  # seconds between two looks at files that cannot be read
-_GATHER, _MOST_GATHERED = 0.2, 5.0  # seconds in which changes are gathered after one was taken
-_TICK = 1.0  # seconds, the least that an age shows
-_REST = 4  # times as long as the work: a large cluster's heartbeats never take a whole processor
 _STDIN = "-"
 
 
@@ -70,12 +66,13 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
     end_at_signals()
     try:
         source = source_of(shared)
-        view = _View(shared, source.read())
-        upkeep.write(view.at(time.time()))
+        objects = source.read()
+        view = _View(shared, objects)
+        upkeep.write(view.at(objects, time.time()))
         if isinstance(source, ApiServer):
-            _follow(view, source, upkeep, interval)
+            _follow(view, source, upkeep, objects, interval)
         else:
-            _look(view, source, upkeep, between_looks or interval)
+            _poll(view, source, upkeep, objects, between_looks or interval)
     except KeyboardInterrupt:
         return
 
@@ -89,7 +86,7 @@ class Upkeep(ABC):
     def __init__(self, label: str) -> None:
         self.label = label
         self.trouble = ""
-        self._said = ""
+        self._once = Once(note)
 
     @property
     def ticks(self) -> bool:
@@ -100,44 +97,43 @@ class Upkeep(ABC):
         """Write it if it is another by now."""
         self._write(reading)
         if not self.trouble:
-            self._said = ""
+            self._once.over()
 
     @abstractmethod
     def _write(self, reading: Reading) -> None: ...
 
-    def attempt(self, read: Callable[[], Reading]) -> bool:
-        """Write it if that is possible, else say once why not; return whether it was."""
+    def attempt(self, read: Callable[[], Reading]) -> None:
+        """Write it if that is possible, else say once why not."""
         try:
             self.write(read())
         except KgctlError as error:
-            self.say(f"{error}; {self.label} stays as it is")
-            return False
-        return True
+            self.stays(error)
+
+    def stays(self, error: KgctlError) -> None:
+        """Say once why it may not be up to date."""
+        self.say(f"{error}; {self.label} stays as it is")
 
     def say(self, text: str) -> None:
         """Say something, unless it was the last thing said."""
-        if text != self._said:
-            note(text)
-        self._said = text
+        self._once.tell(text)
 
 
 class _View:
-    """What was read last, at any moment."""
+    """What was read last, at any moment; it is parsed once."""
 
     def __init__(self, shared: Shared, objects: Objects) -> None:
         self._shared = shared
-        self._objects: Objects | None = None
-        self.take(objects)
+        self._objects = objects
+        self._reading = reading_of(shared, objects)
 
-    def take(self, objects: Objects) -> None:
-        """Look at these objects from now on."""
-        self._reading = reading_of(self._shared, objects)
-
-    def at(self, judged: float, present: float | None = None) -> Reading:
+    def at(self, objects: Objects, judged: float, present: float | None = None) -> Reading:
         """Return the reading judged at one moment and with ages at another, the default the same.
 
         Where the options name a time, both are that.
         """
+        if objects is not self._objects:
+            self._reading = reading_of(self._shared, objects)
+            self._objects = objects
         state = self._reading.state
         return self._reading._replace(
             now=time_of(self._shared, state, judged),
@@ -158,101 +154,62 @@ class _FileUpkeep(Upkeep):
             note(f"wrote {self.label}")
 
 
-def _look(view: _View, source: Source, upkeep: Upkeep, interval: int) -> None:
-    """Read the source again and again, less often as long as that fails."""
-    pause, seen = float(interval), time.time()
-    while True:
-        _let_age(view, upkeep, pause, seen)
-        try:
-            view.take(source.read())
-        except KgctlError as error:
-            upkeep.say(f"{error}; {upkeep.label} stays as it is")
-            upkeep.trouble = str(error)
-            pause = min(pause * 2, _MOST_PATIENCE)
-            continue
-        pause, seen, upkeep.trouble = float(interval), time.time(), ""
-        upkeep.attempt(lambda: view.at(time.time()))
-
-
-def _let_age(view: _View, upkeep: Upkeep, seconds: float, seen: float) -> None:
-    """Wait, and have what was read at ``seen`` grow older on the way where that shows."""
-    error, end = upkeep.trouble, time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if not upkeep.ticks:
-            time.sleep(left)
-            continue
-        began = time.monotonic()
-        if error:
-            upkeep.trouble = f"last read {age(time.time() - seen)} ago: {error}"
-        upkeep.attempt(lambda: view.at(time.time()))
-        time.sleep(min(left, _until_tick(time.monotonic() - began)))
-
-
-class _News:
-    """Wakes the main thread when something changes; says what cannot be followed."""
-
-    def __init__(self, upkeep: Upkeep, interval: int) -> None:
-        self.came = threading.Event()
-        self.hearing = Hearing(time.time(), interval)
-        self._upkeep = upkeep
-        self._interval = interval
-
-    def changed(self, _kind: str, _name: str) -> None:
-        self.came.set()
-
-    def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
-        from kgctl.kube.errors import ForbiddenError
-
-        self.hearing.failed(kind, error)
-        if isinstance(error, ForbiddenError):
-            self._upkeep.say(f"{error}; looking every {self._interval} s instead")
-        else:
-            self._upkeep.say(f"{error}; {self._upkeep.label} stays as it is")
-            self.came.set()
-
-
-def _follow(view: _View, cluster: ApiServer, upkeep: Upkeep, interval: int) -> None:
+def _follow(
+    view: _View, cluster: ApiServer, upkeep: Upkeep, objects: Objects, interval: int
+) -> None:
     """Follow the changes of a live cluster, for ever.
 
-    Nodes are judged as of when the API server was last heard: its absence makes none of them
-    old. One that falls silent causes no change, so they are judged every ``interval`` seconds,
-    or every second where ages are seen to grow.
+    One that falls silent causes no change, so nodes are judged every ``interval`` seconds, or every
+    second where ages are seen to grow.
     """
-    from kgctl.state.informer import ClusterInformer
+    from kgctl.kube.errors import ForbiddenError
+    from kgctl.state.feeds import LiveFeed
 
-    news = _News(upkeep, interval)
-    mirror = ClusterInformer(cluster.api(), news, lasts=LASTS, poll=interval)
-    mirror.start()
-    began, took = time.monotonic(), 0.0
-    while True:
-        pause = _until_tick(took) if upkeep.ticks else interval
-        changed = news.came.wait(max(0.0, began + pause - time.monotonic()))
-        news.came.clear()
-        began, objects = time.monotonic(), mirror.read()
-        if changed and objects is not None:
-            view.take(objects)
-        standing = news.hearing.standing(mirror)
-        upkeep.trouble = _last_heard(standing)
-        upkeep.attempt(partial(view.at, standing.judged, time.time()))
-        took = time.monotonic() - began
-        if changed:
-            time.sleep(rest_after(took))
+    inbox = Inbox()
+
+    def failed(kind: str, error: ClusterError) -> None:
+        if isinstance(error, ForbiddenError):
+            upkeep.say(f"{error}; looking every {interval} s instead")
+        else:
+            upkeep.stays(error)
+            inbox.changed(kind)
+
+    def look(seen: Snapshot[Objects]) -> None:
+        upkeep.trouble = _since("heard", seen)
+        upkeep.attempt(lambda: view.at(seen.content, seen.standing.judged, time.time()))
+
+    feed = LiveFeed(cluster.api(), objects, poll=interval, changed=inbox.changed, failed=failed)
+    follow(feed, look, inbox, pause=_pause(upkeep, interval))
 
 
-def _last_heard(standing: Standing) -> str:
+def _poll(view: _View, source: Source, upkeep: Upkeep, objects: Objects, interval: int) -> None:
+    """Read files again and again, for ever; in between only what shows ages is written."""
+    from kgctl.state.feeds import PolledFeed
+
+    inbox = Inbox()
+
+    def look(seen: Snapshot[Objects]) -> None:
+        upkeep.trouble = _since("read", seen)
+        if upkeep.ticks or not upkeep.trouble:
+            upkeep.attempt(lambda: view.at(seen.content, seen.standing.judged))
+
+    feed = PolledFeed(
+        source.read, objects, every=interval, changed=inbox.changed, failed=upkeep.stays
+    )
+    follow(feed, look, inbox, pause=_pause(upkeep, math.inf), turns=[feed])
+
+
+def _since(word: str, seen: Snapshot[Objects]) -> str:
+    """Return the trouble with a cluster, and how long ago it was last ``heard`` or ``read``."""
+    standing = seen.standing
     if not standing.trouble:
         return ""
-    return f"last heard {age(time.time() - standing.heard)} ago: {standing.trouble}"
+    return f"last {word} {age(time.time() - standing.heard)} ago: {standing.trouble}"
 
 
-def _until_tick(took: float) -> float:
-    """Return the seconds until ages are shown again, after drawing that took so many."""
-    return max(_TICK, _REST * took)
-
-
-def rest_after(took: float) -> float:
-    """Return the seconds in which changes are gathered, after work that took so many."""
-    return min(max(_GATHER, _REST * took), _MOST_GATHERED)
+def _pause(upkeep: Upkeep, interval: float) -> Callable[[float], float]:
+    """Return what ``follow`` asks for the seconds between two looks."""
+    return lambda took: until_tick(took) if upkeep.ticks else interval
 
 
 def end_at_signals() -> None:
