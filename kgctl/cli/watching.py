@@ -178,7 +178,14 @@ def _follow(
         upkeep.trouble = _since("heard", seen)
         upkeep.attempt(lambda: view.at(seen.content, seen.standing.judged, time.time()))
 
-    feed = LiveFeed(cluster.api(), objects, poll=interval, changed=inbox.changed, failed=failed)
+    feed = LiveFeed(
+        cluster.api(),
+        objects,
+        at=time.time(),
+        poll=interval,
+        changed=inbox.changed,
+        failed=failed,
+    )
     follow(feed, look, inbox, pause=_pause(upkeep, interval))
 
 

@@ -29,7 +29,7 @@ class Snapshot(NamedTuple, Generic[T]):
 
 
 class LiveFeed:
-    """Nodes and peers of a live cluster that was read just now, followed from now on.
+    """Nodes and peers of a live cluster that was read ``at`` a time, followed from now on.
 
     ``changed`` and ``failed`` are called from the informers' threads, with a kind of objects.
     ``poll`` is the number of seconds between lists where watching is not allowed.
@@ -40,12 +40,13 @@ class LiveFeed:
         api: Api,
         first: Objects,
         *,
+        at: float,
         poll: float,
         changed: Callable[[str], None],
         failed: Callable[[str, ClusterError], None],
     ) -> None:
         self._objects = first
-        self._hearing = Hearing(time.time(), poll)
+        self._hearing = Hearing(at, poll)
         self._changed = changed
         self._failed = failed
         self._informer = ClusterInformer(api, self, lasts=LASTS, poll=poll)
