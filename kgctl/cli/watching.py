@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -17,12 +16,12 @@ from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
 from kgctl.state.follow import Inbox, Once, follow, until_tick
+from kgctl.state.follow import end_at_signals as end_at_signals
 from kgctl.state.follow import rest_after as rest_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType
 
     from kgctl.cli.shared import Shared
     from kgctl.kube.errors import ClusterError
@@ -217,12 +216,3 @@ def _since(word: str, seen: Snapshot[Objects]) -> str:
 def _pause(upkeep: Upkeep, interval: float) -> Callable[[float], float]:
     """Return what ``follow`` asks for the seconds between two looks."""
     return lambda took: until_tick(took) if upkeep.ticks else interval
-
-
-def end_at_signals() -> None:
-    """Have SIGTERM end what is watched as Ctrl-C does, by a KeyboardInterrupt."""
-    signal.signal(signal.SIGTERM, _end)
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # which nothing takes for an error to live through

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import queue
+import signal
 import time
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from types import FrameType
 
 S = TypeVar("S")
 Seen = TypeVar("Seen", covariant=True)
@@ -159,6 +161,15 @@ class _Looks(Generic[S]):
         self._took = ended - self._began
         if pending:
             self._rested = ended + rest_after(self._took)
+
+
+def end_at_signals() -> None:
+    """Have SIGTERM end a command as Ctrl-C does: by a KeyboardInterrupt, whatever it waits for."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # which nothing takes for an error to live through
 
 
 def rest_after(took: float) -> float:

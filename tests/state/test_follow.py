@@ -13,7 +13,7 @@ import pytest
 
 from kgctl.mesh.errors import KgctlError
 from kgctl.state.feeds import PolledFeed
-from kgctl.state.follow import CHANGED, Inbox, Once, follow, rest_after, until_tick
+from kgctl.state.follow import CHANGED, Inbox, Once, end_at_signals, follow, rest_after, until_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -118,6 +118,21 @@ def test_it_ends_within_half_a_second(ended_by: str) -> None:
         timer.join()
     assert pause == END
     assert time.monotonic() - ended < 0.5
+
+
+def test_a_signal_breaks_off_what_waits() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        end_at_signals()
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            follow(Script(), lambda _seen: None, Inbox(), pause=lambda _took: 1e12)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - began < 0.6
 
 
 def test_many_changes_are_one_message() -> None:
