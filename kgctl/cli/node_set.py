@@ -75,7 +75,7 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.asking import ask as ask_whether
+    from kgctl.cli.confirm import ask as ask_whether
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.edit.nodes import NodeObjects

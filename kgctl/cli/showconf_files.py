@@ -56,7 +56,7 @@ class Outside(NamedTuple):
         """Print, write or watch, whichever was asked for."""
         self._check(interval)
         if watched is not None and name is not None:
-            from kgctl.cli.watching import keep_up_to_date
+            from kgctl.cli.watch import keep_up_to_date
 
             keep_up_to_date(shared, watched, self._content(name), interval)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 
-from kgctl.cli.waiting import Waiting
+from kgctl.cli.progress import ProgressBar
 from kgctl.state.documents import read_documents
 
 
@@ -23,22 +23,22 @@ def shown(stream: io.StringIO, text: str, seconds: float = 20) -> bool:
 
 def test_a_terminal_is_shown_a_bar_until_it_is_over() -> None:
     terminal = Terminal()
-    with Waiting("reading files", terminal, patience=0) as waiting:
-        waiting.advance(1, 2)
+    with ProgressBar("reading files", terminal, patience=0) as progress:
+        progress.advance(1, 2)
         assert shown(terminal, "reading files")
     assert terminal.getvalue().endswith("\x1b[2K")  # the bar is gone
 
 
 def test_what_is_over_soon_is_not_shown() -> None:
     terminal = Terminal()
-    with Waiting("reading files", terminal, patience=60):
+    with ProgressBar("reading files", terminal, patience=60):
         pass
     assert terminal.getvalue() == ""
 
 
 def test_a_pipe_is_shown_nothing() -> None:
     pipe = io.StringIO()
-    with Waiting("reading files", pipe, patience=0):
+    with ProgressBar("reading files", pipe, patience=0):
         assert not shown(pipe, "reading files", 0.3)
 
 

@@ -15,7 +15,7 @@ PATIENCE = 1.0
 _BETWEEN = 0.1  # seconds between two looks at how far it has come
 
 
-class Waiting:
+class ProgressBar:
     """Shows how far something has come, while the context lasts.
 
     ``stream`` stands for stderr. Where it is no terminal, nothing is shown, ever.
@@ -33,7 +33,7 @@ class Waiting:
         """Take note that ``done`` of ``total`` is done, in any unit."""
         self._done, self._total = done, total
 
-    def __enter__(self) -> Waiting:
+    def __enter__(self) -> ProgressBar:
         if self._stream.isatty():
             self._thread.start()
         return self

@@ -15,9 +15,7 @@ from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.state.follow import Inbox, Once, follow, until_tick
-from kgctl.state.follow import end_at_signals as end_at_signals
-from kgctl.state.follow import rest_after as rest_after
+from kgctl.state.follow import Inbox, Once, end_at_signals, follow, until_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
