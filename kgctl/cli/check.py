@@ -224,7 +224,7 @@ def _checked(
 
 
 def _rendered(report: Report, output: Format, limit: str) -> str:
-    from kgctl.render import findings
+    from kgctl.render.findings import text as findings
 
     if output is Format.JSON:
         return findings.to_json(report)
@@ -232,7 +232,7 @@ def _rendered(report: Report, output: Format, limit: str) -> str:
         return findings.to_markdown(report)
     if output is Format.TABLE:
         return findings.to_text(report, _colours() if on_terminal() else None)
-    from kgctl.render import ci
+    from kgctl.render.findings import ci
 
     if output is Format.JUNIT:
         return ci.to_junit(report, limit)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.clusters import Cluster
     from kgctl.cli.reading import Reading
-    from kgctl.render.listing import Listing
+    from kgctl.render.lists.listing import Listing
 
 
 class Kind(StrEnum):
@@ -83,7 +83,7 @@ def get(
 
 def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) -> None:
     from kgctl.cli.screen import redraw
-    from kgctl.render.table import fitted, terminal_table
+    from kgctl.render.lists.table import fitted, terminal_table
 
     wide = output is Format.WIDE
 
@@ -100,7 +100,7 @@ def _listing(
     reading: Reading, kind: Kind, *, quiet: bool = False, cluster: str | None = None
 ) -> Listing:
     from kgctl.mesh.errors import MeshError
-    from kgctl.render.listing import list_nodes, list_peers, list_segments
+    from kgctl.render.lists.listing import list_nodes, list_peers, list_segments
 
     if kind in (Kind.PEERS, Kind.PEER):
         return list_peers(reading.state)
@@ -119,7 +119,7 @@ def _listing(
 def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:
     """Return one list of all clusters; names may be those of one cluster, ``CLUSTER/NAME``."""
     from kgctl.cli.clusters import linked_clusters, read_several, said_of
-    from kgctl.render.listing import together, with_links
+    from kgctl.render.lists.listing import together, with_links
 
     listings = {}
     clusters = read_several(shared)
@@ -169,7 +169,7 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
 
 def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
     from kgctl.kube.codec.structured import to_json, to_yaml
-    from kgctl.render.table import print_table, to_columns
+    from kgctl.render.lists.table import print_table, to_columns
 
     if output in (Format.JSON, Format.YAML):
         value = listing.items[0] if single else {"items": list(listing.items)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.subject import Subject
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints
-    from kgctl.render.picture import End
+    from kgctl.render.graph.picture import End
 
 _CONFIGURATIONS_LIMIT = 4 << 20
 """Characters of configurations in one page: a mesh of n leaders has n times n sections."""
@@ -44,8 +44,8 @@ def page_content(seen: Examined, port: int, present: float | None = None) -> dic
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings
     from kgctl.mesh.state import viewpoints_of
+    from kgctl.render.graph.picture import picture_of
     from kgctl.render.page.content import Shown, content
-    from kgctl.render.picture import picture_of
 
     state = seen.subject.state
     views = viewpoints_of(state, now=seen.now, granularity=seen.granularity, acting_leaders=True)

@@ -10,7 +10,7 @@ from kgctl.cli.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.reading import read
 from kgctl.files.writing import write_public
 from kgctl.mesh.text import printable
-from kgctl.render.drawing import (
+from kgctl.render.graph.drawing import (
     LAYOUTS,
     GraphvizError,
     GraphvizMissingError,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
-    from kgctl.render.panorama import Panorama
-    from kgctl.render.picture import Member, Picture
+    from kgctl.render.graph.panorama import Panorama
+    from kgctl.render.graph.picture import Member, Picture
 
 _DRAWN = ("svg", "png", "pdf")
 _BINARY = ("png", "pdf")
@@ -56,7 +56,7 @@ def show(shared: Shared, wanted: Wanted) -> None:
     _check(wanted)
     if wanted.watch:
         from kgctl.cli.screen import redraw
-        from kgctl.render.tree import terminal_tree
+        from kgctl.render.graph.tree import terminal_tree
 
         redraw(
             shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)), ages=True
@@ -64,7 +64,7 @@ def show(shared: Shared, wanted: Wanted) -> None:
         return
     reading = read(shared)
     if wanted.format == "tree" and wanted.file is None and on_terminal():
-        from kgctl.render.tree import print_tree
+        from kgctl.render.graph.tree import print_tree
 
         print_tree(_picture(reading, wanted))
         return
@@ -93,11 +93,11 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
     clusters = read_several(shared)
     linked = linked_clusters(clusters, as_reference=wanted.plain)
     if wanted.plain:
-        from kgctl.render.dot import to_dot_of_clusters
+        from kgctl.render.graph.dot import to_dot_of_clusters
 
         _hand_over(_drawn(to_dot_of_clusters(linked), wanted), wanted)
         return
-    from kgctl.render.panorama import panorama_of
+    from kgctl.render.graph.panorama import panorama_of
 
     panorama = panorama_of(linked, {one.name: one.reading.now for one in clusters})
     views = [view._replace(picture=_shaped(view.picture, wanted)) for view in panorama.views]
@@ -108,7 +108,7 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
         )
     )
     if wanted.format == "tree" and wanted.file is None and on_terminal():
-        from kgctl.render.tree import print_clusters_tree
+        from kgctl.render.graph.tree import print_clusters_tree
 
         print_clusters_tree(panorama)
         return
@@ -117,15 +117,15 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
 
 def _content_of_clusters(panorama: Panorama, wanted: Wanted) -> str | bytes:
     if wanted.format == "dot" or wanted.format in _DRAWN:
-        from kgctl.render.panoramadot import to_rich_dot_of_clusters
+        from kgctl.render.graph.panoramadot import to_rich_dot_of_clusters
 
         return _drawn(to_rich_dot_of_clusters(panorama, wanted.layout), wanted)
     if wanted.format == "mermaid":
-        from kgctl.render.mermaid import to_clusters_mermaid
+        from kgctl.render.graph.mermaid import to_clusters_mermaid
 
         return _mermaid(lambda shape: to_clusters_mermaid(panorama.shaped(shape)), wanted)
-    from kgctl.render.graphjson import to_clusters_json
-    from kgctl.render.tree import to_clusters_tree
+    from kgctl.render.graph.graphjson import to_clusters_json
+    from kgctl.render.graph.tree import to_clusters_tree
 
     return to_clusters_json(panorama) if wanted.format == "json" else to_clusters_tree(panorama)
 
@@ -140,8 +140,8 @@ def _mermaid(write: Callable[[Callable[[Picture], Picture]], str], wanted: Wante
     ``write`` writes it of pictures that are shaped first. If nothing helps, or the nodes are not
     to be collapsed, it stays as large as it is. A note on stderr explains either.
     """
-    from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, is_drawn
-    from kgctl.render.selection import with_fewer_areas
+    from kgctl.render.graph.mermaid import MOST_CHARACTERS, MOST_EDGES, is_drawn
+    from kgctl.render.graph.selection import with_fewer_areas
 
     whole = write(lambda picture: picture)
     if is_drawn(whole):
@@ -195,21 +195,21 @@ def _content(reading: Reading, wanted: Wanted) -> str | bytes:
         return _drawn(_dot(reading, wanted), wanted)
     picture = _picture(reading, wanted)
     if wanted.format == "mermaid":
-        from kgctl.render.mermaid import to_mermaid
+        from kgctl.render.graph.mermaid import to_mermaid
 
         return _mermaid(lambda shape: to_mermaid(shape(picture)), wanted)
-    from kgctl.render.graphjson import to_graph_json
-    from kgctl.render.tree import to_tree
+    from kgctl.render.graph.graphjson import to_graph_json
+    from kgctl.render.graph.tree import to_tree
 
     return to_graph_json(picture) if wanted.format == "json" else to_tree(picture)
 
 
 def _dot(reading: Reading, wanted: Wanted) -> str:
     if wanted.plain:
-        from kgctl.render.dot import to_dot
+        from kgctl.render.graph.dot import to_dot
 
         return to_dot(reading.topology(as_reference=True))
-    from kgctl.render.richdot import to_rich_dot
+    from kgctl.render.graph.richdot import to_rich_dot
 
     return to_rich_dot(_picture(reading, wanted), wanted.layout)
 
@@ -230,8 +230,8 @@ def _drawn(dot: str, wanted: Wanted) -> str | bytes:
 
 
 def _picture(reading: Reading, wanted: Wanted) -> Picture:
-    from kgctl.render import selection
-    from kgctl.render.picture import picture_of
+    from kgctl.render.graph import selection
+    from kgctl.render.graph.picture import picture_of
 
     whole = picture_of(reading.state, reading.topology(), reading.now, present=reading.present)
     picture = _shaped(whole, wanted)
@@ -243,13 +243,13 @@ def _picture(reading: Reading, wanted: Wanted) -> Picture:
 
 
 def _shaped(picture: Picture, wanted: Wanted) -> Picture:
-    from kgctl.render.selection import without_peers
+    from kgctl.render.graph.selection import without_peers
 
     return without_peers(picture) if wanted.no_peers else picture
 
 
 def _collapsed(nodes: Iterable[Member], wanted: Wanted) -> bool:
-    from kgctl.render.selection import COLLAPSE_ABOVE
+    from kgctl.render.graph.selection import COLLAPSE_ABOVE
 
     if wanted.collapse is not None:
         return wanted.collapse

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.render.picture import BROKEN, READY, STALE
+from kgctl.render.graph.picture import BROKEN, READY, STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.tree import Tree
 
-    from kgctl.render.panorama import Bridge, Panorama
-    from kgctl.render.picture import Area, Member, Outsider, Picture
+    from kgctl.render.graph.panorama import Bridge, Panorama
+    from kgctl.render.graph.picture import Area, Member, Outsider, Picture
 
 _STYLES = {READY: "green", STALE: "yellow", BROKEN: "red"}
 _NAME_LIMIT = 200

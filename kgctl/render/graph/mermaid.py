@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.render.picture import BROKEN, LOCAL, READY, STALE
+from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.render.panorama import Bridge, Panorama
-    from kgctl.render.picture import Area, Link, Member, Outsider, Picture
+    from kgctl.render.graph.panorama import Bridge, Panorama
+    from kgctl.render.graph.picture import Area, Link, Member, Outsider, Picture
 
 _MOST_LINKS = 12
 """Tunnels that are drawn as lines; of more, each leads to a point in the middle."""

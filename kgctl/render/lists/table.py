@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kgctl.render.listing import Listing
+    from kgctl.render.lists.listing import Listing
 
 _GAP = "   "
 _LAST = 24  # characters of the last column, which has the reasons and may be broken
