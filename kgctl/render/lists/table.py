@@ -24,20 +24,6 @@ def to_columns(listing: Listing, *, wide: bool = False) -> str:
     )
 
 
-def print_table(listing: Listing, *, wide: bool = False) -> list[str]:
-    """Print a rich table on the terminal that stdout is; ``NO_COLOR`` is obeyed.
-
-    Returns the titles of the columns that were left out for want of room; none if ``wide``.
-    """
-    from rich.console import Console
-
-    console = Console()
-    fitting = listing if wide else fitted(listing, console.width)
-    console.print(terminal_table(fitting, wide=wide))
-    kept = fitting.titles(wide=wide)
-    return [title for title in listing.titles(wide=wide) if title not in kept]
-
-
 def fitted(listing: Listing, width: int) -> Listing:
     """Return the listing without columns that can be spared, so that the others fit."""
     while _width(listing) > width:
