@@ -160,7 +160,7 @@ def _show_difference(
 
 def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
     """Print on stderr which networks are claimed twice after the change, and were not before."""
-    from kgctl.render.findings import object_of
+    from kgctl.render.findings.text import object_of
 
     known = _clashes(shared, objects)
     for key, finding in _clashes(shared, after).items():

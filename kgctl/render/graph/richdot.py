@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import graphviz
 
-from kgctl.render.dotquoting import label, text, without_entities
-from kgctl.render.picture import BROKEN, LOCAL, OUTSIDE, READY
-from kgctl.render.richcaptions import (
+from kgctl.render.graph.dotquoting import label, text, without_entities
+from kgctl.render.graph.picture import BROKEN, LOCAL, OUTSIDE, READY
+from kgctl.render.graph.richcaptions import (
     area_lines,
     keepalive,
     node_lines,
@@ -22,8 +22,8 @@ from kgctl.render.richcaptions import (
     peer_lines,
     place,
 )
-from kgctl.render.richlegend import legend
-from kgctl.render.richlook import (
+from kgctl.render.graph.richlegend import legend
+from kgctl.render.graph.richlook import (
     AREAS,
     BLUE,
     GREY,
@@ -39,7 +39,7 @@ from kgctl.render.richlook import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kgctl.render.picture import Area, End, Link, Member, Outsider, Picture
+    from kgctl.render.graph.picture import Area, End, Link, Member, Outsider, Picture
 
 _LINES = 12  # tunnels between leaders that are drawn as lines
 _SPOKES = 12  # leaders that are linked to a point; more are framed

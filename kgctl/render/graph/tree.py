@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.render.picture import BROKEN, READY, STALE
+from kgctl.render.graph.picture import BROKEN, READY, STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.tree import Tree
 
-    from kgctl.render.panorama import Bridge, Panorama
-    from kgctl.render.picture import Area, Member, Outsider, Picture
+    from kgctl.render.graph.panorama import Bridge, Panorama
+    from kgctl.render.graph.picture import Area, Member, Outsider, Picture
 
 _STYLES = {READY: "green", STALE: "yellow", BROKEN: "red"}
 _NAME_LIMIT = 200
@@ -37,20 +37,6 @@ def to_tree(picture: Picture) -> str:
 def to_clusters_tree(panorama: Panorama) -> str:
     """Return several clusters as one tree, and the tunnels between them, as plain text."""
     return "".join(f"{line}\n" for line in _plain(_root_of_clusters(panorama)))
-
-
-def print_tree(picture: Picture) -> None:
-    """Print the tree in colours on the terminal that stdout is; ``NO_COLOR`` is obeyed."""
-    from rich.console import Console
-
-    Console(highlight=False).print(terminal_tree(picture))
-
-
-def print_clusters_tree(panorama: Panorama) -> None:
-    """Print the tree of several clusters in colours on the terminal that stdout is."""
-    from rich.console import Console
-
-    Console(highlight=False).print(_grown(_root_of_clusters(panorama)))
 
 
 def _root_of_clusters(panorama: Panorama) -> Branch:
@@ -81,6 +67,11 @@ def _bridge(bridge: Bridge) -> Branch:
 def terminal_tree(picture: Picture) -> Tree:
     """Return the tree for a terminal, which breaks lines that are too long for it."""
     return _grown(_root(picture))
+
+
+def terminal_clusters_tree(panorama: Panorama) -> Tree:
+    """Return the tree of several clusters for a terminal."""
+    return _grown(_root_of_clusters(panorama))
 
 
 def _root(picture: Picture) -> Branch:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.render.picture import BROKEN, READY, picture_of
+from kgctl.render.graph.picture import BROKEN, READY, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from kgctl.mesh.linked import Link, Linked
-    from kgctl.render.picture import Member, Outsider, Picture
+    from kgctl.render.graph.picture import Member, Outsider, Picture
 
 LINKED, ONE_SIDED = "linked", "one-sided"
 """Both sides have the other as a Peer; one alone has, so that no tunnel comes up."""

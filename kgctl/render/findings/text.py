@@ -9,6 +9,8 @@ from kgctl.diagnosis.finding import SEVERITIES
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kgctl.diagnosis.finding import Finding
     from kgctl.diagnosis.report import Report
 
@@ -40,14 +42,14 @@ def _counted(number: int, severity: str) -> str:
     return f"{number} {severity}{plural}" if number else ""
 
 
-def to_text(report: Report, mark: dict[str, tuple[str, str]] | None = None) -> str:
+def to_text(report: Report, marks: Mapping[str, tuple[str, str]] = {}) -> str:
     """Return each finding as a line on what is wrong, and below it what it breaks and what to do.
 
-    ``mark`` gives for a severity what to put before and after it: colour, on a terminal.
+    ``marks`` gives for a severity what to put before and after it: colour, on a terminal.
     """
     lines = []
     for finding in report.findings:
-        before, after = (mark or {}).get(finding.severity, ("", ""))
+        before, after = marks.get(finding.severity, ("", ""))
         head = f"{finding.code} {before}{finding.severity}{after}"
         lines.append(f"{head} {object_of(finding)}: {finding.sentence}")
         lines += [f"    breaks: {finding.consequence}", f"    do: {finding.remedy}"]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.render.panorama import LINKED, ONE_SIDED
-from kgctl.render.picture import BROKEN, READY, STALE
-from kgctl.render.richlook import BLUE, GREY, ORANGE
+from kgctl.render.graph.panorama import LINKED, ONE_SIDED
+from kgctl.render.graph.picture import BROKEN, READY, STALE
+from kgctl.render.graph.richlook import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
-    from kgctl.render.picture import Picture
+    from kgctl.render.graph.picture import Picture
 
 _BETWEEN = {
     LINKED: ("━━━", "#009e73", "tunnel between clusters"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kgctl.render.picture import BROKEN, READY, STALE
+from kgctl.render.graph.picture import BROKEN, READY, STALE
 
 BLUE, ORANGE = "#0072b2", "#d55e00"
 PAPER, INK, GREY = "#ffffff", "#1a1a1a", "#5f5f5f"

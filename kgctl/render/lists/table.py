@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kgctl.render.listing import Listing
+    from kgctl.render.lists.listing import Listing
 
 _GAP = "   "
 _LAST = 24  # characters of the last column, which has the reasons and may be broken
@@ -22,20 +22,6 @@ def to_columns(listing: Listing, *, wide: bool = False) -> str:
         + "\n"
         for row in table
     )
-
-
-def print_table(listing: Listing, *, wide: bool = False) -> list[str]:
-    """Print a rich table on the terminal that stdout is; ``NO_COLOR`` is obeyed.
-
-    Returns the titles of the columns that were left out for want of room; none if ``wide``.
-    """
-    from rich.console import Console
-
-    console = Console()
-    fitting = listing if wide else fitted(listing, console.width)
-    console.print(terminal_table(fitting, wide=wide))
-    kept = fitting.titles(wide=wide)
-    return [title for title in listing.titles(wide=wide) if title not in kept]
 
 
 def fitted(listing: Listing, width: int) -> Listing:

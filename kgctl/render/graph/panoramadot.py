@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import graphviz
 
-from kgctl.render.dotquoting import label, text, without_entities
-from kgctl.render.panorama import LINKED, ONE_SIDED
-from kgctl.render.richdot import Drawing, sheet
-from kgctl.render.richlegend import legend
+from kgctl.render.graph.dotquoting import label, text, without_entities
+from kgctl.render.graph.panorama import LINKED, ONE_SIDED
+from kgctl.render.graph.richdot import Drawing, sheet
+from kgctl.render.graph.richlegend import legend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kgctl.render.panorama import Bridge, Panorama
+    from kgctl.render.graph.panorama import Bridge, Panorama
 
 _MOST_LINES = 24  # bridges that are drawn one by one; of more, one line for two clusters
 _BOTH = 'color="#009e73" penwidth=2.6'

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
-from kgctl.render.picture import READY, Area
+from kgctl.render.graph.picture import READY, Area
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kgctl.render.picture import End, Member, Outsider, Picture
+    from kgctl.render.graph.picture import End, Member, Outsider, Picture
 
 
 COLLAPSE_ABOVE = 120

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from kgctl.diagnosis.explanation import page_of
 from kgctl.diagnosis.finding import SEVERITIES
 from kgctl.mesh.text import printable
-from kgctl.render.findings import object_of
+from kgctl.render.findings.text import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

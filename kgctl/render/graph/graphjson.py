@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kgctl.render.picture import READY
+from kgctl.render.graph.picture import READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.render.panorama import Bridge, Panorama
-    from kgctl.render.picture import Link, Member, Outsider, Picture
+    from kgctl.render.graph.panorama import Bridge, Panorama
+    from kgctl.render.graph.picture import Link, Member, Outsider, Picture
 
 VERSION = 1
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import address_text
-from kgctl.render.dotquoting import identifier, label
+from kgctl.render.graph.dotquoting import identifier, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

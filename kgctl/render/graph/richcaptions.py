@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.readiness import age
-from kgctl.render.picture import BROKEN, READY, STALE
+from kgctl.render.graph.picture import BROKEN, READY, STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kgctl.render.picture import Area, Member, Outsider
+    from kgctl.render.graph.picture import Area, Member, Outsider
 
 
 def place(area: Area) -> str:
