@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 _MOST = 2953
 """Bytes that the largest QR code holds: ISO/IEC 18004, version 40 with error correction L."""
 
-KINDS = ("png", "svg")
-
 
 class TooLargeError(KgctlError):
     """The configuration does not fit into a QR code."""
