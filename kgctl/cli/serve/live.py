@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.examining import Examined, as_of, examined
 from kgctl.cli.output import note
-from kgctl.cli.page import page_content
+from kgctl.cli.page import page_of
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
 from kgctl.mesh.errors import KgctlError
+from kgctl.render.page.content import content
 from kgctl.state.standing import LASTS, Hearing
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Network:
         began = time.monotonic()
         seen, trouble = self._read(), ""
         try:
-            fresh = page_content(seen.examined, self._port, self._present(seen))
+            fresh = content(page_of(seen.examined, self._port, self._present(seen)))
         except KgctlError as error:
             if not self._page:
                 raise

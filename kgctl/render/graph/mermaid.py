@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
+from kgctl.render.graph.formats import Excess
 from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE
 
 if TYPE_CHECKING:
@@ -51,10 +52,15 @@ def to_clusters_mermaid(panorama: Panorama) -> str:
     return "".join(f"{line}\n" for line in _lines_of_clusters(panorama))
 
 
-def is_drawn(text: str) -> bool:
-    """Tell whether Mermaid draws a flowchart of ours: not if it has too much text or many edges."""
+def excess(text: str) -> Excess | None:
+    """Return that a flowchart of ours is too large for Mermaid, or None if it is not."""
     edges = sum(_EDGE.match(line) is not None for line in text.splitlines())
-    return len(text) <= MOST_CHARACTERS and edges <= MOST_EDGES
+    if len(text) <= MOST_CHARACTERS and edges <= MOST_EDGES:
+        return None
+    return Excess(
+        f"Mermaid draws at most {MOST_CHARACTERS:,} characters and {MOST_EDGES} links",
+        "GitHub shows an error in its place",
+    )
 
 
 def _lines(picture: Picture) -> Iterator[str]:

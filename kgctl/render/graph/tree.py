@@ -39,20 +39,6 @@ def to_clusters_tree(panorama: Panorama) -> str:
     return "".join(f"{line}\n" for line in _plain(_root_of_clusters(panorama)))
 
 
-def print_tree(picture: Picture) -> None:
-    """Print the tree in colours on the terminal that stdout is; ``NO_COLOR`` is obeyed."""
-    from rich.console import Console
-
-    Console(highlight=False).print(terminal_tree(picture))
-
-
-def print_clusters_tree(panorama: Panorama) -> None:
-    """Print the tree of several clusters in colours on the terminal that stdout is."""
-    from rich.console import Console
-
-    Console(highlight=False).print(_grown(_root_of_clusters(panorama)))
-
-
 def _root_of_clusters(panorama: Panorama) -> Branch:
     branches = []
     for view in panorama.views:
@@ -81,6 +67,11 @@ def _bridge(bridge: Bridge) -> Branch:
 def terminal_tree(picture: Picture) -> Tree:
     """Return the tree for a terminal, which breaks lines that are too long for it."""
     return _grown(_root(picture))
+
+
+def terminal_clusters_tree(panorama: Panorama) -> Tree:
+    """Return the tree of several clusters for a terminal."""
+    return _grown(_root_of_clusters(panorama))
 
 
 def _root(picture: Picture) -> Branch:
