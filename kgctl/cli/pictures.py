@@ -73,6 +73,10 @@ def show(shared: Shared, wanted: Wanted) -> None:
         UsageError: options do not go together, or a terminal would get bytes that are no text.
         KgctlError: it cannot be read, drawn or written.
     """
+    if not wanted.format.shaped and (wanted.shaped or wanted.layout is not None):
+        raise UsageError(
+            f"-o {wanted.format.name} is the whole network, shaped in the browser; give -O alone"
+        )
     _check(wanted)
     cluster = _Cluster(shared, wanted)
     terminal = wanted.format.terminal
@@ -94,6 +98,7 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
         UsageError: the format or an option is for one cluster alone.
         KgctlError: one cannot be read, drawn or written; the message says which.
     """
+    _check(wanted)
     several = wanted.format.several
     only = [
         ("--watch", wanted.watch),
@@ -104,7 +109,6 @@ def show_clusters(shared: Shared, wanted: Wanted) -> None:
     given += [option for option, is_given in only if is_given]
     if several is None or given:
         raise UsageError(f"{given[0]} shows one cluster: give one --context or --cluster")
-    _check(wanted)
     clusters = _Clusters(shared, wanted)
     terminal = wanted.format.terminal
     if terminal is not None and _is_printed(wanted):
@@ -184,10 +188,6 @@ def _hand_over(content: str | bytes, wanted: Wanted) -> None:
 
 def _check(wanted: Wanted) -> None:
     chosen = wanted.format
-    if not chosen.shaped and (wanted.shaped or wanted.layout is not None):
-        raise UsageError(
-            f"-o {chosen.name} is the whole network, shaped in the browser; give -O alone"
-        )
     if wanted.layout is not None:
         if wanted.layout not in LAYOUTS:
             raise UsageError(

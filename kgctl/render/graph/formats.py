@@ -224,6 +224,6 @@ GRAPH_FORMATS = (
         "tree", (".tree", ".txt"), _tree, _trees, Collapse.ASKED,
         terminal=Terminal(_terminal_tree, _terminal_trees),
     ),
-    GraphFormat("html", (".html",), _page, several=None, collapse=Collapse.NEVER, shaped=False),
+    GraphFormat("html", (".html",), _page, several=None, collapse=Collapse.ASKED, shaped=False),
 )  # fmt: skip
 """Every format of graphs."""

@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
+from kgctl.render.graph.captions import keepalive, place
 from kgctl.render.graph.formats import Excess
 from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE
+from kgctl.render.graph.plan import Mesh, Room, plan_of, plan_of_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kgctl.render.graph.panorama import Bridge, Panorama
     from kgctl.render.graph.picture import Area, Link, Member, Outsider, Picture
+    from kgctl.render.graph.plan import Plan
 
-_MOST_LINKS = 12
-"""Tunnels that are drawn as lines; of more, each leads to a point in the middle."""
+ROOM = Room(lines=12, bridges=12)
 
 _TEXT_LIMIT = 200  # characters of a line: Mermaid takes 50,000 in all
 _LISTS = re.compile(r"[-+.)](?= )")  # what would begin a list of Markdown
@@ -65,30 +66,28 @@ def excess(text: str) -> Excess | None:
 
 def _lines(picture: Picture) -> Iterator[str]:
     yield "flowchart TB"
-    ids = _ids(picture)
-    yield from _drawn(picture, ids)
+    yield from _drawn(plan_of(picture, ROOM), _ids(picture))
     yield from (f"  {line}" for line in _CLASSES)
 
 
 def _lines_of_clusters(panorama: Panorama) -> Iterator[str]:
     yield "flowchart TB"
-    every = {}
-    for number, view in enumerate(panorama.views):
-        prefix = f"c{number}"
+    plan = plan_of_clusters(panorama, ROOM)
+    every, numbers = {}, {}
+    for number, (view, own) in enumerate(zip(panorama.views, plan.plans, strict=True)):
+        numbers[view.name] = prefix = f"c{number}"
         every[view.name] = _ids(view.picture, prefix)
         yield f"  subgraph {prefix}[{_label(view.name)}]"
-        yield from (f"  {line}" for line in _drawn(view.picture, every[view.name], prefix))
+        yield from (f"  {line}" for line in _drawn(own, every[view.name], prefix))
         yield "  end"
-    bridges = [
-        (every[bridge.source[0]][bridge.source[1].end],
-         every[bridge.target[0]][bridge.target[1].end], bridge)
-        for bridge in panorama.bridges
-    ]  # fmt: skip
-    if len(bridges) > _MOST_LINKS:
-        yield from _between_clusters(panorama)
-    else:
-        for source, target, bridge in bridges:
-            yield f"  {source} {_bridge(bridge)} {target}"
+    for bridge in plan.bridges:
+        (first, one), (second, other) = bridge.source, bridge.target
+        yield f"  {every[first][one.end]} {_bridge(bridge)} {every[second][other.end]}"
+    for bundle in plan.bundles:
+        words = _label(bundle.caption)
+        line = f"-. {words} .-" if bundle.one_sided else f"== {words} ==="
+        first, second = bundle.ends
+        yield f"  {numbers[first]} {line} {numbers[second]}"
     yield from (f"  {line}" for line in _CLASSES)
 
 
@@ -96,19 +95,6 @@ def _bridge(bridge: Bridge) -> str:
     if bridge.missing:
         return f"-. {_label(f'one-sided: {bridge.missing}')} .-x"
     return '<== "by hand" ==>' if bridge.by_hand else "<==>"
-
-
-def _between_clusters(panorama: Panorama) -> Iterator[str]:
-    """Yield a line for each two clusters, where there are too many tunnels between them."""
-    numbers = {view.name: f"c{number}" for number, view in enumerate(panorama.views)}
-    counts: dict[tuple[str, str], list[int]] = {}
-    for bridge in panorama.bridges:
-        count = counts.setdefault((bridge.source[0], bridge.target[0]), [0, 0])
-        count[bool(bridge.missing)] += 1
-    for (one, other), (whole, one_sided) in counts.items():
-        words = _label(f"{whole} tunnels" + (f", {one_sided} one-sided" if one_sided else ""))
-        line = f"-. {words} .-" if one_sided else f"== {words} ==="
-        yield f"  {numbers[one]} {line} {numbers[other]}"
 
 
 def _ids(picture: Picture, prefix: str = "") -> dict[tuple[str, str], str]:
@@ -122,20 +108,25 @@ def _ids(picture: Picture, prefix: str = "") -> dict[tuple[str, str], str]:
     return ids
 
 
-def _drawn(picture: Picture, ids: dict[tuple[str, str], str], prefix: str = "") -> Iterator[str]:
+def _drawn(plan: Plan, ids: dict[tuple[str, str], str], prefix: str = "") -> Iterator[str]:
+    picture = plan.picture
     if picture.collapsed:
         for number, area in enumerate(picture.areas):
-            yield f"  {prefix}a{number}({_label(*_area_lines(area))}):::{_class_of(area)}"
+            yield f"  {prefix}a{number}({_label(*_area_lines(area))}):::{area.worst}"
         if picture.peers:
             yield f'  {prefix}peers(["{len(picture.peers)} peers"]):::outside'
     else:
         yield from _apart(picture, ids, prefix)
-    yield from _links(picture, ids, prefix)
+        yield from _local(picture, ids)
+    for link in plan.tunnels:
+        yield f"  {ids[link.source]} {_line(link)} {ids[link.target]}"
+    if plan.mesh is Mesh.HUB:
+        yield from _through_the_middle(picture, ids, f"{prefix}mesh")
 
 
 def _apart(picture: Picture, ids: dict[tuple[str, str], str], prefix: str) -> Iterator[str]:
     for number, area in enumerate(picture.areas):
-        yield f"  subgraph {prefix}a{number}[{_label(area.location or 'no location')}]"
+        yield f"  subgraph {prefix}a{number}[{_label(place(area))}]"
         for node in area.nodes:
             yield f"    {ids[node.end]}{_node(node)}"
         yield "  end"
@@ -164,37 +155,23 @@ def _peer(peer: Outsider) -> str:
 
 def _area_lines(area: Area) -> Iterator[str]:
     counts = area.counts
-    yield area.location or "no location"
+    yield place(area)
     yield f"{len(area.nodes)} nodes, {counts[READY]} ready"
     for state in (STALE, BROKEN):
         if counts[state]:
             yield f"{counts[state]} {state}"
 
 
-def _class_of(area: Area) -> str:
-    return next((state for state in (BROKEN, STALE) if area.counts[state]), "ready")
-
-
-def _links(picture: Picture, ids: dict[tuple[str, str], str], prefix: str) -> Iterator[str]:
-    tunnels: list[Link] = []
+def _local(picture: Picture, ids: dict[tuple[str, str], str]) -> Iterator[str]:
     for link in picture.links():
-        if link.kind == LOCAL:
-            if not picture.collapsed:
-                yield f"  {ids[link.source]} --- {ids[link.target]}"
-        elif len(tunnels) <= _MOST_LINKS:
-            tunnels.append(link)
-        else:
-            break
-    if len(tunnels) > _MOST_LINKS or (picture.collapsed and tunnels):
-        yield from _through_the_middle(picture, ids, f"{prefix}mesh")
-        return
-    for link in tunnels:
-        yield f"  {ids[link.source]} {_line(link)} {ids[link.target]}"
+        if link.kind != LOCAL:
+            return
+        yield f"  {ids[link.source]} --- {ids[link.target]}"
 
 
 def _line(link: Link) -> str:
     if link.kind == "peer":
-        return f'-. "{_keepalive(link.persistent_keepalive)}" .-'
+        return f'-. "{keepalive(link.persistent_keepalive)}" .-'
     return '-. "NAT" .-' if link.behind_nat else "==="
 
 
@@ -207,15 +184,11 @@ def _through_the_middle(
     linked += [
         f"{middle} -.- {ids[peer.end]}"
         if picture.collapsed
-        else f'{middle} -. "{_keepalive(peer.persistent_keepalive)}" .- {ids[peer.end]}'
+        else f'{middle} -. "{keepalive(peer.persistent_keepalive)}" .- {ids[peer.end]}'
         for peer in picture.peers
         if peer.state == READY
     ]
     yield from (f"  {line}" for line in dict.fromkeys(linked))
-
-
-def _keepalive(seconds: int) -> str:
-    return f"keepalive {age(seconds)}" if seconds else "no keepalive"
 
 
 def _label(*lines: str) -> str:

@@ -8,24 +8,24 @@ import graphviz
 
 from kgctl.render.graph.dotquoting import label, text, without_entities
 from kgctl.render.graph.panorama import LINKED, ONE_SIDED
-from kgctl.render.graph.richdot import Drawing, sheet
+from kgctl.render.graph.plan import plan_of_clusters
+from kgctl.render.graph.richdot import ROOM, Drawing, sheet
 from kgctl.render.graph.richlegend import legend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kgctl.render.graph.panorama import Bridge, Panorama
+    from kgctl.render.graph.plan import Bundle
 
-_MOST_LINES = 24  # bridges that are drawn one by one; of more, one line for two clusters
 _BOTH = 'color="#009e73" penwidth=2.6'
 _BROKEN = 'color="#d55e00" style=dotted penwidth=2.6 fontcolor="#9c3f00"'
 
 
 def to_rich_dot_of_clusters(panorama: Panorama, layout: str | None = None) -> str:
     """Return the clusters as DOT text, for Graphviz's program ``layout``: dot by default."""
-    drawings = [Drawing(view.picture, f"c{number}x") for number, view in enumerate(panorama.views)]
-    framed = any(drawing.framed for drawing in drawings)
-    lines = all(drawing.lines for drawing in drawings)
+    plan = plan_of_clusters(panorama, ROOM)
+    drawings = [Drawing(one, f"c{number}x") for number, one in enumerate(plan.plans)]
+    framed = any(one.framed for one in plan.plans)
+    lines = all(one.lines for one in plan.plans)
     title = f"{len(drawings)} clusters: {', '.join(panorama.counts())}"
     states = {bridge.state for bridge in panorama.bridges}
     between = tuple(state for state in (LINKED, ONE_SIDED) if state in states)
@@ -39,10 +39,9 @@ def to_rich_dot_of_clusters(panorama: Panorama, layout: str | None = None) -> st
         drawing.draw_into(cluster)
         graph.subgraph(cluster)
     ids = {view.name: drawing.ids for view, drawing in zip(panorama.views, drawings, strict=True)}
-    if len(panorama.bridges) > _MOST_LINES:
-        graph.body.extend(_bundles(panorama, ids))
-    else:
-        graph.body.extend(dict.fromkeys(_bridge(bridge, ids) for bridge in panorama.bridges))
+    graph.body.extend(dict.fromkeys(_bridge(bridge, ids) for bridge in plan.bridges))
+    numbers = {view.name: number for number, view in enumerate(panorama.views)}
+    graph.body.extend(_bundle(bundle, ids, numbers) for bundle in plan.bundles)
     return str(graph.source)
 
 
@@ -66,16 +65,8 @@ def _bridge(bridge: Bridge, ids: _Ids) -> str:
     return f"\t{_ends(bridge, ids)} [{look}]\n"
 
 
-def _bundles(panorama: Panorama, ids: _Ids) -> Iterator[str]:
-    """Yield a line for each two clusters, with how many tunnels it stands for."""
-    numbers = {view.name: number for number, view in enumerate(panorama.views)}
-    found: dict[tuple[str, str], list[Bridge]] = {}
-    for bridge in panorama.bridges:
-        found.setdefault((bridge.source[0], bridge.target[0]), []).append(bridge)
-    for (first, second), bridges in found.items():
-        one_sided = sum(bridge.state == ONE_SIDED for bridge in bridges)
-        words = f"{len(bridges) - one_sided} tunnels"
-        words += f", {one_sided} one-sided" if one_sided else ""
-        frames = f"ltail=cluster_c{numbers[first]} lhead=cluster_c{numbers[second]}"
-        look = _BROKEN if one_sided else _BOTH
-        yield f"\t{_ends(bridges[0], ids)} [{look} {frames} label={label(words)}]\n"
+def _bundle(bundle: Bundle, ids: _Ids, numbers: dict[str, int]) -> str:
+    first, second = bundle.ends
+    frames = f"ltail=cluster_c{numbers[first]} lhead=cluster_c{numbers[second]}"
+    look = _BROKEN if bundle.one_sided else _BOTH
+    return f"\t{_ends(bundle.bridges[0], ids)} [{look} {frames} label={label(bundle.caption)}]\n"

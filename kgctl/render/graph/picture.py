@@ -88,6 +88,12 @@ class Area(NamedTuple):
         """How many nodes there are of each state."""
         return Counter(node.state for node in self.nodes)
 
+    @property
+    def worst(self) -> str:
+        """The worst state that a node has."""
+        counts = self.counts
+        return next((state for state in (BROKEN, STALE) if counts[state]), READY)
+
 
 class Link(NamedTuple):
     """A connection between two ends, with the keepalive in seconds of the side that has one."""

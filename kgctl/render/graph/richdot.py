@@ -1,20 +1,17 @@
 """A picture in Graphviz's DOT language: locations as areas, states told apart, a legend.
 
-The mesh, each leader with each, is drawn line by line while that can be read; then as a point that
-leaders are linked to; and of many as a frame around all of them. Colours are Okabe and Ito's, which
+Colours are Okabe and Ito's, which
 colour-blind people can tell apart; and none stands alone: lines and words say the same.
 """
 
 from __future__ import annotations
 
-from itertools import count, islice, pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import graphviz
 
-from kgctl.render.graph.dotquoting import label, text, without_entities
-from kgctl.render.graph.picture import BROKEN, LOCAL, OUTSIDE, READY
-from kgctl.render.graph.richcaptions import (
+from kgctl.render.graph.captions import (
     area_lines,
     keepalive,
     node_lines,
@@ -22,6 +19,9 @@ from kgctl.render.graph.richcaptions import (
     peer_lines,
     place,
 )
+from kgctl.render.graph.dotquoting import label, text, without_entities
+from kgctl.render.graph.picture import BROKEN, LOCAL, OUTSIDE, READY
+from kgctl.render.graph.plan import Room, plan_of
 from kgctl.render.graph.richlegend import legend
 from kgctl.render.graph.richlook import (
     AREAS,
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kgctl.render.graph.picture import Area, End, Link, Member, Outsider, Picture
+    from kgctl.render.graph.plan import Plan
 
-_LINES = 12  # tunnels between leaders that are drawn as lines
-_SPOKES = 12  # leaders that are linked to a point; more are framed
-_DETAILED = 40  # nodes on which the addresses are written, too
-_PEERS_APART = 24  # peers that are drawn one by one in a collapsed picture
+ROOM = Room(lines=12, bridges=24, spokes=12, peers=24, details=40, lone_hub=True)
+
 _PEERS_IN_A_ROW = 12
 _FOLLOWERS = 4  # nodes in an area that lines lead to, and that stand in one row
 
@@ -58,7 +57,7 @@ class _Column(NamedTuple):
 
 def to_rich_dot(picture: Picture, layout: str | None = None) -> str:
     """Return the picture as DOT text, for Graphviz's program ``layout``: dot by default."""
-    return Drawing(picture).source(layout or "dot")
+    return Drawing(plan_of(picture, ROOM)).source(layout or "dot")
 
 
 def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
@@ -91,25 +90,20 @@ class Drawing:
     has been drawn.
     """
 
-    def __init__(self, picture: Picture, prefix: str = "") -> None:
-        self._picture = picture
+    def __init__(self, plan: Plan, prefix: str = "") -> None:
+        self._plan = plan
+        self._picture = plan.picture
         self._prefix = prefix
-        self._detailed = picture.size <= _DETAILED
         self._numbers = count()
         self.ids: dict[End, str] = {}
         self._top = ""  # what stands in the middle of the first row of a frame
-        self._leaders = picture.leaders
-        self._peers_apart = not picture.collapsed or len(picture.peers) <= _PEERS_APART
-        hubs = len(picture.areas) if picture.collapsed else len(self._leaders)
-        crowded = not picture.collapsed and picture.size > _DETAILED < hubs * _FOLLOWERS * 2
-        self.framed = (hubs > _SPOKES or crowded) and picture.reach is None
-        links = sum(1 for _ in islice(self._tunnels(), _LINES + 1))
-        self.lines = not picture.collapsed and links <= _LINES
 
     def source(self, layout: str) -> str:
         """Return the DOT text, for Graphviz's program ``layout``."""
-        caption = legend(self._picture, self._title(), framed=self.framed, lines=self.lines)
-        graph = sheet(layout, caption, framed=self.framed)
+        caption = legend(
+            self._picture, self._title(), framed=self._plan.framed, lines=self._plan.lines
+        )
+        graph = sheet(layout, caption, framed=self._plan.framed)
         self.draw_into(graph)
         return str(graph.source)
 
@@ -133,8 +127,8 @@ class Drawing:
     # --- areas and what is in them ---
 
     def _mesh(self) -> graphviz.Digraph:
-        mesh = graphviz.Digraph(self._own("cluster_mesh" if self.framed else "mesh"))
-        if self.framed:
+        mesh = graphviz.Digraph(self._own("cluster_mesh" if self._plan.framed else "mesh"))
+        if self._plan.framed:
             mesh.attr(label="WireGuard: each location linked with each", style="rounded,bold",
                       color=BLUE, fontcolor=BLUE, margin="18")  # fmt: skip
         if self._picture.collapsed:
@@ -145,7 +139,7 @@ class Drawing:
             cluster, column = self._area(position, area)
             mesh.subgraph(cluster)
             columns.append(column)
-        if self.framed:
+        if self._plan.framed:
             wide = _columns(len(columns))
             self._top = columns[wide // 2].top
             mesh.body.extend(_in_order([column.top for column in columns[:wide]]))
@@ -172,7 +166,7 @@ class Drawing:
         look = STATES[node.state] + (f' color="{line}"' if node.state == READY else "")
         if node.leads:
             look = f'{LEADER} color="{line}"'
-        caption = label(*node_lines(node, detailed=self._detailed))
+        caption = label(*node_lines(node, detailed=self._plan.detailed))
         return f"\t{self._new(node.end)} [label={caption} {look}]\n"
 
     def _collapsed(self) -> Iterator[str]:
@@ -189,7 +183,7 @@ class Drawing:
                 f'\t{own} [label={caption} style="filled,rounded{dash}" color="{line}" '
                 f'fillcolor="{ground}" penwidth=2]\n'
             )
-        if self.framed:
+        if self._plan.framed:
             yield from _grid([], ids)
             self._top = ids[_columns(len(ids)) // 2]
 
@@ -199,7 +193,7 @@ class Drawing:
         cluster.attr(label=f"{number(len(peers), 'peer')}, outside the cluster",
                      style="filled,rounded,dashed", color=GREY, fillcolor="#f2f2f2",
                      fontcolor=INK, fontsize="13", labeljust="l", margin="12")  # fmt: skip
-        if self._peers_apart:
+        if self._plan.peers_apart:
             cluster.body.extend(map(self._peer, peers))
             ready = [peer for peer in peers if peer.state == READY]
             others = [peer for peer in peers if peer.state != READY]
@@ -216,7 +210,7 @@ class Drawing:
 
     def _peer(self, peer: Outsider) -> str:
         look = STATES[peer.state] if peer.state != READY else 'style="filled"'
-        caption = label(*peer_lines(peer, detailed=self._detailed))
+        caption = label(*peer_lines(peer, detailed=self._plan.detailed))
         shape = "" if peer.state == BROKEN else " shape=ellipse"
         return f"\t{self._new(peer.end)} [label={caption} {look}{shape}]\n"
 
@@ -233,15 +227,12 @@ class Drawing:
 
     # --- lines ---
 
-    def _tunnels(self) -> Iterator[Link]:
-        return (link for link in self._picture.links() if link.kind != LOCAL)
-
     def _edges(self) -> Iterator[str]:
         if not self._picture.collapsed:
             yield from self._local()
-        if self.lines:
-            yield from map(self._tunnel, self._tunnels())
-        elif self.framed:
+        if self._plan.lines:
+            yield from map(self._tunnel, self._plan.tunnels)
+        elif self._plan.framed:
             yield from self._to_the_frame()
         else:
             yield from self._spokes()
@@ -276,13 +267,13 @@ class Drawing:
             f'style="filled,bold" color="{BLUE}" fillcolor="{AREAS[0][1]}" penwidth=2]\n'
         )
         for peer in self._linked_peers():
-            if self._peers_apart:
+            if self._plan.peers_apart:
                 caption = label(keepalive(peer.persistent_keepalive))
                 yield f"\t{self.ids[peer.end]} -> {hub} [{KEPT} label={caption}]\n"
-        if not self._peers_apart:
+        if not self._plan.peers_apart:
             yield f"\t{self._prefix}peers -> {hub} [{KEPT}]\n"
         seen = set()
-        for leader in self._leaders:
+        for leader in self._picture.leaders:
             if self.ids[leader.end] not in seen:
                 look = f'{NATTED} label="NAT"' if leader.behind_nat else TUNNEL
                 yield f"\t{hub} -> {self.ids[leader.end]} [{look}]\n"

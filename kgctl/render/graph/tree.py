@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
+from kgctl.render.graph.captions import keepalive, number, place
 from kgctl.render.graph.picture import BROKEN, READY, STALE
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def _root_of_clusters(panorama: Panorama) -> Branch:
         lines = tuple(map(_bridge, panorama.bridges))
         worst = BROKEN if any(line.state == BROKEN for line in lines) else READY
         branches.append(Branch("links", ", ".join(panorama.counts()), worst, lines))
-    number = len(panorama.views)
-    return Branch(f"{number} clusters", ", ".join(panorama.counts()), branches=tuple(branches))
+    return Branch(
+        f"{len(panorama.views)} clusters", ", ".join(panorama.counts()), branches=tuple(branches)
+    )
 
 
 def _bridge(bridge: Bridge) -> Branch:
@@ -89,12 +90,10 @@ def _root(picture: Picture) -> Branch:
 
 def _area(area: Area, *, collapsed: bool) -> Branch:
     counts = area.counts
-    worst = next((state for state in (BROKEN, STALE, READY) if counts[state]), READY)
     lost = "".join(f", {counts[state]} {state}" for state in (STALE, BROKEN) if counts[state])
-    number = len(area.nodes)
-    details = f"{number} node{'s' if number != 1 else ''}, {counts[READY]} ready{lost}"
+    details = f"{number(len(area.nodes), 'node')}, {counts[READY]} ready{lost}"
     branches = () if collapsed else tuple(_nodes(area.nodes))
-    return Branch(_shown(area.location) or "no location", details, worst, branches)
+    return Branch(_shown(place(area)), details, area.worst, branches)
 
 
 def _nodes(nodes: Iterable[Member]) -> Iterator[Branch]:
@@ -135,11 +134,10 @@ def _peers(peers: tuple[Outsider, ...], *, collapsed: bool) -> Branch:
 def _peer(peer: Outsider) -> Branch:
     if peer.state != READY:
         return Branch(_shown(peer.name), "; ".join(peer.reasons), peer.state)
-    seconds = peer.persistent_keepalive
     words = [", ".join(map(str, peer.allowed_ips))]
     if peer.endpoint is not None:
         words.append(f"at {peer.endpoint}")
-    words.append(f"keepalive {age(seconds)}" if seconds else "no keepalive")
+    words.append(keepalive(peer.persistent_keepalive))
     return Branch(_shown(peer.name), ", ".join(words), peer.state)
 
 
@@ -150,8 +148,8 @@ def _shown(name: str) -> str:
 def _plain(branch: Branch, first: str = "", rest: str = "") -> Iterator[str]:
     yield f"{first}{branch.name}  {branch.details}".rstrip()
     last = len(branch.branches) - 1
-    for number, below in enumerate(branch.branches):
-        fork, along = ("└── ", "    ") if number == last else ("├── ", "│   ")
+    for position, below in enumerate(branch.branches):
+        fork, along = ("└── ", "    ") if position == last else ("├── ", "│   ")
         yield from _plain(below, rest + fork, rest + along)
 
 

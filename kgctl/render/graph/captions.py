@@ -1,4 +1,4 @@
-"""What is written on the nodes of a rich picture: lines of text that are yet to be quoted."""
+"""What is written in a picture: words that formats share, and lines that are yet to be quoted."""
 
 from __future__ import annotations
 
