@@ -75,6 +75,10 @@ browser: .venv/.dev browserfiles ## tests of pages in Chromium
 fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZZ_SECONDS=3600 is longer
 	$(FUZZ)
 
+.PHONY: rules
+rules: .venv/.dev ## write the index of the rules of kgctl check: docs/rules.md
+	$(BIN)/python -m tests.docs.rules
+
 .PHONY: bench
 bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)

@@ -9,14 +9,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from kgctl.kube.access.kubeconfig import load_access
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.client import Api
-from kgctl.kube.http.lean import LeanTransport
-from kgctl.kube.lists import JSON, PROTOBUF, list_nodes
+from kgctl.kube.lists import JSON, PROTOBUF
+from kgctl.state.collections import list_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.kube.http.lean import LeanResponse
+    from kgctl.kube.fast.lean import LeanResponse
 
 
 class _Fixed(LeanTransport):

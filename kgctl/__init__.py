@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.readiness import why_not_ready
     from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
     from kgctl.mesh.topology import Segment, Topology
-    from kgctl.render.dot import to_dot
+    from kgctl.render.graph.dot import to_dot
     from kgctl.state.load import Cluster, load_cluster, load_example, load_files
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.configure import node_configuration, peer_configuration
@@ -116,7 +116,7 @@ _PLACES = {
     "kgctl.mesh.readiness": "why_not_ready",
     "kgctl.mesh.state": "GranularityError NoReadyNodesError State network_of",
     "kgctl.mesh.topology": "Segment Topology",
-    "kgctl.render.dot": "to_dot",
+    "kgctl.render.graph.dot": "to_dot",
     "kgctl.wireguard.conf": "Configuration",
     "kgctl.wireguard.configure": "node_configuration peer_configuration",
     "kgctl.wireguard.keys": "KeyFileError PrivateKey read_private_key",

@@ -23,12 +23,16 @@ def main() -> int:
             pass  # the command line tells it better
         else:
             return 0
+    from kgctl.kube.fast import fast_lane
+
+    fast = fast_lane()
     # a short run makes no garbage in cycles to speak of, but imports and a large cluster make many
     # objects: by default a tenth of the time would go into looking through them
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    if fast:
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if "_KGCTL_COMPLETE" in os.environ:
         _hush()
-    else:
+    elif fast:
         from kgctl.cli.ahead import ahead
 
         ahead.ask(arguments)
@@ -36,8 +40,9 @@ def main() -> int:
 
     code = run(arguments)
     # nor is there anything to look for at the end: Python would, several times (30 ms)
-    gc.freeze()
-    _leave(code)
+    if fast:
+        gc.freeze()
+        _leave(code)
     return code
 
 

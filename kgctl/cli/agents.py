@@ -33,7 +33,7 @@ def refuse_unsettling(before: Topology | None, after: Topology | None) -> None:
     known = set() if before is None else {_same(one) for one in unsettled(before)}
     for one in unsettled(after):
         if _same(one) not in known and (one.leaders.now or one.leaders.hidden):
-            from kgctl.diagnosis.agents import effect, in_words
+            from kgctl.diagnosis.rules.agents import effect, in_words
 
             raise UnsettlingError(
                 f"{in_words(one)}; {effect(one.leaders)} (kgctl explain KG504): nothing was changed"

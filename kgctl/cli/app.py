@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.direct import plain_call
 from kgctl.cli.output import discard_rest
 from kgctl.cli.verdict import exit_code_of
+from kgctl.kube.fast import fast_lane
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
@@ -44,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    call = None if "_KGCTL_COMPLETE" in os.environ else plain_call(arguments)
+    plain = "_KGCTL_COMPLETE" not in os.environ and fast_lane()
+    call = plain_call(arguments) if plain else None
     if call is not None:
         call()
         code = 0

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from kgctl.cli.finding_places import Files, with_places
-from kgctl.cli.limits import Accept, LimitOptions
+from kgctl.cli.formats import format_named, format_option
+from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.cli.verdict import trouble_exits_2
+from kgctl.render.findings.formats import FINDINGS_FORMATS, TABLE, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,17 +30,6 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
-
-
-class Format(StrEnum):
-    """How findings are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    SARIF = "sarif"
-    JUNIT = "junit"
-    GITHUB = "github"
-    MARKDOWN = "markdown"
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -81,8 +72,8 @@ def check(
         bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
     ] = False,
     output: Annotated[
-        Format, typer.Option("--output", "-o", help="How to print what is found.")
-    ] = Format.TABLE,
+        str, format_option(FINDINGS_FORMATS, "How to print what is found.")
+    ] = TABLE.name,
 ) -> None:
     """Say what is wrong with the network, what it breaks, and what to do.
 
@@ -103,11 +94,12 @@ def check(
         checked = _checked_several(shared, live, rules, settings.service_cidrs or (), outside)
     else:
         checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), outside)
-    every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
-    report = with_places(checked.report, checked.files, every_size=every_size)
+    chosen = format_named(FINDINGS_FORMATS, output)
+    report = with_places(checked.report, checked.files, every_size=chosen.places)
+    warn_of_unknown(outside.limits, outside.names)
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
-    answer(_rendered(report, output, limit))
+    answer(chosen.write(report, Terms(limit, _colours())))
     if report.fails(limit):
         raise typer.Exit(1)
 
@@ -116,14 +108,16 @@ class _Outside:
     """What a cluster does not say and its findings hang on: limits, and the addresses of names.
 
     Names of endpoints are looked up where a rule asks for them; the example's are made up.
+    ``names`` are those of the nodes and peers of all clusters that were judged.
     """
 
     def __init__(
         self, shared: Shared, rules: Sequence[AnyRule], limits: Limits, *, offline: bool
     ) -> None:
-        from kgctl.diagnosis.resolution import RULES
+        from kgctl.diagnosis.rules.resolution import RULES
 
-        self._limits = limits
+        self.limits = limits
+        self.names: set[str] = set()
         self._wanted = not shared.example and any(rule in RULES for rule in rules)
         self._offline = offline
 
@@ -131,7 +125,8 @@ class _Outside:
         """Return the two with the limits, and what was found out about names."""
         from kgctl.cli.lookups import names_looked_up
 
-        settings = settings._replace(limits=self._limits)
+        settings = settings._replace(limits=self.limits)
+        self.names |= subject.state.names
         if not self._wanted:
             return subject, settings
         subject, missing = names_looked_up(subject, settings.now, offline=self._offline)
@@ -223,27 +218,11 @@ def _checked(
     return _Checked(examine(subject, settings, rules), files)
 
 
-def _rendered(report: Report, output: Format, limit: str) -> str:
-    from kgctl.render import findings
-
-    if output is Format.JSON:
-        return findings.to_json(report)
-    if output is Format.MARKDOWN:
-        return findings.to_markdown(report)
-    if output is Format.TABLE:
-        return findings.to_text(report, _colours() if on_terminal() else None)
-    from kgctl.render import ci
-
-    if output is Format.JUNIT:
-        return ci.to_junit(report, limit)
-    return ci.to_sarif(report) if output is Format.SARIF else ci.to_github(report)
-
-
 def _colours() -> dict[str, tuple[str, str]]:
-    """Return the codes that colour a severity; none where NO_COLOR or a dumb terminal asks so."""
+    """Return the codes that colour a severity: on a terminal that is not dumb, but for NO_COLOR."""
     import os
 
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return {}
     reset = "\x1b[0m"
     return {

@@ -219,7 +219,7 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
     """
     from threading import Thread
 
-    from kgctl.cli.waiting import Waiting
+    from kgctl.cli.progress import ProgressBar
 
     answers: dict[int, Answer] = {}
     errors: dict[int, BaseException] = {}
@@ -232,7 +232,7 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
 
     # daemons: who interrupts waits for no server that does not answer
     threads = [Thread(target=run, args=(number,), daemon=True) for number in range(len(calls))]
-    with Waiting(f"reading {len(calls)} clusters"):
+    with ProgressBar(f"reading {len(calls)} clusters"):
         for thread in threads:
             thread.start()
         for thread in threads:

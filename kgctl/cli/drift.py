@@ -113,7 +113,7 @@ def drift(
     machine = _machine(reading, name)
     device = _device(file.devices, machine, interface)
     found, count = Comparison(reading, machine, given, file.made_with).with_device(device)
-    lines = _lines(reading, found)
+    lines = _lines(reading, found, device)
     if output is Format.JSON:
         from kgctl.kube.codec.structured import to_json
 
@@ -174,12 +174,17 @@ def _device(devices: Sequence[Device], machine: Machine, interface: str | None) 
     raise UsageError(f"--interface has to say which one is meant; there are: {names}")
 
 
-def _lines(reading: Reading, found: Sequence[Drift]) -> list[Line]:
+def _lines(reading: Reading, found: Sequence[Drift], device: Device) -> list[Line]:
     from kgctl.render.drift import Line
+    from kgctl.wireguard.drift import present_of
 
     owners = {node.key: f"node {node.name}" for node in reading.state.nodes if node.key}
     peers = {peer.public_key: f"peer {peer.name}" for peer in reading.state.peers}
     owners.update({key: who for key, who in peers.items() if key is not None})
+    for key, name in present_of(device, reading.topology()).keys.items():  # of two, who keeps it
+        owner = reading.state.peer(name)
+        is_peer = owner is not None and owner.public_key == key
+        owners[key] = f"{'peer' if is_peer else 'node'} {name}"
     return [
         Line(
             one.kind.value,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, recorded
+from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface
 from kgctl.wireguard.configure import node_configuration, peer_configuration
-from kgctl.wireguard.drift import Kind, beyond, drift
+from kgctl.wireguard.drift import Kind, beyond, drift, present_of
 from kgctl.wireguard.quick import QuickSettings, port_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Comparison(NamedTuple):
         options = self.given if self.given.shapes else recorded(self.made_with)
         if options.shapes:
             try:
-                wanted = quick_file(topology, peer, options.settings())
+                settings = options.settings()._replace(present=present_of(device, topology))
+                wanted = quick_file(topology, peer, settings)
                 return self._differences(device, wanted, {})
             except UsageError as error:
                 if self.given.shapes:
@@ -82,12 +84,17 @@ class Comparison(NamedTuple):
     def _ways(self, topology: Topology, peer: Peer, device: Device) -> Iterator[Found]:
         """Yield what differs from each configuration that the peer may have.
 
-        It may have been given its plain configuration or a whole file, whose networks are others.
+        It may have been given a whole file, its plain configuration, or what ``connect`` sets:
+        the plain one of what is granted, as it keeps routes and not networks clear of endpoints.
         """
-        plain = peer_configuration(topology, peer)._replace(
-            interface=Interface(listen_port=port_of(peer))
-        )
-        for wanted in (quick_file(topology, peer, QuickSettings()), plain):
+        present = present_of(device, topology)
+        interface = Interface(listen_port=port_of(peer))
+        granted = limited(topology, beside=peer.name, present=present).topology
+        for wanted in (
+            quick_file(topology, peer, QuickSettings(present=present)),
+            peer_configuration(topology, peer)._replace(interface=interface),
+            peer_configuration(granted, peer)._replace(interface=interface),
+        ):
             more = beyond(device, wanted, _claimed(topology))
             segments = {segment.key for segment in topology.segments}
             besides = {key: networks for key, networks in more.items() if key in segments}

@@ -140,11 +140,7 @@ def warn_of_claims(name: str, texts: Sequence[str] | None, use: str = "allowed I
 
 def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
     """Say which names of consents are those of no node and no peer."""
-    from kgctl.mesh.policy import ANYBODY
-    from kgctl.mesh.text import nearest
+    from kgctl.mesh.policy import unknown_names
 
-    for name in limits.accept:
-        if name not in known and name != ANYBODY:
-            near = nearest(name, known)
-            hint = f'; did you mean "{printable(near)}"?' if near else ""
-            note(f'--accept "{printable(name)}" is no node and no peer of the network{hint}')
+    for unknown in unknown_names(limits, known):
+        note(str(unknown))

@@ -35,7 +35,7 @@ def names_looked_up(
         The subject, with what could not be looked at, and the names that do not resolve, each
         with why.
     """
-    from kgctl.diagnosis.resolution import endpoint_names
+    from kgctl.diagnosis.rules.resolution import endpoint_names
 
     names = endpoint_names(subject.state, now)
     if not names:
@@ -56,7 +56,7 @@ def _unseen(subject: Subject, what: str) -> Subject:
 
 def warn_of_address(endpoint: Endpoint | None) -> None:
     """Print on stderr if an endpoint is an address that no other machine can dial."""
-    from kgctl.diagnosis.undialable import called, is_never_dialled
+    from kgctl.diagnosis.rules.undialable import called, is_never_dialled
 
     if endpoint is not None and is_never_dialled(endpoint):
         note(f"warning: {called(endpoint)}: no other machine can dial it (kgctl explain KG309)")

@@ -75,7 +75,7 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.asking import ask as ask_whether
+    from kgctl.cli.confirm import ask as ask_whether
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.edit.nodes import NodeObjects
@@ -160,7 +160,7 @@ def _show_difference(
 
 def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
     """Print on stderr which networks are claimed twice after the change, and were not before."""
-    from kgctl.render.findings import object_of
+    from kgctl.render.findings.text import object_of
 
     known = _clashes(shared, objects)
     for key, finding in _clashes(shared, after).items():
@@ -172,7 +172,7 @@ def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
 def _clashes(shared: Shared, objects: Objects) -> dict[tuple[str, ...], Finding]:
     from kgctl.cli.reading import NEWEST, reading_of
     from kgctl.diagnosis.check import check
-    from kgctl.diagnosis.claims import RULES
+    from kgctl.diagnosis.rules.claims import RULES
     from kgctl.diagnosis.subject import Settings, Subject
 
     if shared.filename and shared.at is None:

@@ -62,7 +62,7 @@ def path(
     found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
 
     def draw_in(edges: Iterable[str]) -> str:
-        from kgctl.render.dot import to_dot
+        from kgctl.render.graph.dot import to_dot
 
         return to_dot(topology, edges)
 

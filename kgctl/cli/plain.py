@@ -34,7 +34,7 @@ def print_graph(shared: Shared) -> None:
     Raises:
         KgctlError: it cannot be read, or there is none.
     """
-    from kgctl.render.dot import to_dot
+    from kgctl.render.graph.dot import to_dot
 
     answer(to_dot(read(shared).topology(as_reference=True)))
 

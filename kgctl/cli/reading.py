@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import note
-from kgctl.cli.waiting import Waiting
+from kgctl.cli.progress import ProgressBar
 from kgctl.mesh.leader import disputes_in_words
 from kgctl.mesh.readiness import clock_trouble, newest_heartbeat
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
@@ -100,9 +100,9 @@ def read(shared: Shared) -> Reading:
 
     mesh_granularity(shared)
     listen_port(shared)
-    waiting = Waiting("reading files" if shared.filename else "reading the cluster")
-    source = source_of(shared, advance=waiting.advance)
-    with waiting:
+    progress = ProgressBar("reading files" if shared.filename else "reading the cluster")
+    source = source_of(shared, advance=progress.advance)
+    with progress:
         objects = source.read()
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):

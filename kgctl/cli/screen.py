@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import on_terminal
-from kgctl.cli.watching import Upkeep, watch
+from kgctl.cli.watch import Upkeep, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from kgctl.cli.clusters import linked_clusters, networks_of_clusters, read_sever
 from kgctl.cli.limits import Warned
 from kgctl.cli.names import ready_peer
 from kgctl.mesh.text import printable
+from kgctl.wireguard.formats import WIREGUARD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.linking import Member
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits
+    from kgctl.wireguard.formats import MachineFormat
     from kgctl.wireguard.quick import QuickSettings
     from kgctl.wireguard.quickjoined import JoinedFile, Joining
 
@@ -30,7 +32,7 @@ def show_joined(
     shared: Shared,
     name: str,
     options: QuickOptions,
-    output: tuple[str, str, Path | None, Path | None],
+    output: tuple[MachineFormat, str, Path | None, Path | None],
 ) -> None:
     """Print or write the file; ``output``: format, interface, file of a picture, directory.
 
@@ -46,7 +48,7 @@ def show_joined(
     clusters = read_several(shared)
     names = [text for one in clusters for text in ("--cluster", one.name)]
     own = own._replace(made_with=printable(shlex.join(names), 2000))
-    linked = linked_clusters(clusters, as_reference=format_ == "wireguard")
+    linked = linked_clusters(clusters, as_reference=format_ is WIREGUARD)
     peers = {}
     for one, member in zip(clusters, linked.members, strict=True):
         with said_of(one.name):
@@ -58,7 +60,7 @@ def show_joined(
     outside = Outside(format_, own, interface, picture, Warned())
 
     def join(settings: QuickSettings) -> JoinedFile:
-        return _joined(linked, peers, options, settings, plain=format_ == "wireguard")
+        return _joined(linked, peers, options, settings, plain=format_ is WIREGUARD)
 
     outside.run_joined(name, directory, join)
 

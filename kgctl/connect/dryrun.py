@@ -30,7 +30,7 @@ from kgctl.host.surroundings import read_addresses, surroundings
 from kgctl.host.tunnel import Tunnel, open_device
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
-from kgctl.mesh.policy import summaries
+from kgctl.mesh.policy import summaries, unknown_names
 from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceState, device_change
 
@@ -70,6 +70,8 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
     )
     for refused in summaries(wanted.refusals):
         yield f"# refused: {refused}"
+    for unknown in unknown_names(options.limits, state.names):
+        yield f"# {unknown}"
     for shared in shared_addresses(state, options.name, identity.addresses):
         yield f"# {shared}"
     yield from peer_commands(identity)

@@ -16,6 +16,7 @@ from kgctl.connect.sharing import shared_addresses
 from kgctl.host.record import KnownPeer, Record
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.owners import Present
+from kgctl.mesh.policy import unknown_names
 from kgctl.mesh.text import some
 from kgctl.state.peer_objects import peer_name
 
@@ -60,6 +61,7 @@ class Rounds:
         self._guarding = guarding
         self._refusals = Refusals(journal)
         self._has_looked = False
+        self._has_named = False
         self._memory = Memory()
         self._seen: DeviceState | None = None
         self._networks: dict[Cidr, PublicKey] = {}
@@ -109,6 +111,7 @@ class Rounds:
             self._refusals.report(wanted.refusals)
             self._report_shared(state)
             self._report_doubts(wanted)
+        self._report_unknown(state)
         if self._wanted is not None:
             self.keeper.changed(self._wanted, wanted)
         self._wanted = wanted
@@ -226,6 +229,13 @@ class Rounds:
                 nodes=some(wanted.doubts[segment], _NAMED),
             )
         self._doubts = frozenset(wanted.doubts)
+
+    def _report_unknown(self, state: State) -> None:
+        """Warn once of names to which the person consents, and nobody has when this host joins."""
+        if not self._has_named:
+            self._has_named = True
+            for unknown in unknown_names(self._options.limits, state.names):
+                self._journal.warn(str(unknown))
 
     def _keep_record(self, wanted: Wanted) -> None:
         record = self._file.read() or Record(interface=self._options.interface)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis import (
+from kgctl.diagnosis.facts import Facts
+from kgctl.diagnosis.finding import AnyRule, Finding, Rule
+from kgctl.diagnosis.rules import (
     across,
     agents,
     claims,
@@ -23,9 +25,7 @@ from kgctl.diagnosis import (
     trust,
     undialable,
 )
-from kgctl.diagnosis import annotations as node_annotations
-from kgctl.diagnosis.facts import Facts
-from kgctl.diagnosis.finding import AnyRule, Finding, Rule
+from kgctl.diagnosis.rules import annotations as node_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

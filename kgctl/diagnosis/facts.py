@@ -91,7 +91,7 @@ class Facts:
     @cached_property
     def agents_label(self) -> str | None:
         """The label that the agents read locations from, where it is not the one given."""
-        from kgctl.diagnosis.grouping import agents_label
+        from kgctl.diagnosis.rules.grouping import agents_label
 
         return agents_label(self)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from kgctl.kube.codec.protobuf import CONTENT_TYPE, StatusMessage, read_status
 from kgctl.kube.errors import (
     AlreadyExistsError,
     AnswerError,
@@ -20,6 +19,7 @@ from kgctl.kube.errors import (
     UnauthorizedError,
 )
 from kgctl.kube.failures import place
+from kgctl.kube.fast.protobuf import CONTENT_TYPE, StatusMessage, read_status
 from kgctl.kube.roles import role_for
 from kgctl.mesh.text import printable
 

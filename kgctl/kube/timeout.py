@@ -1,6 +1,8 @@
-"""How long a request may take, as kubectl lets it be said."""
+"""Parses request timeouts as kubectl does, and measures what is left of one."""
 
 from __future__ import annotations
+
+import time
 
 from kgctl.kube.errors import ClusterError
 from kgctl.mesh.text import printable
@@ -26,3 +28,17 @@ def parse_timeout(text: str) -> float | None:
             "duration (5s, 1m30s); 0 is no limit"
         )
     return seconds or None
+
+
+def remaining(deadline: float | None, limit: float | None = None) -> float | None:
+    """Return the seconds left for a step that may take ``limit`` by itself; None is no limit.
+
+    Raises:
+        TimeoutError: there are none left.
+    """
+    if deadline is None:
+        return limit
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left if limit is None else min(left, limit)

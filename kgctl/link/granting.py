@@ -151,7 +151,7 @@ class _Judge:
         return source._replace(granted=by_segment, share=share, service_cidrs=services)
 
     def _unused(self, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
-        return tuple(one for one in networks if self._in_use.within_or_around(one) is None)
+        return tuple(one for one in networks if not self._in_use.touches(one))
 
     # --- the claims of segments ---
 
@@ -179,8 +179,8 @@ class _Judge:
             if why:
                 self._leave_out(source, segment, why)
                 continue
-            for claim in claims:
-                parts = self._confirmed(source.name, link, claim, granted[claim], policy)
+            for claim, given in zip(claims, granted, strict=True):
+                parts = self._confirmed(source.name, link, claim, given, policy)
                 yield Offer(source.name, segment.name, link, claim, parts)
 
     def _confirmed(
@@ -206,7 +206,13 @@ class _Judge:
     # --- keys ---
 
     def _leave_out_keys(self) -> None:
-        """Leave out segments with a key that another machine has: agents know Peers by keys."""
+        """Leave out segments with a key that another machine has: agents know Peers by keys.
+
+        Who keeps a key is not asked of ``kgctl.mesh.owners``: there leaders go before peers. Here
+        all machines of the target go before any segment of another cluster, its peers and what is
+        not ready included: they are there already, and a node elsewhere must not replace them.
+        And a segment that is left out for something else keeps no key from an honest one.
+        """
         if KEYS in self._terms.allowed:
             return
         owners = {}

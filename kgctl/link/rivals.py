@@ -1,4 +1,15 @@
-"""Networks that two segments claim, given to one: a cluster routes each to one Peer alone."""
+"""Networks that two segments claim, given to one: a cluster routes each to one Peer alone.
+
+This is not the order of ``kgctl.mesh.owners``, which decides between the machines of one cluster
+for a machine outside, and it cannot be:
+
+* There a segment's WireGuard IP goes before what is held, since its own cluster gives it out. Here
+  it comes from another cluster, where one node can decide on the network: what is held goes first.
+* There a network within another is left to WireGuard. Here it is lost to a better claim around
+  it, unless the rule of claims lets them go together: else a node gets a part of others' pods.
+* There names decide, which are unique. Nodes and segments of two clusters may have the same names.
+* There the loser is left out. Here a Peer may stand for it already, which is narrowed or stays.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ Network = IPv4Network | IPv6Network
 _OCTETS = {str(number): number for number in range(256)}
 _PREFIXES = {str(number): number for number in range(129)}
 _IPV4_BITS = 32
+_IPV6_BITS = 128
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
 
@@ -48,6 +49,24 @@ class Cidr(NamedTuple):
         return int(self.address) >> bits << bits
 
     @property
+    def span(self) -> tuple[int, int]:
+        """The network's first address, and the one after its last, as integers."""
+        address, prefix = self
+        bits = address.max_prefixlen - prefix
+        first = int(address) >> bits << bits
+        return first, first + (1 << bits)
+
+    @property
+    def number(self) -> int:
+        """The network, without host bits, as an integer: equal for equal networks alone.
+
+        To look it up costs a third of the time that the network itself takes.
+        """
+        address, prefix = self
+        size = address.max_prefixlen
+        return (1 << prefix | int(address) >> (size - prefix)) << 1 | (size == _IPV4_BITS)
+
+    @property
     def network(self) -> Network:
         """The network that the address lies in."""
         first = self.network_value
@@ -57,9 +76,10 @@ class Cidr(NamedTuple):
 
     def masked(self) -> Cidr:
         """Return the same network, without host bits."""
-        value, bits = int(self.address), self.host_bits
+        address, prefix = self
+        value, bits = int(address), address.max_prefixlen - prefix
         first = value >> bits << bits
-        return self if first == value else Cidr(type(self.address)(first), self.prefix)
+        return self if first == value else Cidr(type(address)(first), prefix)
 
     def contains(self, address: Address) -> bool:
         """Tell whether the network contains ``address``; another IP version never is."""
@@ -84,7 +104,7 @@ def holding(networks: Iterable[Cidr], address: Address) -> Iterator[Cidr]:
 
 def single(address: Address) -> Cidr:
     """Return the network that holds ``address`` alone: a /32 or a /128."""
-    return Cidr(address, address.max_prefixlen)
+    return Cidr(address, _IPV4_BITS if type(address) is IPv4Address else _IPV6_BITS)
 
 
 def address_text(address: Address) -> str:

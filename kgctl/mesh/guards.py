@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,6 +72,14 @@ class Guard(NamedTuple):
     cut: bool = False
 
 
+class _Widest(NamedTuple):
+    """Guards that lie in no other one, in order: the first address of each, and that after it."""
+
+    starts: list[int]
+    ends: list[int]
+    guards: list[Guard]
+
+
 class Guards:
     """Networks to be asked which of them is around another one, or within it.
 
@@ -94,10 +102,38 @@ class Guards:
             )
             for version, tables in self._tables.items()
         }
+        self._widest = {version: self._without_nested(version) for version in self._tables}
+
+    def _without_nested(self, version: int) -> _Widest:
+        """Return the guards of a family that lie in no other one: they have nothing in common."""
+        found = _Widest([], [], [])
+        end = 0
+        for value, prefix, number in self._order[version]:
+            if value >= end:
+                guard = self._tables[version][prefix][number]
+                end = value + (1 << guard.network.host_bits)
+                found.starts.append(value)
+                found.ends.append(end)
+                found.guards.append(guard)
+        return found
 
     def around(self, network: Cidr) -> Guard | None:
         """Return the widest that holds ``network``, or is the same; None where none does."""
-        return next(self.all_around(network), None)
+        widest = self._widest[network.address.version]
+        if not widest.starts:
+            return None
+        first, end = network.span
+        place = bisect_right(widest.starts, first) - 1
+        return widest.guards[place] if place >= 0 and widest.ends[place] >= end else None
+
+    def touches(self, network: Cidr) -> bool:
+        """Tell whether one has an address in common with ``network``."""
+        widest = self._widest[network.address.version]
+        first, end = network.span
+        place = bisect_right(widest.starts, first)
+        if place and widest.ends[place - 1] > first:
+            return True
+        return place < len(widest.starts) and widest.starts[place] < end
 
     def all_around(self, network: Cidr) -> Iterator[Guard]:
         """Yield those that hold ``network``, or are the same, the widest first."""
@@ -112,8 +148,11 @@ class Guards:
 
     def widest_within(self, network: Cidr) -> Iterator[Guard]:
         """Yield those that lie within ``network``, without those that lie within one of them."""
-        version, covered = network.version, network.network_value
-        end, order = covered + (1 << network.host_bits), self._order[network.version]
+        version = network.address.version
+        order = self._order[version]
+        if not order:
+            return
+        covered, end = network.span
         for place in range(bisect_left(order, (covered, network.prefix)), len(order)):
             value, prefix, number = order[place]
             if value >= end:
@@ -122,7 +161,3 @@ class Guards:
                 guard = self._tables[version][prefix][number]
                 covered = value + (1 << guard.network.host_bits)
                 yield guard
-
-    def within_or_around(self, network: Cidr) -> Guard | None:
-        """Return one that has an address in common with ``network``; None where none does."""
-        return self.around(network) or next(self.widest_within(network), None)

@@ -9,7 +9,7 @@ from kgctl.mesh.claimants import claims_of_peer, claims_of_segment, claims_to_lo
 from kgctl.mesh.guards import Guard, Reason
 from kgctl.mesh.owners import NOTHING, Present, owned_once
 from kgctl.mesh.peer import is_own_address
-from kgctl.mesh.policy import Policy
+from kgctl.mesh.policy import Policy, Verdict
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -117,25 +117,24 @@ def _own(peer: Peer | None) -> Iterator[Guard]:
 # --- segments ---
 
 
-def judged(
-    segment: Segment, claims: Iterable[Claim], policy: Policy
-) -> tuple[dict[Claim, tuple[Cidr, ...]], list[Refusal]]:
+def judged(segment: Segment, claims: Sequence[Claim], policy: Policy) -> Verdict:
     """Return what is granted of each claim of a segment, and what is refused, node by node."""
-    by_node: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_node.setdefault(claim.name, []).append(claim)
+    by_node: dict[str, list[int]] = {}
+    for number, claim in enumerate(claims):
+        by_node.setdefault(claim.name, []).append(number)
     own = {
         node.name: single(node.endpoint.address)
         for node in segment.nodes
         if node.endpoint is not None and node.endpoint.address is not None
     }
-    granted: dict[Claim, tuple[Cidr, ...]] = {}
-    refusals: list[Refusal] = []
-    for name, of_node in by_node.items():
+    found = Verdict([()] * len(claims), [])
+    for name, numbers in by_node.items():
+        of_node = [claims[number] for number in numbers]
         verdict = policy.judge(of_node, [own[name]] if name in own else ())
-        granted.update(zip(of_node, verdict.granted, strict=True))
-        refusals += verdict.refusals
-    return granted, refusals
+        for number, parts in zip(numbers, verdict.granted, strict=True):
+            found.granted[number] = parts
+        found.refusals.extend(verdict.refusals)
+    return found
 
 
 def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]) -> Segment:
@@ -145,15 +144,16 @@ def _segment(segment: Segment, policy: Policy, refused: dict[str, list[Refusal]]
     granted, refusals = judged(segment, both, policy)
     if refusals:
         refused[segment.name] = refusals
-    if all(granted[claim] == (claim.network,) for claim in both):
+    if all(parts == (claim.network,) for claim, parts in zip(both, granted, strict=True)):
         return segment
+    count = len(allowed)
     return segment._replace(
-        allowed_ips=_left(allowed, granted), allowed_location_ips=_left(locations, granted)
+        allowed_ips=_joined(granted[:count]), allowed_location_ips=_joined(granted[count:])
     )
 
 
-def _left(claims: Sequence[Claim], granted: dict[Claim, tuple[Cidr, ...]]) -> tuple[Cidr, ...]:
-    return tuple(part for claim in claims for part in granted[claim])
+def _joined(granted: Iterable[tuple[Cidr, ...]]) -> tuple[Cidr, ...]:
+    return tuple(part for parts in granted for part in parts)
 
 
 # --- peers ---
@@ -164,5 +164,5 @@ def _peer(peer: Peer, policy: Policy, refused: dict[str, list[Refusal]]) -> Peer
     verdict = policy.judge(claims)
     if verdict.refusals:
         refused[peer.name] = verdict.refusals
-    networks = tuple(part for parts in verdict.granted for part in parts)
+    networks = _joined(verdict.granted)
     return peer if networks == peer.allowed_ips else peer._replace(allowed_ips=networks)

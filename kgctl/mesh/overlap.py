@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
 
-_Slot = tuple[int, int, int]  # IP version, prefix length, network as an integer >> host bits
-
 
 class OverlapIndex:
     """A bag of networks that answers whether a network intersects one of them.
@@ -19,16 +17,19 @@ class OverlapIndex:
     how Kilo tests it. A question costs one look-up for each prefix length in use, however many
     networks there are. ``asked`` holds every network that will be asked about: its prefix lengths
     decide what is indexed.
+
+    Tables are by the bits of an address. A network of ``length`` bits is a number there: a 1 before
+    those bits, so that none of another length is equal.
     """
 
     def __init__(self, asked: Iterable[Cidr]) -> None:
-        lengths: dict[int, set[int]] = {4: set(), 6: set()}
+        lengths: dict[int, set[int]] = {32: set(), 128: set()}
         for cidr in asked:
-            lengths[cidr.version].add(cidr.prefix)
-        self._asked = {version: sorted(found) for version, found in lengths.items()}
-        self._networks: dict[_Slot, int] = {}
-        self._network_lengths: dict[tuple[int, int], int] = {}
-        self._addresses: dict[_Slot, int] = {}
+            lengths[cidr.address.max_prefixlen].add(cidr.prefix)
+        self._asked = {size: sorted(found) for size, found in lengths.items()}
+        self._networks: dict[int, dict[int, int]] = {32: {}, 128: {}}
+        self._network_lengths: dict[int, dict[int, int]] = {32: {}, 128: {}}
+        self._addresses: dict[int, dict[int, int]] = {32: {}, 128: {}}
 
     def add(self, cidr: Cidr) -> None:
         """Put one more ``cidr`` into the bag."""
@@ -40,24 +41,26 @@ class OverlapIndex:
 
     def covers(self, cidr: Cidr) -> bool:
         """Tell whether a network of the bag contains the address of ``cidr``."""
-        version, size, value = cidr.version, cidr.address.max_prefixlen, int(cidr.address)
-        return any(
-            self._networks.get((version, length, value >> (size - length)))
-            for (found, length), count in self._network_lengths.items()
-            if count and found == version
-        )
+        size, value = cidr.address.max_prefixlen, int(cidr.address)
+        networks = self._networks[size]
+        for length, count in self._network_lengths[size].items():
+            if count and networks.get(1 << length | value >> (size - length)):
+                return True
+        return False
 
     def intersects(self, cidr: Cidr) -> bool:
         """Tell whether a network of the bag intersects ``cidr``, one of those ``asked``."""
-        inside = int(cidr.address) >> cidr.host_bits
-        return bool(self._addresses.get((cidr.version, cidr.prefix, inside))) or self.covers(cidr)
+        size, length = cidr.address.max_prefixlen, cidr.prefix
+        inside = 1 << length | int(cidr.address) >> (size - length)
+        return bool(self._addresses[size].get(inside)) or self.covers(cidr)
 
     def _count(self, cidr: Cidr, step: int) -> None:
-        version, size, value = cidr.version, cidr.address.max_prefixlen, int(cidr.address)
-        network = (version, cidr.prefix, value >> (size - cidr.prefix))
-        self._networks[network] = self._networks.get(network, 0) + step
-        length = (version, cidr.prefix)
-        self._network_lengths[length] = self._network_lengths.get(length, 0) + step
-        for prefix in self._asked[version]:
-            slot = (version, prefix, value >> (size - prefix))
-            self._addresses[slot] = self._addresses.get(slot, 0) + step
+        size, value, length = cidr.address.max_prefixlen, int(cidr.address), cidr.prefix
+        networks, lengths = self._networks[size], self._network_lengths[size]
+        number = 1 << length | value >> (size - length)
+        networks[number] = networks.get(number, 0) + step
+        lengths[length] = lengths.get(length, 0) + step
+        addresses = self._addresses[size]
+        for prefix in self._asked[size]:
+            number = 1 << prefix | value >> (size - prefix)
+            addresses[number] = addresses.get(number, 0) + step

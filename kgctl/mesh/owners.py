@@ -209,10 +209,17 @@ class _Claimed(NamedTuple):
 
 def _lost_networks(holders: Sequence[_Holder], present: Present) -> dict[tuple[Place, Cidr], Loss]:
     """Return what is lost by who loses it, and by the network as it stands there."""
-    counts = Counter(one for holder in holders for one in {*map(Cidr.masked, holder.networks)})
+    counts = Counter(
+        number for holder in holders for number in {one.number for one in holder.networks}
+    )
+    twice = {number for number, count in counts.items() if count > 1}
+    if not twice:
+        return {}
     rivals: dict[Cidr, list[_Claimed]] = {}
     for holder in holders:
-        shared = [one for one in dict.fromkeys(holder.networks) if counts[one.masked()] > 1]
+        shared = list(dict.fromkeys(one for one in holder.networks if one.number in twice))
+        if not shared:
+            continue
         for network, claim in zip(shared, holder.claims(shared), strict=True):
             rivals.setdefault(network.masked(), []).append(_Claimed(network, holder, claim))
     lost: dict[tuple[Place, Cidr], Loss] = {}

@@ -15,16 +15,17 @@ Kilo's own agents set up, and the formats of the reference, go by Kilo's rules a
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use
 from kgctl.mesh.dialling import Scope, ranges_of
 from kgctl.mesh.exclusion import without
 from kgctl.mesh.guards import Guard, Guards, Reason
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.claims import Claim
@@ -72,6 +73,26 @@ class Limits(NamedTuple):
     accept: Mapping[str, tuple[Cidr, ...]] = {}
 
 
+class UnknownName(NamedTuple):
+    """A name by which a person consents that no node and no peer has, and the one most like it."""
+
+    name: str
+    nearest: str | None
+
+    def __str__(self) -> str:
+        hint = f'; did you mean "{printable(self.nearest)}"?' if self.nearest else ""
+        return f'--accept "{printable(self.name)}" is no node and no peer of the network{hint}'
+
+
+def unknown_names(limits: Limits, known: Collection[str]) -> list[UnknownName]:
+    """Return the names of consents that are none of those ``known``."""
+    return [
+        UnknownName(name, nearest(name, known))
+        for name in limits.accept
+        if name not in known and name != ANYBODY
+    ]
+
+
 class Refusal(NamedTuple):
     """A claim that was refused, or a part of it, and why.
 
@@ -104,16 +125,17 @@ class Untold:
     """
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str, Cidr]] = set()
+        self._told: set[tuple[str, str, int]] = set()
 
     def pick(self, refusals: Iterable[Refusal]) -> list[Refusal]:
         """Return those that were not picked before, in their order."""
         new = []
-        for one in refusals:
-            key = (one.claimer, one.why, one.claim.network.masked())
-            if not one.is_expected and key not in self._told and len(self._told) < _MOST_TOLD:
-                self._told.add(key)
-                new.append(one)
+        for words, alike in _by_words(refusals):
+            for one in alike:
+                key = (*words, one.claim.network.number)
+                if not one.is_expected and key not in self._told and len(self._told) < _MOST_TOLD:
+                    self._told.add(key)
+                    new.append(one)
         return new
 
 
@@ -159,14 +181,17 @@ class Policy:
         to one that is dialled stands, where the endpoint is no ``cut`` guard: whoever sets up
         routes keeps all of them clear of endpoints. The work is that of sorting the claims.
         """
-        addresses = frozenset(own)
+        addresses = tuple(own)
         wide = _wide_together(claims)
         verdict = Verdict([], [])
         for claim in claims:
-            self._judge_one(claim, verdict, wide, addresses)
+            if self._is_harmless(claim.network, wide):
+                verdict.granted.append((claim.network,))
+            else:
+                self._judge_one(claim, verdict, wide, addresses)
         if len(claims) > MOST:
             self._refuse_many(claims, verdict)
-        return _with_default_routes(verdict)
+        return _with_default_routes(verdict) if verdict.refusals else verdict
 
     def _refuse_many(self, claims: Sequence[Claim], verdict: Verdict) -> None:
         """Take back what was granted beyond the first networks, but for what was accepted."""
@@ -186,13 +211,28 @@ class Policy:
     def _accepted_of(self, name: str) -> Guards:
         return self._accepted.get(name) or self._accepted[ANYBODY]
 
+    def _is_harmless(self, network: Cidr, wide: Container[Cidr]) -> bool:
+        """Tell whether anybody gets the network as it stands: what nearly all claims are like.
+
+        It says what ``_judge_one`` comes to then, in a tenth of its time.
+        """
+        return (
+            network.prefix >= WIDEST
+            and _PRIVATE.around(network) is not None
+            and not self._guards.touches(network)
+            and (not self._limits.only_networks or self._only.around(network) is not None)
+            and (not wide or network.masked() not in wide)
+        )
+
     def _judge_one(
-        self, claim: Claim, verdict: Verdict, wide: frozenset[Cidr], own: frozenset[Cidr]
+        self, claim: Claim, verdict: Verdict, wide: Container[Cidr], own: Sequence[Cidr]
     ) -> None:
         network = claim.network.masked()
         accepted = self._accepted_of(claim.name)
         consented = accepted.around(network) is not None
-        refusal, is_left = self._never(claim, network, consented=consented)
+        refusal, is_left = None, False
+        if self._guards.touches(network):
+            refusal, is_left = self._never(claim, network, consented=consented)
         if refusal is None and not (consented or is_left):
             refusal = _unasked(claim, network, wide, own)
         if refusal is None:
@@ -202,8 +242,11 @@ class Policy:
             # consent to a part of it grants that part
             asked = refusal.reason in _CONSENT
             parts = [one.network for one in accepted.widest_within(network)] if asked else []
+            if not parts:
+                verdict.granted.append(())
+                return
         allowed = self._allowed(parts)
-        if parts and allowed != parts and self._only.within_or_around(network) is None:
+        if parts and allowed != parts and not self._only.touches(network):
             verdict.refusals.append(Refusal(claim, Reason.OUTSIDE, is_expected=True))
         if consented or allowed != [network] or not network.prefix:
             allowed = [one for one in allowed if self._holes.around(one) is None]
@@ -247,7 +290,7 @@ class Policy:
         """
         for part in parts:
             holes = list(self._holes.widest_within(part))
-            if not part.prefix and self._denied.within_or_around(part) is None:
+            if not part.prefix and not self._denied.touches(part):
                 holes = []
             yield from without(part, [hole.network for hole in holes]) if holes else (part,)
 
@@ -259,22 +302,23 @@ _ASKED = (Reason.DENIED, Reason.OUTSIDE)
 def _unasked(
     claim: Claim,
     network: Cidr,
-    wide: frozenset[Cidr] = frozenset(),
-    own: frozenset[Cidr] = frozenset(),
+    wide: Container[Cidr] = (),
+    own: Sequence[Cidr] = (),
 ) -> Refusal | None:
     """Return why a network takes consent, or None where it takes none.
 
     A public endpoint of its own needs no tunnel; and anybody can write down a public address as
     its endpoint, to claim it.
     """
-    if network in own and _PRIVATE.around(network) is None:
+    is_public = _PRIVATE.around(network) is None
+    if is_public and network in own:
         guard = Guard(network, Reason.ENDPOINT, "its own endpoint")
         return Refusal(claim, Reason.ENDPOINT, guard, is_expected=True)
     if not network.prefix:
         return Refusal(claim, Reason.DEFAULT)
     if network.prefix < WIDEST or network in wide:
         return Refusal(claim, Reason.WIDE)
-    return Refusal(claim, Reason.PUBLIC) if _PRIVATE.around(network) is None else None
+    return Refusal(claim, Reason.PUBLIC) if is_public else None
 
 
 def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
@@ -282,12 +326,8 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
 
     Those that take consent by themselves are left out.
     """
-    sizes: dict[int, int] = {4: 0, 6: 0}
-    for claim in claims:
-        sizes[claim.network.version] += 1 << claim.network.host_bits
-    if not any(
-        total > 1 << (32 if version == 4 else 128) - WIDEST for version, total in sizes.items()
-    ):
+    sizes = _sizes(claims)
+    if not (sizes[4] > 1 << 32 - WIDEST or sizes[6] > 1 << 128 - WIDEST):
         return frozenset()
     found: set[Cidr] = set()
     networks = ((claim, claim.network.masked()) for claim in claims)
@@ -297,6 +337,15 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
         if len(members) > 1 and last - first > 1 << size:
             found.update(members)
     return frozenset(found)
+
+
+def _sizes(claims: Iterable[Claim]) -> dict[int, int]:
+    """Return how many addresses claims have by family, each as often as it is claimed."""
+    found = {4: 0, 6: 0}
+    for claim in claims:
+        address, prefix = claim.network
+        found[address.version] += 1 << address.max_prefixlen - prefix
+    return found
 
 
 def _runs(networks: Iterable[Cidr]) -> Iterator[tuple[int, int, list[Cidr]]]:
@@ -320,6 +369,9 @@ def _with_default_routes(verdict: Verdict) -> Verdict:
     """Call the networks by what they are that make up half of the Internet, or more, together."""
     totals = {4: 0, 6: 0}
     asked = [one for one in verdict.refusals if one.reason in _CONSENT]
+    sizes = _sizes(one.claim for one in asked)
+    if not any(total >= _MOST[version] for version, total in sizes.items()):
+        return verdict
     for first, last, members in _runs(one.claim.network.masked() for one in asked):
         totals[members[0].version] += last - first
     for number, one in enumerate(verdict.refusals):
@@ -350,9 +402,9 @@ class Summary(NamedTuple):
     @property
     def networks(self) -> str:
         """The networks, of many the first few."""
-        found = [str(one.claim.network.masked()) for one in self.refusals]
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return ", ".join(found[:_SHOWN]) + more
+        found = [str(one.claim.network.masked()) for one in self.refusals[:_SHOWN]]
+        count = len(self.refusals) - len(found)
+        return ", ".join(found) + (f" and {count} more" if count else "")
 
     def __str__(self) -> str:
         return f"{self.first.claimer} claims {self.networks}: {self.first.why}"
@@ -360,8 +412,21 @@ class Summary(NamedTuple):
 
 def summaries(refusals: Iterable[Refusal]) -> list[Summary]:
     """Return the refusals by claimer and reason, each network once, in the order they came."""
-    found: dict[tuple[str, str], dict[Cidr, Refusal]] = {}
-    for one in refusals:
-        by_network = found.setdefault((one.claimer, one.why), {})
-        by_network.setdefault(one.claim.network.masked(), one)
+    found: dict[tuple[str, str], dict[int, Refusal]] = {}
+    for words, alike in _by_words(refusals):
+        by_network = found.setdefault(words, {})
+        for one in alike:
+            by_network.setdefault(one.claim.network.number, one)
     return [Summary(tuple(each.values())) for each in found.values()]
+
+
+def _by_words(refusals: Iterable[Refusal]) -> Iterator[tuple[tuple[str, str], list[Refusal]]]:
+    """Yield who claims it and what is wrong, with the refusals in a row of which that is said."""
+    for _, group in groupby(refusals, _what_is_said):
+        alike = list(group)
+        yield (alike[0].claimer, alike[0].why), alike
+
+
+def _what_is_said(refusal: Refusal) -> tuple[str, bool, Reason, Guard | None]:
+    claim = refusal.claim
+    return claim.name, claim.use is Use.PEER, refusal.reason, refusal.guard

@@ -9,7 +9,7 @@ from kgctl.mesh.leader import acting_leader, elected_leader
 from kgctl.mesh.readiness import why_not_ready
 from kgctl.mesh.subnets import kilo_subnet
 from kgctl.mesh.text import printable
-from kgctl.mesh.topology import FULL, LOCATION, build_topology
+from kgctl.mesh.topology import FULL, LOCATION, Topology, build_topology
 from kgctl.mesh.viewpoint import Viewpoints
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
-    from kgctl.mesh.topology import Topology
 
 AUTO = "auto"
 GRANULARITIES = (LOCATION, FULL, AUTO)
@@ -38,6 +37,17 @@ class State(NamedTuple):
     nodes: tuple[Node, ...]
     peers: tuple[Peer, ...]
     invalid_peers: tuple[InvalidPeer, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all nodes and peers, whether they take part or not."""
+        return frozenset(
+            (
+                *(node.name for node in self.nodes),
+                *(peer.name for peer in self.peers),
+                *(invalid.name for invalid in self.invalid_peers),
+            )
+        )
 
     def ready_nodes(self, now: float) -> list[Node]:
         """Return the nodes that take part at ``now``, in Unix seconds."""
@@ -97,6 +107,12 @@ def viewpoints_of(
         lead=acting_leader if acting_leaders else elected_leader,
     )
     return Viewpoints(topology, first=ready[0].name)
+
+
+def unbuilt(state: State) -> Topology:
+    """Return what is known of a network that cannot be built: all of it but the segments."""
+    peers = tuple(peer for peer in state.peers if peer.is_ready)
+    return Topology(LOCATION, kilo_subnet(state.nodes), segments=(), peers=peers)
 
 
 def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:

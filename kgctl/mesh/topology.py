@@ -173,12 +173,14 @@ def _filter_location_ips(segments: list[Segment], peers: Sequence[Peer]) -> list
 
 def _filtered(segment: Segment, clashes: _Clashes) -> Segment:
     clashes.enter(segment)
-    dropped = tuple(filter(clashes.has, segment.allowed_location_ips))
-    kept = tuple(cidr for cidr in segment.allowed_location_ips if cidr not in dropped)
+    kept: list[Cidr] = []
+    dropped: list[Cidr] = []
+    for cidr in segment.allowed_location_ips:
+        (dropped if clashes.has(cidr) else kept).append(cidr)
     clashes.leave(kept)
     if not dropped:
         return segment
-    return segment._replace(allowed_location_ips=kept, filtered_location_ips=dropped)
+    return segment._replace(allowed_location_ips=tuple(kept), filtered_location_ips=tuple(dropped))
 
 
 class _Clashes:

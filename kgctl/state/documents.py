@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kgctl.kube.errors import ManifestError
+from kgctl.kube.fast import fast_lane
 from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def _json(content: bytes) -> list[Any] | None:
     """Decode one JSON document, or several one after the other; None where it is no JSON."""
     import msgspec
 
-    if len(content) > _SMALL:
-        from kgctl.kube.codec.json_list import read_list
+    if len(content) > _SMALL and fast_lane():
+        from kgctl.kube.fast.json_list import read_list
 
         slim = read_list(content)
         if slim is not None:
@@ -80,17 +81,24 @@ def _json_stream(content: bytes) -> list[Any] | None:
     return documents
 
 
+def _objects(content: bytes, advance: Advance | None) -> list[Any] | None:
+    """Read YAML without what is not needed; None where it is too unusual for that."""
+    from kgctl.kube.fast.yaml_objects import ObjectReader, UnusualError
+
+    try:
+        return ObjectReader(content, advance).documents()
+    except UnusualError:
+        return None
+
+
 def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
     import yaml
 
     from kgctl.kube.codec.yaml_loader import BoundedLoader
-    from kgctl.kube.codec.yaml_objects import ObjectReader, UnusualError
 
     try:
-        try:
-            return ObjectReader(content, advance).documents()
-        except UnusualError:
-            return list(yaml.load_all(content, Loader=BoundedLoader))
+        found = _objects(content, advance) if fast_lane() else None
+        return list(yaml.load_all(content, Loader=BoundedLoader)) if found is None else found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""

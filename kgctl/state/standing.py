@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 
 
 class Hearing:
-    """Finds out how a cluster stands that was read at ``first`` and is followed by a mirror.
+    """Finds out how a cluster stands that was read at ``first`` and is followed by informers.
 
     ``poll`` is the number of seconds between lists where watching is not allowed.
     """
@@ -59,7 +59,7 @@ class Hearing:
         self._away = False
 
     def failed(self, kind: str, error: ClusterError) -> None:
-        """Take note that objects of a kind cannot be followed; called from a mirror's threads.
+        """Take note that objects of a kind cannot be followed; called from an informer's thread.
 
         Who may not watch reads again and again: that is no trouble.
         """
@@ -68,11 +68,11 @@ class Hearing:
         else:
             self._failures[kind] = self._steady(), str(error)
 
-    def standing(self, mirror: ClusterInformer) -> Standing:
+    def standing(self, informers: ClusterInformer) -> Standing:
         """Return how the cluster stands now."""
         now, trouble = self._steady(), ""
-        heard = oldest = self._word(mirror.nodes)
-        for kind, informer in (("nodes", mirror.nodes), ("peers", mirror.peers)):
+        heard = oldest = self._word(informers.nodes)
+        for kind, informer in (("nodes", informers.nodes), ("peers", informers.peers)):
             word = self._word(informer)
             why = self._trouble(kind, word[1], now)
             if why:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.overlap import OverlapIndex
+from kgctl.mesh.owners import Present
 from kgctl.mesh.readiness import age
 from kgctl.wireguard.device import SESSION_SECONDS, wanted_peers
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.topology import Topology
     from kgctl.wireguard.conf import Configuration, PeerSection
     from kgctl.wireguard.dump import Device, DevicePeer
 
@@ -84,6 +86,33 @@ def drift(
             allowed = ", ".join(map(str, extra.allowed_ips)) or "none"
             differences.append(Drift(Kind.EXTRA, one, None, allowed))
     return differences
+
+
+def present_of(device: Device, topology: Topology) -> Present:
+    """Return what a machine is set up with, by its device.
+
+    A device knows no names. Of several machines with one key it has the one most of whose networks
+    it sends to that key; where two are level it says nothing.
+    """
+    networks = {cidr.masked(): one.public_key for one in device.peers for cidr in one.allowed_ips}
+    names: dict[PublicKey, str] = {}
+    most: dict[PublicKey, int] = {}
+    for key, name, theirs in _holders(topology):
+        count = sum(networks.get(one) == key for one in {cidr.masked() for cidr in theirs})
+        if count and count == most.get(key):
+            names.pop(key, None)
+        elif count > most.get(key, 0):
+            names[key], most[key] = name, count
+    return Present(names, networks)
+
+
+def _holders(topology: Topology) -> Iterator[tuple[PublicKey, str, tuple[Cidr, ...]]]:
+    for segment in topology.segments:
+        networks = segment.allowed_ips + segment.allowed_location_ips
+        yield segment.key, segment.leader.name, networks
+    for peer in topology.peers:
+        assert peer.public_key is not None  # a peer of a topology is ready
+        yield peer.public_key, peer.name, peer.allowed_ips
 
 
 def beyond(

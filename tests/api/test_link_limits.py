@@ -160,6 +160,31 @@ def test_one_bad_segment_is_left_out_and_the_others_are_followed(
     assert "nothing was changed" in refused.stderr
 
 
+def test_the_key_of_a_machine_outside_leaves_one_segment_out(pair: Pair, tmp_path: Path) -> None:
+    """That machine's Peer then looks like a link that was made by hand."""
+    assert pair.run("link", "--yes").returncode == 0
+    before = pair.specs()
+    with watching(pair, tmp_path / "said", "--prune") as said:
+        claim(pair, key=before["east/laptop"]["publicKey"])
+        wait_for(lambda: "it has the public key of peer laptop of east" in said())
+        pair.west.apply([node("w2", 1, 2, "eu", leader="true")])
+        wait_for(lambda: pair.specs()["east/link-west.eu"]["endpoint"]["dnsOrIP"] == {
+            "ip": "203.0.113.12",
+        })  # fmt: skip
+        assert {one: pair.specs()[one] for one in (PEER, "east/laptop")} == {
+            one: before[one] for one in (PEER, "east/laptop")
+        }
+        assert said().count("left out: location:us of west") == 1
+        claim(pair, key=before["east/laptop"]["publicKey"], internal_ip="10.5.0.1/32")
+        wait_for(partial(is_said, said, "10.5.0.1/32", "it overlaps"))
+        assert networks(pair) == HONEST
+        claim(pair)
+        pair.west.apply([node(HOSTILE, 1, 3, "us", endpoint="203.0.113.19:51820")])
+        wait_for(lambda: pair.specs()[PEER]["endpoint"]["dnsOrIP"] == {"ip": "203.0.113.19"})
+    refused = pair.run("link", "--yes", "--dry-run")
+    assert refused.returncode == 0, refused.stderr
+
+
 def test_a_segment_that_flaps_is_damped_and_no_other_one_waits(pair: Pair, tmp_path: Path) -> None:
     assert pair.run("link", "--yes").returncode == 0
     first = generation(pair)

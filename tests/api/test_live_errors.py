@@ -24,8 +24,8 @@ from kgctl.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.client import Backoff
-from kgctl.kube.http.lean import LeanTransport
 from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source
 from tests.apiserver.process import free_ports

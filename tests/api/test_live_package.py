@@ -12,7 +12,7 @@ import pytest
 from kgctl.kube.access.kubeconfig import Access, load_access
 from kgctl.kube.access.proxy import proxy_for
 from kgctl.kube.errors import ClusterError, CredentialsError
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.package import PackageTransport
 from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source

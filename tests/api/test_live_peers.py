@@ -14,7 +14,7 @@ from kgctl.kube.errors import (
     NotFoundError,
     StatusError,
 )
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.objects import NodeObject
 from kgctl.state.collections import list_peers, watch_nodes, watch_peers
 from tests.support.ways import WAYS, Way, source

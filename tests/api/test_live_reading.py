@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.lists import NODES, list_nodes
 from kgctl.kube.objects import NodeObject
 from tests.apiserver.fleet import fleet

@@ -13,7 +13,7 @@ import yaml
 
 from kgctl.kube.access.kubeconfig import load_access
 from kgctl.kube.errors import TlsError
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.package import PackageTransport
 from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kgctl.wireguard.machinefiles import parse_devices
 from tests.support.recorded import kgctl
+from tests.support.several import key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,3 +192,89 @@ def test_what_is_counted_is_what_is_listed(tmp_path: Path) -> None:
         "  node gcp-1: allowed IPs lack 10.42.6.0/24; too many: 10.99.0.0/16\n"
     )
     assert done.stderr == ""
+
+
+def _manifest(path: Path, of: str, **shared: str) -> list[str]:
+    """Write nodes a, b and c, of which those in ``of`` have in common what is ``shared``."""
+    items: list[dict[str, Any]] = [
+        {
+            "apiVersion": "kilo.squat.ai/v1alpha1",
+            "kind": "Peer",
+            "metadata": {"name": "laptop"},
+            "spec": {"allowedIPs": ["10.5.0.1/32"], "publicKey": key("laptop")},
+        }
+    ]
+    for name in "abc":
+        number = ord(name) - ord("a") + 1
+        own = {
+            "key": key(f"node {name}"),
+            "last-seen": "4102444800",
+            "granularity": "location",
+            "location": f"at-{name}",
+            "endpoint": f"203.0.113.{number}:51820",
+            "internal-ip": f"10.1.{number}.1/24",
+            "wireguard-ip": f"10.4.0.{number}/16",
+            **({one.replace("_", "-"): text for one, text in shared.items()} if name in of else {}),
+        }
+        metadata = {
+            "name": name,
+            "annotations": {f"kilo.squat.ai/{one}": text for one, text in own.items()},
+        }
+        spec = {"podCIDR": f"10.42.{number}.0/24"}
+        items.append({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec})
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    return ["-f", str(path), "--at", "2027-01-15T08:00:00Z"]
+
+
+SHARED = [{"key": key("shared")}, {"internal_ip": "10.1.9.9/24"}]
+
+
+@pytest.mark.parametrize("shared", SHARED, ids=["key", "internal-ip"])
+@pytest.mark.parametrize(("first", "other"), [("b", "c"), ("c", "b")])
+def test_drift_who_has_it_on_the_device_keeps_what_two_claim(
+    shared: dict[str, str], first: str, other: str, tmp_path: Path
+) -> None:
+    before = _manifest(tmp_path / "before.json", first, **shared)
+    file = tmp_path / "laptop.conf"
+    made_with = ("--deny", "10.99.0.0/16")  # it is compared with what that makes, and nothing else
+    done = kgctl(*before, "showconf", "peer", "laptop", "-o", "wg-quick", *made_with)
+    file.write_text(done.stdout)
+    both = _manifest(tmp_path / "both.json", "bc", **shared)
+    done = kgctl(*both, "drift", "laptop", "--dump", str(file), "-o", "json")
+    found = json.loads(done.stdout)["differences"]
+    if "key" not in shared:
+        # the other one has no internal IP any more: its own is gone, the shared one is another's
+        assert [(one["kind"], one["who"]) for one in found] == [("allowed-ips", f"node {other}")]
+        assert found[0]["found"] == f"10.1.{ord(other) - 96}.1/32"
+        assert found[0]["wanted"] == "none"
+    else:  # the other one is left out, with the key that it had before
+        assert [(one["kind"], one["key"]) for one in found] == [("extra", key(f"node {other}"))]
+
+
+def test_drift_names_the_owner_of_a_key_that_is_on_the_device(tmp_path: Path) -> None:
+    before = _manifest(tmp_path / "before.json", "b", key=key("shared"))
+    text = kgctl(*before, "showconf", "peer", "laptop", "-o", "wg-quick").stdout
+    file = tmp_path / "laptop.conf"
+    file.write_text(text.replace("203.0.113.2:51820", "203.0.113.77:51820"))
+    both = _manifest(tmp_path / "both.json", "bc", key=key("shared"))
+    done = kgctl(*both, "drift", "laptop", "--dump", str(file))
+    assert done.code == 1
+    assert "node b: endpoint 203.0.113.77:51820, should be 203.0.113.2:51820" in done.stdout
+
+
+def test_drift_what_connect_sets_is_as_it_should_be(tmp_path: Path) -> None:
+    """It holds the network that an endpoint lies in, which no file does, and b keeps its IP."""
+
+    def manifest(name: str, of: str) -> list[str]:
+        options = _manifest(tmp_path / name, of, internal_ip="10.1.9.9/24")
+        state = json.loads((tmp_path / name).read_text())
+        annotations = state["items"][1]["metadata"]["annotations"]
+        annotations["kilo.squat.ai/endpoint"] = "10.77.0.5:51820"
+        annotations["kilo.squat.ai/allowed-location-ips"] = "10.77.0.0/16"
+        (tmp_path / name).write_text(json.dumps(state))
+        return options
+
+    file = tmp_path / "device"
+    file.write_text(kgctl(*manifest("before.json", "b"), "showconf", "peer", "laptop").stdout)
+    done = kgctl(*manifest("both.json", "bc"), "drift", "laptop", "--dump", str(file))
+    assert done.code == 0, done.stdout

@@ -136,6 +136,20 @@ def test_a_name_that_nobody_has(cluster: list[str]) -> None:
     )
 
 
+def test_check_a_name_that_nobody_has(cluster: list[str], tmp_path: Path) -> None:
+    unknown = '--accept "evli" is no node and no peer of the network; did you mean "evil"?'
+    (tmp_path / "kgctl.toml").write_text('[limits]\naccept = ["evli=198.51.100.0/24"]\n')
+    accepted = ("evli=192.0.2.0/24", "evil=192.0.2.0/24", "laptop=192.0.2.0/24", "*=192.0.2.0/24")
+    options = [word for one in accepted for word in ("--accept", one)]
+    for given in ([], options):
+        done = kgctl(*cluster, "check", "--offline", *given)
+        assert done.stderr.count(unknown) == 1
+        assert done.stderr.count("is no node and no peer") == 1
+    (tmp_path / "kgctl.toml").unlink()
+    done = kgctl(*cluster, "check", "--offline", *options[2:])
+    assert "is no node and no peer" not in done.stderr
+
+
 def test_an_option_without_effect(cluster: list[str]) -> None:
     for option in (["--deny", "10.0.0.0/8"], ["--accept", "a=::/0"]):
         done = kgctl(*cluster, "showconf", "peer", "laptop", *option)

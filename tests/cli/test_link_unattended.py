@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from kgctl.cli.link.carrying import LinkError, keep
-from kgctl.cli.link.steady import Steady
+from kgctl.cli.link.clusters import Named, Read
+from kgctl.cli.link.steady import Failures, Steady
 from kgctl.kube.errors import StatusError, UnreachableError
 from kgctl.link.damping import AT_ONCE
 from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, Step
+from kgctl.mesh.errors import MeshError
+from kgctl.state.example import Example
+from tests.support.several import east, member, objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from kgctl.cli.link.clusters import Named
 
 
 class Cluster:
@@ -85,3 +87,28 @@ def test_what_changes_all_the_time_is_left_out_and_said_once(
     ((_, left),) = steady.only([(cluster, [step("other")])])
     assert [one.name for one in left] == ["other"]
     assert capsys.readouterr().err.count("peer flaps changes all the time") == 1
+
+
+def test_a_network_that_cannot_be_built_is_said_once_and_seldom_where_it_flaps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = 0.0
+    failures = Failures(lambda: now)
+    good = Read(Named("east", Example()), objects_of(east()), member("east", east()))
+    for number in range(3):  # another reason each time, as with a count in it
+        failures.tell([good._replace(failure=MeshError(f"{number} segments are too many"))])
+    failures.tell([good])
+    assert capsys.readouterr().err == (
+        "east: its network cannot be built, so what links it stays as it is, and only links "
+        "between the other clusters are kept: 0 segments are too many\n"
+        "east: its network can be built again: its links are kept\n"
+    )
+    for _ in range(60):
+        now += 0.25
+        failures.tell([good._replace(failure=MeshError("it flaps"))])
+        failures.tell([good])
+    said = capsys.readouterr().err
+    assert said.count("it flaps") == said.count("can be built again") == AT_ONCE
+    now += 60
+    failures.tell([good._replace(failure=MeshError("it stays"))])
+    assert "it stays" in capsys.readouterr().err

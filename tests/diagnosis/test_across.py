@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kgctl.diagnosis.across import RULES
+from kgctl.diagnosis.rules.across import RULES
 from tests.support.recorded import kgctl
 from tests.support.several import NOW, Object, east, node, options, peer, west, with_links, write
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kgctl.diagnosis.grouping import fit
+from kgctl.diagnosis.rules.grouping import fit
 from kgctl.diagnosis.spelling import skeleton, slips
 from kgctl.mesh.platform import Platform
 from tests.diagnosis.cluster import PREFIX, codes, discovered, findings, node, of

@@ -13,9 +13,9 @@ import atheris
 
 # what is measured is how much of kgctl an input reaches, so it is imported here
 with atheris.instrument_imports(include=["kgctl"]):
-    import kgctl.kube.codec.json_list
     import kgctl.kube.codec.yaml_loader
-    import kgctl.kube.codec.yaml_objects  # noqa: F401
+    import kgctl.kube.fast.json_list
+    import kgctl.kube.fast.yaml_objects  # noqa: F401
     from tests.fuzz.targets import TARGETS
 
 

@@ -188,6 +188,19 @@ def test_a_thousand_networks_and_not_one_more() -> None:
     assert all(Policy(limits).judge(claims).granted)
 
 
+def test_what_is_behind_a_thousand_networks_is_called_what_it_is() -> None:
+    claims = _claims(*(f"10.0.{number // 256}.{number % 256}/32" for number in range(MOST + 1)))
+    hidden = _claims("0.0.0.0/1", "128.0.0.0/1", "169.254.169.254/32")
+    verdict = Policy().judge([*claims, *hidden])
+    reasons = {str(one.claim.network): one.reason for one in verdict.refusals}
+    assert reasons == {
+        "0.0.0.0/1": Reason.DEFAULT,
+        "128.0.0.0/1": Reason.DEFAULT,
+        "169.254.169.254/32": Reason.SPECIAL,
+        "10.0.3.232/32": Reason.MANY,
+    }
+
+
 # --- properties ---
 
 networks4 = st.builds(
@@ -267,3 +280,18 @@ def test_guards_are_found_as_by_looking_at_each(held: list[Cidr], network: Cidr)
                    for two in within)
     }  # fmt: skip
     assert {guard.network for guard in guards.widest_within(network)} == widest
+
+
+@given(several, networks)
+def test_guards_touch_what_has_an_address_in_common(held: list[Cidr], network: Cidr) -> None:
+    guards = Guards(Guard(one, Reason.OWN) for one in held)
+    assert guards.touches(network) == any(one.intersects(network) for one in held)
+
+
+@given(networks, networks, st.integers(0, 2**128 - 1))
+def test_a_network_has_a_number_of_its_own(one: Cidr, other: Cidr, host: int) -> None:
+    assert (one.number == other.number) == (one == other)
+    within = int(one.address) + host % (1 << one.host_bits)
+    same = Cidr(type(one.address)(within), one.prefix)
+    assert same.number == one.number
+    assert same.span == one.span == (one.network_value, one.network_value + (1 << one.host_bits))

@@ -127,13 +127,22 @@ def test_what_the_person_accepts_is_granted_and_the_rest_denied(site: Site) -> N
     site.publish("ams-1", "ams-2", "fra-1")
     laptop = site.laptop
     site.annotate("fra-1", allowed_location_ips="192.0.2.0/24,10.80.0.0/16,10.90.0.0/16")
-    options = ("--accept", "fra-1=192.0.2.0/24", "--deny", "10.90.0.0/16")
-    with site.joined(*options):
+    unknown = '--accept "fra-11" is no node and no peer of the network; did you mean "fra-1"?'
+    options = ("--accept", "fra-1=192.0.2.0/24,fra-11=192.0.2.0/24", "--deny", "10.90.0.0/16")
+    with site.joined(*options) as connection:
+        connection.until(unknown)
+        site.withdraw("ams-2")  # a further round says it no further time
+        connection.until("synchronised", count=2)
+        site.publish("ams-2")
+        assert len(connection.said(unknown)) == 1
+        assert len(connection.said("--accept")) == 1
         routes = laptop.ip("route")
         assert "192.0.2.0/24 via 10.4.0.2" in routes
         assert "10.80.0.0/16 via 10.4.0.2" in routes
         assert "10.90.0.0/16" not in routes
-    dry = kgctl(laptop, "--kubeconfig", str(site.kubeconfig), "connect", "laptop", "--dry-run")
+    argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "--dry-run")
+    dry = kgctl(laptop, *argv, "--accept", "fra-11=10.0.0.0/8")
+    assert dry.stdout.count(f"# {unknown}\n") == 1
     assert "# refused: node fra-1 claims 192.0.2.0/24: that holds public addresses" in dry.stdout
 
 

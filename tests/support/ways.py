@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.kube.access.kubeconfig import load_access
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.package import PackageTransport
 from kgctl.state.api_server import ApiServer
 

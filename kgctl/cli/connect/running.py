@@ -76,12 +76,12 @@ def run(
         elif once:
             session(_journal(level, log_format)).once()
         else:
-            session(_journal(level, log_format)).stay(_mirror(cluster, options))
+            session(_journal(level, log_format)).stay(_informers(cluster, options))
     finally:
         file.unlock()
 
 
-def _mirror(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
+def _informers(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
     from kgctl.state.informer import ClusterInformer
 
     lasts = round(min(max(2 * options.period, _SHORTEST_WATCH), _LONGEST_WATCH))
@@ -98,7 +98,7 @@ def _stay_live(
     with LiveView(level) as view:
         running = session(view.journal)
         view.watch(running)
-        running.stay(_mirror(cluster, options), tick=view.show, every=_LIVE_EVERY)
+        running.stay(_informers(cluster, options), tick=view.show, every=_LIVE_EVERY)
 
 
 def _journal(level: Level, log_format: LogFormat | None) -> Journal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.asking import ask
+from kgctl.cli.confirm import ask
 from kgctl.cli.link.clusters import Named
 from kgctl.cli.output import answer
 from kgctl.kube.errors import StatusError

@@ -12,13 +12,14 @@ from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from kgctl.cli.shared import Shared
     from kgctl.kube.secrets import SecretObjects
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.kube.services import ServiceObjects
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.errors import MeshError
     from kgctl.mesh.linked import Link
     from kgctl.mesh.linking import Member
     from kgctl.state.api_server import ApiServer
@@ -112,12 +113,35 @@ class Named(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A cluster as it was read; ``links`` are its Peers that stand for segments of the others."""
+    """A cluster as it was read; ``links`` are its Peers that stand for segments of the others.
+
+    ``failure`` says why its network cannot be built. Such a cluster has no segments: what it
+    claims is still known, and what links it stays as it is.
+    """
 
     named: Named
     objects: Objects
     member: Member
     links: tuple[Link, ...] = ()
+    failure: MeshError | None = None
+
+    def peers_for(self, clusters: Collection[str]) -> frozenset[str]:
+        """Return the names of its Peers that stand for segments of these clusters.
+
+        A label decides before a key does: whose key a node has, that node decides.
+        """
+        from kgctl.link.plan import linked_source, slug
+        from kgctl.state.peer_objects import peer_name
+
+        slugs = {slug(name) for name in clusters}
+        labelled = {peer_name(one) for one in self.objects.peers if linked_source(one) in slugs}
+        by_hand = {one.peer.name for one in self.links if one.by_hand and one.source in clusters}
+        return frozenset(labelled | by_hand)
+
+
+def unbuilt_clusters(reads: Iterable[Read]) -> frozenset[str]:
+    """Return the names of the clusters whose networks cannot be built."""
+    return frozenset(read.member.name for read in reads if read.failure is not None)
 
 
 def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
@@ -155,14 +179,23 @@ def _named(shared: Shared, argument: str) -> Named:
 
 
 def read_all(
-    shared: Shared, clusters: Sequence[Named], service_cidrs: Mapping[str, tuple[Cidr, ...]]
+    shared: Shared,
+    clusters: Sequence[Named],
+    service_cidrs: Mapping[str, tuple[Cidr, ...]],
+    *,
+    unbuilt: bool = False,
 ) -> list[Read]:
     """Read every cluster, and build its network.
+
+    ``unbuilt`` returns one whose network cannot be built with its ``failure``.
 
     Raises:
         KgctlError: one cannot be read, or has no network; the message says which.
     """
     reads = [_read(shared, one, service_cidrs.get(one.name, ())) for one in clusters]
+    failed = next((read for read in reads if read.failure is not None), None)
+    if failed is not None and failed.failure is not None and not unbuilt:
+        raise type(failed.failure)(f"{printable(failed.member.name)}: {failed.failure}")
     refuse_one_twice([(read.member.name, read.objects) for read in reads])
     return _linked(reads)
 
@@ -241,15 +274,17 @@ def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read
     from kgctl.link.plan import links_of
     from kgctl.mesh.errors import MeshError
     from kgctl.mesh.linking import Member
+    from kgctl.mesh.state import unbuilt
 
     objects, now = named.read()
     reading = reading_of(shared, objects, now)
+    failure = None
     try:
         topology = reading.topology()
     except MeshError as error:
-        raise type(error)(f"{printable(named.name)}: {error}") from None
-    links = links_of(objects.peers)
-    return Read(named, objects, Member(named.name, reading.state, topology, service_cidrs, links))
+        topology, failure = unbuilt(reading.state), error
+    member = Member(named.name, reading.state, topology, service_cidrs, links_of(objects.peers))
+    return Read(named, objects, member, failure=failure)
 
 
 def service_networks(

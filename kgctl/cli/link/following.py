@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kgctl.cli.output import note
-from kgctl.cli.watching import end_at_signals, rest_after
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
+from kgctl.state.follow import Inbox, Once, end_at_signals, rest_after
+from kgctl.state.follow import follow as follow_changes
 from kgctl.state.standing import LASTS
 
 if TYPE_CHECKING:
@@ -43,65 +43,55 @@ def follow(task: Task, look: Callable[[Sequence[Named], Collection[str]], None])
     """
     end_at_signals()
     clusters: Sequence[Named] = task.clusters
-    told = _Once()
+    once = Once(note)
     try:
-        told.attempt(lambda: look(clusters, ()))
-        news = _News(told)
+        _attempt(once, clusters, look, ())
+        news = _News(once)
         clusters = [_followed(one, news) for one in clusters]
         _follow_services(task, news)
-        while True:
-            kinds = news.await_some(WATCH_SECONDS)
-            began = time.monotonic()
-            told.attempt(partial(look, clusters, kinds))
-            time.sleep(rest_after(time.monotonic() - began))
+        follow_changes(news, partial(_attempt, once, clusters, look), news.inbox, pause=_pause)
     except KeyboardInterrupt:
         note("no longer watching; the links stay as they are")
 
 
-class _Once:
-    """Says what goes wrong, once as long as it stays the same."""
+def _attempt(
+    once: Once,
+    clusters: Sequence[Named],
+    look: Callable[[Sequence[Named], Collection[str]], None],
+    kinds: Collection[str],
+) -> None:
+    try:
+        look(clusters, kinds)
+    except KgctlError as error:
+        once.tell(str(error))
+    else:
+        once.over()
 
-    def __init__(self) -> None:
-        self._said = ""
 
-    def attempt(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except KgctlError as error:
-            self.say(str(error))
-        else:
-            self._said = ""
-
-    def say(self, text: str) -> None:
-        if text != self._said:
-            note(text)
-        self._said = text
+def _pause(took: float) -> float:
+    """Return the seconds from the beginning of a look to the next one where nothing changes."""
+    return took + rest_after(took) + WATCH_SECONDS
 
 
 class _News:
-    """Wakes the main thread when something changes; says what cannot be followed."""
+    """Wakes the loop when something changes; says what cannot be followed."""
 
-    def __init__(self, told: _Once) -> None:
-        self._came = threading.Event()
-        self._kinds: set[str] = set()
-        self._told = told
+    def __init__(self, once: Once) -> None:
+        self.inbox = Inbox()
+        self._once = once
 
-    def await_some(self, seconds: float) -> Collection[str]:
-        """Return the kinds of objects that changed, after so many seconds at most."""
-        self._came.wait(seconds)
-        self._came.clear()
-        kinds, self._kinds = self._kinds, set()  # one that comes in between wakes again
-        return kinds
+    def look(self, changed: Collection[str]) -> Collection[str]:
+        """Return what changed: the clusters are read by whoever hears of it."""
+        return changed
 
     def changed(self, kind: str, _name: str) -> None:
-        self._kinds.add(kind)
-        self._came.set()
+        self.inbox.changed(kind)
 
     def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
         from kgctl.kube.errors import ForbiddenError
 
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
-        self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
+        self._once.tell(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
 
 
 def _followed(named: Named, news: _News) -> Named:
@@ -112,12 +102,12 @@ def _followed(named: Named, news: _News) -> Named:
     if not isinstance(named.source, ApiServer):
         return named
     try:
-        mirror = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
+        informer = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
         note(f"{printable(named.name)}: {error}")
         return named
-    mirror.start()
-    return named._replace(copy=mirror)
+    informer.start()
+    return named._replace(copy=informer)
 
 
 def _follow_services(task: Task, news: _News) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kgctl.cli.link.clusters import unbuilt_clusters
 from kgctl.cli.output import note
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
@@ -16,7 +17,7 @@ from kgctl.mesh.text import printable, some
 from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kgctl.cli.link.clusters import Read
     from kgctl.cli.link.task import Task
@@ -45,13 +46,26 @@ class Granting:
         self._lines: dict[tuple[str, str], int] = {}
 
     def judge(self, reads: Sequence[Read]) -> dict[str, Grants]:
-        """Return what each cluster gets of the others, by its name."""
+        """Return what each cluster gets of the others, by its name.
+
+        One whose network cannot be built stays as it is, and so do the Peers for it: what these
+        have counts as that of any other peer, or somebody else would get it as long. So does what
+        Peers have that linking does not keep: one may only look like a link, since a node took the
+        key of a machine outside.
+        """
         found = {}
+        unbuilt = unbuilt_clusters(reads)
         for target in reads:
-            held = _held(target)
+            if target.failure is not None:
+                continue
+            others = [one.peer.name for one in target.links if not one.is_kept]
+            foreign = frozenset(() if self._task.adopt else others)
+            held = _held(target, foreign)
             self._remember(target.member.name, held)
-            others = [read.member for read in reads if read is not target]
-            found[target.member.name] = grants(target.member, others, self._terms, held)
+            sources = [read.member for read in reads if read is not target]
+            links = target.member.links - target.peers_for(unbuilt) - foreign
+            member = target.member._replace(links=links)
+            found[member.name] = grants(member, sources, self._terms, held)
         for one in found.values():
             self._say(one)
         return found
@@ -149,16 +163,17 @@ class Granting:
         return of_file if self._task.from_file else f"--accept {cluster}/{text}"
 
 
-def _held(target: Read) -> Held:
-    """Return what the Peers of a cluster that are links hold."""
-    links = held_links(target.objects.peers, target.links)
+def _held(target: Read, foreign: Collection[str] = ()) -> Held:
+    """Return what the Peers of a cluster that are links hold, but for ``foreign`` ones."""
+    own = [one for one in target.links if one.peer.name not in foreign]
+    links = held_links(target.objects.peers, own)
     networks: dict[str, frozenset[Cidr]] = {}
     keys: dict[str, str] = {}
     for peer in target.member.state.peers:
         link = links.get(peer.name)
-        if link is not None:
-            own = frozenset(one.masked() for one in peer.allowed_ips)
-            networks[link] = networks.get(link, frozenset()) | own
+        if link is not None and peer.name not in foreign:
+            has = frozenset(one.masked() for one in peer.allowed_ips)
+            networks[link] = networks.get(link, frozenset()) | has
             keys[str(peer.public_key)] = link
     return Held(networks, keys)
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
-from kgctl.cli.link.clusters import refuse_one_twice
+from kgctl.cli.link.clusters import refuse_one_twice, unbuilt_clusters
 from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
 from kgctl.cli.link.granted import Granting, frozen_peers
 from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
 from kgctl.cli.link.madebyhand import refuse_other_links, tell_made_by_hand
 from kgctl.cli.link.mirrors import NOTHING, Found, Mirrors
 from kgctl.cli.link.servicing import ServiceNetworksTold
-from kgctl.cli.link.steady import Steady
+from kgctl.cli.link.steady import Failures, Steady
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.link.wanted import wanted_peers_of
 from kgctl.cli.output import answer, note
@@ -29,7 +29,7 @@ from kgctl.link.plan import (
     plan,
     slug,
 )
-from kgctl.mesh.linking import Obstacle, obstacles
+from kgctl.mesh.linking import KEYS, OVERLAP, Obstacle, obstacles
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -148,14 +148,18 @@ class _View(NamedTuple):
 
 def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found, view: _View) -> Plan:
     found = []
+    unbuilt = unbuilt_clusters(reads)
     for target in reads:
         name = target.member.name
+        if name in unbuilt:
+            continue
         granted = view.by_cluster[name]
-        taken = [one.peer.name for one in target.links if not one.is_kept and task.adopt]
+        others = [one for one in target.links if not one.is_kept and one.source not in unbuilt]
+        taken = [one.peer.name for one in others if task.adopt]
         steps = plan(
             target.objects.peers,
             wanted_peers_of(reads, target, granted, task, ring),
-            task.others(name),
+            task.without(unbuilt).others(name),
             prune=task.prune,
             taken=taken,
             frozen=frozen_peers(target, granted),
@@ -173,8 +177,9 @@ def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found, view
 class _Keeper:
     """Keeps links current, a look at a time, and says anew only what is new.
 
-    Nobody looks at its plans: what stands against one segment leaves that one out, and what is new
-    and takes a person is not carried along.
+    Nobody looks at its plans: what stands against one segment leaves that one out, what is new and
+    takes a person is not carried along, and what links a cluster whose network cannot be built
+    stays as it is.
     """
 
     def __init__(self, shared: Shared, task: Task, mirrors: Mirrors) -> None:
@@ -184,6 +189,8 @@ class _Keeper:
         self._services = ServiceNetworksTold(task)
         self._granting = Granting(task, unattended=True)
         self._steady = Steady(time.monotonic)
+        self._failures = Failures(time.monotonic)
+        self._unbuilt: frozenset[str] = frozenset()
         self._told: list[Obstacle] = []
         self._ring = NO_KEYS
         self._looked = -WATCH_SECONDS
@@ -192,18 +199,24 @@ class _Keeper:
         """Read the clusters, and do what there is to do.
 
         Nodes say that they live all the time. Where nothing else changed, services and keys are
-        not asked for again before ``WATCH_SECONDS`` are over.
+        not asked for again before ``WATCH_SECONDS`` are over; of a cluster whose network can be
+        built again they are not known.
 
         Raises:
             KgctlError: something stands against it, or it was done in part.
         """
         task, now = self._task, time.monotonic()
-        reads = self._services.complete(task.read(self._shared, clusters))
+        reads = self._services.complete(task.read(self._shared, clusters, unbuilt=True))
+        self._failures.tell(reads)
+        unbuilt = unbuilt_clusters(reads)
+        if unbuilt != self._unbuilt:
+            self._unbuilt, self._looked = unbuilt, -WATCH_SECONDS
         standing = _obstacles(reads, task)
         if standing != self._told:
             _tell(standing, task.allowed)
             self._told = standing
-        refuse_other_links(reads, task)
+        if {KEYS, OVERLAP} & task.allowed:  # else what they stand for is left out, alone
+            refuse_other_links(reads, task)
         views = self._granting.judge(reads)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             self._keep(reads, self._ring, NOTHING, views)
@@ -213,7 +226,7 @@ class _Keeper:
             mirrors = self._mirrors.find(views, prune=task.prune)
         except MirrorError as error:  # which must not keep the links from being current
             mirrors, amiss = NOTHING, error
-        ring = task.key_ring()
+        ring = task.without(unbuilt).key_ring()
         self._keep(reads, ring, mirrors, views)
         self._ring, self._looked = ring._replace(steps={}), now
         if amiss is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.link.carrying import LinkError
 from kgctl.cli.output import note
-from kgctl.diagnosis.nodes import quoted
+from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.edit.writing import spec_of
 from kgctl.kilo import PREFIX
 from kgctl.link.plan import linked_source

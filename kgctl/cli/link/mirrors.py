@@ -70,8 +70,9 @@ class Mirrors:
     def find(self, views: Mapping[str, Grants], *, prune: bool) -> Found:
         """Look for the services and what stands for them; return what each cluster needs.
 
-        ``views`` are what each gets of the others. Without anything to mirror or to prune, nobody
-        is asked anything.
+        ``views`` are what each gets of the others; one that is not among them stays as it is, and
+        so does what stands for its services. Without anything to mirror or to prune, nobody is
+        asked anything.
 
         Raises:
             MirrorError: a service is nowhere, or in several clusters, or cannot be mirrored.
@@ -80,20 +81,26 @@ class Mirrors:
         if not self._asked and not prune:
             return NOTHING
         present = self._present()
-        wanted: dict[str, dict[Place, Object]] = {name: {} for name in self._live}
+        judged = [name for name in self._live if name in views]
+        wanted: dict[str, dict[Place, Object]] = {name: {} for name in judged}
         gone: set[Place] = set()
         for mirrored in self._asked:
             found = self._source(mirrored, present)
             if found is None:
                 gone.add(Place(SERVICE, mirrored.namespace, mirrored.name))
-            else:
+            elif found[0] in views:
                 source, service = found
                 self._want(mirrored, source, service, views, present, wanted)
         steps = {
             name: mirror_steps(
-                name, wanted[name], present[name], self._others(name), prune=prune, gone=gone
+                name,
+                wanted[name],
+                present[name],
+                [one for one in judged if one != name],
+                prune=prune,
+                gone=gone,
             )
-            for name in self._live
+            for name in judged
         }
         return Found(wanted, steps)
 
@@ -175,7 +182,7 @@ class Mirrors:
         """Note what stands for a service of ``source`` in all clusters that reach it."""
         slices = self._live[source].slices_of(mirrored.namespace, mirrored.name)
         outside = 0
-        for name in self._reaching(source):
+        for name in [one for one in self._reaching(source) if one in views]:
             networks = views[name].networks_of(source)
             made = wanted_slices(source, slices, mirrored, networks)
             outside = max(outside, made.outside)

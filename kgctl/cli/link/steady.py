@@ -1,4 +1,4 @@
-"""Plans without what changes too often: see ``kgctl.link.damping``."""
+"""Plans and warnings without what changes too often: see ``kgctl.link.damping``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kgctl.link.plan import ADD, CHANGE, PEER, REMOVE
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from kgctl.cli.link.carrying import Plan
-    from kgctl.cli.link.clusters import Named
+    from kgctl.cli.link.clusters import Named, Read
     from kgctl.link.plan import Step
 
 _WRITES = (ADD, CHANGE, REMOVE)
@@ -49,3 +49,32 @@ class Steady:
         if not self._damper.wrote(key):
             self._damped.discard(key)
         return True
+
+
+class Failures:
+    """Says which clusters have a network that cannot be built, and when it can be again.
+
+    Once, whatever of the reason changes; one node decides how often that is so, and then it is
+    said more and more seldom.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._damper = Damper(clock)
+        self._said: set[str] = set()
+
+    def tell(self, reads: Iterable[Read]) -> None:
+        """Say what is new of these clusters."""
+        for read in reads:
+            name = read.member.name
+            if read.failure is None and name in self._said:
+                self._said.discard(name)
+                note(f"{printable(name)}: its network can be built again: its links are kept")
+            elif read.failure is not None and name not in self._said:
+                if self._damper.pause(name):
+                    continue
+                self._damper.wrote(name)
+                self._said.add(name)
+                note(
+                    f"{printable(name)}: its network cannot be built, so what links it stays as it "
+                    f"is, and only links between the other clusters are kept: {read.failure}"
+                )

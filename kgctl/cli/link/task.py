@@ -17,7 +17,7 @@ from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kgctl.cli.shared import Shared
     from kgctl.link.meshformat import Cluster, MeshFile
@@ -76,8 +76,16 @@ class Task(NamedTuple):
         """
         return key_ring(self.keys, self.clusters, self.layout) if self.keys else NO_KEYS
 
-    def read(self, shared: Shared, clusters: Sequence[Named] = ()) -> list[Read]:
+    def without(self, names: Collection[str]) -> Task:
+        """Return the same for all clusters but these."""
+        return self._replace(clusters=[one for one in self.clusters if one.name not in names])
+
+    def read(
+        self, shared: Shared, clusters: Sequence[Named] = (), *, unbuilt: bool = False
+    ) -> list[Read]:
         """Read every cluster, and build its network; ``clusters`` stand for its own.
+
+        ``unbuilt`` returns one whose network cannot be built with its ``failure``.
 
         Raises:
             KgctlError: one cannot be read, or has no network; the message says which.
@@ -86,7 +94,9 @@ class Task(NamedTuple):
             read._replace(
                 member=read.member._replace(share=self.shares.get(read.member.name, EVERYTHING))
             )
-            for read in read_all(shared, clusters or self.clusters, self.service_cidrs)
+            for read in read_all(
+                shared, clusters or self.clusters, self.service_cidrs, unbuilt=unbuilt
+            )
         ]
 
     def others(self, name: str) -> list[str]:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kube.codec.plain_yaml import NotPlainError, read_plain
 from kgctl.kube.errors import CredentialsError, KubeconfigError
+from kgctl.kube.fast import fast_lane
 from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ def _decode(text: str, shown: str) -> object:
 
         with suppress(ValueError, RecursionError):
             return json.loads(text)
-    with suppress(NotPlainError):
-        return read_plain(text)
+    if fast_lane():
+        from kgctl.kube.fast.plain_yaml import NotPlainError, read_plain
+
+        with suppress(NotPlainError):
+            return read_plain(text)
     import yaml
 
     from kgctl.kube.codec.yaml_loader import TextLoader

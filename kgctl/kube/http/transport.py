@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from kgctl.kube.access.credentials import QUIET_LIMIT
+from kgctl.kube.fast import fast_lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +127,9 @@ class Transport(Protocol):
 
 
 def beyond_lean(access: Access) -> str | None:
-    """Return what of ``access`` the lean transport does not know, or None."""
+    """Return why ``access`` is not for the lean transport, or None."""
+    if not fast_lane():
+        return "KGCTL_SLOW in the environment"
     for key, value in access.cluster.items():
         if key not in _LEAN_CLUSTER_KEYS and value not in (None, "", {}, []):
             return f"cluster setting {key}"
@@ -151,7 +154,7 @@ def open_transport(
         kgctl.ClusterError: the credentials cannot be had, or are not usable.
     """
     if beyond_lean(access) is None:
-        from kgctl.kube.http.lean import LeanTransport
+        from kgctl.kube.fast.lean import LeanTransport
 
         return LeanTransport(access, interactive, limit)
     from kgctl.kube.http.package import PackageTransport

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kgctl.diagnosis.finding import Finding
-    from kgctl.render.picture import Area, End, Member, Outsider, Picture
+    from kgctl.render.graph.picture import Area, End, Member, Outsider, Picture
 
 _TEXT_LIMIT = 1000  # characters of one text
 

@@ -15,7 +15,7 @@ from kgctl.kube.access.credentials import Credentials, renewable, resolve_creden
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.access.tls import tls_context
 from kgctl.kube.errors import CredentialsError
-from kgctl.kube.http.lean import LeanTransport
+from kgctl.kube.fast.lean import LeanTransport
 from tests.apiserver.credentials import Authority
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kgctl.kube.codec.plain_yaml import NotPlainError, read_plain
 from kgctl.kube.codec.structured import to_json, to_yaml
 from kgctl.kube.codec.yaml_loader import BoundedLoader, TextLoader
-from kgctl.kube.codec.yaml_objects import ObjectReader
 from kgctl.kube.codec.yaml_scalars import WORDS, is_text, key_of, needs_quotes, value_of
+from kgctl.kube.fast.plain_yaml import NotPlainError, read_plain
+from kgctl.kube.fast.yaml_objects import ObjectReader
 from kgctl.state.documents import read_documents
 from tests.support.yamltable import KEYS, NO_KEYS, TEXTS, VALUES
 

@@ -9,7 +9,6 @@ import pytest
 
 from kgctl.kilo import PEERS
 from kgctl.kube.budget import Budget
-from kgctl.kube.codec.protobuf import CONTENT_TYPE
 from kgctl.kube.errors import (
     AlreadyExistsError,
     AnswerError,
@@ -23,6 +22,7 @@ from kgctl.kube.errors import (
     StatusError,
     UnauthorizedError,
 )
+from kgctl.kube.fast.protobuf import CONTENT_TYPE
 from kgctl.kube.http.client import Backoff, Body
 from kgctl.kube.lists import JSON, NODES
 from tests.support import encode

@@ -1,0 +1,128 @@
+"""KG216: which label the agents read locations from, as their WireGuard IPs show.
+
+An agent writes a WireGuard IP on its node if that leads a segment, and nothing if it follows. So
+where locations are read from the label that the agents read, exactly one node of each segment has
+one. The flag ``--topology-label`` of the agents stands nowhere else in the cluster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.diagnosis.finding import CLUSTER, ERROR, Found, Rule
+from kgctl.diagnosis.rules.nodes import quoted
+from kgctl.diagnosis.subject import REGION
+from kgctl.kilo import PREFIX
+from kgctl.mesh.text import bytewise, printable
+from kgctl.mesh.topology import LOCATION, segment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.node import Node
+
+_MEANING = ("location", "region", "site", "datacenter", "zone", "rack", "hostname")
+"""What stands in the names of labels that say where a machine is, the likeliest first."""
+
+
+class Fit(NamedTuple):
+    """How well locations go with the nodes' WireGuard IPs.
+
+    Whether each segment has one node with an IP of its own, and how many IPs are those that the
+    order of the segments gives. A former leader keeps its IP for up to 30 s, and it is the same.
+    """
+
+    one_leader_each: bool
+    in_order: int
+
+
+def agents_label(facts: Facts) -> str | None:
+    """Return the label that the agents surely read locations from, where it is not the one given.
+
+    None where the locations as given go with the WireGuard IPs as well, or no label does.
+    """
+    nodes = facts.ready_nodes
+    if facts.granularity != LOCATION or sum(node.wireguard_ip is not None for node in nodes) < 1:
+        return None
+    given = fit([(node, node.location) for node in nodes])
+    if given.one_leader_each:
+        return None
+    found: list[tuple[int, int, str]] = []
+    for label in _candidates(facts):
+        located = fit([(node, _location(facts, node, label)) for node in nodes])
+        if located.one_leader_each:
+            found.append((-located.in_order, _rank(label), label))
+    return min(found)[2] if found else None
+
+
+def fit(located: Sequence[tuple[Node, str]]) -> Fit:
+    """Return how well nodes go with locations for them."""
+    segments: dict[str, list[Node]] = {}
+    for node, location in located:
+        name = segment_name(node._replace(location=location), LOCATION)
+        segments.setdefault(name, []).append(node)
+    leaders = {
+        name: [node for node in nodes if node.wireguard_ip is not None]
+        for name, nodes in segments.items()
+    }
+    numbers = [node.wireguard_ip for found in leaders.values() for node in found]
+    each = all(len(found) == 1 for found in leaders.values()) and len(set(numbers)) == len(numbers)
+    right = 0
+    for number, name in enumerate(sorted(leaders, key=bytewise), 1):
+        for node in leaders[name]:
+            address = node.wireguard_ip
+            right += address is not None and int(address.address) == address.network_value + number
+    return Fit(each, right)
+
+
+def _candidates(facts: Facts) -> list[str]:
+    """Return the labels that half of the nodes without a location of their own have."""
+    counts: dict[str, int] = {}
+    placed = 0
+    for node in facts.ready_nodes:
+        if PREFIX + "location" in facts.subject.node_annotations.get(node.name, {}):
+            placed += 1
+            continue
+        for label in facts.subject.node_labels.get(node.name, {}):
+            counts[label] = counts.get(label, 0) + 1
+    least = (len(facts.ready_nodes) - placed) / 2
+    found = {label for label, count in counts.items() if count >= least} | {REGION}
+    return sorted(found - {facts.subject.topology_label})
+
+
+def _location(facts: Facts, node: Node, label: str) -> str:
+    texts: Mapping[str, str] = facts.subject.node_annotations.get(node.name, {})
+    labels = facts.subject.node_labels.get(node.name, {})
+    return texts.get(PREFIX + "location", labels.get(label, ""))
+
+
+def _rank(label: str) -> int:
+    name = label.lower()
+    return next((rank for rank, word in enumerate(_MEANING) if word in name), len(_MEANING))
+
+
+def _other_label(facts: Facts) -> Iterator[Found]:
+    label = facts.agents_label
+    if label is None:
+        return
+    given = facts.subject.topology_label
+    shown = printable(label, 100)
+    flag = f"give kgctl --topology-label {quoted(label)}"
+    if label == REGION:
+        flag = "leave --topology-label out"
+    yield Found(
+        CLUSTER,
+        "",
+        f"the nodes' WireGuard IPs go with locations by the label {shown}, not by "
+        f"{printable(given, 100)}",
+        "kgctl draws and configures another network than the agents built: pods stand under the "
+        "wrong keys",
+        f"{flag}: the agents run with it",
+    )
+
+
+RULES = (
+    Rule("KG216", "topology-label-differs", ERROR,
+         "The agents read locations from another label.", _other_label),
+)  # fmt: skip

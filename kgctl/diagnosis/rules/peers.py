@@ -1,0 +1,252 @@
+"""KG4xx: peers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
+from kgctl.diagnosis.rules.agents import effect
+from kgctl.diagnosis.rules.nodes import quoted
+from kgctl.mesh.cidr import single
+from kgctl.mesh.readiness import why_peer_not_ready
+from kgctl.mesh.settling import Cause
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.settling import Unsettled
+
+_P = 2**255 - 19
+_LOW_ORDER = frozenset(
+    number.to_bytes(32, "little")
+    for number in (
+        *(1, _P - 1, _P, _P + 1),
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    )
+)
+"""Points of small order on Curve25519 (https://cr.yp.to/ecdh.html): no handshake comes of them."""
+
+
+def _invalid(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.invalid_peers:
+        yield Found(
+            PEER,
+            peer.name,
+            f"invalid: {', '.join(peer.problems)}",
+            "agents that knew it valid keep what they knew until they restart, even if it is "
+            "deleted; to the others it is not there",
+            f"kubectl edit peers.kilo.squat.ai {quoted(peer.name)}",
+        )
+
+
+def _not_ready(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        if peer.public_key is not None and not peer.allowed_ips:
+            yield Found(
+                PEER,
+                peer.name,
+                f"not ready: {', '.join(why_peer_not_ready(peer))}",
+                "no node lets it in",
+                f"kgctl peer set {quoted(peer.name)} --allowed-ips ADDRESS/32",
+            )
+
+
+def _shadowed(facts: Facts) -> Iterator[Found]:
+    first: dict[str, str] = {}
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            owner = first.setdefault(str(cidr), peer.name)
+            if owner != peer.name:
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is claimed by peer {printable(owner)}, which comes "
+                    "first",
+                    "packets for it go to the other peer",
+                    f"give it one of its own: kgctl peer set {quoted(peer.name)} "
+                    "--allowed-ips ADDRESS/32",
+                )
+
+
+def _host_bits(facts: Facts) -> Iterator[Found]:
+    leaders = {
+        (one.owner.name, one.network): one.leaders for one in _of_peers(facts, Cause.HOST_BITS)
+    }
+    for peer in facts.state.peers:
+        for cidr in peer.allowed_ips:
+            if cidr.network_value != int(cidr.address):
+                found = leaders.get((peer.name, cidr))
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} has host bits set: it stands for {cidr.masked()}",
+                    "on every node the kernel refuses its route, and with it others"
+                    + ("" if found is None else f"; {effect(found)}"),
+                    f"kgctl peer set {quoted(peer.name)} --allowed-ips {_without_host_bits(peer)}",
+                )
+
+
+def _without_host_bits(peer: Peer) -> str:
+    """Return the peer's allowed IPs, those with host bits as the addresses that they name."""
+    whole = (cidr if cidr == cidr.masked() else single(cidr.address) for cidr in peer.allowed_ips)
+    return ",".join(map(str, dict.fromkeys(whole)))
+
+
+def _of_peers(facts: Facts, cause: Cause) -> list[Unsettled]:
+    return [one for one in facts.unsettled[cause] if one.owner.kind == PEER]
+
+
+def _default_route(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            if cidr.prefix == 0:
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is everything",
+                    "every leader sends all that it has no narrower route for to the peer",
+                    "name the networks behind the peer; a gateway for a client is set up on the "
+                    "client's side",
+                )
+
+
+def _no_host(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        for cidr in peer.allowed_ips:
+            address = cidr.address
+            broadcast = str(address) == "255.255.255.255"
+            if cidr.host_bits == 0 and (broadcast or address.is_multicast or address.is_loopback):
+                yield Found(
+                    PEER,
+                    peer.name,
+                    f"its allowed IP {cidr} is a broadcast, multicast or loopback address",
+                    "no machine can have it: nothing reaches the peer there",
+                    "give it an address of a host",
+                )
+
+
+def _key_of_node(facts: Facts) -> Iterator[Found]:
+    leaders = {one.owner.name: one.leaders for one in _of_peers(facts, Cause.KEY)}
+    nodes = {node.key: node.name for node in reversed(facts.state.nodes) if node.key is not None}
+    for peer in facts.state.peers:
+        if peer.public_key in nodes:
+            found = leaders.get(peer.name)
+            yield Found(
+                PEER,
+                peer.name,
+                f"its public key is that of node {printable(nodes[peer.public_key])}",
+                "WireGuard knows a peer by its key: node and peer take each other's traffic"
+                + ("" if found is None else f"; {effect(found)}"),
+                f"kgctl peer rotate {quoted(peer.name)}, or kgctl peer rm, if it is the node",
+            )
+
+
+def _key_twice(facts: Facts) -> Iterator[Found]:
+    first: dict[object, str] = {}
+    for peer in facts.ready_peers:
+        owner = first.setdefault(peer.public_key, peer.name)
+        if owner != peer.name:
+            yield Found(
+                PEER,
+                peer.name,
+                f"its public key is also that of peer {printable(owner)}",
+                "WireGuard knows a peer by its key: only one of the two gets its allowed IPs",
+                f"kgctl peer rotate {quoted(peer.name)}, or join the two into one",
+            )
+
+
+def _weak_key(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        if peer.public_key is not None and peer.public_key.raw not in _LOW_ORDER:
+            continue
+        what = "all zero" if peer.public_key is None else "a point of small order, which is weak"
+        yield Found(
+            PEER,
+            peer.name,
+            f"its public key is {what}",
+            "no handshake can come of it",
+            f"kgctl peer rotate {quoted(peer.name)}",
+        )
+
+
+def _stale_node(facts: Facts) -> Iterator[Found]:
+    """One address and port can only be one machine: the older key is of what was there before."""
+    first: dict[object, str] = {}
+    for segment in facts.segments:
+        if segment.endpoint is not None:
+            first.setdefault(segment.endpoint, f"{printable(segment.name)}")
+    for peer in facts.ready_peers:
+        if peer.endpoint is None:
+            continue
+        owner = first.setdefault(peer.endpoint, f"peer {printable(peer.name)}")
+        if owner != f"peer {printable(peer.name)}":
+            yield Found(
+                PEER,
+                peer.name,
+                f"its endpoint {peer.endpoint} is also that of {owner}",
+                "one machine is there: one of the two is a leftover, of a linked cluster's node "
+                "that got another key, say",
+                "write the peer anew from the other cluster: kgctl showconf node NODE --as-peer "
+                f"-o yaml; or kgctl peer rm {quoted(peer.name)}",
+            )
+
+
+def _no_keepalive(facts: Facts) -> Iterator[Found]:
+    """Without an endpoint a peer can only call; without a keepalive agents do not let it."""
+    calls = {one.owner.name: one for one in _of_peers(facts, Cause.CALLS)}
+    for peer in facts.ready_peers:
+        if peer.endpoint is None and peer.persistent_keepalive == 0:
+            found = calls.get(peer.name)
+            yield Found(
+                PEER,
+                peer.name,
+                "it has no endpoint and no persistent keepalive"
+                + ("" if found is None or found.seen is None else f", and calls from {found.seen}"),
+                _of_calling(found),
+                f"kgctl peer set {quoted(peer.name)} --persistent-keepalive 25",
+            )
+
+
+def _of_calling(found: Unsettled | None) -> str:
+    if found is not None and found.seen is not None:
+        return effect(found.leaders)
+    return (
+        "as soon as it connects, the agent of each leader that it calls rewrites its whole "
+        "WireGuard device every 30 s, and each time all links of that leader break for 15 s"
+    )
+
+
+def _unknown_field(facts: Facts) -> Iterator[Found]:
+    for name, clauses in sorted(facts.subject.unknown_fields.items()):
+        for clause in clauses:
+            yield Found(
+                PEER,
+                name,
+                clause,
+                "kubectl apply refuses the Peer; an API server that takes it drops the field",
+                "correct the manifest; kgctl peer validate -f FILE checks it before it is applied",
+            )
+
+
+RULES = (
+    Rule("KG401", "peer-invalid", ERROR, "Kilo leaves an invalid peer out.", _invalid),
+    Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
+    Rule("KG403", "allowed-ip-shadowed", ERROR, "Another peer claims the same allowed IP.",
+         _shadowed),
+    Rule("KG404", "host-bits-set", ERROR, "An allowed IP stands for more than it says.",
+         _host_bits),
+    Rule("KG405", "default-route", WARNING, "A peer's allowed IP is everything.", _default_route),
+    Rule("KG406", "no-host-address", WARNING, "An allowed IP is no address of a host.", _no_host),
+    Rule("KG407", "key-of-a-node", ERROR, "A peer has a node's public key.", _key_of_node),
+    Rule("KG408", "key-of-two-peers", ERROR, "Two peers have the same public key.", _key_twice),
+    Rule("KG409", "weak-key", ERROR, "A peer's public key is zero or weak.", _weak_key),
+    Rule("KG410", "endpoint-twice", WARNING, "Two machines claim one endpoint.", _stale_node),
+    Rule("KG411", "peer-without-keepalive", ERROR,
+         "A peer without endpoint has no keepalive.", _no_keepalive),
+    Rule("KG413", "unknown-peer-field", WARNING, "A Peer has a field that no Peer has.",
+         _unknown_field),
+)  # fmt: skip

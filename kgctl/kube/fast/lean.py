@@ -1,0 +1,284 @@
+"""Requests to an API server with the standard library alone, for the plain kubeconfigs."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
+from kgctl.kube.errors import KubeconfigError
+from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
+from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
+from kgctl.kube.http.dial import Dialler
+from kgctl.kube.timeout import remaining
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from kgctl.kube.access.kubeconfig import Access
+    from kgctl.kube.http.dial import Found
+
+_HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without any distance
+
+
+class _Request(NamedTuple):
+    """A request as it is sent."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        """Say what is asked, and never with which token: this may end up in a log."""
+        return f"_Request({self.method} {self.target})"
+
+
+class LeanTransport:
+    """A transport on sockets of its own: one connection a request, kept for the next one."""
+
+    def __init__(
+        self,
+        access: Access,
+        interactive: bool = True,
+        limit: float = QUIET_LIMIT,
+        dialler: Dialler | None = None,
+    ) -> None:
+        # what close needs comes first: whatever fails below, __del__ still finds it
+        self._idle: list[Wire] = []
+        self._ahead: dict[_Request, Wire] = {}
+        self._access = access
+        self._dialler = dialler or Dialler()
+        self._asking = (interactive, limit)
+        self._credentials = resolve_credentials(access, *self._asking)
+        try:
+            self._server = urlsplit(access.server)
+            self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
+        except ValueError as error:
+            raise _no_url(access) from error
+        # RFC 6874: [fe80::1%25eth0]; the zone is for this system alone
+        self._host = (self._server.hostname or "").replace("%25", "%", 1)
+        self._named = _without_zone(self._server.netloc)
+        if not self._host or not _can_be_sent(self._server.path + self._server.netloc):
+            raise _no_url(access)
+        self._tls: ssl.SSLContext | None = None
+        self._round_trip: float | None = None
+
+    def round_trip(self, timeout: float | None) -> float | None:
+        """Return the time that connecting took, in seconds; see ``Transport.round_trip``."""
+        if self._round_trip is None:
+            try:
+                self._idle.append(self._connect(_deadline(timeout)))
+            except OSError as error:
+                raise connection_failure(error, self._access) from error
+        return self._round_trip
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: float | None,
+    ) -> LeanResponse:
+        """Send a request; see ``Transport.request``."""
+        deadline = _deadline(timeout)
+        asked = self._asked(method, path, query, headers, body)
+        try:
+            if method == "GET" and (asked in self._ahead or self._idle):
+                try:
+                    wire = self._ahead.pop(asked, None)
+                    if wire is not None:
+                        return self._receive(wire, deadline)
+                    return self._send(self._idle.pop(), asked, deadline)
+                except TimeoutError:
+                    raise
+                except OSError:
+                    pass  # the server ended an idle connection, as it may; a GET can be sent anew
+            return self._send(self._connect(deadline), asked, deadline)
+        except OSError as error:
+            raise connection_failure(error, self._access) from error
+        except NoHttpError as error:
+            raise no_http(self._access) from error
+
+    def ask(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Send a GET now whose answer is taken later; see ``Transport.ask``."""
+        deadline = _deadline(timeout)
+        asked = self._asked("GET", path, query, headers, None)
+        try:
+            wire = self._idle.pop() if self._idle else self._connect(deadline)
+            self._ahead[asked] = wire
+            wire.deadline = deadline
+            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+        except OSError as error:
+            raise connection_failure(error, self._access) from error
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> _Request:
+        """Return the request as it is sent."""
+        target = self._server.path + path + ("?" + urlencode(query) if query else "")
+        sent = {"Host": self._named, **headers}
+        if self._credentials.token:
+            sent["Authorization"] = f"Bearer {self._credentials.token}"
+        return _Request(method, target, tuple(sent.items()), body)
+
+    def _send(self, wire: Wire, asked: _Request, deadline: float | None) -> LeanResponse:
+        wire.deadline = deadline
+        try:
+            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+        except BaseException:
+            wire.close()
+            raise
+        return self._receive(wire, deadline)
+
+    def _receive(self, wire: Wire, deadline: float | None) -> LeanResponse:
+        wire.deadline = _deadline(HEAD_LIMIT) if deadline is None else deadline
+        try:
+            answer = Answer(wire)
+        except BaseException:
+            wire.close()
+            raise
+        wire.deadline = deadline
+        return LeanResponse(self._access, wire, answer, self._idle.append)
+
+    def _connect(self, deadline: float | None) -> Wire:
+        if self._tls is None and self._server.scheme == "https":
+            from kgctl.kube.access.tls import tls_context
+
+            # before the way is tried: a certificate that is not there is the fault to mend first
+            self._tls = tls_context(self._access, self._credentials)
+        plain = self._reach(deadline)
+        try:
+            _keep_alive(plain)
+            plain.settimeout(remaining(deadline, CONNECT_LIMIT))  # a TLS handshake takes part of it
+            return Wire(self._secured(plain, self._tls) if self._tls else plain)
+        except BaseException:
+            plain.close()
+            raise
+
+    def _reach(self, deadline: float | None) -> socket.socket:
+        """Connect to the first address of the server that takes a connection."""
+        return self._dialler.connect(_encoded(self._host), self._port, deadline, self._attempt)
+
+    def _attempt(self, found: Found, seconds: float | None) -> socket.socket:
+        family, kind, protocol, _, address = found
+        reached = socket.socket(family, kind, protocol)
+        try:
+            reached.settimeout(seconds)
+            start = time.perf_counter()
+            reached.connect(address)
+            self._round_trip = time.perf_counter() - start
+        except BaseException:
+            reached.close()
+            raise
+        return reached
+
+    def _secured(self, plain: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        name = str(self._access.cluster.get("tls-server-name") or self._host.partition("%")[0])
+        start = time.perf_counter()
+        secured = tls.wrap_socket(plain, server_hostname=_encoded(name))
+        # a tunnel takes connections right here, and only this goes to its other end and back
+        beyond = time.perf_counter() - start - _HANDSHAKE
+        self._round_trip = max(self._round_trip or 0.0, beyond)
+        return secured
+
+    def refresh(self) -> bool:
+        """Get new credentials; see ``Transport.refresh``."""
+        if not renewable(self._access):
+            return False
+        self._credentials = resolve_credentials(self._access, *self._asking)
+        self._tls = None
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """End every idle connection."""
+        while self._idle:
+            self._idle.pop().close()
+        while self._ahead:
+            self._ahead.popitem()[1].close()
+
+    def __del__(self) -> None:
+        # whoever reads once and goes need not say so
+        self.close()
+
+
+class LeanResponse:
+    """An answer on its way; see ``Response``."""
+
+    def __init__(
+        self, access: Access, wire: Wire, answer: Answer, keep: Callable[[Wire], None]
+    ) -> None:
+        self._access = access
+        self._wire: Wire | None = wire
+        self._answer = answer
+        self._keep = keep
+        self.status = answer.status
+        self.headers = answer.headers
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of the body; see ``Response.read``."""
+        try:
+            return self._answer.read(size)
+        except OSError as error:
+            raise connection_failure(error, self._access) from error
+        except NoHttpError as error:
+            raise no_http(self._access) from error
+
+    def close(self) -> None:
+        """Give the connection back, or end it; see ``Response.close``."""
+        if self._wire is None:
+            return
+        if self._answer.complete and self._answer.reusable:
+            self._keep(self._wire)
+        else:
+            self._wire.close()
+        self._wire = None
+
+
+def _keep_alive(plain: socket.socket) -> None:
+    """Have the system notice within two minutes that the other end is gone, as client-go does."""
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _without_zone(netloc: str) -> str:
+    """Return what a Host header names: no zone, which means nothing elsewhere."""
+    before, zone, after = netloc.partition("%")
+    return before + after[after.index("]") :] if zone and "]" in after else netloc
+
+
+def _no_url(access: Access) -> KubeconfigError:
+    return KubeconfigError(
+        f'the server "{printable(access.server, 200)}" of {access.origin} is no valid URL: write '
+        "https://HOST:PORT"
+    )
+
+
+def _can_be_sent(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _encoded(host: str) -> str | bytes:
+    """Return ASCII as bytes: for a text Python loads its tables of all of Unicode first (5 ms)."""
+    return host.encode() if host.isascii() else host
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
