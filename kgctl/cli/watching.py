@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
 from kgctl.cli.secret import warn_of_others
@@ -110,7 +111,7 @@ class Upkeep(ABC):
         try:
             self.write(read())
         except KgctlError as error:
-            self.say(f"{error}; {self.label} stays as it is")
+            self.say(f"{message(error)}; {self.label} stays as it is")
             return False
         return True
 
@@ -166,8 +167,8 @@ def _look(view: _View, source: Source, upkeep: Upkeep, interval: int) -> None:
         try:
             view.take(source.read())
         except KgctlError as error:
-            upkeep.say(f"{error}; {upkeep.label} stays as it is")
-            upkeep.trouble = str(error)
+            upkeep.say(f"{message(error)}; {upkeep.label} stays as it is")
+            upkeep.trouble = message(error)
             pause = min(pause * 2, _MOST_PATIENCE)
             continue
         pause, seen, upkeep.trouble = float(interval), time.time(), ""
@@ -193,7 +194,7 @@ class _News:
 
     def __init__(self, upkeep: Upkeep, interval: int) -> None:
         self.came = threading.Event()
-        self.hearing = Hearing(time.time(), interval)
+        self.hearing = Hearing(time.time(), interval, worded=message)
         self._upkeep = upkeep
         self._interval = interval
 
@@ -205,9 +206,9 @@ class _News:
 
         self.hearing.failed(kind, error)
         if isinstance(error, ForbiddenError):
-            self._upkeep.say(f"{error}; looking every {self._interval} s instead")
+            self._upkeep.say(f"{message(error)}; looking every {self._interval} s instead")
         else:
-            self._upkeep.say(f"{error}; {self._upkeep.label} stays as it is")
+            self._upkeep.say(f"{message(error)}; {self._upkeep.label} stays as it is")
             self.came.set()
 
 

@@ -140,7 +140,9 @@ def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
     if count > _room(subnet):
         raise MeshError(
             f"ran out of IP addresses: {count} segments need a WireGuard IP each, "
-            f"and the Kilo subnet {subnet} has too few; give Kilo a larger --subnet"
+            f"and the Kilo subnet {subnet} has too few; give Kilo a larger one (kg --subnet)",
+            field="subnet",
+            value=subnet,
         )
     first = subnet.network_value + 1
     kind = type(subnet.address)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.cli.hints import message
 from kgctl.connect.membership import Application, Membership, MembershipError
 from kgctl.kube.errors import AlreadyExistsError, NotFoundError, PeersNotServedError
 from tests.wireguard.test_device import KEYS, cidr
@@ -82,9 +83,10 @@ def test_one_of_another_key_is_left_alone() -> None:
     store.create(application(KEYS[1]).manifest())
     membership = Membership(store, "laptop")
     found = membership.find()
-    with pytest.raises(MembershipError, match="--private-key") as raised:
+    with pytest.raises(MembershipError, match="give its key") as raised:
         membership.join(found, application())
     assert str(KEYS[1]) in str(raised.value)
+    assert message(raised.value).endswith("or give its key with --private-key FILE")
     assert not membership.leave(KEYS[0])
     assert store.peers["laptop"]["spec"]["publicKey"] == str(KEYS[1])
 

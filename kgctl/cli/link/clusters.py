@@ -247,7 +247,8 @@ def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read
     try:
         topology = reading.topology()
     except MeshError as error:
-        raise type(error)(f"{printable(named.name)}: {error}") from None
+        error.args = (f"{printable(named.name)}: {error}",)
+        raise
     links = links_of(objects.peers)
     return Read(named, objects, Member(named.name, reading.state, topology, service_cidrs, links))
 

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.cli.watching import end_at_signals, rest_after
 from kgctl.mesh.errors import KgctlError
@@ -68,7 +69,7 @@ class _Once:
         try:
             act()
         except KgctlError as error:
-            self.say(str(error))
+            self.say(message(error))
         else:
             self._said = ""
 
@@ -101,7 +102,8 @@ class _News:
         from kgctl.kube.errors import ForbiddenError
 
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
-        self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
+        text = message(error)
+        self._told.say(f"{text}; {instead}" if isinstance(error, ForbiddenError) else text)
 
 
 def _followed(named: Named, news: _News) -> Named:
@@ -114,7 +116,7 @@ def _followed(named: Named, news: _News) -> Named:
     try:
         mirror = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
-        note(f"{printable(named.name)}: {error}")
+        note(f"{printable(named.name)}: {message(error)}")
         return named
     mirror.start()
     return named._replace(copy=mirror)

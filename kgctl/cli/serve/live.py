@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.examining import Examined, as_of, examined
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.cli.page import page_content
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
@@ -119,7 +120,7 @@ class Network:
             try:
                 self._seen = self._look()
             except KgctlError as error:
-                self._seen = self._seen._replace(trouble=str(error))
+                self._seen = self._seen._replace(trouble=message(error))
             self._next_look = time.monotonic() + self._interval
         return self._seen
 
@@ -131,7 +132,7 @@ class Network:
         except KgctlError as error:
             if not self._page:
                 raise
-            fresh, trouble = self._page, str(error)
+            fresh, trouble = self._page, message(error)
         else:
             self._made = began
         fresh = {**fresh, "trouble": trouble or seen.trouble, "away": bool(seen.trouble)}
@@ -204,7 +205,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
             interval=float(interval),
             fixed=_is_fixed(shared),
         )
-    log = _Log(Hearing(began, float(interval)))
+    log = _Log(Hearing(began, float(interval), worded=message))
     mirror: ClusterInformer = ClusterInformer(api, log, lasts=LASTS, poll=float(interval))
     mirror.start()
 
@@ -238,7 +239,7 @@ class _Log:
 
     def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
         self.hearing.failed(kind, error)
-        text = f"{kind}: {error}"
+        text = f"{kind}: {message(error)}"
         if text != self._said:
             note(text)
         self._said = text
