@@ -1,12 +1,14 @@
 """What the command line adds to the messages of errors: the option that sets what is at fault.
 
 Below ``cli`` nothing knows an option: an error names a field (``KgctlError.field``), and the tables
-here say how a person sets it on a command line.
+here say how a person sets it on a command line. To who lacks a right it names the role.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
+
+from kgctl.kube.errors import ForbiddenError
 
 OPTIONS = MappingProxyType(
     {
@@ -59,6 +61,10 @@ def message(error: object) -> str:
 
 
 def _hinted(error: object, text: str) -> str:
+    if isinstance(error, ForbiddenError) and error.resource:
+        from kgctl.cli.roles import remedy
+
+        return f"{text}: {remedy(error)}"
     field = getattr(error, "field", "")
     if field in OPTIONS and text.startswith(f"{field} "):
         return OPTIONS[field] + text.removeprefix(field)

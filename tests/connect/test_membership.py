@@ -8,7 +8,8 @@ import pytest
 
 from kgctl.cli.hints import message
 from kgctl.connect.membership import Application, Membership, MembershipError
-from kgctl.kube.errors import AlreadyExistsError, NotFoundError, PeersNotServedError
+from kgctl.kube.errors import AlreadyExistsError, NotFoundError
+from kgctl.state.errors import PeersNotServedError
 from tests.wireguard.test_device import KEYS, cidr
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Store:
 
     def get(self, name: str) -> dict[str, Any]:
         if not self.served:
-            raise PeersNotServedError("no such resource", 404, "")
+            raise PeersNotServedError("no such resource", group="kilo.squat.ai", place="HOST")
         if name not in self.peers:
             raise NotFoundError(f"there is no peer {name}", 404, "NotFound")
         return self.peers[name]
