@@ -1,8 +1,8 @@
 """Which API server to talk to, and as whom: kubeconfig files, merged by kubectl's rules.
 
 The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes docs:
-``--kubeconfig`` alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``; the first file
-to set a name or the current context wins; a path is relative to the file that holds it.
+the file that is given alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``; the first
+file to set a name or the current context wins; a path is relative to the file that holds it.
 Without any of these, a Pod's service account is used.
 """
 
