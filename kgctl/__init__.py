@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         ManifestError,
         NotFoundError,
         OverloadedError,
-        PeersNotServedError,
         RequestTimeoutError,
         StatusError,
         TlsError,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.render.graph.dot import to_dot
+    from kgctl.state.errors import PeersNotServedError
     from kgctl.state.load import Cluster, load_cluster, load_example, load_files
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.configure import node_configuration, peer_configuration
@@ -102,9 +102,10 @@ __all__ = [
 _PLACES = {
     "kgctl.kube.errors": (
         "AnswerError ClusterError ConnectionLostError CredentialsError ForbiddenError "
-        "KubeconfigError ManifestError NotFoundError OverloadedError PeersNotServedError "
-        "RequestTimeoutError StatusError TlsError UnauthorizedError UnreachableError"
+        "KubeconfigError ManifestError NotFoundError OverloadedError RequestTimeoutError "
+        "StatusError TlsError UnauthorizedError UnreachableError"
     ),
+    "kgctl.state.errors": "PeersNotServedError",
     "kgctl.state.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kgctl.cli.direct import plain_call
+from kgctl.cli.hints import message
 from kgctl.cli.output import discard_rest
 from kgctl.cli.verdict import exit_code_of
 from kgctl.kube.fast import fast_lane
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except KgctlError as error:
-        return _fail(str(error), error, max(error.exit_code, exit_code_of(error)))
+        return _fail(message(error), error, max(error.exit_code, exit_code_of(error)))
     except KeyboardInterrupt:
         return _fail("interrupted", None, _INTERRUPTED)
     except BrokenPipeError:
@@ -64,20 +65,20 @@ def _in_one_line(error: Exception) -> str:
     if hasattr(error, "format_message"):  # a usage error of Typer's; its class has no public name
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else PROGRAM
-        message = printable(" ".join(str(error.format_message()).split()), _LONGEST_MESSAGE)
-        return f"{message} See: {command} --help" if message else f"See: {command} --help"
+        text = printable(" ".join(str(error.format_message()).split()), _LONGEST_MESSAGE)
+        return f"{text} See: {command} --help" if text else f"See: {command} --help"
     return (
         f"kgctl has a fault: {type(error).__name__}; run it again with --debug, "
         f"and report what it prints"
     )
 
 
-def _fail(message: str, error: BaseException | None, code: int) -> int:
+def _fail(text: str, error: BaseException | None, code: int) -> int:
     if error is not None and {"--debug", "--debug=true"} & set(sys.argv):
         import traceback
 
         from kgctl.mesh.text import without_logins
 
         sys.stderr.write(without_logins("".join(traceback.format_exception(error))))
-    print(message, file=sys.stderr)  # noqa: T201
+    print(text, file=sys.stderr)  # noqa: T201
     return code

@@ -11,6 +11,7 @@ import typer
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_listed
 from kgctl.cli.formats import format_named, format_option
+from kgctl.cli.hints import message
 from kgctl.cli.names import UnknownNameError
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
@@ -105,7 +106,7 @@ def _listing(
     except MeshError as error:  # the list is what people look at to find out why
         if not quiet:
             where = "" if cluster is None else f"{printable(cluster)}: "
-            note(f"{where}there is no network, so no segments: {str(error).splitlines()[0]}")
+            note(f"{where}there is no network, so no segments: {message(error).splitlines()[0]}")
         topology = None
     return list_nodes(reading.state, topology, reading.now, present=reading.present)
 

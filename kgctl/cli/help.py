@@ -34,7 +34,7 @@ def _rbac(names: list[str]) -> None:
     """
     from kgctl.cli.arguments import UsageError
     from kgctl.cli.output import answer
-    from kgctl.kube.roles import ROLES, manifest
+    from kgctl.cli.roles import ROLES, manifest
     from kgctl.mesh.text import nearest, printable
 
     for name in names:

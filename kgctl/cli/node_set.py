@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.agents import note_hidden, refuse_unsettling
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.hints import message
 from kgctl.cli.lookups import look_up, warn_of_address, warn_of_name
 from kgctl.cli.node_effects import changes_later, note_effects
 from kgctl.cli.output import answer, note
@@ -151,7 +152,7 @@ def _show_difference(
     try:
         found = networks(shared, objects, after, snapshots=bool(shared.filename))
     except MeshError as error:  # the change may be what mends it
-        note(f"the network cannot be told: {str(error).splitlines()[0]}")
+        note(f"the network cannot be told: {message(error).splitlines()[0]}")
         return None, None
     text = difference_to_text(difference(*found)).rstrip("\n")
     note(text or f"the network stays as it is{', until agents check in' if later else ''}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError, split_values
 from kgctl.cli.clusters import linked_clusters, networks_of_clusters, read_several, said_of
+from kgctl.cli.hints import message
 from kgctl.cli.limits import Warned
 from kgctl.cli.names import ready_peer
 from kgctl.mesh.text import printable
@@ -85,7 +86,7 @@ def _joined(
             return joined_sections(linked, joinings)
         return joined_file(linked, joinings, settings)
     except UnknownPlaceError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(message(error)) from None
 
 
 def _settings(

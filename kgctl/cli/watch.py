@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
 from kgctl.cli.secret import warn_of_others
@@ -108,7 +109,7 @@ class Upkeep(ABC):
 
     def stays(self, error: KgctlError) -> None:
         """Say once why it may not be up to date."""
-        self.say(f"{error}; {self.label} stays as it is")
+        self.say(f"{message(error)}; {self.label} stays as it is")
 
     def say(self, text: str) -> None:
         """Say something, unless it was the last thing said."""
@@ -166,7 +167,7 @@ def _follow(
 
     def failed(kind: str, error: ClusterError) -> None:
         if isinstance(error, ForbiddenError):
-            upkeep.say(f"{error}; looking every {interval} s instead")
+            upkeep.say(f"{message(error)}; looking every {interval} s instead")
         else:
             upkeep.stays(error)
             inbox.changed(kind)
@@ -182,6 +183,7 @@ def _follow(
         poll=interval,
         changed=inbox.changed,
         failed=failed,
+        worded=message,
     )
     follow(feed, look, inbox, pause=_pause(upkeep, interval))
 
@@ -198,7 +200,12 @@ def _poll(view: _View, source: Source, upkeep: Upkeep, objects: Objects, interva
             upkeep.attempt(lambda: view.at(seen.content, seen.standing.judged))
 
     feed = PolledFeed(
-        source.read, objects, every=interval, changed=inbox.changed, failed=upkeep.stays
+        source.read,
+        objects,
+        every=interval,
+        changed=inbox.changed,
+        failed=upkeep.stays,
+        worded=message,
     )
     follow(feed, look, inbox, pause=_pause(upkeep, math.inf), turns=[feed])
 

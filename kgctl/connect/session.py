@@ -170,7 +170,7 @@ class Session:
 
     def failed(self, kind: str, error: ClusterError, pause: float) -> None:
         """Say that the cluster cannot be followed; the tunnel goes on."""
-        self.last_event = f"cannot follow {kind}: {error}"
+        self.last_event = f"cannot follow {kind}: {self._journal.worded(error)}"
         self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
         if self._servers is not None:
             self._servers.look_up_again()
@@ -302,7 +302,7 @@ class Session:
         if isinstance(error, GoneError):
             rounds.forget()
         if isinstance(error, RejectedError):
-            self.rejected = str(error)
+            self.rejected = self._journal.worded(error)
             if error.final:
                 self._ended = error
                 self._inbox.end(_ENDED)
@@ -311,7 +311,7 @@ class Session:
             self._tunnel.discard()
             rounds.forget()
         self._journal.error("failed to sync", err=error)
-        self.last_event = f"failed to sync: {error}"
+        self.last_event = f"failed to sync: {self._journal.worded(error)}"
 
     def _mend(self, rounds: Rounds) -> None:
         """Have the interface again if somebody removed it, or its program died."""

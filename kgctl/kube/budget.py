@@ -92,8 +92,9 @@ class Budget:
 def too_much(what: str, memory: int) -> AnswerError:
     """Return the error of a server whose answers take more than ``memory`` bytes."""
     return AnswerError(
-        f"{what} more than {memory >> 20} MiB of memory: is it the API server? --max-list-size "
-        "allows more"
+        f"{what} more than {memory >> 20} MiB of memory: is it the API server?",
+        field="memory",
+        value=memory,
     )
 
 
@@ -129,8 +130,14 @@ def parse_size(text: str) -> int:
     unit = _UNITS.get(text[len(number) :])
     if unit is None or not (number.isascii() and number.isdigit() and 0 < len(number) < 16):
         raise ClusterError(
-            f'--max-list-size "{printable(text, 40)}" is no size: give bytes, or 512Mi, 2Gi'
+            f'list size "{printable(text, 40)}" is no size: give bytes, or 512Mi, 2Gi',
+            field="list size",
+            value=text,
         )
     if not int(number):
-        raise ClusterError("--max-list-size 0 has no room for anything: give bytes, or 512Mi, 2Gi")
+        raise ClusterError(
+            "list size 0 has no room for anything: give bytes, or 512Mi, 2Gi",
+            field="list size",
+            value=text,
+        )
     return int(number) * unit

@@ -56,8 +56,7 @@ def connection_failure(error: OSError, access: Access) -> ClusterError:
         )
     if isinstance(error, TimeoutError):
         return RequestTimeoutError(
-            f"{at} did not answer in time: is it up and reachable? --request-timeout sets how long "
-            "to wait"
+            f"{at} did not answer in time: is it up and reachable?", field="request_timeout"
         )
     if isinstance(error, socket.gaierror):
         return UnreachableError(

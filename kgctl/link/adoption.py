@@ -29,7 +29,7 @@ LINK_ANNOTATION = "kgctl.dev/link"
 NETWORKS_ANNOTATION = "kgctl.dev/kept-networks"
 """Networks that a Peer made by hand led to, and that its segment does not have: they stay.
 
-Mostly they are those of services: ``kgctl showconf node --as-peer --allowed-ips``.
+Mostly they are those of services, which a person added when printing the Peer.
 """
 
 _KEEPALIVE = "persistentKeepalive"

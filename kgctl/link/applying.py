@@ -38,7 +38,8 @@ def carry_out(step: Step, store: Store) -> None:
     Raises:
         kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
     """
-    from kgctl.kube.errors import NotFoundError, PeersNotServedError
+    from kgctl.kube.errors import NotFoundError
+    from kgctl.state.errors import PeersNotServedError
 
     if step.action == REMOVE:
         try:

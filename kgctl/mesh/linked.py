@@ -3,7 +3,7 @@
 A tunnel between two clusters takes a Peer on each side, with the public key of a segment's leader
 on the other. So a link is recognised by its key, however it was made; a label identifies one whose
 key is out of date. People make links as Kilo's documentation shows ("Multi-cluster services"):
-``kgctl showconf node --as-peer`` in one cluster, applied to the other, without any label. Where
+a leader's Peer, printed in one cluster and applied to the other, without any label. Where
 the key of such a Peer is out of date, its networks identify it.
 """
 

@@ -32,7 +32,8 @@ class LiveFeed:
     """Nodes and peers of a live cluster that was read ``at`` a time, followed from now on.
 
     ``changed`` and ``failed`` are called from the informers' threads, with a kind of objects.
-    ``poll`` is the number of seconds between lists where watching is not allowed.
+    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded`` puts
+    an error into words.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class LiveFeed:
         poll: float,
         changed: Callable[[str], None],
         failed: Callable[[str, ClusterError], None],
+        worded: Callable[[object], str] = str,
     ) -> None:
         self._objects = first
-        self._hearing = Hearing(at, poll)
+        self._hearing = Hearing(at, poll, worded=worded)
         self._changed = changed
         self._failed = failed
         self._informer = ClusterInformer(api, self, lasts=LASTS, poll=poll)
@@ -75,7 +77,7 @@ class PolledFeed(Generic[T]):
     """What was read just now, and is read again ``every`` so many seconds, less often on errors.
 
     It is a turn of the loop. ``changed`` is called after each read, and before it ``failed`` where
-    that failed.
+    that failed. ``worded`` puts an error into words.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class PolledFeed(Generic[T]):
         changed: Callable[[str], None] = lambda _kind: None,
         failed: Callable[[KgctlError], None] = lambda _error: None,
         clock: Callable[[], float] = time.monotonic,
+        worded: Callable[[object], str] = str,
     ) -> None:
+        self._worded = worded
         self._read = read
         self._content = first
         self._every = self._pause = every
@@ -110,7 +114,7 @@ class PolledFeed(Generic[T]):
         try:
             self._content = self._read()
         except KgctlError as error:
-            self._trouble = str(error)
+            self._trouble = self._worded(error)
             self._pause = min(self._pause * 2, _MOST_PATIENCE)
             self._failed(error)
         else:

@@ -38,7 +38,8 @@ class Standing(NamedTuple):
 class Hearing:
     """Finds out how a cluster stands that was read at ``first`` and is followed by informers.
 
-    ``poll`` is the number of seconds between lists where watching is not allowed.
+    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded`` puts
+    an error into words.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Hearing:
         poll: float,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady,
+        worded: Callable[[object], str] = str,
     ) -> None:
+        self._worded = worded
         self._first = first, steady()
         self._poll = poll
         self._clock = clock
@@ -66,7 +69,7 @@ class Hearing:
         if isinstance(error, ForbiddenError):
             self._polled.add(kind)
         else:
-            self._failures[kind] = self._steady(), str(error)
+            self._failures[kind] = self._steady(), self._worded(error)
 
     def standing(self, informers: ClusterInformer) -> Standing:
         """Return how the cluster stands now."""

@@ -54,5 +54,7 @@ def _code(text: str) -> segno.QRCode:
         size = len(text.encode())
         raise TooLargeError(
             f"the configuration has {size:,} bytes and a QR code holds {_MOST:,}; leave some "
-            "segments and peers out with --only NAME, or take the file: -o wg-quick"
+            "segments and peers out",
+            field="qr_code",
+            value=size,
         ) from None

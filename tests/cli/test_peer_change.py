@@ -21,9 +21,9 @@ from kgctl.kube.errors import (
     ConflictError,
     ConnectionLostError,
     NotFoundError,
-    PeersNotServedError,
 )
 from kgctl.mesh.errors import KgctlError
+from kgctl.state.errors import PeersNotServedError
 from kgctl.wireguard.keys import read_preshared_key, read_private_key
 from tests.support.living import LivingTransport
 from tests.support.memory import Answer, Request

@@ -6,6 +6,7 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kgctl.cli.hints import message
 from kgctl.cli.output import OutputError, answer, discard_rest, note
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _journal(level: Level, log_format: LogFormat | None) -> Journal:
     as_json = log_format in (None, LogFormat.JSON) and not (
         log_format is None and sys.stdout.isatty()
     )
-    return Journal(write, level=level, as_json=as_json)
+    return Journal(write, level=level, as_json=as_json, worded=message)
 
 
 def _farewell(shared: Shared) -> PeerStore:

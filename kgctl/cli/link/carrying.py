@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.confirm import ask
+from kgctl.cli.hints import message
 from kgctl.cli.link.clusters import Named
 from kgctl.cli.output import answer
 from kgctl.kube.errors import StatusError
@@ -102,7 +103,7 @@ def keep(found: Plan) -> None:
             if step.kind != PEER or not isinstance(error, StatusError):
                 ended.add(named.name)
     if failed:
-        each = "; ".join(f"{printable(name)}: {error}" for name, error in failed.items())
+        each = "; ".join(f"{printable(name)}: {message(error)}" for name, error in failed.items())
         raise LinkError(f"{each}; {done} of {len(ordered)} steps were done, the rest follows")
 
 

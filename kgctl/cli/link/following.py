@@ -6,6 +6,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -63,7 +64,7 @@ def _attempt(
     try:
         look(clusters, kinds)
     except KgctlError as error:
-        once.tell(str(error))
+        once.tell(message(error))
     else:
         once.over()
 
@@ -91,7 +92,8 @@ class _News:
         from kgctl.kube.errors import ForbiddenError
 
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
-        self._once.tell(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
+        text = message(error)
+        self._once.tell(f"{text}; {instead}" if isinstance(error, ForbiddenError) else text)
 
 
 def _followed(named: Named, news: _News) -> Named:
@@ -104,7 +106,7 @@ def _followed(named: Named, news: _News) -> Named:
     try:
         informer = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
-        note(f"{printable(named.name)}: {error}")
+        note(f"{printable(named.name)}: {message(error)}")
         return named
     informer.start()
     return named._replace(copy=informer)

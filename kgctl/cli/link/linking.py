@@ -19,6 +19,7 @@ from kgctl.cli.link.steady import Failures, Steady
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.link.wanted import wanted_peers_of
 from kgctl.cli.output import answer, note
+from kgctl.diagnosis.concessions import in_words
 from kgctl.link.mirroring import MirrorError
 from kgctl.link.mirrorplan import in_order
 from kgctl.link.plan import (
@@ -109,7 +110,7 @@ def _obstacles(reads: Sequence[Read], task: Task) -> list[Obstacle]:
 def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
     """Say what stands against linking."""
     for one in found:
-        note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+        note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {in_words(one)}")
 
 
 def _tell_unnamed(reads: Sequence[Read]) -> None:

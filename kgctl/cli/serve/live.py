@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.examining import Examined, as_of, examined
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.cli.page import page_of
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
@@ -119,7 +120,7 @@ class Network:
             try:
                 self._seen = self._look()
             except KgctlError as error:
-                self._seen = self._seen._replace(trouble=str(error))
+                self._seen = self._seen._replace(trouble=message(error))
             self._next_look = time.monotonic() + self._interval
         return self._seen
 
@@ -131,7 +132,7 @@ class Network:
         except KgctlError as error:
             if not self._page:
                 raise
-            fresh, trouble = self._page, str(error)
+            fresh, trouble = self._page, message(error)
         else:
             self._made = began
         fresh = {**fresh, "trouble": trouble or seen.trouble, "away": bool(seen.trouble)}
@@ -220,9 +221,17 @@ def _watched(
         inbox.changed(kind)
 
     def failed(kind: str, error: ClusterError) -> None:
-        once.tell(f"{kind}: {error}")
+        once.tell(f"{kind}: {message(error)}")
 
-    feed = LiveFeed(api, evidence.objects, at=began, poll=interval, changed=changed, failed=failed)
+    feed = LiveFeed(
+        api,
+        evidence.objects,
+        at=began,
+        poll=interval,
+        changed=changed,
+        failed=failed,
+        worded=message,
+    )
 
     def look() -> Seen:
         objects, standing = feed.look(inbox.kinds())

@@ -6,6 +6,7 @@ from itertools import combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.diagnosis.concessions import remedy_of
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.claimants import claims_of_segment
@@ -184,8 +185,10 @@ def _overlaps(linked: Linked) -> Iterator[At]:
     )
     for pair in _pairs(linked):
         for one in overlaps(pair):
-            remedy = one.remedy or "renumber one of the two clusters"
-            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, remedy)
+            how = "renumber one of the two clusters"
+            if one.concession is not None:
+                how = remedy_of(one.concession)
+            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, how)
 
 
 def _keys(linked: Linked) -> Iterator[At]:

@@ -7,6 +7,10 @@ are copies of them.
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kgctl.kube.errors import ForbiddenError
 
 ROLES = MappingProxyType(
     {
@@ -49,6 +53,14 @@ _GRANTED = {
 def role_for(verb: str, resource: str) -> str | None:
     """Return the name of the smallest role that lets a user ``verb`` a resource, or None."""
     return _GRANTED.get(resource, {}).get(verb)
+
+
+def remedy(error: ForbiddenError) -> str:
+    """Return in words what to do where a right is missing."""
+    role = role_for(error.verb, error.resource)
+    if role is None:
+        return "ask who runs the cluster for it"
+    return f"kgctl help rbac {role} prints a role that grants it"
 
 
 def manifest(role: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kgctl.kube.roles import _GRANTED, ROLES, manifest, role_for
+from kgctl.cli.roles import _GRANTED, ROLES, manifest, role_for
 from tests.support.recorded import kgctl
 
 DOCS = Path(__file__).parents[2] / "docs"
