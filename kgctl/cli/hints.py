@@ -12,6 +12,7 @@ from kgctl.kube.errors import ForbiddenError
 
 OPTIONS = MappingProxyType(
     {
+        "accept": "--accept",
         "DNS settings": "--dns and --search-domain",
         "gateway": "--gateway",
         "list size": "--max-list-size",

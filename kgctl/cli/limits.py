@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.hints import message
 from kgctl.cli.output import note
 from kgctl.mesh.text import printable
 
@@ -143,4 +144,4 @@ def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
     from kgctl.mesh.policy import unknown_names
 
     for unknown in unknown_names(limits, known):
-        note(str(unknown))
+        note(message(unknown))

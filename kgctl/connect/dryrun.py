@@ -73,7 +73,7 @@ def commands(
     for refused in summaries(wanted.refusals):
         yield f"# refused: {refused}"
     for unknown in unknown_names(options.limits, state.names):
-        yield f"# {unknown}"
+        yield f"# {worded(unknown)}"
     for shared in shared_addresses(state, options.name, identity.addresses):
         yield f"# {worded(shared)}"
     yield from peer_commands(identity)

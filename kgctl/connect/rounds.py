@@ -235,7 +235,7 @@ class Rounds:
         if not self._has_named:
             self._has_named = True
             for unknown in unknown_names(self._options.limits, state.names):
-                self._journal.warn(str(unknown))
+                self._journal.warn(self._journal.worded(unknown))
 
     def _keep_record(self, wanted: Wanted) -> None:
         record = self._file.read() or Record(interface=self._options.interface)

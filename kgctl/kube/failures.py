@@ -51,8 +51,8 @@ def connection_failure(error: OSError, access: Access) -> ClusterError:
     at = f"the API server {place(access)}"
     if isinstance(error, LookupTimeoutError):
         return RequestTimeoutError(
-            f"cannot find the host of {at}: {error}; check your DNS or VPN. --request-timeout sets "
-            "how long to wait"
+            f"cannot find the host of {at}: {error}; check your DNS or VPN.",
+            field="request_timeout",
         )
     if isinstance(error, TimeoutError):
         return RequestTimeoutError(

@@ -206,7 +206,8 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kgctl.cli.plain.read", broken)
+    for module in ("plain", "pictures"):
+        monkeypatch.setattr(f"kgctl.cli.{module}.read", broken)
     answer = kgctl("--example", "graph")
     assert answer.code == 1
     assert answer.stderr.startswith(
