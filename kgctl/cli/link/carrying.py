@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kgctl.link.applying import Store
+    from kgctl.reporter import Reporter
 
 _SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
@@ -59,7 +60,8 @@ def settle(found: Plan, *, dry_run: bool, yes: bool) -> None:
         KgctlError: nobody said yes.
     """
     number = _counts(found)
-    answer(_shown(found))
+    if shown := _shown(found):
+        answer(f"{shown}\n")
     if not any(number.values()):
         answer("nothing to do\n")
         return
@@ -72,7 +74,7 @@ def settle(found: Plan, *, dry_run: bool, yes: bool) -> None:
     answer(f"done: {_summary(number, _DONE)}\n")
 
 
-def keep(found: Plan) -> None:
+def keep(found: Plan, reporter: Reporter) -> None:
     """Show what is to be done, if it is anything, and carry it out.
 
     A Peer that cannot be written keeps no other from being written, but none is removed in its
@@ -84,7 +86,7 @@ def keep(found: Plan) -> None:
     """
     if not any(_counts(found).values()):
         return
-    answer(_shown(found))
+    reporter.show(_shown(found))
     ordered = list(_in_order(found))
     failed: dict[str, KgctlError] = {}
     ended: set[str] = set()
@@ -167,7 +169,7 @@ def _shown(found: Plan) -> str:
             name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
             lines.append(f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}")
             lines += [f"      {detail}" for detail in step.details]
-    return "".join(f"{line}\n" for line in lines)
+    return "\n".join(lines)
 
 
 def _counts(found: Plan) -> dict[str, int]:

@@ -7,8 +7,8 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
 from kgctl.kilo import PREFIX
+from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Named(NamedTuple):
         """Return its Peer objects, to be changed.
 
         Raises:
-            UsageError: it is no live cluster.
+            InputError: it is no live cluster.
         """
         return self._server(
             "which link does not change: write manifests with --directory DIR, or look with "
@@ -76,7 +76,7 @@ class Named(NamedTuple):
         """Return its Secrets of a namespace.
 
         Raises:
-            UsageError: it is no live cluster.
+            InputError: it is no live cluster.
         """
         from kgctl.kube.secrets import SecretObjects
 
@@ -87,7 +87,7 @@ class Named(NamedTuple):
         """Return its Services and EndpointSlices.
 
         Raises:
-            UsageError: it is no live cluster.
+            InputError: it is no live cluster.
         """
         from kgctl.kube.services import ServiceObjects
 
@@ -107,7 +107,7 @@ class Named(NamedTuple):
         from kgctl.state.api_server import ApiServer
 
         if not isinstance(self.source, ApiServer):
-            raise UsageError(f"{printable(self.name)} was read from files, {but}")
+            raise InputError(f"{printable(self.name)} was read from files, {but}")
         return self.source
 
 
@@ -127,20 +127,20 @@ def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
     context.
 
     Raises:
-        UsageError: there are fewer than two, or two of one name.
+        InputError: there are fewer than two, or two of one name.
         KgctlError: one cannot be read.
     """
     if shared.filename or shared.example or shared.contexts or shared.named:
-        raise UsageError(
+        raise InputError(
             "link takes clusters as arguments, not --context, --cluster, --filename or --example"
         )
     found = [_named(shared, argument) for argument in arguments]
     names = [one.name for one in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f'two clusters are called "{printable(twice)}"; name them: NAME=CLUSTER')
+        raise InputError(f'two clusters are called "{printable(twice)}"; name them: NAME=CLUSTER')
     if len(found) < _FEWEST:
-        raise UsageError("give two clusters or more: contexts, kubeconfigs or manifest files")
+        raise InputError("give two clusters or more: contexts, kubeconfigs or manifest files")
     return found
 
 
@@ -171,7 +171,7 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
     """Make sure that no two of the clusters are one, as the names and keys of their nodes tell.
 
     Raises:
-        UsageError: two are.
+        InputError: two are.
     """
     owners: dict[tuple[str, str], list[int]] = {}
     sizes = []
@@ -186,7 +186,7 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
         if shared[one, other] < min(sizes[one], sizes[other]):
             continue
         names = printable(clusters[one][0]), printable(clusters[other][0])
-        raise UsageError(
+        raise InputError(
             f"{names[0]} and {names[1]} are one cluster: their nodes have the same names and keys; "
             "give two clusters"
         )
@@ -258,7 +258,7 @@ def service_networks(
     """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
 
     Raises:
-        UsageError: one is written otherwise, or names no cluster of the command line.
+        InputError: one is written otherwise, or names no cluster of the command line.
     """
     from kgctl.cli.clusters import networks_of_clusters
 

@@ -7,7 +7,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
 from kgctl.cli.watching import end_at_signals, rest_after
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from kgctl.kube.informer import Informer
     from kgctl.kube.stored import Object
     from kgctl.link.mirroring import Mirrored
+    from kgctl.reporter import Reporter
     from kgctl.state.api_server import ApiServer
 
 WATCH_SECONDS = 10.0
@@ -34,7 +34,11 @@ SLICES = "endpointslices"
 """The kind of objects that say which pods are behind a service."""
 
 
-def follow(task: Task, look: Callable[[Sequence[Named], Collection[str]], None]) -> None:
+def follow(
+    task: Task,
+    look: Callable[[Sequence[Named], Collection[str]], None],
+    reporter: Reporter,
+) -> None:
     """Look at the clusters now, and again whenever one changes, until a signal.
 
     ``look`` is told which kinds of objects changed; none means that everything is to be looked at,
@@ -43,11 +47,11 @@ def follow(task: Task, look: Callable[[Sequence[Named], Collection[str]], None])
     """
     end_at_signals()
     clusters: Sequence[Named] = task.clusters
-    told = _Once()
+    told = _Once(reporter)
     try:
         told.attempt(lambda: look(clusters, ()))
         news = _News(told)
-        clusters = [_followed(one, news) for one in clusters]
+        clusters = [_followed(one, news, reporter) for one in clusters]
         _follow_services(task, news)
         while True:
             kinds = news.await_some(WATCH_SECONDS)
@@ -55,13 +59,14 @@ def follow(task: Task, look: Callable[[Sequence[Named], Collection[str]], None])
             told.attempt(partial(look, clusters, kinds))
             time.sleep(rest_after(time.monotonic() - began))
     except KeyboardInterrupt:
-        note("no longer watching; the links stay as they are")
+        reporter.inform("no longer watching; the links stay as they are")
 
 
 class _Once:
     """Says what goes wrong, once as long as it stays the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
         self._said = ""
 
     def attempt(self, act: Callable[[], None]) -> None:
@@ -74,7 +79,7 @@ class _Once:
 
     def say(self, text: str) -> None:
         if text != self._said:
-            note(text)
+            self._reporter.warn(text)
         self._said = text
 
 
@@ -104,7 +109,7 @@ class _News:
         self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
 
 
-def _followed(named: Named, news: _News) -> Named:
+def _followed(named: Named, news: _News, reporter: Reporter) -> Named:
     """Return a cluster that is read from a copy, which is kept up to date."""
     from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer
@@ -114,7 +119,7 @@ def _followed(named: Named, news: _News) -> Named:
     try:
         mirror = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
-        note(f"{printable(named.name)}: {error}")
+        reporter.warn(f"{printable(named.name)}: {error}")
         return named
     mirror.start()
     return named._replace(copy=mirror)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cli.output import note
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
 from kgctl.link.granting import Grants, Held, Terms, grants
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from kgctl.cli.link.task import Task
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Refusal, Summary
+    from kgctl.reporter import Reporter
 
 Object = dict[str, Any]
 
@@ -36,7 +36,8 @@ class Granting:
     the Peers held it at any time since this began, for nodes fall silent and come back.
     """
 
-    def __init__(self, task: Task, *, unattended: bool = False) -> None:
+    def __init__(self, task: Task, reporter: Reporter, *, unattended: bool = False) -> None:
+        self._reporter = reporter
         self._task = task
         confirmed = self._is_confirmed if unattended else None
         self._terms = Terms(task.limits, task.allowed, confirmed)
@@ -108,9 +109,11 @@ class Granting:
             new = [one for one in refusals if self._is_new(source, one)]
             waiting = [one for one in new if one.reason is Reason.UNCONFIRMED]
             for summary in summaries(one for one in new if one.reason is not Reason.UNCONFIRMED):
-                note(f"{printable(source)}: refused: {summary}{self._remedy(source, summary)}")
+                self._reporter.warn(
+                    f"{printable(source)}: refused: {summary}{self._remedy(source, summary)}"
+                )
             if waiting:
-                note(self._waiting(source, waiting))
+                self._reporter.warn(self._waiting(source, waiting))
 
     def _is_new(self, source: str, refusal: Refusal) -> bool:
         key = source, refusal.claimer, refusal.why, refusal.claim.network.masked()
@@ -121,7 +124,9 @@ class Granting:
             self._said.add(key)
         self._lines[key[:2]] = said + 1
         if said == _MOST_SAID:
-            note(f"{printable(source)}: {refusal.claimer} claims more and more; the rest is unsaid")
+            self._reporter.warn(
+                f"{printable(source)}: {refusal.claimer} claims more and more; the rest is unsaid"
+            )
         return said < _MOST_SAID
 
     def _waiting(self, source: str, refusals: Sequence[Refusal]) -> str:
@@ -136,7 +141,7 @@ class Granting:
     def _once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            note(text)
+            self._reporter.warn(text)
 
     def _remedy(self, source: str, summary: Summary) -> str:
         """Return how a person consents, where that is possible."""

@@ -6,7 +6,7 @@ import os
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def settings_of(mesh: MeshFile, file: Path, *, rotate: bool, prune: bool) -> Key
     """Return what the file says of preshared keys; None if there are to be none.
 
     Raises:
-        UsageError: keys are to be rotated, but kgctl keeps none.
+        InputError: keys are to be rotated, but kgctl keeps none.
     """
     settings = KeySettings(mesh.keys, file, rotate, prune)
     if rotate and not settings.keeps_secrets():
-        raise UsageError("there are no preshared keys to rotate: the file has none generated")
+        raise InputError("there are no preshared keys to rotate: the file has none generated")
     return settings if settings.keeps_secrets() or mesh.keys.pairs else None
 
 

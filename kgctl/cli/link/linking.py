@@ -18,7 +18,7 @@ from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.steady import Steady
 from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.link.wanted import wanted_peers_of
-from kgctl.cli.output import answer, note
+from kgctl.cli.output import Printer, answer
 from kgctl.link.mirroring import MirrorError
 from kgctl.link.mirrorplan import in_order
 from kgctl.link.plan import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kgctl.cli.link.clusters import Named, Read
     from kgctl.cli.shared import Shared
     from kgctl.link.granting import Grants
+    from kgctl.reporter import Reporter
 
 
 def link_clusters(shared: Shared, wish: Wish) -> None:
@@ -58,19 +59,19 @@ def link_clusters(shared: Shared, wish: Wish) -> None:
         )
     if wish.output is not None and wish.directory is None:
         raise UsageError(f"-o {wish.output} writes a file for each cluster: add --directory DIR")
-    task = task_of(shared, wish)
-    mirrors = task.mirrors()
+    task, reporter = task_of(shared, wish), Printer()
+    mirrors = task.mirrors(reporter)
     if wish.watch:
-        follow(task, _Keeper(shared, task, mirrors).look)
+        follow(task, _Keeper(shared, task, mirrors, reporter).look, reporter)
         return
-    reads = ServiceNetworksTold(task).complete(task.read(shared))
+    reads = ServiceNetworksTold(task, reporter).complete(task.read(shared))
     if wish.file is not None:
-        _tell_unnamed(reads)
+        _tell_unnamed(reads, reporter)
     found = _obstacles(reads, task)
-    _tell(found, task.allowed)
+    _tell(found, task.allowed, reporter)
     _refuse(found, task.allowed)
-    refuse_other_links(reads, task)
-    granting = Granting(task)
+    refuse_other_links(reads, task, reporter)
+    granting = Granting(task, reporter)
     if wish.directory is not None:
         _write(reads, granting.judge(reads), task, mirrors, wish.directory, wish.output or "yaml")
         return
@@ -86,12 +87,12 @@ def unlink_clusters(shared: Shared, wish: Wish) -> None:
     Raises:
         KgctlError: a cluster cannot be read or changed.
     """
-    task = task_of(shared, wish)
+    task, reporter = task_of(shared, wish), Printer()
     kept = secrets_to_remove(task.keys, task.clusters) if task.keys is not None else {}
-    mirrored = task.mirrors().unlinked()
+    mirrored = task.mirrors(reporter).unlinked()
     objects = {one.name: one.source.read() for one in task.clusters}
     refuse_one_twice(list(objects.items()))
-    tell_made_by_hand(objects)
+    tell_made_by_hand(objects, reporter)
     found = []
     for one in task.clusters:
         steps = plan(objects[one.name].peers, {}, task.others(one.name), prune=True)
@@ -106,20 +107,20 @@ def _obstacles(reads: Sequence[Read], task: Task) -> list[Obstacle]:
     return obstacles([read.member for read in reads], task.layout)
 
 
-def _tell(found: Sequence[Obstacle], allowed: Iterable[str]) -> None:
+def _tell(found: Sequence[Obstacle], allowed: Iterable[str], reporter: Reporter) -> None:
     """Say what stands against linking."""
     for one in found:
-        note(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
+        reporter.warn(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
 
 
-def _tell_unnamed(reads: Sequence[Read]) -> None:
+def _tell_unnamed(reads: Sequence[Read], reporter: Reporter) -> None:
     """Say which links there are to clusters that a file does not name: they stay."""
     named = {slug(read.member.name) for read in reads}
     for read in reads:
         linked = {linked_source(peer) for peer in read.objects.peers} - {None}
         for source in sorted(str(one) for one in linked - named):
             name = printable(read.member.name)
-            note(
+            reporter.inform(
                 f"{name} has links to {printable(source)}, which the file does not name; they stay "
                 f"until: kgctl unlink {name} {printable(source)}"
             )
@@ -177,13 +178,14 @@ class _Keeper:
     and takes a person is not carried along.
     """
 
-    def __init__(self, shared: Shared, task: Task, mirrors: Mirrors) -> None:
+    def __init__(self, shared: Shared, task: Task, mirrors: Mirrors, reporter: Reporter) -> None:
+        self._reporter = reporter
         self._shared = shared
         self._task = task
         self._mirrors = mirrors
-        self._services = ServiceNetworksTold(task)
-        self._granting = Granting(task, unattended=True)
-        self._steady = Steady(time.monotonic)
+        self._services = ServiceNetworksTold(task, reporter)
+        self._granting = Granting(task, reporter, unattended=True)
+        self._steady = Steady(time.monotonic, reporter)
         self._told: list[Obstacle] = []
         self._ring = NO_KEYS
         self._looked = -WATCH_SECONDS
@@ -201,9 +203,9 @@ class _Keeper:
         reads = self._services.complete(task.read(self._shared, clusters))
         standing = _obstacles(reads, task)
         if standing != self._told:
-            _tell(standing, task.allowed)
+            _tell(standing, task.allowed, self._reporter)
             self._told = standing
-        refuse_other_links(reads, task)
+        refuse_other_links(reads, task, self._reporter)
         views = self._granting.judge(reads)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             self._keep(reads, self._ring, NOTHING, views)
@@ -223,7 +225,7 @@ class _Keeper:
         self, reads: Sequence[Read], ring: KeyRing, mirrors: Found, views: Mapping[str, Grants]
     ) -> None:
         found = _plan(reads, self._task, ring, mirrors, _View(self._granting, views))
-        keep(self._steady.only(found))
+        keep(self._steady.only(found), self._reporter)
 
 
 def _writes(step: Step) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
 from kgctl.link.mirroring import Mirrored, MirrorError, wanted_service, wanted_slices
 from kgctl.link.mirrorplan import SERVICE, SLICE, Place, Present, mirror_steps
 from kgctl.link.plan import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from kgctl.link.granting import Grants
     from kgctl.link.plan import Step
     from kgctl.mesh.sharing import Layout
+    from kgctl.reporter import Reporter
 
 _OURS = f"{MANAGER_LABEL}={MANAGER}"
 
@@ -37,26 +37,31 @@ class Mirrors:
     """The services that are to be mirrored between clusters, all of which are live.
 
     Raises:
-        UsageError: one of the clusters is none, or does not exist.
+        InputError: one of the clusters is none, or does not exist.
     """
 
     def __init__(
-        self, asked: Sequence[Mirrored], clusters: Sequence[Named], layout: Layout
+        self,
+        asked: Sequence[Mirrored],
+        clusters: Sequence[Named],
+        layout: Layout,
+        reporter: Reporter,
     ) -> None:
         names = [one.name for one in clusters]
         for mirrored in asked:
             if mirrored.cluster and mirrored.cluster not in names:
-                raise UsageError(
+                raise InputError(
                     f'--mirror names the cluster "{printable(mirrored.cluster)}", which is not '
                     f"linked here; there are {', '.join(map(printable, names))}"
                 )
         files = [one.name for one in clusters if asked and not one.live]
         if files:
-            raise UsageError(
+            raise InputError(
                 "services are mirrored between live clusters: leave --mirror out, or give contexts "
                 f"instead of files for {', '.join(map(printable, files))}"
             )
         self._asked = asked
+        self._reporter = reporter
         self._layout = layout
         self._live = {one.name: one.services() for one in clusters if one.live}
         self._outside: dict[Mirrored, int] = {}
@@ -108,7 +113,7 @@ class Mirrors:
             for name, present in self._present().items()
         }
         if self._unseen:
-            note(
+            self._reporter.warn(
                 f"not allowed to list the services of {', '.join(self._unseen)}: if any are "
                 "mirrored there, they stay (kgctl help rbac link-services prints a role that may)"
             )
@@ -155,7 +160,7 @@ class Mirrors:
             return having[0]
         place = Place(SERVICE, mirrored.namespace, mirrored.name)
         if any(place in one.objects for one in present.values()):
-            note(f"the service {mirrored} is gone: what stands for it goes, too")
+            self._reporter.inform(f"the service {mirrored} is gone: what stands for it goes, too")
             return None
         cluster = printable(mirrored.cluster)
         nowhere = f"{cluster} has no" if cluster else "none of the clusters has a"
@@ -218,7 +223,7 @@ class Mirrors:
 
     def _tell(self, mirrored: Mirrored, source: str, outside: int) -> None:
         if outside and self._outside.get(mirrored) != outside:
-            note(
+            self._reporter.warn(
                 f"{outside} endpoints of the service {mirrored} are of no network that "
                 f"{printable(source)} shares: left out"
             )
@@ -229,7 +234,7 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
     """Return the services that ``[CLUSTER=]NAMESPACE/SERVICE`` name.
 
     Raises:
-        UsageError: one is written otherwise, or stands there twice.
+        InputError: one is written otherwise, or stands there twice.
     """
     from kgctl.link.mirroring import parse_mirrored
 
@@ -237,11 +242,11 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
     for value in values or ():
         mirrored = parse_mirrored(value)
         if mirrored is None:
-            raise UsageError(
+            raise InputError(
                 f'--mirror "{printable(value)}" names no service; give [CLUSTER=]NAMESPACE/SERVICE'
             )
         if found.setdefault(mirrored[:2], mirrored) != mirrored:
-            raise UsageError(
+            raise InputError(
                 f"the service {mirrored} is to be mirrored from two clusters: only one can be"
             )
     return tuple(found.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.linking import claimed_by
 from kgctl.mesh.policy import Policy
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
+    from kgctl.reporter import Reporter
 
 
 class ServiceNetworksTold:
     """What clusters tell of their service networks, asked once, and said once."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, reporter: Reporter) -> None:
+        self._reporter = reporter
         self._given = task.service_cidrs
         self._limits = task.limits
         self._told: dict[str, ServiceNetworks | None] = {}
@@ -107,5 +108,5 @@ class ServiceNetworksTold:
 
     def _say(self, text: str) -> None:
         if text not in self._said:
-            note(text)
+            self._reporter.inform(text)
             self._said.add(text)

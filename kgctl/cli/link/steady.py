@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
 from kgctl.link.damping import Damper
 from kgctl.link.plan import ADD, CHANGE, PEER, REMOVE
 from kgctl.mesh.text import printable
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from kgctl.cli.link.carrying import Plan
     from kgctl.cli.link.clusters import Named
     from kgctl.link.plan import Step
+    from kgctl.reporter import Reporter
 
 _WRITES = (ADD, CHANGE, REMOVE)
 
@@ -22,7 +22,8 @@ _WRITES = (ADD, CHANGE, REMOVE)
 class Steady:
     """Leaves out of plans the Peers that were written too often lately; says so once."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], reporter: Reporter) -> None:
+        self._reporter = reporter
         self._damper = Damper(clock)
         self._damped: set[tuple[str, str]] = set()
 
@@ -41,7 +42,7 @@ class Steady:
         if self._damper.pause(key):
             if key not in self._damped:
                 self._damped.add(key)
-                note(
+                self._reporter.warn(
                     f"{printable(cluster)}: peer {printable(step.name)} changes all the time: it "
                     "is written more and more seldom, every 5 minutes in the end"
                 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kgctl.link.mirroring import Mirrored
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Limits
+    from kgctl.reporter import Reporter
 
 
 class Wish(NamedTuple):
@@ -60,13 +61,13 @@ class Task(NamedTuple):
     limits: Mapping[str, Limits] = {}
     from_file: bool = False
 
-    def mirrors(self) -> Mirrors:
+    def mirrors(self, reporter: Reporter) -> Mirrors:
         """Return the services that are to be mirrored, to be looked for.
 
         Raises:
-            UsageError: one of the clusters is read from files, or does not exist.
+            InputError: one of the clusters is read from files, or does not exist.
         """
-        return Mirrors(self.mirrored, self.clusters, self.layout)
+        return Mirrors(self.mirrored, self.clusters, self.layout, reporter)
 
     def key_ring(self) -> KeyRing:
         """Return the preshared keys of those that are linked, and what their Secrets need.
