@@ -16,7 +16,7 @@ from tests.support.reporting import Recorder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cli.link.clusters import Named
+    from kgctl.cli.link.clusters import ClusterRef
 
 
 class Cluster:
@@ -43,8 +43,8 @@ class Cluster:
         self.done.append(name)
 
     @property
-    def named(self) -> Named:
-        return cast("Named", self)
+    def ref(self) -> ClusterRef:
+        return cast("ClusterRef", self)
 
 
 def step(name: str, action: str = CHANGE) -> Step:
@@ -56,7 +56,7 @@ def test_a_peer_that_is_refused_keeps_no_other_from_being_written() -> None:
     other = Cluster("other")
     steps = [step("a", ADD), step("bad"), step("c"), step("gone", REMOVE)]
     with pytest.raises(LinkError) as told:
-        keep([(one.named, steps), (other.named, steps)], Recorder())
+        keep([(one.ref, steps), (other.ref, steps)], Recorder())
     assert one.done == ["a", "c"]  # nothing is removed, where what replaces it may not be there
     assert other.done == ["a", "bad", "c", "gone"]
     assert str(told.value) == "one: it is invalid; 6 of 8 steps were done, the rest follows"
@@ -66,16 +66,14 @@ def test_a_cluster_that_is_away_is_tried_once_and_the_other_ones_are_written() -
     one = Cluster("one", {"a": UnreachableError("away"), "b": UnreachableError("away")})
     other = Cluster("other")
     with pytest.raises(LinkError, match="one: away; 2 of 4 steps"):
-        keep(
-            [(one.named, [step("a"), step("b")]), (other.named, [step("a"), step("b")])], Recorder()
-        )
+        keep([(one.ref, [step("a"), step("b")]), (other.ref, [step("a"), step("b")])], Recorder())
     assert (one.done, other.done) == ([], ["a", "b"])
 
 
 def test_what_changes_all_the_time_is_left_out_and_said_once() -> None:
     now, reporter = 0.0, Recorder()
     steady = Steady(lambda: now, reporter)
-    cluster = Cluster("one").named
+    cluster = Cluster("one").ref
     found = []
     for _ in range(60):
         now += 0.25

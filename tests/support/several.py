@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kgctl.cli.clusters import link_labels
+from kgctl.cli.link.clusters import link_labels
 from kgctl.kube.objects import NodeObject
 from kgctl.link.plan import MANAGER, MANAGER_LABEL, SOURCE_LABEL, wanted_peers
 from kgctl.mesh.linked import linked as mesh_linked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.asking import ask
-from kgctl.cli.link.clusters import Named
+from kgctl.cli.link.clusters import ClusterRef
 from kgctl.cli.output import answer
 from kgctl.kube.errors import StatusError
 from kgctl.link.applying import carry_out
@@ -48,7 +48,7 @@ class LinkError(KgctlError):
     """The clusters cannot be linked as they are, or were linked in part."""
 
 
-Plan = list[tuple[Named, list[Step]]]
+Plan = list[tuple[ClusterRef, list[Step]]]
 """What is to be done in each of the clusters."""
 
 
@@ -91,18 +91,18 @@ def keep(found: Plan, reporter: Reporter) -> None:
     failed: dict[str, KgctlError] = {}
     ended: set[str] = set()
     done = 0
-    for named, step in ordered:
-        if named.name in ended or (named.name in failed and step.action == REMOVE):
+    for ref, step in ordered:
+        if ref.name in ended or (ref.name in failed and step.action == REMOVE):
             continue
         try:
-            carry_out(step, _store(named, step))
+            carry_out(step, _store(ref, step))
             done += 1
         except KgctlError as error:
-            failed.setdefault(named.name, error)
+            failed.setdefault(ref.name, error)
             if step.kind == SECRET:
                 break
             if step.kind != PEER or not isinstance(error, StatusError):
-                ended.add(named.name)
+                ended.add(ref.name)
     if failed:
         each = "; ".join(f"{printable(name)}: {error}" for name, error in failed.items())
         raise LinkError(f"{each}; {done} of {len(ordered)} steps were done, the rest follows")
@@ -119,20 +119,18 @@ def _carry_out(found: Plan) -> None:
         LinkError: one failed; it says what was done, and the next run does the rest.
     """
     ordered = list(_in_order(found))
-    stores = {
-        (named.name, step.kind, step.namespace): _store(named, step) for named, step in ordered
-    }
-    for done, (named, step) in enumerate(ordered):
+    stores = {(ref.name, step.kind, step.namespace): _store(ref, step) for ref, step in ordered}
+    for done, (ref, step) in enumerate(ordered):
         try:
-            carry_out(step, stores[named.name, step.kind, step.namespace])
+            carry_out(step, stores[ref.name, step.kind, step.namespace])
         except KgctlError as error:
             raise LinkError(
-                f"{printable(named.name)}: {error}; {done} of {len(ordered)} steps were done, "
+                f"{printable(ref.name)}: {error}; {done} of {len(ordered)} steps were done, "
                 "run it again for the rest"
             ) from error
 
 
-def _in_order(found: Plan) -> Iterator[tuple[Named, Step]]:
+def _in_order(found: Plan) -> Iterator[tuple[ClusterRef, Step]]:
     """Yield the steps in the order in which they are to be made.
 
     A key is kept before it is used, first in the cluster that is the first by name (see
@@ -140,18 +138,18 @@ def _in_order(found: Plan) -> Iterator[tuple[Named, Step]]:
     """
     for kind, actions in _ORDER:
         by_name = sorted(found, key=lambda one: one[0].name) if kind == SECRET else found
-        for named, steps in by_name:
+        for ref, steps in by_name:
             for step in steps:
                 if step.kind == kind and step.action in actions:
-                    yield named, step
+                    yield ref, step
 
 
-def _store(named: Named, step: Step) -> Store:
+def _store(ref: ClusterRef, step: Step) -> Store:
     if step.kind == PEER:
-        return named.store()
+        return ref.store()
     if step.kind == SECRET:
-        return named.secrets(step.namespace)
-    services = named.services()
+        return ref.secrets(step.namespace)
+    services = ref.services()
     of_kind = services.services if step.kind == SERVICE else services.slices
     return of_kind(step.namespace)
 
@@ -159,10 +157,10 @@ def _store(named: Named, step: Step) -> Store:
 def _shown(found: Plan) -> str:
     """Return the plan as text, a line a step and its details below; what stays is left out."""
     lines = []
-    for named, steps in found:
+    for ref, steps in found:
         changes = [step for step in steps if step.action != SAME]
         if changes:
-            lines.append(f"{printable(named.name)}:")
+            lines.append(f"{printable(ref.name)}:")
         for step in changes:
             more = f" ({', '.join(step.fields)})" if step.fields else ""
             more += " is stale; --prune removes it" if step.action == STALE else ""

@@ -1,37 +1,44 @@
-"""The clusters that a command line names, read, and ready to be changed."""
+"""The clusters that are to be linked: where each is read from, and what it holds."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kilo import PREFIX
-from kgctl.mesh.errors import InputError
+from kgctl.link.adoption import adopted_as
+from kgctl.link.plan import linked_source, links_of, slug
+from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.errors import InputError, MeshError
+from kgctl.mesh.linked import linked
+from kgctl.mesh.linking import Member
+from kgctl.mesh.readiness import newest_heartbeat
+from kgctl.mesh.sharing import EVERYTHING
+from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
+from kgctl.state.objects import state_of
+from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.secrets import SecretObjects
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.kube.services import ServiceObjects
-    from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Link
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.linked import Labels, Link
     from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects
 
-_FEWEST = 2
 _KEY = f"{PREFIX}key"
 
 
-class Named(NamedTuple):
-    """A cluster of the command line: its name, and where it is read from.
+class ClusterRef(NamedTuple):
+    """A cluster: its name, and where it is read from.
 
     Where there is a ``copy`` that is kept up to date, it is read from that, once it is there.
     """
@@ -111,60 +118,24 @@ class Named(NamedTuple):
         return self.source
 
 
-class Read(NamedTuple):
+class ClusterState(NamedTuple):
     """A cluster as it was read; ``links`` are its Peers that stand for segments of the others."""
 
-    named: Named
+    ref: ClusterRef
     objects: Objects
     member: Member
     links: tuple[Link, ...] = ()
 
 
-def named_clusters(shared: Shared, arguments: Sequence[str]) -> list[Named]:
-    """Return the clusters that arguments name: ``[NAME=]CONTEXT``, ``[NAME=]FILE``.
-
-    A file is a kubeconfig, whose current context counts, or manifests; anything else is a
-    context.
-
-    Raises:
-        InputError: there are fewer than two, or two of one name.
-        KgctlError: one cannot be read.
-    """
-    if shared.filename or shared.example or shared.contexts or shared.named:
-        raise InputError(
-            "link takes clusters as arguments, not --context, --cluster, --filename or --example"
-        )
-    found = [_named(shared, argument) for argument in arguments]
-    names = [one.name for one in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f'two clusters are called "{printable(twice)}"; name them: NAME=CLUSTER')
-    if len(found) < _FEWEST:
-        raise InputError("give two clusters or more: contexts, kubeconfigs or manifest files")
-    return found
-
-
-def _named(shared: Shared, argument: str) -> Named:
-    from kgctl.cli.clusters import cluster_of
-    from kgctl.cli.reading import live_cluster
-    from kgctl.state.manifests import Manifests
-
-    one = cluster_of(shared, argument)
-    files = one.shared.filename
-    return Named(one.name, Manifests(files) if files else live_cluster(one.shared))
-
-
-def read_all(
-    shared: Shared, clusters: Sequence[Named], service_cidrs: Mapping[str, tuple[Cidr, ...]]
-) -> list[Read]:
-    """Read every cluster, and build its network.
+def read_clusters(spec: LinkSpec, refs: Sequence[ClusterRef] = ()) -> list[ClusterState]:
+    """Read every cluster, and build its network; ``refs`` stand for those of the spec.
 
     Raises:
         KgctlError: one cannot be read, or has no network; the message says which.
     """
-    reads = [_read(shared, one, service_cidrs.get(one.name, ())) for one in clusters]
-    refuse_one_twice([(read.member.name, read.objects) for read in reads])
-    return _linked(reads)
+    states = [_read(spec, one) for one in refs or spec.clusters]
+    refuse_one_twice([(state.ref.name, state.objects) for state in states])
+    return _linked(states)
 
 
 def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
@@ -192,39 +163,47 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
         )
 
 
-def _linked(reads: Sequence[Read]) -> list[Read]:
-    """Return the clusters with what links them already, whoever made it."""
-    from kgctl.cli.clusters import link_labels
-    from kgctl.mesh.linked import linked
+def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
+    """Return which cluster each Peer is a link to, as far as labels tell it.
 
-    labels = link_labels({read.member.name: read.objects.peers for read in reads})
-    found = linked([read.member for read in reads], labels)
+    That is one of the clusters given, or else what the label says. Peers without one are left out.
+    """
+    names = {slug(cluster): cluster for cluster in peers}
+    found = {}
+    for cluster, objects in peers.items():
+        for peer in objects:
+            source = linked_source(peer)
+            if source is not None:
+                found[cluster, peer_name(peer)] = names.get(source, source)
+    return found
+
+
+def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:
+    """Return the clusters with what links them already, whoever made it."""
+    labels = link_labels({state.member.name: state.objects.peers for state in states})
+    found = linked([state.member for state in states], labels)
     links: dict[str, list[Link]] = {}
     for link in found.links:
         links.setdefault(link.holder, []).append(link)
-    dialled = _dialled(reads, found.links)
+    dialled = _dialled(states, found.links)
     complete = []
-    for read in reads:
-        name = read.member.name
+    for state in states:
+        name = state.member.name
         own = tuple(links.get(name, ()))
-        member = read.member._replace(
-            links=read.member.links | {link.peer.name for link in own},
+        member = state.member._replace(
+            links=state.member.links | {link.peer.name for link in own},
             dialled=frozenset(dialled.get(name, ())),
         )
-        complete.append(read._replace(member=member, links=own))
+        complete.append(state._replace(member=member, links=own))
     return complete
 
 
-def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]]:
+def _dialled(states: Sequence[ClusterState], links: Iterable[Link]) -> dict[str, set[str]]:
     """Return the segments, by cluster, for which a person gave others a public endpoint."""
-    from kgctl.link.adoption import adopted_as
-    from kgctl.mesh.dialling import is_dialable_from_elsewhere
-    from kgctl.state.peer_objects import peer_name
-
     adopted = {
-        (read.member.name, peer_name(peer))
-        for read in reads
-        for peer in read.objects.peers
+        (state.member.name, peer_name(peer))
+        for state in states
+        for peer in state.objects.peers
         if adopted_as(peer)
     }
     found: dict[str, set[str]] = {}
@@ -236,30 +215,23 @@ def _dialled(reads: Sequence[Read], links: Iterable[Link]) -> dict[str, set[str]
     return found
 
 
-def _read(shared: Shared, named: Named, service_cidrs: tuple[Cidr, ...]) -> Read:
-    from kgctl.cli.reading import reading_of
-    from kgctl.link.plan import links_of
-    from kgctl.mesh.errors import MeshError
-    from kgctl.mesh.linking import Member
-
-    objects, now = named.read()
-    reading = reading_of(shared, objects, now)
+def _read(spec: LinkSpec, ref: ClusterRef) -> ClusterState:
+    objects, now = ref.read()
+    state = state_of(objects, topology_label=spec.topology_label)
+    if spec.at == "newest":
+        now = newest_heartbeat((node.last_seen for node in state.nodes), now)
+    elif spec.at is not None:
+        now = spec.at
     try:
-        topology = reading.topology()
+        topology = network_of(state, now=now, granularity=spec.granularity, acting_leaders=True)
     except MeshError as error:
-        raise type(error)(f"{printable(named.name)}: {error}") from None
-    links = links_of(objects.peers)
-    return Read(named, objects, Member(named.name, reading.state, topology, service_cidrs, links))
-
-
-def service_networks(
-    values: Sequence[str] | None, clusters: Sequence[Named]
-) -> dict[str, tuple[Cidr, ...]]:
-    """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
-
-    Raises:
-        InputError: one is written otherwise, or names no cluster of the command line.
-    """
-    from kgctl.cli.clusters import networks_of_clusters
-
-    return networks_of_clusters(values, [one.name for one in clusters])
+        raise type(error)(f"{printable(ref.name)}: {error}") from None
+    member = Member(
+        ref.name,
+        state,
+        topology,
+        spec.service_cidrs.get(ref.name, ()),
+        links_of(objects.peers),
+        spec.shares.get(ref.name, EVERYTHING),
+    )
+    return ClusterState(ref, objects, member)

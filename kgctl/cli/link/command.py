@@ -137,9 +137,9 @@ def link(
     """
     from kgctl.cli.limits import LimitOptions
     from kgctl.cli.link.linking import link_clusters
-    from kgctl.cli.link.task import Wish
+    from kgctl.cli.link.options import LinkOptions
 
-    wish = Wish(
+    options = LinkOptions(
         clusters=clusters or (),
         file=file,
         service_cidrs=service_cidr,
@@ -155,7 +155,7 @@ def link(
         watch=watch,
         rotate=rotate,
     )
-    link_clusters(shared, wish)
+    link_clusters(shared, options)
 
 
 @unlink_app.command()
@@ -170,7 +170,7 @@ def unlink(
 ) -> None:
     """Remove from each of the clusters the Peers that kgctl link made for the others."""
     from kgctl.cli.link.linking import unlink_clusters
-    from kgctl.cli.link.task import Wish
+    from kgctl.cli.link.options import LinkOptions
 
-    wish = Wish(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
-    unlink_clusters(shared, wish)
+    options = LinkOptions(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
+    unlink_clusters(shared, options)

@@ -15,8 +15,8 @@ from kgctl.state.standing import LASTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from kgctl.cli.link.clusters import Named
-    from kgctl.cli.link.task import Task
+    from kgctl.cli.link.clusters import ClusterRef
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Informer
     from kgctl.kube.stored import Object
@@ -35,8 +35,8 @@ SLICES = "endpointslices"
 
 
 def follow(
-    task: Task,
-    look: Callable[[Sequence[Named], Collection[str]], None],
+    spec: LinkSpec,
+    look: Callable[[Sequence[ClusterRef], Collection[str]], None],
     reporter: Reporter,
 ) -> None:
     """Look at the clusters now, and again whenever one changes, until a signal.
@@ -46,13 +46,13 @@ def follow(
     again.
     """
     end_at_signals()
-    clusters: Sequence[Named] = task.clusters
+    clusters: Sequence[ClusterRef] = spec.clusters
     told = _Once(reporter)
     try:
         told.attempt(lambda: look(clusters, ()))
         news = _News(told)
         clusters = [_followed(one, news, reporter) for one in clusters]
-        _follow_services(task, news)
+        _follow_services(spec, news)
         while True:
             kinds = news.await_some(WATCH_SECONDS)
             began = time.monotonic()
@@ -109,31 +109,31 @@ class _News:
         self._told.say(f"{error}; {instead}" if isinstance(error, ForbiddenError) else str(error))
 
 
-def _followed(named: Named, news: _News, reporter: Reporter) -> Named:
+def _followed(ref: ClusterRef, news: _News, reporter: Reporter) -> ClusterRef:
     """Return a cluster that is read from a copy, which is kept up to date."""
     from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer
 
-    if not isinstance(named.source, ApiServer):
-        return named
+    if not isinstance(ref.source, ApiServer):
+        return ref
     try:
-        mirror = ClusterInformer(named.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
+        mirror = ClusterInformer(ref.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
     except KgctlError as error:
-        reporter.warn(f"{printable(named.name)}: {error}")
-        return named
+        reporter.warn(f"{printable(ref.name)}: {error}")
+        return ref
     mirror.start()
-    return named._replace(copy=mirror)
+    return ref._replace(copy=mirror)
 
 
-def _follow_services(task: Task, news: _News) -> None:
+def _follow_services(spec: LinkSpec, news: _News) -> None:
     """Hear of the pods that come and go behind the services that are mirrored."""
     from kgctl.state.api_server import ApiServer
 
-    for mirrored in task.mirrored:
-        for named in task.clusters:
-            mine = mirrored.cluster in ("", named.name)
-            if mine and isinstance(named.source, ApiServer):
-                follower = _pods_behind(named.source, mirrored, news)
+    for mirrored in spec.mirrored:
+        for ref in spec.clusters:
+            mine = mirrored.cluster in ("", ref.name)
+            if mine and isinstance(ref.source, ApiServer):
+                follower = _pods_behind(ref.source, mirrored, news)
                 threading.Thread(target=_run, args=[follower], daemon=True).start()
 
 

@@ -17,8 +17,8 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Read
-    from kgctl.cli.link.task import Task
+    from kgctl.cli.link.clusters import ClusterState
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Refusal, Summary
     from kgctl.reporter import Reporter
@@ -36,28 +36,30 @@ class Granting:
     the Peers held it at any time since this began, for nodes fall silent and come back.
     """
 
-    def __init__(self, task: Task, reporter: Reporter, *, unattended: bool = False) -> None:
+    def __init__(self, spec: LinkSpec, reporter: Reporter, *, unattended: bool = False) -> None:
         self._reporter = reporter
-        self._task = task
+        self._spec = spec
         confirmed = self._is_confirmed if unattended else None
-        self._terms = Terms(task.limits, task.allowed, confirmed)
+        self._terms = Terms(spec.limits, spec.allowed, confirmed)
         self._known: dict[tuple[str, str], tuple[frozenset[Cidr], Guards]] = {}
         self._said: set[object] = set()
         self._lines: dict[tuple[str, str], int] = {}
 
-    def judge(self, reads: Sequence[Read]) -> dict[str, Grants]:
+    def judge(self, states: Sequence[ClusterState]) -> dict[str, Grants]:
         """Return what each cluster gets of the others, by its name."""
         found = {}
-        for target in reads:
+        for target in states:
             held = _held(target)
             self._remember(target.member.name, held)
-            others = [read.member for read in reads if read is not target]
+            others = [state.member for state in states if state is not target]
             found[target.member.name] = grants(target.member, others, self._terms, held)
         for one in found.values():
             self._say(one)
         return found
 
-    def narrowed(self, target: Read, found: Grants, peer: Mapping[str, Any]) -> Sequence[str]:
+    def narrowed(
+        self, target: ClusterState, found: Grants, peer: Mapping[str, Any]
+    ) -> Sequence[str]:
         """Return what a Peer that stays keeps of its networks, as it spells them."""
         texts = spec_of(peer).get("allowedIPs")
         texts = texts if isinstance(texts, list) else []
@@ -89,10 +91,10 @@ class Granting:
                 self._known[target, link] = every, guards
 
     def _is_confirmed(self, target: str, source: str, link: str, network: Cidr) -> bool:
-        if self._task.layout.linked(target, source):
+        if self._spec.layout.linked(target, source):
             found = [self._known[target, link]] if (target, link) in self._known else []
         else:  # the first hub's Peers lead to it
-            hub = f"link-{slug(self._task.layout.hubs[0])}."
+            hub = f"link-{slug(self._spec.layout.hubs[0])}."
             found = [
                 known
                 for (holder, name), known in self._known.items()
@@ -151,10 +153,10 @@ class Granting:
     def _accepted(self, source: str, text: str) -> str:
         cluster = printable(source)
         of_file = f'"{text}" in limits.accept of {cluster}'
-        return of_file if self._task.from_file else f"--accept {cluster}/{text}"
+        return of_file if self._spec.from_file else f"--accept {cluster}/{text}"
 
 
-def _held(target: Read) -> Held:
+def _held(target: ClusterState) -> Held:
     """Return what the Peers of a cluster that are links hold."""
     links = held_links(target.objects.peers, target.links)
     networks: dict[str, frozenset[Cidr]] = {}
@@ -168,7 +170,7 @@ def _held(target: Read) -> Held:
     return Held(networks, keys)
 
 
-def frozen_peers(target: Read, found: Grants) -> frozenset[str]:
+def frozen_peers(target: ClusterState, found: Grants) -> frozenset[str]:
     """Return the names of the Peers of a cluster that stay as they are."""
     links = held_links(target.objects.peers, target.links)
     return frozenset(name for name, link in links.items() if link in found.frozen)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.link.carrying import LinkError, Plan, keep, settle
-from kgctl.cli.link.clusters import refuse_one_twice
+from kgctl.cli.link.clusters import read_clusters, refuse_one_twice
 from kgctl.cli.link.following import SLICES, WATCH_SECONDS, follow
 from kgctl.cli.link.granted import Granting, frozen_peers
-from kgctl.cli.link.keys import NO_KEYS, KeyRing, secrets_to_remove
+from kgctl.cli.link.keys import NO_KEYS, LinkKeys, link_keys, secrets_to_remove
 from kgctl.cli.link.madebyhand import refuse_other_links, tell_made_by_hand
-from kgctl.cli.link.mirrors import NOTHING, Found, Mirrors
+from kgctl.cli.link.mirrors import NO_MIRRORS, MirrorPlan, ServiceMirrors
+from kgctl.cli.link.options import LinkOptions, as_judged
 from kgctl.cli.link.servicing import ServiceNetworksTold
 from kgctl.cli.link.steady import Steady
-from kgctl.cli.link.task import Task, Wish, task_of
 from kgctl.cli.link.wanted import wanted_peers_of
 from kgctl.cli.output import Printer, answer
 from kgctl.link.mirroring import MirrorError
@@ -36,75 +36,83 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from kgctl.cli.link.clusters import Named, Read
+    from kgctl.cli.link.clusters import ClusterRef, ClusterState
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.cli.shared import Shared
     from kgctl.link.granting import Grants
     from kgctl.reporter import Reporter
 
 
-def link_clusters(shared: Shared, wish: Wish) -> None:
-    """Link the clusters of a wish, once, or for as long as it is not interrupted.
+def link_clusters(shared: Shared, options: LinkOptions) -> None:
+    """Link the clusters of a options, once, or for as long as it is not interrupted.
 
     Raises:
         LinkError: something stands against it, or it was carried out in part.
         KgctlError: a cluster cannot be read or changed.
     """
-    if wish.watch and not wish.yes:
+    if options.watch and not options.yes:
         raise UsageError(
             "--watch changes clusters whenever there is something to change: add --yes"
         )
-    if wish.watch and (wish.directory is not None or wish.dry_run or wish.rotate):
+    if options.watch and (options.directory is not None or options.dry_run or options.rotate):
         raise UsageError(
             "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
         )
-    if wish.output is not None and wish.directory is None:
-        raise UsageError(f"-o {wish.output} writes a file for each cluster: add --directory DIR")
-    task, reporter = task_of(shared, wish), Printer()
-    mirrors = task.mirrors(reporter)
-    if wish.watch:
-        follow(task, _Keeper(shared, task, mirrors, reporter).look, reporter)
+    if options.output is not None and options.directory is None:
+        raise UsageError(f"-o {options.output} writes a file for each cluster: add --directory DIR")
+    spec, reporter = as_judged(options.spec(shared), shared), Printer()
+    mirrors = ServiceMirrors(spec, reporter)
+    if options.watch:
+        follow(spec, _Keeper(spec, mirrors, reporter).look, reporter)
         return
-    reads = ServiceNetworksTold(task, reporter).complete(task.read(shared))
-    if wish.file is not None:
-        _tell_unnamed(reads, reporter)
-    found = _obstacles(reads, task)
-    _tell(found, task.allowed, reporter)
-    _refuse(found, task.allowed)
-    refuse_other_links(reads, task, reporter)
-    granting = Granting(task, reporter)
-    if wish.directory is not None:
-        _write(reads, granting.judge(reads), task, mirrors, wish.directory, wish.output or "yaml")
+    states = ServiceNetworksTold(spec, reporter).complete(read_clusters(spec))
+    if options.file is not None:
+        _tell_unnamed(states, reporter)
+    found = _obstacles(states, spec)
+    _tell(found, spec.allowed, reporter)
+    _refuse(found, spec.allowed)
+    refuse_other_links(states, spec, reporter)
+    granting = Granting(spec, reporter)
+    if options.directory is not None:
+        _write(
+            states,
+            granting.judge(states),
+            spec,
+            mirrors,
+            options.directory,
+            options.output or "yaml",
+        )
         return
-    views = granting.judge(reads)
-    ring, mirrored = task.key_ring(), mirrors.find(views, prune=task.prune)
-    steps = _plan(reads, task, ring, mirrored, _View(granting, views))
-    settle(steps, dry_run=wish.dry_run, yes=wish.yes)
+    views = granting.judge(states)
+    keys, mirrored = link_keys(spec), mirrors.find(views, prune=spec.prune)
+    steps = _plan(states, spec, keys, mirrored, _View(granting, views))
+    settle(steps, dry_run=options.dry_run, yes=options.yes)
 
 
-def unlink_clusters(shared: Shared, wish: Wish) -> None:
-    """Remove the links between the clusters of a wish.
+def unlink_clusters(shared: Shared, options: LinkOptions) -> None:
+    """Remove the links between the clusters of a options.
 
     Raises:
         KgctlError: a cluster cannot be read or changed.
     """
-    task, reporter = task_of(shared, wish), Printer()
-    kept = secrets_to_remove(task.keys, task.clusters) if task.keys is not None else {}
-    mirrored = task.mirrors(reporter).unlinked()
-    objects = {one.name: one.source.read() for one in task.clusters}
+    spec, reporter = options.spec(shared), Printer()
+    kept = secrets_to_remove(spec)
+    mirrored = ServiceMirrors(spec, reporter).unlinked()
+    objects = {one.name: one.source.read() for one in spec.clusters}
     refuse_one_twice(list(objects.items()))
     tell_made_by_hand(objects, reporter)
     found = []
-    for one in task.clusters:
-        steps = plan(objects[one.name].peers, {}, task.others(one.name), prune=True)
+    for one in spec.clusters:
+        steps = plan(objects[one.name].peers, {}, spec.others(one.name), prune=True)
         found.append((one, [*steps, *mirrored.get(one.name, ()), *kept.get(one.name, ())]))
-    settle(found, dry_run=wish.dry_run, yes=wish.yes)
+    settle(found, dry_run=options.dry_run, yes=options.yes)
 
 
 # --- check and plan ---
 
 
-def _obstacles(reads: Sequence[Read], task: Task) -> list[Obstacle]:
-    return obstacles([read.member for read in reads], task.layout)
+def _obstacles(states: Sequence[ClusterState], spec: LinkSpec) -> list[Obstacle]:
+    return obstacles([state.member for state in states], spec.layout)
 
 
 def _tell(found: Sequence[Obstacle], allowed: Iterable[str], reporter: Reporter) -> None:
@@ -113,13 +121,13 @@ def _tell(found: Sequence[Obstacle], allowed: Iterable[str], reporter: Reporter)
         reporter.warn(f"{'allowed: ' if one.check in allowed else ''}{one.check}: {one.text}")
 
 
-def _tell_unnamed(reads: Sequence[Read], reporter: Reporter) -> None:
+def _tell_unnamed(states: Sequence[ClusterState], reporter: Reporter) -> None:
     """Say which links there are to clusters that a file does not name: they stay."""
-    named = {slug(read.member.name) for read in reads}
-    for read in reads:
-        linked = {linked_source(peer) for peer in read.objects.peers} - {None}
+    named = {slug(state.member.name) for state in states}
+    for state in states:
+        linked = {linked_source(peer) for peer in state.objects.peers} - {None}
         for source in sorted(str(one) for one in linked - named):
-            name = printable(read.member.name)
+            name = printable(state.member.name)
             reporter.inform(
                 f"{name} has links to {printable(source)}, which the file does not name; they stay "
                 f"until: kgctl unlink {name} {printable(source)}"
@@ -147,23 +155,25 @@ class _View(NamedTuple):
     by_cluster: Mapping[str, Grants]
 
 
-def _plan(reads: Sequence[Read], task: Task, ring: KeyRing, mirrors: Found, view: _View) -> Plan:
+def _plan(
+    states: Sequence[ClusterState], spec: LinkSpec, keys: LinkKeys, mirrors: MirrorPlan, view: _View
+) -> Plan:
     found = []
-    for target in reads:
+    for target in states:
         name = target.member.name
         granted = view.by_cluster[name]
-        taken = [one.peer.name for one in target.links if not one.is_kept and task.adopt]
+        taken = [one.peer.name for one in target.links if not one.is_kept and spec.adopt]
         steps = plan(
             target.objects.peers,
-            wanted_peers_of(reads, target, granted, task, ring),
-            task.others(name),
-            prune=task.prune,
+            wanted_peers_of(states, target, granted, spec, keys),
+            spec.others(name),
+            prune=spec.prune,
             taken=taken,
             frozen=frozen_peers(target, granted),
             narrowed=partial(view.granting.narrowed, target, granted),
         )
         found.append(
-            (target.named, [*ring.steps.get(name, ()), *steps, *mirrors.steps.get(name, ())])
+            (target.ref, [*keys.steps.get(name, ()), *steps, *mirrors.steps.get(name, ())])
         )
     return found
 
@@ -178,19 +188,18 @@ class _Keeper:
     and takes a person is not carried along.
     """
 
-    def __init__(self, shared: Shared, task: Task, mirrors: Mirrors, reporter: Reporter) -> None:
+    def __init__(self, spec: LinkSpec, mirrors: ServiceMirrors, reporter: Reporter) -> None:
         self._reporter = reporter
-        self._shared = shared
-        self._task = task
+        self._spec = spec
         self._mirrors = mirrors
-        self._services = ServiceNetworksTold(task, reporter)
-        self._granting = Granting(task, reporter, unattended=True)
+        self._services = ServiceNetworksTold(spec, reporter)
+        self._granting = Granting(spec, reporter, unattended=True)
         self._steady = Steady(time.monotonic, reporter)
         self._told: list[Obstacle] = []
-        self._ring = NO_KEYS
+        self._keys = NO_KEYS
         self._looked = -WATCH_SECONDS
 
-    def look(self, clusters: Sequence[Named], kinds: Collection[str]) -> None:
+    def look(self, clusters: Sequence[ClusterRef], kinds: Collection[str]) -> None:
         """Read the clusters, and do what there is to do.
 
         Nodes say that they live all the time. Where nothing else changed, services and keys are
@@ -199,32 +208,36 @@ class _Keeper:
         Raises:
             KgctlError: something stands against it, or it was done in part.
         """
-        task, now = self._task, time.monotonic()
-        reads = self._services.complete(task.read(self._shared, clusters))
-        standing = _obstacles(reads, task)
+        spec, now = self._spec, time.monotonic()
+        states = self._services.complete(read_clusters(spec, clusters))
+        standing = _obstacles(states, spec)
         if standing != self._told:
-            _tell(standing, task.allowed, self._reporter)
+            _tell(standing, spec.allowed, self._reporter)
             self._told = standing
-        refuse_other_links(reads, task, self._reporter)
-        views = self._granting.judge(reads)
+        refuse_other_links(states, spec, self._reporter)
+        views = self._granting.judge(states)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
-            self._keep(reads, self._ring, NOTHING, views)
+            self._keep(states, self._keys, NO_MIRRORS, views)
             return
         self._looked, amiss = -WATCH_SECONDS, None  # until all of it is done
         try:
-            mirrors = self._mirrors.find(views, prune=task.prune)
+            mirrors = self._mirrors.find(views, prune=spec.prune)
         except MirrorError as error:  # which must not keep the links from being current
-            mirrors, amiss = NOTHING, error
-        ring = task.key_ring()
-        self._keep(reads, ring, mirrors, views)
-        self._ring, self._looked = ring._replace(steps={}), now
+            mirrors, amiss = NO_MIRRORS, error
+        keys = link_keys(spec)
+        self._keep(states, keys, mirrors, views)
+        self._keys, self._looked = keys._replace(steps={}), now
         if amiss is not None:
             raise amiss
 
     def _keep(
-        self, reads: Sequence[Read], ring: KeyRing, mirrors: Found, views: Mapping[str, Grants]
+        self,
+        states: Sequence[ClusterState],
+        keys: LinkKeys,
+        mirrors: MirrorPlan,
+        views: Mapping[str, Grants],
     ) -> None:
-        found = _plan(reads, self._task, ring, mirrors, _View(self._granting, views))
+        found = _plan(states, self._spec, keys, mirrors, _View(self._granting, views))
         keep(self._steady.only(found), self._reporter)
 
 
@@ -233,10 +246,10 @@ def _writes(step: Step) -> bool:
 
 
 def _write(
-    reads: Sequence[Read],
+    states: Sequence[ClusterState],
     views: Mapping[str, Grants],
-    task: Task,
-    mirrors: Mirrors,
+    spec: LinkSpec,
+    mirrors: ServiceMirrors,
     directory: Path,
     form: str,
 ) -> None:
@@ -245,8 +258,8 @@ def _write(
     from kgctl.files.writing import make_directory, write_private
     from kgctl.kube.codec.structured import to_json, to_yaml
 
-    ring, mirrored = task.key_ring(), mirrors.find(views, prune=False)
-    missing = [name for name, steps in ring.steps.items() if any(map(_writes, steps))]
+    keys, mirrored = link_keys(spec), mirrors.find(views, prune=False)
+    missing = [name for name, steps in keys.steps.items() if any(map(_writes, steps))]
     if missing:
         raise LinkError(
             f"{', '.join(sorted(missing))} lack preshared keys that are to be generated: run it "
@@ -254,8 +267,8 @@ def _write(
         )
     make_directory(directory)
     warn_of_others(directory / "FILE")
-    for target in reads:
-        peers = wanted_peers_of(reads, target, views[target.member.name], task, ring)
+    for target in states:
+        peers = wanted_peers_of(states, target, views[target.member.name], spec, keys)
         others = mirrored.wanted.get(target.member.name, {})
         objects = [
             *(peers[name] for name in sorted(peers)),

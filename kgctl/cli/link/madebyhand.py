@@ -15,8 +15,8 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Read
-    from kgctl.cli.link.task import Task
+    from kgctl.cli.link.clusters import ClusterState
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.mesh.linked import Link
     from kgctl.reporter import Reporter
     from kgctl.state.interface import Objects
@@ -25,7 +25,7 @@ _KEY = f"{PREFIX}key"
 _SHOWN = 10  # links that are named; the rest is counted
 
 
-def refuse_other_links(reads: Sequence[Read], task: Task, reporter: Reporter) -> None:
+def refuse_other_links(states: Sequence[ClusterState], spec: LinkSpec, reporter: Reporter) -> None:
     """Make sure that the clusters have no links that kgctl does not keep, or may take them over.
 
     A second Peer with the key of the first would take its place on the nodes, and each of the two
@@ -34,8 +34,8 @@ def refuse_other_links(reads: Sequence[Read], task: Task, reporter: Reporter) ->
     Raises:
         LinkError: there are such links.
     """
-    others = [link for read in reads for link in read.links if not link.is_kept]
-    if not others or task.adopt:
+    others = [link for state in states for link in state.links if not link.is_kept]
+    if not others or spec.adopt:
         return
     for link in others[:_SHOWN]:
         reporter.warn(f"linked already: {_other_link(link)}")

@@ -13,40 +13,34 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Named
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.stored import Object
     from kgctl.link.granting import Grants
     from kgctl.link.plan import Step
-    from kgctl.mesh.sharing import Layout
     from kgctl.reporter import Reporter
 
 _OURS = f"{MANAGER_LABEL}={MANAGER}"
 
 
-class Found(NamedTuple):
+class MirrorPlan(NamedTuple):
     """What each cluster is to hold of mirrored services, and what has to be done for that."""
 
     wanted: Mapping[str, Mapping[Place, Object]]
     steps: Mapping[str, Sequence[Step]]
 
 
-NOTHING = Found({}, {})
+NO_MIRRORS = MirrorPlan({}, {})
 
 
-class Mirrors:
+class ServiceMirrors:
     """The services that are to be mirrored between clusters, all of which are live.
 
     Raises:
         InputError: one of the clusters is none, or does not exist.
     """
 
-    def __init__(
-        self,
-        asked: Sequence[Mirrored],
-        clusters: Sequence[Named],
-        layout: Layout,
-        reporter: Reporter,
-    ) -> None:
+    def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
+        asked, clusters = spec.mirrored, spec.clusters
         names = [one.name for one in clusters]
         for mirrored in asked:
             if mirrored.cluster and mirrored.cluster not in names:
@@ -62,17 +56,12 @@ class Mirrors:
             )
         self._asked = asked
         self._reporter = reporter
-        self._layout = layout
+        self._layout = spec.layout
         self._live = {one.name: one.services() for one in clusters if one.live}
         self._outside: dict[Mirrored, int] = {}
         self._unseen: list[str] = []
 
-    @property
-    def asked(self) -> Sequence[Mirrored]:
-        """The services that are to be mirrored."""
-        return self._asked
-
-    def find(self, views: Mapping[str, Grants], *, prune: bool) -> Found:
+    def find(self, views: Mapping[str, Grants], *, prune: bool) -> MirrorPlan:
         """Look for the services and what stands for them; return what each cluster needs.
 
         ``views`` are what each gets of the others. Without anything to mirror or to prune, nobody
@@ -83,7 +72,7 @@ class Mirrors:
             KgctlError: a cluster cannot be read.
         """
         if not self._asked and not prune:
-            return NOTHING
+            return NO_MIRRORS
         present = self._present()
         wanted: dict[str, dict[Place, Object]] = {name: {} for name in self._live}
         gone: set[Place] = set()
@@ -100,7 +89,7 @@ class Mirrors:
             )
             for name in self._live
         }
-        return Found(wanted, steps)
+        return MirrorPlan(wanted, steps)
 
     def unlinked(self) -> Mapping[str, Sequence[Step]]:
         """Return what removes every mirror that these clusters have of one another, by cluster.

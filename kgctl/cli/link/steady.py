@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kgctl.cli.link.carrying import Plan
-    from kgctl.cli.link.clusters import Named
+    from kgctl.cli.link.clusters import ClusterRef
     from kgctl.link.plan import Step
     from kgctl.reporter import Reporter
 
@@ -30,10 +30,10 @@ class Steady:
     def only(self, found: Plan) -> Plan:
         """Return a plan without what has to wait; what is left counts as written."""
         self._damper.forget()
-        return [(named, self._due(named, steps)) for named, steps in found]
+        return [(ref, self._due(ref, steps)) for ref, steps in found]
 
-    def _due(self, named: Named, steps: list[Step]) -> list[Step]:
-        return [step for step in steps if self._is_due(named.name, step)]
+    def _due(self, ref: ClusterRef, steps: list[Step]) -> list[Step]:
+        return [step for step in steps if self._is_due(ref.name, step)]
 
     def _is_due(self, cluster: str, step: Step) -> bool:
         if step.kind != PEER or step.action not in _WRITES:

@@ -10,16 +10,20 @@ from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cli.link.clusters import Read
-    from kgctl.cli.link.keys import KeyRing
-    from kgctl.cli.link.task import Task
+    from kgctl.cli.link.clusters import ClusterState
+    from kgctl.cli.link.keys import LinkKeys
+    from kgctl.cli.link.spec import LinkSpec
     from kgctl.link.adoption import Terms
     from kgctl.link.granting import Grants
     from kgctl.mesh.linking import Member
 
 
 def wanted_peers_of(
-    reads: Sequence[Read], target: Read, found: Grants, task: Task, ring: KeyRing
+    states: Sequence[ClusterState],
+    target: ClusterState,
+    found: Grants,
+    spec: LinkSpec,
+    keys: LinkKeys,
 ) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold, by their names there.
 
@@ -27,16 +31,16 @@ def wanted_peers_of(
     """
     from kgctl.link.adoption import adoptions, placed
 
-    taken = adoptions(target.links) if task.adopt else ()
-    wanted = _wanted_links(target, found.members, task, ring)
-    return placed(wanted, target.objects.peers, taken, _terms(reads, task))
+    taken = adoptions(target.links) if spec.adopt else ()
+    wanted = _wanted_links(target, found.members, spec, keys)
+    return placed(wanted, target.objects.peers, taken, _terms(states, spec))
 
 
-def _terms(reads: Sequence[Read], task: Task) -> Terms:
+def _terms(states: Sequence[ClusterState], spec: LinkSpec) -> Terms:
     """Return what Peers that were made by hand keep."""
     from kgctl.link.adoption import Terms
 
-    members = [read.member for read in reads]
+    members = [state.member for state in states]
     undialled = {
         link_name(member.name, segment)
         for member in members
@@ -46,23 +50,23 @@ def _terms(reads: Sequence[Read], task: Task) -> Terms:
     settled = {
         slug(member.name)
         for member in members
-        if member.name in task.service_cidrs or not member.share.services
+        if member.name in spec.service_cidrs or not member.share.services
     }
     return Terms(undialled, lambda network: claimed_by(network, members) is None, settled)
 
 
 def _wanted_links(
-    target: Read, members: Sequence[Member], task: Task, ring: KeyRing
+    target: ClusterState, members: Sequence[Member], spec: LinkSpec, keys: LinkKeys
 ) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold, by the names of the links."""
     wanted: dict[str, Object] = {}
     name = target.member.name
     for source in members:
-        if task.layout.linked(name, source.name):
+        if spec.layout.linked(name, source.name):
             wanted |= wanted_peers(
                 source,
-                private_endpoints=ENDPOINTS in task.allowed,
-                relayed=relayed_networks(source, name, members, task.layout),
-                preshared_key=ring.keys.get(frozenset((name, source.name))),
+                private_endpoints=ENDPOINTS in spec.allowed,
+                relayed=relayed_networks(source, name, members, spec.layout),
+                preshared_key=keys.keys.get(frozenset((name, source.name))),
             )
     return wanted
