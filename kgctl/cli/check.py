@@ -173,10 +173,10 @@ def _checked_several(
     from kgctl.cli.arguments import UsageError
     from kgctl.cli.clusters import chosen_clusters, networks_of_clusters
     from kgctl.cli.examining import examined_several
-    from kgctl.cli.link.clusters import link_labels
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
     from kgctl.diagnosis.subject import Settings
+    from kgctl.link.clusters import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 

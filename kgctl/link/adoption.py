@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.edit.writing import spec_of
-from kgctl.link.plan import SOURCE_LABEL, link_name, linked_source
+from kgctl.link.peers import SOURCE_LABEL, link_name, linked_source
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.state.peer_objects import peer_name
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.link.guarding import dialled, in_use
 from kgctl.link.narrowing import Narrowing
-from kgctl.link.plan import link_name, slug
+from kgctl.link.peers import link_name, slug
 from kgctl.link.rivals import Offer, settled
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Claim, Use

@@ -1,271 +1,256 @@
-"""The Peer objects that link clusters: those that there are to be, and what has to be changed."""
+"""Which objects linked clusters are to hold, and what has to be done for that."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.edit.writing import spec_of
-from kgctl.kube.errors import ClusterError
-from kgctl.link.details import details
-from kgctl.mesh.linking import Member, is_written
-from kgctl.mesh.peer import NAT_KEEPALIVE
-from kgctl.render.manifest import peer_object
-from kgctl.state.peer_objects import peer_name
-from kgctl.wireguard.conf import PeerSection
+from kgctl.link.adoption import Terms, adoptions, placed
+from kgctl.link.clusters import read_clusters, refuse_one_twice
+from kgctl.link.foreign_links import refuse_other_links, tell_made_by_hand
+from kgctl.link.grants import Granting, frozen_peers
+from kgctl.link.keys import LinkKeys, link_keys, secrets_to_remove
+from kgctl.link.mirrorplan import in_order
+from kgctl.link.peers import (
+    link_name,
+    linked_source,
+    peer_steps,
+    relayed_networks,
+    slug,
+    wanted_peers,
+)
+from kgctl.link.service_mirrors import MirrorPlan, ServiceMirrors
+from kgctl.link.service_networks import ServiceNetworksTold
+from kgctl.link.steps import ADD, CHANGE, LinkError, Plan
+from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled, obstacles
+from kgctl.mesh.text import printable
+from kgctl.reporter import LogReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Mapping, Sequence
 
-    from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.key import PresharedKey
-    from kgctl.mesh.sharing import Layout
-    from kgctl.mesh.topology import Segment
-
-Object = dict[str, Any]
-
-MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
-SOURCE_LABEL = "kgctl.dev/linked-cluster"
-"""The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
-
-REPLACED_ANNOTATION = "kgctl.dev/replaced"
-"""On a Peer, the name of another with the same key that was removed in its favour."""
-
-PEER, SECRET = "peer", "secret"
-"""The kinds of objects that linking writes."""
-
-ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
-
-_SLUG = re.compile(r"[^a-z0-9]+")
-_LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
-_FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
-_SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
-"""What is told of a new Peer: its key says nothing to anyone."""
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.granting import Grants
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Object
+    from kgctl.mesh.linking import Member, Obstacle
+    from kgctl.reporter import Reporter
 
 
-Narrowed = Callable[[Mapping[str, Any]], Sequence[str]]
-"""Returns which of its networks a Peer object keeps, as it spells them where they stay whole."""
+class ObstacleError(LinkError):
+    """Something stands against linking that is not allowed: ``checks`` are those that failed."""
+
+    def __init__(self, checks: Sequence[str]) -> None:
+        super().__init__(f"not linked, nothing was changed: {', '.join(checks)} stand against it")
+        self.checks = tuple(checks)
 
 
-class ForeignPeerError(ClusterError):
-    """A Peer that someone else made has the name that a link needs."""
+class Wanted(NamedTuple):
+    """What the clusters are to hold: keys, mirrored services, and what each gets of the others."""
+
+    keys: LinkKeys
+    mirrors: MirrorPlan
+    granting: Granting
+    views: Mapping[str, Grants]
 
 
-class Step(NamedTuple):
-    """What becomes of one object: ``fields`` are those of it that differ, ``details`` say how.
+def plan_links(spec: LinkSpec, reporter: Reporter | None = None) -> Plan:
+    """Read clusters, and return what links them; nothing is changed.
 
-    No detail holds a secret. With a ``patch`` the object is not applied but patched. ``heir`` is
-    the Peer that has the key of one that is to be removed.
+    Args:
+        spec: the clusters, and how they are linked.
+        reporter: gets what is found and what is left out. Default: the log ``kgctl``.
+
+    Raises:
+        kgctl.LinkError: something stands against it, which the reporter was told.
+        kgctl.InputError: the spec is wrong.
+        kgctl.KgctlError: a cluster cannot be read.
     """
-
-    action: str
-    name: str
-    wanted: Object | None = None
-    fields: tuple[str, ...] = ()
-    uid: str | None = None
-    kind: str = PEER
-    namespace: str = ""
-    details: tuple[str, ...] = ()
-    patch: Object | None = None
-    heir: str = ""
+    checked = _Checked(spec, reporter or LogReporter())
+    return plan_of(checked.states, spec, checked.wanted(prune=spec.prune))
 
 
-def slug(text: str) -> str:
-    """Return ``text`` as part of an object's name, and as the value of a label.
+def plan_unlink(spec: LinkSpec, reporter: Reporter | None = None) -> Plan:
+    """Read clusters, and return what removes the links between them; nothing is changed.
 
-    Where something of it is lost a hash of the whole follows, so that no two become one, and
-    none becomes nothing.
+    Links that kgctl did not make stay; the reporter is told which.
+
+    Args:
+        spec: the clusters.
+        reporter: gets what is found. Default: the log ``kgctl``.
+
+    Raises:
+        kgctl.KgctlError: a cluster cannot be read.
     """
-    plain = _SLUG.sub("-", text.lower()).strip("-")[:_LONGEST_SLUG].rstrip("-")
-    if plain and plain == text:
-        return plain
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain}-{digest}" if plain else digest
+    reporter = reporter or LogReporter()
+    kept = secrets_to_remove(spec)
+    mirrored = ServiceMirrors(spec, reporter).unlinked()
+    objects = {one.name: one.source.read() for one in spec.clusters}
+    refuse_one_twice(list(objects.items()))
+    tell_made_by_hand(objects, reporter)
+    found = []
+    for one in spec.clusters:
+        steps = peer_steps(objects[one.name].peers, {}, spec.others(one.name), prune=True)
+        found.append((one, [*steps, *mirrored.get(one.name, ()), *kept.get(one.name, ())]))
+    return Plan(found)
 
 
-def link_name(source: str, segment: Segment) -> str:
-    """Return the name of the Peer for a segment: the same for as long as it is that segment."""
-    # with a dot, which no slug has: "a" and "b-c" must not have the name of "a-b" and "c"
-    return f"link-{slug(source)}.{slug(segment.name.removeprefix('location:'))}"
+def wanted_objects(spec: LinkSpec, reporter: Reporter | None = None) -> dict[str, list[Object]]:
+    """Read clusters, and return what each is to hold to be linked: objects, by its name.
 
+    Args:
+        spec: the clusters, and how they are linked.
+        reporter: gets what is found and what is left out. Default: the log ``kgctl``.
 
-def wanted_peers(
-    source: Member,
-    *,
-    private_endpoints: bool = False,
-    relayed: Iterable[Cidr] = (),
-    preshared_key: PresharedKey | None = None,
-) -> dict[str, Object]:
-    """Return the Peers, by name, with which another cluster knows the segments of ``source``.
-
-    What leads to the whole cluster, and what it relays for others, goes to its gateway. An
-    endpoint that is no public one is left out, unless the clusters meet on ``private_endpoints``:
-    nodes of the other cluster would dial it in vain, instead of waiting to be dialled. Who has none
-    gets a keepalive: agents let nobody call without. Segments that are left out, and those of which
-    nothing is granted, have no Peer.
+    Raises:
+        kgctl.LinkError: something stands against it, which the reporter was told; or a preshared
+            key has to be generated, and kept in the clusters, first.
+        kgctl.KgctlError: a cluster cannot be read.
     """
-    through = (*source.share.of_cluster(source.service_cidrs), *relayed)
-    wanted = {}
-    for segment in source.topology.segments:
-        if source.leaves_out(segment):
-            continue
-        called = is_written(segment.leader.endpoint, private=private_endpoints)
-        endpoint = segment.leader.endpoint if called else None
-        keepalive = max(0, segment.leader.persistent_keepalive)
-        networks = (*source.networks_of(segment), *_only(segment is source.gateway, through))
-        if not networks:
-            continue
-        section = PeerSection(
-            public_key=segment.key,
-            allowed_ips=tuple(dict.fromkeys(cidr.masked() for cidr in networks)),
-            endpoint=endpoint,
-            persistent_keepalive=keepalive if endpoint else keepalive or NAT_KEEPALIVE,
-            preshared_key=preshared_key,
+    checked = _Checked(spec, reporter or LogReporter())
+    wanted = checked.wanted(prune=False)
+    missing = [
+        name
+        for name, steps in wanted.keys.steps.items()
+        if any(step.action in (ADD, CHANGE) for step in steps)
+    ]
+    if missing:
+        raise LinkError(
+            f"{', '.join(sorted(missing))} lack preshared keys that are to be generated: run it "
+            "without --directory first, which makes them and keeps them in Secrets"
         )
-        name = link_name(source.name, segment)
-        peer = peer_object(name, section)
-        peer["metadata"]["labels"] = owner_labels(source.name)
-        wanted[name] = peer
-    return wanted
+    found = {}
+    for target in checked.states:
+        peers = _wanted_peers_of(checked.states, target, spec, wanted)
+        others = wanted.mirrors.wanted.get(target.ref.name, {})
+        found[target.ref.name] = [
+            *(peers[name] for name in sorted(peers)),
+            *(others[place] for place in in_order(others)),
+        ]
+    return found
 
 
-def _only(condition: bool, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
-    return networks if condition else ()
+class _Checked:
+    """Clusters that were read and may be linked.
+
+    Raises:
+        LinkError: something stands against it.
+        KgctlError: one cannot be read.
+    """
+
+    def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
+        self._spec = spec
+        self._mirrors = ServiceMirrors(spec, reporter)
+        self.states = ServiceNetworksTold(spec, reporter).complete(read_clusters(spec))
+        if spec.from_file:
+            _report_unnamed(self.states, reporter)
+        found = obstacles_between(self.states, spec)
+        report_obstacles(found, spec, reporter)
+        refused = sorted({one.check for one in found if one.check not in spec.allowed})
+        if refused:
+            raise ObstacleError(refused)
+        refuse_other_links(self.states, spec, reporter)
+        self._granting = Granting(spec, reporter)
+
+    def wanted(self, *, prune: bool) -> Wanted:
+        """Return what they are to hold.
+
+        Raises:
+            KgctlError: a key or a service cannot be had.
+        """
+        views = self._granting.judge(self.states)
+        keys = link_keys(self._spec)
+        return Wanted(keys, self._mirrors.find(views, prune=prune), self._granting, views)
 
 
-def owner_labels(source: str) -> dict[str, str]:
-    """Return the labels of an object that links to the cluster ``source``."""
-    return {MANAGER_LABEL: MANAGER, SOURCE_LABEL: slug(source)}
+def obstacles_between(states: Sequence[ClusterState], spec: LinkSpec) -> list[Obstacle]:
+    """Return what stands against linking the clusters of a spec, allowed or not."""
+    return obstacles([state.member for state in states], spec.layout)
 
 
-def relayed_networks(
-    hub: Member, target: str, members: Iterable[Member], layout: Layout
-) -> tuple[Cidr, ...]:
-    """Return the networks of other clusters that ``target`` reaches through ``hub``."""
-    return tuple(
-        network
-        for member in members
-        if layout.relays(hub.name, member.name, target)
-        for network in member.shared()
-    )
+def report_obstacles(found: Sequence[Obstacle], spec: LinkSpec, reporter: Reporter) -> None:
+    """Report what stands against linking."""
+    for one in found:
+        allowed = "allowed: " if one.check in spec.allowed else ""
+        reporter.warn(f"{allowed}{one.check}: {one.text}")
 
 
-def linked_source(peer: Mapping[str, Any]) -> str | None:
-    """Return the label's name of the cluster that an object links to; None if it is no link."""
-    metadata = peer.get("metadata")
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    if not isinstance(labels, dict) or labels.get(MANAGER_LABEL) != MANAGER:
-        return None
-    source = labels.get(SOURCE_LABEL)
-    return source if isinstance(source, str) else None
+def _report_unnamed(states: Sequence[ClusterState], reporter: Reporter) -> None:
+    """Report the links to clusters that a file does not name: they stay."""
+    named = {slug(state.member.name) for state in states}
+    for state in states:
+        links = {linked_source(peer) for peer in state.objects.peers} - {None}
+        for source in sorted(str(one) for one in links - named):
+            name = printable(state.member.name)
+            reporter.inform(
+                f"{name} has links to {printable(source)}, which the file does not name; they stay "
+                f"until: kgctl unlink {name} {printable(source)}"
+            )
 
 
-def plan(
-    present: Iterable[Mapping[str, Any]],
-    wanted: Mapping[str, Object],
-    sources: Iterable[str],
-    *,
-    prune: bool,
-    taken: Collection[str] = (),
-    frozen: Collection[str] = (),
-    narrowed: Narrowed | None = None,
-) -> list[Step]:
-    """Return what makes the Peers of one cluster what is wanted, sorted by name.
-
-    Only links to the ``sources`` are ever removed, and those that are ``taken`` over; only to
-    ``prune``. Those that are ``frozen`` are not. Of a Peer that stays, ``narrowed`` returns what it
-    keeps of its networks; where that is nothing, it is removed.
+def plan_of(states: Sequence[ClusterState], spec: LinkSpec, wanted: Wanted) -> Plan:
+    """Return what makes clusters hold what is wanted.
 
     Raises:
         ForeignPeerError: a Peer that is no link has the name of one.
     """
-    by_name = {peer_name(peer): peer for peer in present}
-    steps = [_step(name, peer, by_name.get(name), taken) for name, peer in wanted.items()]
-    ours = {slug(source) for source in sources}
-    heirs = {peer["spec"]["publicKey"]: name for name, peer in wanted.items()}
-    for name, peer in by_name.items():
-        if (linked_source(peer) in ours or name in taken) and name not in wanted:
-            heir = heirs.get(spec_of(peer).get("publicKey"), "")
-            staying = name in frozen or not prune
-            if narrowed is not None and staying and not heir:
-                steps.append(_staying(name, peer, narrowed(peer), is_frozen=name in frozen))
-                continue
-            uid = peer["metadata"].get("uid")
-            patch = _voiding(wanted[heir], uid) if heir else None
-            action = REMOVE if prune else STALE
-            steps.append(Step(action, name, uid=uid, patch=patch, heir=heir))
-    return sorted(steps, key=lambda step: step.name)
-
-
-def _staying(
-    name: str, peer: Mapping[str, Any], networks: Sequence[str], *, is_frozen: bool
-) -> Step:
-    """Return what becomes of a Peer that stands for nothing new: it keeps these networks."""
-    spec, metadata = spec_of(peer), peer["metadata"]
-    if not networks:
-        return Step(REMOVE, name, uid=metadata.get("uid"))
-    if list(networks) == spec.get("allowedIPs"):
-        return Step(SAME if is_frozen else STALE, name, uid=metadata.get("uid"))
-    fields = ("allowedIPs",)
-    said = tuple(details(fields, spec, {"allowedIPs": list(networks)}))
-    patch: Object = {"metadata": {}, "spec": {"allowedIPs": list(networks)}}
-    if metadata.get("resourceVersion") is not None:
-        patch["metadata"]["resourceVersion"] = metadata["resourceVersion"]
-    return Step(CHANGE, name, {**peer}, fields, details=said, patch=patch)
-
-
-def _step(
-    name: str, wanted: Object, present: Mapping[str, Any] | None, taken: Collection[str]
-) -> Step:
-    after: Mapping[str, Any] = wanted["spec"]
-    if present is None:
-        return Step(ADD, name, wanted, details=tuple(details(_SHOWN, {}, after)))
-    if linked_source(present) is None and name not in taken:
-        raise ForeignPeerError(
-            f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
+    found = []
+    for target in states:
+        name = target.ref.name
+        granted = wanted.views[name]
+        taken = [one.peer.name for one in target.links if not one.is_kept and spec.adopt]
+        steps = peer_steps(
+            target.objects.peers,
+            _wanted_peers_of(states, target, spec, wanted),
+            spec.others(name),
+            prune=spec.prune,
+            taken=taken,
+            frozen=frozen_peers(target, granted),
+            narrowed=partial(wanted.granting.narrowed, target, granted),
         )
-    spec = spec_of(present)
-    differs = tuple(one for one in _FIELDS if (spec.get(one) or None) != (after.get(one) or None))
-    said = tuple(details(differs, spec, after))
-    if name in taken:
-        differs = ("labels", *differs)
-        said = (f"labels: a link to {wanted['metadata']['labels'][SOURCE_LABEL]}", *said)
-    action = CHANGE if differs else SAME
-    step = Step(action, name, wanted, differs, details=said)
-    in_place = bool(wanted["metadata"].get("annotations"))
-    # of an endpoint that it has set, an apply without one leaves {dnsOrIP: null}, which is invalid
-    less = any(spec.get(one) and not after.get(one) for one in differs)
-    return step._replace(patch=_patch(wanted, present)) if in_place or less else step
+        keys, mirrors = wanted.keys.steps, wanted.mirrors.steps
+        found.append((target.ref, [*keys.get(name, ()), *steps, *mirrors.get(name, ())]))
+    return Plan(found)
 
 
-def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
-    """Return what makes a Peer that others wrote what is wanted: what it is not to have, as null.
+def _wanted_peers_of(
+    states: Sequence[ClusterState], target: ClusterState, spec: LinkSpec, wanted: Wanted
+) -> dict[str, Object]:
+    """Return the Peers that the cluster ``target`` is to hold, by their names there."""
+    taken = adoptions(target.links) if spec.adopt else ()
+    links = _wanted_links(target, wanted.views[target.ref.name].members, spec, wanted.keys)
+    return placed(links, target.objects.peers, taken, _terms(states, spec))
 
-    To apply it would not do: what others set, as an endpoint's DNS name, would stay beside it.
-    """
-    metadata, spec = wanted["metadata"], wanted["spec"]
-    cleared = {field: None for field in _FIELDS if field in spec_of(present)}
-    version = present["metadata"].get("resourceVersion")
-    patch = {
-        "metadata": {key: metadata[key] for key in ("labels", "annotations") if key in metadata},
-        "spec": {**cleared, **spec},
+
+def _terms(states: Sequence[ClusterState], spec: LinkSpec) -> Terms:
+    """Return what Peers that were made by hand keep."""
+    members = [state.member for state in states]
+    undialled = {
+        link_name(member.name, segment)
+        for member in members
+        for segment in member.topology.segments
+        if not is_dialled(segment)
     }
-    if "endpoint" in spec:
-        target = {"dns": None, "ip": None, **spec["endpoint"]["dnsOrIP"]}
-        patch["spec"]["endpoint"] = {**spec["endpoint"], "dnsOrIP": target}
-    if version is not None:
-        patch["metadata"]["resourceVersion"] = version
-    return patch
+    settled = {
+        slug(member.name)
+        for member in members
+        if member.name in spec.service_cidrs or not member.share.services
+    }
+    return Terms(undialled, lambda network: claimed_by(network, members) is None, settled)
 
 
-def _voiding(heir: Object, uid: str | None) -> Object:
-    """Return what makes a Peer invalid, and a link: who finds it again may remove it."""
-    metadata = {"labels": heir["metadata"]["labels"]} | ({"uid": uid} if uid else {})
-    return {"metadata": metadata, "spec": {"allowedIPs": ["removed"]}}
-
-
-def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the names of those of the Peers that are links."""
-    return frozenset(peer_name(peer) for peer in peers if linked_source(peer) is not None)
+def _wanted_links(
+    target: ClusterState, members: Sequence[Member], spec: LinkSpec, keys: LinkKeys
+) -> dict[str, Object]:
+    """Return the Peers that the cluster ``target`` is to hold, by the names of the links."""
+    wanted: dict[str, Object] = {}
+    name = target.member.name
+    for source in members:
+        if spec.layout.linked(name, source.name):
+            wanted |= wanted_peers(
+                source,
+                private_endpoints=ENDPOINTS in spec.allowed,
+                relayed=relayed_networks(source, name, members, spec.layout),
+                preshared_key=keys.keys.get(frozenset((name, source.name))),
+            )
+    return wanted

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper
+from kgctl.link.clusters import ClusterRef
+from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper, PlanDamper
+from kgctl.link.steps import CHANGE, SAME, Plan, Step
+from kgctl.state.example import Example
+from tests.support.reporting import Recorder
 
 
 class Clock:
@@ -64,3 +68,21 @@ def test_one_thing_does_not_keep_another_one_waiting_and_is_forgotten() -> None:
     clock.now += 2 * FORGIVEN
     damper.forget()
     assert not vars(damper)["_past"]
+
+
+def test_what_changes_all_the_time_is_left_out_and_said_once() -> None:
+    now, reporter = 0.0, Recorder()
+    damper = PlanDamper(lambda: now, reporter)
+    cluster = ClusterRef("one", Example())
+    steps = [Step(CHANGE, "flaps"), Step(SAME, "stays")]
+    found = []
+    for _ in range(60):
+        now += 0.25
+        ((_, left),) = damper.only(Plan([(cluster, steps)])).clusters
+        found.append([one.name for one in left])
+    assert found[:AT_ONCE] == [["flaps", "stays"]] * AT_ONCE
+    assert found[AT_ONCE:].count(["flaps", "stays"]) == 1
+    ((_, left),) = damper.only(Plan([(cluster, [Step(CHANGE, "other")])])).clusters
+    assert [one.name for one in left] == ["other"]
+    (said,) = reporter.warned
+    assert "peer flaps changes all the time" in said

@@ -136,7 +136,7 @@ def link(
     Checks that their networks go together, shows what it will do, and asks.
     """
     from kgctl.cli.limits import LimitOptions
-    from kgctl.cli.link.linking import link_clusters
+    from kgctl.cli.link import run
     from kgctl.cli.link.options import LinkOptions
 
     options = LinkOptions(
@@ -155,7 +155,7 @@ def link(
         watch=watch,
         rotate=rotate,
     )
-    link_clusters(shared, options)
+    run.link(shared, options)
 
 
 @unlink_app.command()
@@ -169,8 +169,8 @@ def unlink(
     yes: _Yes = False,
 ) -> None:
     """Remove from each of the clusters the Peers that kgctl link made for the others."""
-    from kgctl.cli.link.linking import unlink_clusters
+    from kgctl.cli.link import run
     from kgctl.cli.link.options import LinkOptions
 
     options = LinkOptions(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
-    unlink_clusters(shared, options)
+    run.unlink(shared, options)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.clusters import cluster_of, networks_of_clusters
 from kgctl.cli.limits import LimitOptions
-from kgctl.cli.link.clusters import ClusterRef
 from kgctl.cli.link.limits import limits_of_options
-from kgctl.cli.link.mirrors import mirrored_services
-from kgctl.cli.link.spec import LinkSpec, read_link_spec
 from kgctl.cli.reading import judged_at, live_cluster, mesh_granularity
 from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.link.clusters import ClusterRef
+from kgctl.link.service_mirrors import mirrored_services
+from kgctl.link.spec import LinkSpec, read_link_spec
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

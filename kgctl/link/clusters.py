@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kilo import PREFIX
 from kgctl.link.adoption import adopted_as
-from kgctl.link.plan import linked_source, links_of, slug
+from kgctl.link.peers import linked_source, links_of, slug
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import InputError, MeshError
 from kgctl.mesh.linked import linked
@@ -24,10 +24,10 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.secrets import SecretObjects
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.kube.services import ServiceObjects
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.linked import Labels, Link
     from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer

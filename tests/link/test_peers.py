@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.link.plan import wanted_peers
+from kgctl.link.peers import wanted_peers
 from kgctl.mesh.sharing import Share
 from tests.mesh.test_linking import cidr, member, node
 

@@ -1,4 +1,4 @@
-"""What ``kgctl link --watch`` does with a plan: what fails, and what changes all the time."""
+"""Plans that are carried out, all of them or as far as it goes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from kgctl.cli.link.carrying import LinkError, keep
-from kgctl.cli.link.steady import Steady
 from kgctl.kube.errors import StatusError, UnreachableError
-from kgctl.link.damping import AT_ONCE
-from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, Step
+from kgctl.link.apply import apply_each, apply_plan
+from kgctl.link.steps import ADD, CHANGE, REMOVE, LinkError, Plan, Step
 from tests.support.reporting import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.cli.link.clusters import ClusterRef
+    from kgctl.link.clusters import ClusterRef
 
 
 class Cluster:
@@ -56,7 +54,7 @@ def test_a_peer_that_is_refused_keeps_no_other_from_being_written() -> None:
     other = Cluster("other")
     steps = [step("a", ADD), step("bad"), step("c"), step("gone", REMOVE)]
     with pytest.raises(LinkError) as told:
-        keep([(one.ref, steps), (other.ref, steps)], Recorder())
+        apply_each(Plan([(one.ref, steps), (other.ref, steps)]), Recorder())
     assert one.done == ["a", "c"]  # nothing is removed, where what replaces it may not be there
     assert other.done == ["a", "bad", "c", "gone"]
     assert str(told.value) == "one: it is invalid; 6 of 8 steps were done, the rest follows"
@@ -65,23 +63,15 @@ def test_a_peer_that_is_refused_keeps_no_other_from_being_written() -> None:
 def test_a_cluster_that_is_away_is_tried_once_and_the_other_ones_are_written() -> None:
     one = Cluster("one", {"a": UnreachableError("away"), "b": UnreachableError("away")})
     other = Cluster("other")
+    steps = [step("a"), step("b")]
     with pytest.raises(LinkError, match="one: away; 2 of 4 steps"):
-        keep([(one.ref, [step("a"), step("b")]), (other.ref, [step("a"), step("b")])], Recorder())
+        apply_each(Plan([(one.ref, steps), (other.ref, steps)]), Recorder())
     assert (one.done, other.done) == ([], ["a", "b"])
 
 
-def test_what_changes_all_the_time_is_left_out_and_said_once() -> None:
-    now, reporter = 0.0, Recorder()
-    steady = Steady(lambda: now, reporter)
-    cluster = Cluster("one").ref
-    found = []
-    for _ in range(60):
-        now += 0.25
-        ((_, left),) = steady.only([(cluster, [step("flaps"), step("stays", SAME)])])
-        found.append([one.name for one in left])
-    assert found[:AT_ONCE] == [["flaps", "stays"]] * AT_ONCE
-    assert found[AT_ONCE:].count(["flaps", "stays"]) == 1
-    ((_, left),) = steady.only([(cluster, [step("other")])])
-    assert [one.name for one in left] == ["other"]
-    (said,) = reporter.warned
-    assert "peer flaps changes all the time" in said
+def test_the_first_step_that_fails_is_the_last_and_says_how_far_it_came() -> None:
+    one, other = Cluster("one"), Cluster("other", {"b": UnreachableError("away")})
+    plan = Plan([(one.ref, [step("a", ADD)]), (other.ref, [step("b"), step("c", REMOVE)])])
+    with pytest.raises(LinkError, match="other: away; 1 of 3 steps were done, run it again"):
+        apply_plan(plan)
+    assert (one.done, other.done) == (["a"], [])

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from kgctl.cli.link.clusters import ClusterRef
-    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.secrets import SecretObjects
+    from kgctl.link.clusters import ClusterRef
     from kgctl.link.meshformat import MeshFile, PairKey, PresharedKeys, SecretReference
-    from kgctl.link.plan import Step
     from kgctl.link.presharedkeys import Object, Pair
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Step
     from kgctl.mesh.key import PresharedKey
 
 GENERATE = "generate"

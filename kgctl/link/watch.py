@@ -7,20 +7,31 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kgctl.cli.watching import end_at_signals, rest_after
+from kgctl.link.apply import apply_each
+from kgctl.link.clusters import read_clusters
+from kgctl.link.damping import PlanDamper
+from kgctl.link.foreign_links import refuse_other_links
+from kgctl.link.grants import Granting
+from kgctl.link.keys import NO_KEYS, LinkKeys, link_keys
+from kgctl.link.mirroring import MirrorError
+from kgctl.link.plan import Wanted, obstacles_between, plan_of, report_obstacles
+from kgctl.link.service_mirrors import NO_MIRRORS, MirrorPlan, ServiceMirrors
+from kgctl.link.service_networks import ServiceNetworksTold
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 from kgctl.state.standing import LASTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from kgctl.cli.link.clusters import ClusterRef
-    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Informer
     from kgctl.kube.stored import Object
+    from kgctl.link.clusters import ClusterRef, ClusterState
+    from kgctl.link.granting import Grants
     from kgctl.link.mirroring import Mirrored
+    from kgctl.link.spec import LinkSpec
+    from kgctl.mesh.linking import Obstacle
     from kgctl.reporter import Reporter
     from kgctl.state.api_server import ApiServer
 
@@ -34,18 +45,92 @@ SLICES = "endpointslices"
 """The kind of objects that say which pods are behind a service."""
 
 
-def follow(
+def watch_links(
+    spec: LinkSpec, reporter: Reporter, *, rest_after: Callable[[float], float]
+) -> None:
+    """Keep the links of clusters current, until KeyboardInterrupt.
+
+    ``rest_after`` returns the seconds in which changes are gathered after work that took so many.
+
+    Raises:
+        KgctlError: the spec is wrong; what goes wrong later is reported, and tried again.
+    """
+    keeper = _Keeper(spec, ServiceMirrors(spec, reporter), reporter)
+    _follow(spec, keeper.look, reporter, rest_after)
+
+
+class _Keeper:
+    """Keeps links current, a look at a time, and says anew only what is new.
+
+    Nobody looks at its plans: what stands against one segment leaves that one out, and what is new
+    and takes a person is not carried along.
+    """
+
+    def __init__(self, spec: LinkSpec, mirrors: ServiceMirrors, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._spec = spec
+        self._mirrors = mirrors
+        self._services = ServiceNetworksTold(spec, reporter)
+        self._granting = Granting(spec, reporter, unattended=True)
+        self._damper = PlanDamper(time.monotonic, reporter)
+        self._told: list[Obstacle] = []
+        self._keys = NO_KEYS
+        self._looked = -WATCH_SECONDS
+
+    def look(self, clusters: Sequence[ClusterRef], kinds: Collection[str]) -> None:
+        """Read the clusters, and do what there is to do.
+
+        Nodes say that they live all the time. Where nothing else changed, services and keys are
+        not asked for again before ``WATCH_SECONDS`` are over.
+
+        Raises:
+            KgctlError: something stands against it, or it was done in part.
+        """
+        spec, now = self._spec, time.monotonic()
+        states = self._services.complete(read_clusters(spec, clusters))
+        standing = obstacles_between(states, spec)
+        if standing != self._told:
+            report_obstacles(standing, spec, self._reporter)
+            self._told = standing
+        refuse_other_links(states, spec, self._reporter)
+        views = self._granting.judge(states)
+        if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
+            self._keep(states, self._keys, NO_MIRRORS, views)
+            return
+        self._looked, amiss = -WATCH_SECONDS, None  # until all of it is done
+        try:
+            mirrors = self._mirrors.find(views, prune=spec.prune)
+        except MirrorError as error:  # which must not keep the links from being current
+            mirrors, amiss = NO_MIRRORS, error
+        keys = link_keys(spec)
+        self._keep(states, keys, mirrors, views)
+        self._keys, self._looked = keys._replace(steps={}), now
+        if amiss is not None:
+            raise amiss
+
+    def _keep(
+        self,
+        states: Sequence[ClusterState],
+        keys: LinkKeys,
+        mirrors: MirrorPlan,
+        views: Mapping[str, Grants],
+    ) -> None:
+        plan = plan_of(states, self._spec, Wanted(keys, mirrors, self._granting, views))
+        apply_each(self._damper.only(plan), self._reporter)
+
+
+def _follow(
     spec: LinkSpec,
     look: Callable[[Sequence[ClusterRef], Collection[str]], None],
     reporter: Reporter,
+    rest_after: Callable[[float], float],
 ) -> None:
-    """Look at the clusters now, and again whenever one changes, until a signal.
+    """Look at the clusters now, and again whenever one changes, until KeyboardInterrupt.
 
     ``look`` is told which kinds of objects changed; none means that everything is to be looked at,
     which is at the beginning and every ``WATCH_SECONDS``. What goes wrong is told once, and tried
     again.
     """
-    end_at_signals()
     clusters: Sequence[ClusterRef] = spec.clusters
     told = _Once(reporter)
     try:

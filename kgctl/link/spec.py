@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from kgctl.cli.link.keys import key_settings
-from kgctl.cli.link.mirrors import mirrored_services
 from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.link.keys import key_settings
+from kgctl.link.service_mirrors import mirrored_services
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.errors import InputError
 from kgctl.mesh.policy import Limits
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from kgctl.cli.link.clusters import ClusterRef
-    from kgctl.cli.link.keys import KeySettings
+    from kgctl.link.clusters import ClusterRef
+    from kgctl.link.keys import KeySettings
     from kgctl.link.meshformat import Cluster, MeshFile
     from kgctl.link.mirroring import Mirrored
     from kgctl.mesh.cidr import Cidr
@@ -115,7 +115,7 @@ def _spec_of(mesh: MeshFile, path: Path, open_cluster: OpenCluster) -> LinkSpec:
 
 
 def _ref(cluster: Cluster, path: Path, open_cluster: OpenCluster) -> ClusterRef:
-    from kgctl.cli.link.clusters import ClusterRef
+    from kgctl.link.clusters import ClusterRef
     from kgctl.link.meshfile import located
     from kgctl.state.manifests import Manifests
 

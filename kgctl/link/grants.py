@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
 from kgctl.link.granting import Grants, Held, Terms, grants
-from kgctl.link.plan import linked_source, slug
+from kgctl.link.peers import linked_source, slug
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.policy import summaries
@@ -17,8 +17,8 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.link.clusters import ClusterState
-    from kgctl.cli.link.spec import LinkSpec
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Refusal, Summary
     from kgctl.reporter import Reporter

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.link.mirroring import Mirrored, MirrorError, wanted_service, wanted_slices
-from kgctl.link.mirrorplan import SERVICE, SLICE, Place, Present, mirror_steps
-from kgctl.link.plan import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.link.mirrorplan import Place, Present, mirror_steps
+from kgctl.link.peers import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.link.steps import SERVICE, SLICE
 from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.stored import Object
     from kgctl.link.granting import Grants
-    from kgctl.link.plan import Step
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Step
     from kgctl.reporter import Reporter
 
 _OURS = f"{MANAGER_LABEL}={MANAGER}"

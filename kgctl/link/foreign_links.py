@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.link.carrying import LinkError
 from kgctl.diagnosis.nodes import quoted
 from kgctl.edit.writing import spec_of
 from kgctl.kilo import PREFIX
-from kgctl.link.plan import linked_source
+from kgctl.link.peers import linked_source
+from kgctl.link.steps import LinkError
 from kgctl.mesh.text import printable
 from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.link.clusters import ClusterState
-    from kgctl.cli.link.spec import LinkSpec
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.linked import Link
     from kgctl.reporter import Reporter
     from kgctl.state.interface import Objects

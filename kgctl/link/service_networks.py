@@ -12,9 +12,9 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cli.link.clusters import ClusterState
-    from kgctl.cli.link.spec import LinkSpec
     from kgctl.kube.service_cidr import ServiceNetworks
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
     from kgctl.reporter import Reporter
