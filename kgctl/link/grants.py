@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
-from kgctl.link.granting import Grants, Held, Terms, grants
+from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.peers import linked_source, slug
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from kgctl.kube.secrets import SecretObjects
     from kgctl.link.clusters import ClusterRef
-    from kgctl.link.meshformat import MeshFile, PairKey, PresharedKeys, SecretReference
-    from kgctl.link.presharedkeys import Object, Pair
+    from kgctl.link.key_secrets import Object, Pair
+    from kgctl.link.mesh_format import MeshFile, PairKey, PresharedKeys, SecretReference
     from kgctl.link.spec import LinkSpec
     from kgctl.link.steps import Step
     from kgctl.mesh.key import PresharedKey
@@ -92,7 +92,7 @@ def secrets_to_remove(spec: LinkSpec) -> dict[str, list[Step]]:
 def _abandoned(
     settings: KeySettings, clusters: Sequence[ClusterRef], *, prune: bool
 ) -> dict[str, list[Step]]:
-    from kgctl.link.presharedkeys import abandoned, secret_name
+    from kgctl.link.key_secrets import abandoned, secret_name
 
     steps: dict[str, list[Step]] = {}
     live = {one.name for one in clusters if one.live}
@@ -129,7 +129,7 @@ class _Reader:
             self._abandon(first, second)
 
     def _keep(self, first: ClusterRef, second: ClusterRef) -> None:
-        from kgctl.link.presharedkeys import secret_name, settled
+        from kgctl.link.key_secrets import secret_name, settled
         from kgctl.wireguard.keys import generate_preshared_key
 
         namespace = self._settings.namespace
@@ -148,7 +148,7 @@ class _Reader:
             self.steps.setdefault(name, []).extend(steps)
 
     def _from_file(self, name: str) -> PresharedKey:
-        from kgctl.link.meshfile import located
+        from kgctl.link.mesh_file import located
         from kgctl.wireguard.keys import KeyFileError, read_preshared_key
 
         path = located(self._settings.file, name)
@@ -164,7 +164,7 @@ class _Reader:
     def _from_secret(
         self, reference: SecretReference, clusters: tuple[ClusterRef, ClusterRef]
     ) -> PresharedKey:
-        from kgctl.link.presharedkeys import SecretError, key_in
+        from kgctl.link.key_secrets import SecretError, key_in
 
         namespace = reference.namespace or self._settings.namespace
         shown = f"the secret {namespace}/{reference.name}"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.edit.writing import spec_of
 from kgctl.kube.errors import ClusterError
-from kgctl.link.details import details
 from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, STALE, Step
 from kgctl.mesh.linking import Member, is_written
 from kgctl.mesh.peer import NAT_KEEPALIVE
+from kgctl.mesh.text import some
 from kgctl.render.manifest import peer_object
-from kgctl.state.peer_objects import peer_name
+from kgctl.state.peer_objects import peer_name, shown_value
 from kgctl.wireguard.conf import PeerSection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
@@ -36,6 +36,8 @@ REPLACED_ANNOTATION = "kgctl.dev/replaced"
 
 _SLUG = re.compile(r"[^a-z0-9]+")
 _LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
+_MOST_SHOWN = 12  # networks that are named; the rest is counted
+_LONGEST_NAME = 253  # characters of a DNS name
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 _SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
 """What is told of a new Peer: its key says nothing to anyone."""
@@ -246,3 +248,49 @@ def _voiding(heir: Object, uid: str | None) -> Object:
 def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return the names of those of the Peers that are links."""
     return frozenset(peer_name(peer) for peer in peers if linked_source(peer) is not None)
+
+
+def details(
+    fields: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a line for each of the ``fields`` of a Peer's spec, if either side has it.
+
+    What was there before is anybody's, and shown as it can be shown. Preshared keys are not shown.
+    """
+    for field in fields:
+        old, new = before.get(field), after.get(field)
+        if field == "presharedKey":
+            if old or new:
+                yield f"{field}: {_of_secret(old, new)}"
+        elif field == "allowedIPs" and isinstance(old, list):
+            yield f"{field}: {_of_list(old, new or [])}"
+        elif old is not None:
+            yield f"{field}: {_text(old)} -> {_text(new)}"
+        elif new is not None:
+            yield f"{field}: {_text(new)}"
+
+
+def _of_secret(old: object, new: object) -> str:
+    if not new:
+        return "removed"
+    return "another one" if old else "set"
+
+
+def _of_list(old: list[object], new: list[object]) -> str:
+    """Return what goes and what comes; the order alone may differ, and says nothing."""
+    before, after = ({shown_value(one): None for one in entries} for entries in (old, new))
+    signed = [f"-{one}" for one in before if one not in after]
+    signed += [f"+{one}" for one in after if one not in before]
+    return some(signed, _MOST_SHOWN) if signed else "in another order"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return some(list(map(shown_value, value)), _MOST_SHOWN) or "none"
+    target = value.get("dnsOrIP") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(target, dict):
+        host = shown_value(target.get("dns") or target.get("ip"), _LONGEST_NAME)
+        return f"{f'[{host}]' if ':' in host else host}:{shown_value(value.get('port'))}"
+    return shown_value(value)

@@ -10,7 +10,7 @@ from kgctl.link.clusters import read_clusters, refuse_one_twice
 from kgctl.link.foreign_links import refuse_other_links, tell_made_by_hand
 from kgctl.link.grants import Granting, frozen_peers
 from kgctl.link.keys import LinkKeys, link_keys, secrets_to_remove
-from kgctl.link.mirrorplan import in_order
+from kgctl.link.mirror_steps import in_order
 from kgctl.link.peers import (
     link_name,
     linked_source,
@@ -29,8 +29,8 @@ from kgctl.reporter import LogReporter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kgctl.link.claim_policy import Grants
     from kgctl.link.clusters import ClusterState
-    from kgctl.link.granting import Grants
     from kgctl.link.spec import LinkSpec
     from kgctl.link.steps import Object
     from kgctl.mesh.linking import Member, Obstacle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.mirroring import Mirrored, MirrorError, wanted_service, wanted_slices
-from kgctl.link.mirrorplan import Place, Present, mirror_steps
+from kgctl.link.mirror_objects import Mirrored, MirrorError, wanted_service, wanted_slices
+from kgctl.link.mirror_steps import Place, Present, mirror_steps
 from kgctl.link.peers import MANAGER, MANAGER_LABEL, linked_source
 from kgctl.link.steps import SERVICE, SLICE
 from kgctl.mesh.errors import InputError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kgctl.kube.stored import Object
-    from kgctl.link.granting import Grants
+    from kgctl.link.claim_policy import Grants
     from kgctl.link.spec import LinkSpec
     from kgctl.link.steps import Step
     from kgctl.reporter import Reporter
@@ -226,7 +226,7 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
     Raises:
         InputError: one is written otherwise, or stands there twice.
     """
-    from kgctl.link.mirroring import parse_mirrored
+    from kgctl.link.mirror_objects import parse_mirrored
 
     found: dict[tuple[str, str], Mirrored] = {}
     for value in values or ():

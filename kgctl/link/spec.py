@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from kgctl.link.clusters import ClusterRef
     from kgctl.link.keys import KeySettings
-    from kgctl.link.meshformat import Cluster, MeshFile
-    from kgctl.link.mirroring import Mirrored
+    from kgctl.link.mesh_format import Cluster, MeshFile
+    from kgctl.link.mirror_objects import Mirrored
     from kgctl.mesh.cidr import Cidr
     from kgctl.state.interface import Source
 
@@ -88,7 +88,7 @@ def read_link_spec(path: Path, open_cluster: OpenCluster) -> LinkSpec:
     Raises:
         KgctlError: the file is wrong, or a kubeconfig that it names.
     """
-    from kgctl.link.meshfile import read_mesh_file
+    from kgctl.link.mesh_file import read_mesh_file
 
     return _spec_of(read_mesh_file(path), path, open_cluster)
 
@@ -116,7 +116,7 @@ def _spec_of(mesh: MeshFile, path: Path, open_cluster: OpenCluster) -> LinkSpec:
 
 def _ref(cluster: Cluster, path: Path, open_cluster: OpenCluster) -> ClusterRef:
     from kgctl.link.clusters import ClusterRef
-    from kgctl.link.meshfile import located
+    from kgctl.link.mesh_file import located
     from kgctl.state.manifests import Manifests
 
     if cluster.manifests:

@@ -78,7 +78,7 @@ class Plan(NamedTuple):
         """Return the steps that write something, in the order in which they have to be made.
 
         A key is kept before it is used, first in the cluster that is the first by name (see
-        ``kgctl.link.presharedkeys``). What is added and changed comes before what is removed, so
+        ``kgctl.link.key_secrets``). What is added and changed comes before what is removed, so
         that nobody is cut off in between.
         """
         return list(self._ordered())

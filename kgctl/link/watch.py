@@ -13,7 +13,7 @@ from kgctl.link.damping import PlanDamper
 from kgctl.link.foreign_links import refuse_other_links
 from kgctl.link.grants import Granting
 from kgctl.link.keys import NO_KEYS, LinkKeys, link_keys
-from kgctl.link.mirroring import MirrorError
+from kgctl.link.mirror_objects import MirrorError
 from kgctl.link.plan import Wanted, obstacles_between, plan_of, report_obstacles
 from kgctl.link.service_mirrors import NO_MIRRORS, MirrorPlan, ServiceMirrors
 from kgctl.link.service_networks import ServiceNetworksTold
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Informer
     from kgctl.kube.stored import Object
+    from kgctl.link.claim_policy import Grants
     from kgctl.link.clusters import ClusterRef, ClusterState
-    from kgctl.link.granting import Grants
-    from kgctl.link.mirroring import Mirrored
+    from kgctl.link.mirror_objects import Mirrored
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.linking import Obstacle
     from kgctl.reporter import Reporter

@@ -71,7 +71,7 @@ def _print_schema(asked: bool) -> None:
         import json
 
         from kgctl.cli.output import answer
-        from kgctl.link.meshformat import mesh_schema
+        from kgctl.link.mesh_format import mesh_schema
 
         answer(f"{json.dumps(mesh_schema(), indent=2)}\n")
         raise typer.Exit

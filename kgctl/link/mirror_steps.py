@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kube.errors import ClusterError
-from kgctl.link.mirroring import (
+from kgctl.link.mirror_objects import (
     MirrorError,
     namespace_of,
     service_facts,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.link.granting import Grants, Held, Terms, grants
+from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.peers import wanted_peers
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.policy import Limits
