@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.kube.services import ServiceObjects
     from kgctl.link.spec import LinkSpec
-    from kgctl.mesh.linked import Labels, Link
+    from kgctl.mesh.linked import ClusterLink, Labels
     from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer
     from kgctl.state.interface import Objects, Source
@@ -124,7 +124,7 @@ class ClusterState(NamedTuple):
     ref: ClusterRef
     objects: Objects
     member: Member
-    links: tuple[Link, ...] = ()
+    links: tuple[ClusterLink, ...] = ()
 
 
 def read_clusters(spec: LinkSpec, refs: Sequence[ClusterRef] = ()) -> list[ClusterState]:
@@ -182,7 +182,7 @@ def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:
     """Return the clusters with what links them already, whoever made it."""
     labels = link_labels({state.member.name: state.objects.peers for state in states})
     found = linked([state.member for state in states], labels)
-    links: dict[str, list[Link]] = {}
+    links: dict[str, list[ClusterLink]] = {}
     for link in found.links:
         links.setdefault(link.holder, []).append(link)
     dialled = _dialled(states, found.links)
@@ -198,7 +198,7 @@ def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:
     return complete
 
 
-def _dialled(states: Sequence[ClusterState], links: Iterable[Link]) -> dict[str, set[str]]:
+def _dialled(states: Sequence[ClusterState], links: Iterable[ClusterLink]) -> dict[str, set[str]]:
     """Return the segments, by cluster, for which a person gave others a public endpoint."""
     adopted = {
         (state.member.name, peer_name(peer))

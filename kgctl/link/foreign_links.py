@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
-    from kgctl.mesh.linked import Link
+    from kgctl.mesh.linked import ClusterLink
     from kgctl.reporter import Reporter
     from kgctl.state.interface import Objects
 
@@ -46,7 +46,7 @@ def refuse_other_links(states: Sequence[ClusterState], spec: LinkSpec, reporter:
     )
 
 
-def _other_link(link: Link) -> str:
+def _other_link(link: ClusterLink) -> str:
     peer, holder = printable(link.peer.name), printable(link.holder)
     place = "" if link.home is None else f"{printable(link.home.name)} of "
     how = "was made by hand"
