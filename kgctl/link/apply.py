@@ -19,10 +19,11 @@ _DENIED = (400, 403, 422)  # what a validating webhook answers
 
 
 def apply_plan(plan: Plan) -> None:
-    """Make the steps of a plan; the first that fails is the last.
+    """Make the steps of a plan; the first that fails is the last. Nobody is asked.
 
     Raises:
-        LinkError: one failed; it says what was done, and the next run does the rest.
+        kgctl.InputError: a cluster was read from files; nothing was changed.
+        kgctl.LinkError: one failed; it says what was done, and the next run does the rest.
     """
     ordered = plan.ordered()
     stores = {(ref.name, step.kind, step.namespace): _store(ref, step) for ref, step in ordered}

@@ -18,18 +18,21 @@ from kgctl.mesh.readiness import newest_heartbeat
 from kgctl.mesh.sharing import EVERYTHING
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable
+from kgctl.state.api_server import ApiServer
+from kgctl.state.load import REQUEST_TIMEOUT
+from kgctl.state.manifests import Manifests
 from kgctl.state.objects import state_of
 from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
 
     from kgctl.kube.secrets import SecretObjects
     from kgctl.kube.service_cidr import ServiceNetworks
     from kgctl.kube.services import ServiceObjects
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.linked import ClusterLink, Labels
-    from kgctl.state.api_server import ApiServer
     from kgctl.state.informer import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects
@@ -37,8 +40,12 @@ if TYPE_CHECKING:
 _KEY = f"{PREFIX}key"
 
 
+class ReadOnlyClusterError(InputError):
+    """A cluster that was read from files cannot be changed."""
+
+
 class ClusterRef(NamedTuple):
-    """A cluster: its name, and where it is read from.
+    """A cluster: its name, and where it is read from; nothing is read before a plan is made.
 
     Where there is a ``copy`` that is kept up to date, it is read from that, once it is there.
     """
@@ -46,6 +53,38 @@ class ClusterRef(NamedTuple):
     name: str
     source: Source
     copy: ClusterInformer | None = None
+
+    @classmethod
+    def of_context(
+        cls,
+        name: str,
+        context: str | None = None,
+        kubeconfig: str | PathLike[str] | None = None,
+        *,
+        request_timeout: float | None = REQUEST_TIMEOUT,
+    ) -> ClusterRef:
+        """Return a live cluster.
+
+        Args:
+            name: what it is called in messages, and in the names of the Peers for it.
+            context: the context of the kubeconfig; None for the current one.
+            kubeconfig: the kubeconfig file; None for the places where kubectl looks.
+            request_timeout: seconds that one request may take; None is no limit.
+        """
+        path = None if kubeconfig is None else str(kubeconfig)
+        return cls(
+            name, ApiServer(kubeconfig=path, context=context, request_timeout=request_timeout)
+        )
+
+    @classmethod
+    def of_files(cls, name: str, *paths: str | PathLike[str]) -> ClusterRef:
+        """Return a cluster that manifests stand for, files or directories; it cannot be changed."""
+        return cls(name, Manifests([str(path) for path in paths]))
+
+    def close(self) -> None:
+        """End the connections that are kept for the next request."""
+        if isinstance(self.source, ApiServer):
+            self.source.close()
 
     def read(self) -> tuple[Objects, float]:
         """Return what it holds, and as of when (Unix seconds).
@@ -64,20 +103,15 @@ class ClusterRef(NamedTuple):
     @property
     def live(self) -> bool:
         """Whether it is a cluster, and not files that stand for one."""
-        from kgctl.state.api_server import ApiServer
-
         return isinstance(self.source, ApiServer)
 
     def store(self) -> PeerObjects:
         """Return its Peer objects, to be changed.
 
         Raises:
-            InputError: it is no live cluster.
+            ReadOnlyClusterError: it is no live cluster.
         """
-        return self._server(
-            "which link does not change: write manifests with --directory DIR, or look with "
-            "--dry-run"
-        ).peers()
+        return self._server("which link does not change", ReadOnlyClusterError).peers()
 
     def secrets(self, namespace: str) -> SecretObjects:
         """Return its Secrets of a namespace.
@@ -110,11 +144,9 @@ class ClusterRef(NamedTuple):
 
         return read_service_networks(self._server("which tell none").api()) if self.live else None
 
-    def _server(self, but: str) -> ApiServer:
-        from kgctl.state.api_server import ApiServer
-
+    def _server(self, but: str, error: type[InputError] = InputError) -> ApiServer:
         if not isinstance(self.source, ApiServer):
-            raise InputError(f"{printable(self.name)} was read from files, {but}")
+            raise error(f"{printable(self.name)} was read from files, {but}")
         return self.source
 
 

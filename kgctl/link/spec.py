@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.link.clusters import ClusterRef
 from kgctl.link.keys import key_settings
 from kgctl.link.service_mirrors import mirrored_services
 from kgctl.mesh.cidr import parse_cidr
@@ -13,17 +15,19 @@ from kgctl.mesh.errors import InputError
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.sharing import FULL_MESH, Layout, Share
 from kgctl.mesh.state import AUTO
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from os import PathLike
 
-    from kgctl.link.clusters import ClusterRef
     from kgctl.link.keys import KeySettings
     from kgctl.link.mesh_format import Cluster, MeshFile
     from kgctl.link.mirror_objects import Mirrored
     from kgctl.mesh.cidr import Cidr
     from kgctl.state.interface import Source
+
+_FEWEST = 2
 
 
 class LinkSpec(NamedTuple):
@@ -63,6 +67,19 @@ class LinkSpec(NamedTuple):
     topology_label: str = TOPOLOGY_LABEL
     from_file: bool = False
 
+    def check(self) -> None:
+        """Make sure that there are clusters to link.
+
+        Raises:
+            InputError: there are fewer than two, or two of one name.
+        """
+        names = [one.name for one in self.clusters]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f'two clusters are called "{printable(twice)}"')
+        if len(names) < _FEWEST:
+            raise InputError("fewer than two clusters cannot be linked")
+
     def others(self, name: str) -> list[str]:
         """Return the names of all other clusters."""
         return [one.name for one in self.clusters if one.name != name]
@@ -82,15 +99,25 @@ OpenCluster = Callable[["str | None", "str | None"], "Source"]
 """Returns the live cluster of a kubeconfig file and a context; None is what kubectl takes."""
 
 
-def read_link_spec(path: Path, open_cluster: OpenCluster) -> LinkSpec:
+def read_link_spec(path: str | PathLike[str], open_cluster: OpenCluster | None = None) -> LinkSpec:
     """Return what a mesh file asks for.
 
+    Args:
+        path: the file that ``kgctl link -f`` reads.
+        open_cluster: returns the live cluster of a kubeconfig file and a context. Default: as
+            ``ClusterRef.of_context`` does.
+
     Raises:
-        KgctlError: the file is wrong, or a kubeconfig that it names.
+        kgctl.KgctlError: the file is wrong, or a kubeconfig that it names.
     """
     from kgctl.link.mesh_file import read_mesh_file
 
-    return _spec_of(read_mesh_file(path), path, open_cluster)
+    file = Path(path)
+    return _spec_of(read_mesh_file(file), file, open_cluster or _open_cluster)
+
+
+def _open_cluster(kubeconfig: str | None, context: str | None) -> Source:
+    return ClusterRef.of_context("", context, kubeconfig).source
 
 
 def _spec_of(mesh: MeshFile, path: Path, open_cluster: OpenCluster) -> LinkSpec:
@@ -115,13 +142,10 @@ def _spec_of(mesh: MeshFile, path: Path, open_cluster: OpenCluster) -> LinkSpec:
 
 
 def _ref(cluster: Cluster, path: Path, open_cluster: OpenCluster) -> ClusterRef:
-    from kgctl.link.clusters import ClusterRef
     from kgctl.link.mesh_file import located
-    from kgctl.state.manifests import Manifests
 
     if cluster.manifests:
-        names = [str(located(path, one)) for one in cluster.manifests]
-        return ClusterRef(cluster.name, Manifests(names))
+        return ClusterRef.of_files(cluster.name, *(located(path, one) for one in cluster.manifests))
     kubeconfig = str(located(path, cluster.kubeconfig)) if cluster.kubeconfig else None
     return ClusterRef(cluster.name, open_cluster(kubeconfig, cluster.context or None))
 

@@ -10,8 +10,9 @@ from kgctl.cli.asking import ask
 from kgctl.cli.link.options import as_judged
 from kgctl.cli.output import Printer, answer
 from kgctl.link.apply import apply_plan
+from kgctl.link.clusters import ReadOnlyClusterError
 from kgctl.link.peers import slug
-from kgctl.link.plan import ObstacleError, plan_links, plan_unlink, wanted_objects
+from kgctl.link.plan import MissingKeysError, ObstacleError, plan_links, plan_unlink, wanted_objects
 from kgctl.link.steps import ADD, CHANGE, REMOVE, LinkError, Plan
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kgctl.cli.shared import Shared
     from kgctl.link.spec import LinkSpec
 
+_OF_FILES = ": write manifests with --directory DIR, or look with --dry-run"
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
 _DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
@@ -47,12 +49,11 @@ def link(shared: Shared, options: LinkOptions) -> None:
     if options.watch:
         _watch(spec)
         return
-    with _allowable():
+    with _naming_options():
         if options.directory is not None:
             _write(spec, options.directory, options.output or "yaml")
-            return
-        plan = plan_links(spec, Printer())
-    _settle(plan, options)
+        else:
+            _settle(plan_links(spec, Printer()), options)
 
 
 def unlink(shared: Shared, options: LinkOptions) -> None:
@@ -62,12 +63,14 @@ def unlink(shared: Shared, options: LinkOptions) -> None:
         LinkError: it was carried out in part.
         KgctlError: a cluster cannot be read or changed.
     """
-    _settle(plan_unlink(options.spec(shared), Printer()), options)
+    spec = options.spec(shared)
+    with _naming_options():
+        _settle(plan_unlink(spec, Printer()), options)
 
 
 @contextmanager
-def _allowable() -> Iterator[None]:
-    """Have the error for obstacles name the options that allow them."""
+def _naming_options() -> Iterator[None]:
+    """Have errors name the options that help."""
     try:
         yield
     except ObstacleError as error:
@@ -75,6 +78,13 @@ def _allowable() -> Iterator[None]:
             f"not linked, nothing was changed: mend what is said above, or allow it with "
             f"{' '.join(f'--allow {check}' for check in error.checks)}"
         ) from None
+    except MissingKeysError as error:
+        raise LinkError(
+            f"{', '.join(error.clusters)} lack preshared keys that are to be generated: run it "
+            "without --directory first, which makes them and keeps them in Secrets"
+        ) from None
+    except ReadOnlyClusterError as error:
+        raise UsageError(f"{error}{_OF_FILES}") from None
 
 
 def _watch(spec: LinkSpec) -> None:
