@@ -176,7 +176,7 @@ def _checked_several(
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
     from kgctl.diagnosis.subject import Settings
-    from kgctl.link.clusters import link_labels
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 

@@ -180,7 +180,7 @@ def linked_clusters(
     Raises:
         MeshError: one has no network; the message says which, and why.
     """
-    from kgctl.link.clusters import link_labels
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.kilo import PREFIX
+from kgctl.kube.secrets import SecretObjects
+from kgctl.kube.service_cidr import read_service_networks
+from kgctl.kube.services import ServiceObjects
 from kgctl.link.adoption import adopted_as
-from kgctl.link.peers import linked_source, links_of, slug
+from kgctl.link.peers import link_labels, links_of
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import InputError, MeshError
 from kgctl.mesh.linked import linked
@@ -25,14 +28,12 @@ from kgctl.state.objects import state_of
 from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from os import PathLike
 
-    from kgctl.kube.secrets import SecretObjects
     from kgctl.kube.service_cidr import ServiceNetworks
-    from kgctl.kube.services import ServiceObjects
     from kgctl.link.spec import LinkSpec
-    from kgctl.mesh.linked import ClusterLink, Labels
+    from kgctl.mesh.linked import ClusterLink
     from kgctl.state.informer import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects
@@ -119,8 +120,6 @@ class ClusterRef(NamedTuple):
         Raises:
             InputError: it is no live cluster.
         """
-        from kgctl.kube.secrets import SecretObjects
-
         server = self._server("which keep no preshared keys: name a file for each of its pairs")
         return SecretObjects(server.api(), namespace)
 
@@ -130,8 +129,6 @@ class ClusterRef(NamedTuple):
         Raises:
             InputError: it is no live cluster.
         """
-        from kgctl.kube.services import ServiceObjects
-
         return ServiceObjects(self._server("which have no services").api())
 
     def service_networks(self) -> ServiceNetworks | None:
@@ -140,8 +137,6 @@ class ClusterRef(NamedTuple):
         Raises:
             KgctlError: it cannot be read.
         """
-        from kgctl.kube.service_cidr import read_service_networks
-
         return read_service_networks(self._server("which tell none").api()) if self.live else None
 
     def _server(self, but: str, error: type[InputError] = InputError) -> ApiServer:
@@ -193,21 +188,6 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
             f"{names[0]} and {names[1]} are one cluster: their nodes have the same names and keys; "
             "give two clusters"
         )
-
-
-def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
-    """Return which cluster each Peer is a link to, as far as labels tell it.
-
-    That is one of the clusters given, or else what the label says. Peers without one are left out.
-    """
-    names = {slug(cluster): cluster for cluster in peers}
-    found = {}
-    for cluster, objects in peers.items():
-        for peer in objects:
-            source = linked_source(peer)
-            if source is not None:
-                found[cluster, peer_name(peer)] = names.get(source, source)
-    return found
 
 
 def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:

@@ -25,7 +25,9 @@ _KEY = f"{PREFIX}key"
 _SHOWN = 10  # links that are named; the rest is counted
 
 
-def refuse_other_links(states: Sequence[ClusterState], spec: LinkSpec, reporter: Reporter) -> None:
+def refuse_foreign_links(
+    states: Sequence[ClusterState], spec: LinkSpec, reporter: Reporter
+) -> None:
     """Make sure that the clusters have no links that kgctl does not keep, or may take them over.
 
     A second Peer with the key of the first would take its place on the nodes, and each of the two
@@ -56,7 +58,7 @@ def _other_link(link: ClusterLink) -> str:
     return f"peer {peer} of {holder} links to {place}{printable(link.source)} and {how}{why}"
 
 
-def tell_made_by_hand(clusters: Mapping[str, Objects], reporter: Reporter) -> None:
+def report_foreign_links(clusters: Mapping[str, Objects], reporter: Reporter) -> None:
     """Say which Peers link the clusters as well, and stay: kgctl link did not make them."""
     owners = {
         node.annotations[_KEY]: name

@@ -6,7 +6,15 @@ import os
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.link.key_secrets import (
+    SecretError,
+    abandoned,
+    key_in,
+    secret_name,
+    settled,
+)
 from kgctl.mesh.text import printable
+from kgctl.wireguard.keys import KeyFileError, generate_preshared_key, read_preshared_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +100,6 @@ def secrets_to_remove(spec: LinkSpec) -> dict[str, list[Step]]:
 def _abandoned(
     settings: KeySettings, clusters: Sequence[ClusterRef], *, prune: bool
 ) -> dict[str, list[Step]]:
-    from kgctl.link.key_secrets import abandoned, secret_name
-
     steps: dict[str, list[Step]] = {}
     live = {one.name for one in clusters if one.live}
     for one, other in permutations(clusters, 2):
@@ -129,9 +135,6 @@ class _Reader:
             self._abandon(first, second)
 
     def _keep(self, first: ClusterRef, second: ClusterRef) -> None:
-        from kgctl.link.key_secrets import secret_name, settled
-        from kgctl.wireguard.keys import generate_preshared_key
-
         namespace = self._settings.namespace
         present = {
             one.name: one.secrets(namespace).find(secret_name(other.name))
@@ -148,8 +151,7 @@ class _Reader:
             self.steps.setdefault(name, []).extend(steps)
 
     def _from_file(self, name: str) -> PresharedKey:
-        from kgctl.link.mesh_file import located
-        from kgctl.wireguard.keys import KeyFileError, read_preshared_key
+        from kgctl.link.mesh_file import located  # which imports msgspec
 
         path = located(self._settings.file, name)
         try:
@@ -164,8 +166,6 @@ class _Reader:
     def _from_secret(
         self, reference: SecretReference, clusters: tuple[ClusterRef, ClusterRef]
     ) -> PresharedKey:
-        from kgctl.link.key_secrets import SecretError, key_in
-
         namespace = reference.namespace or self._settings.namespace
         shown = f"the secret {namespace}/{reference.name}"
         found: dict[str, PresharedKey] = {}

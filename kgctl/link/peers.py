@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
+    from kgctl.mesh.linked import Labels
     from kgctl.mesh.sharing import Layout
     from kgctl.mesh.topology import Segment
 
@@ -139,6 +140,21 @@ def linked_source(peer: Mapping[str, Any]) -> str | None:
         return None
     source = labels.get(SOURCE_LABEL)
     return source if isinstance(source, str) else None
+
+
+def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
+    """Return which cluster each Peer is a link to, as far as labels tell it.
+
+    That is one of the clusters given, or else what the label says. Peers without one are left out.
+    """
+    names = {slug(cluster): cluster for cluster in peers}
+    found = {}
+    for cluster, objects in peers.items():
+        for peer in objects:
+            source = linked_source(peer)
+            if source is not None:
+                found[cluster, peer_name(peer)] = names.get(source, source)
+    return found
 
 
 def peer_steps(

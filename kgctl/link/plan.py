@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.link.adoption import Terms, adoptions, placed
 from kgctl.link.clusters import read_clusters, refuse_one_twice
-from kgctl.link.foreign_links import refuse_other_links, tell_made_by_hand
+from kgctl.link.foreign_links import refuse_foreign_links, report_foreign_links
 from kgctl.link.grants import Granting, frozen_peers
 from kgctl.link.keys import LinkKeys, link_keys, secrets_to_remove
 from kgctl.link.mirror_steps import in_order
@@ -20,7 +20,7 @@ from kgctl.link.peers import (
     wanted_peers,
 )
 from kgctl.link.service_mirrors import MirrorPlan, ServiceMirrors
-from kgctl.link.service_networks import ServiceNetworksTold
+from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.link.steps import ADD, CHANGE, LinkError, Plan
 from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled, obstacles
 from kgctl.mesh.text import printable
@@ -98,7 +98,7 @@ def plan_unlink(spec: LinkSpec, reporter: Reporter | None = None) -> Plan:
     mirrored = ServiceMirrors(spec, reporter).unlinked()
     objects = {one.name: one.source.read() for one in spec.clusters}
     refuse_one_twice(list(objects.items()))
-    tell_made_by_hand(objects, reporter)
+    report_foreign_links(objects, reporter)
     found = []
     for one in spec.clusters:
         steps = peer_steps(objects[one.name].peers, {}, spec.others(one.name), prune=True)
@@ -150,7 +150,7 @@ class _Checked:
         spec.check()
         self._spec = spec
         self._mirrors = ServiceMirrors(spec, reporter)
-        self.states = ServiceNetworksTold(spec, reporter).complete(read_clusters(spec))
+        self.states = ServiceNetworkDiscovery(spec, reporter).complete(read_clusters(spec))
         if spec.from_file:
             _report_unnamed(self.states, reporter)
         found = obstacles_between(self.states, spec)
@@ -158,7 +158,7 @@ class _Checked:
         refused = sorted({one.check for one in found if one.check not in spec.allowed})
         if refused:
             raise ObstacleError(refused)
-        refuse_other_links(self.states, spec, reporter)
+        refuse_foreign_links(self.states, spec, reporter)
         self._granting = Granting(spec, reporter)
 
     def wanted(self, *, prune: bool) -> Wanted:

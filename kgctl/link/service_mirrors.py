@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.mirror_objects import Mirrored, MirrorError, wanted_service, wanted_slices
+from kgctl.kube.errors import ForbiddenError
+from kgctl.link.mirror_objects import (
+    Mirrored,
+    MirrorError,
+    parse_mirrored,
+    wanted_service,
+    wanted_slices,
+)
 from kgctl.link.mirror_steps import Place, Present, mirror_steps
 from kgctl.link.peers import MANAGER, MANAGER_LABEL, linked_source
 from kgctl.link.steps import SERVICE, SLICE
@@ -117,8 +124,6 @@ class ServiceMirrors:
 
         Who asks for no mirrors need not be allowed to look for them.
         """
-        from kgctl.kube.errors import ForbiddenError
-
         found, self._unseen = {}, []
         for name, live in self._live.items():
             try:
@@ -226,8 +231,6 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
     Raises:
         InputError: one is written otherwise, or stands there twice.
     """
-    from kgctl.link.mirror_objects import parse_mirrored
-
     found: dict[tuple[str, str], Mirrored] = {}
     for value in values or ():
         mirrored = parse_mirrored(value)

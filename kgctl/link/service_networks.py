@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kgctl.reporter import Reporter
 
 
-class ServiceNetworksTold:
+class ServiceNetworkDiscovery:
     """What clusters tell of their service networks, asked once, and said once."""
 
     def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:

@@ -110,7 +110,7 @@ def read_link_spec(path: str | PathLike[str], open_cluster: OpenCluster | None =
     Raises:
         kgctl.KgctlError: the file is wrong, or a kubeconfig that it names.
     """
-    from kgctl.link.mesh_file import read_mesh_file
+    from kgctl.link.mesh_file import read_mesh_file  # which imports msgspec
 
     file = Path(path)
     return _spec_of(read_mesh_file(file), file, open_cluster or _open_cluster)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from kgctl.link.apply import apply_each
 from kgctl.link.clusters import read_clusters
 from kgctl.link.damping import PlanDamper
-from kgctl.link.foreign_links import refuse_other_links
+from kgctl.link.foreign_links import refuse_foreign_links
 from kgctl.link.grants import Granting
 from kgctl.link.keys import NO_KEYS, LinkKeys, link_keys
 from kgctl.link.mirror_objects import MirrorError
 from kgctl.link.plan import Wanted, obstacles_between, plan_of, report_obstacles
 from kgctl.link.service_mirrors import NO_MIRRORS, MirrorPlan, ServiceMirrors
-from kgctl.link.service_networks import ServiceNetworksTold
+from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 from kgctl.state.standing import LASTS
@@ -70,7 +70,7 @@ class _Keeper:
         self._reporter = reporter
         self._spec = spec
         self._mirrors = mirrors
-        self._services = ServiceNetworksTold(spec, reporter)
+        self._services = ServiceNetworkDiscovery(spec, reporter)
         self._granting = Granting(spec, reporter, unattended=True)
         self._damper = PlanDamper(time.monotonic, reporter)
         self._told: list[Obstacle] = []
@@ -92,7 +92,7 @@ class _Keeper:
         if standing != self._told:
             report_obstacles(standing, spec, self._reporter)
             self._told = standing
-        refuse_other_links(states, spec, self._reporter)
+        refuse_foreign_links(states, spec, self._reporter)
         views = self._granting.judge(states)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             self._keep(states, self._keys, NO_MIRRORS, views)
