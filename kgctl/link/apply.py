@@ -23,7 +23,7 @@ def apply_plan(plan: Plan) -> None:
 
     Raises:
         kgctl.InputError: a cluster was read from files; nothing was changed.
-        kgctl.LinkError: one failed; it says what was done, and the next run does the rest.
+        kgctl.link.LinkError: one failed; it says what was done, and the next run does the rest.
     """
     ordered = plan.ordered()
     stores = {(ref.name, step.kind, step.namespace): _store(ref, step) for ref, step in ordered}

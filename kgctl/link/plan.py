@@ -71,7 +71,7 @@ def plan_links(spec: LinkSpec, reporter: Reporter | None = None) -> Plan:
         reporter: gets what is found and what is left out. Default: the log ``kgctl``.
 
     Raises:
-        kgctl.LinkError: something stands against it, which the reporter was told.
+        kgctl.link.LinkError: something stands against it, which the reporter was told.
         kgctl.InputError: the spec is wrong.
         kgctl.KgctlError: a cluster cannot be read.
     """
@@ -114,8 +114,8 @@ def wanted_objects(spec: LinkSpec, reporter: Reporter | None = None) -> dict[str
         reporter: gets what is found and what is left out. Default: the log ``kgctl``.
 
     Raises:
-        kgctl.LinkError: something stands against it, which the reporter was told; or a preshared
-            key has to be generated, and kept in the clusters, first.
+        kgctl.link.LinkError: something stands against it, which the reporter was told; or a
+            preshared key has to be generated, and kept in the clusters, first.
         kgctl.KgctlError: a cluster cannot be read.
     """
     checked = _Checked(spec, reporter or LogReporter())

@@ -55,6 +55,7 @@ def watch_links(
     Raises:
         KgctlError: the spec is wrong; what goes wrong later is reported, and tried again.
     """
+    spec.check()
     keeper = _Keeper(spec, ServiceMirrors(spec, reporter), reporter)
     _follow(spec, keeper.look, reporter, rest_after)
 
