@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import kgctl
-from kgctl.link.meshformat import mesh_schema
+from kgctl.link.mesh_format import mesh_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _SHORT_WITH_EQUALS = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)
 
 
-class UsageError(KgctlError):
+class UsageError(InputError):
     """An option has a value that it cannot have, or does not go with another one."""
 
 

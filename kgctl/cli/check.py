@@ -166,11 +166,12 @@ def _checked_several(
     outside: _Outside,
 ) -> _Checked:
     from kgctl.cli.arguments import UsageError
-    from kgctl.cli.clusters import chosen_clusters, link_labels, networks_of_clusters
+    from kgctl.cli.clusters import chosen_clusters, networks_of_clusters
     from kgctl.cli.examining import examined_several
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
     from kgctl.diagnosis.subject import Settings
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kgctl.cli.reading import Reading
     from kgctl.cli.shared import Shared
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Labels, Linked
+    from kgctl.mesh.linked import Linked
     from kgctl.state.interface import Objects
 
 NONE = "none"
@@ -116,8 +116,6 @@ def networks_of_clusters(
     Raises:
         UsageError: one is written otherwise, or names none of the clusters.
     """
-    from kgctl.cli.arguments import cidrs
-
     found: dict[str, tuple[Cidr, ...]] = {}
     for value in values or ():
         name, equals, networks = value.rpartition("=")
@@ -182,6 +180,7 @@ def linked_clusters(
     Raises:
         MeshError: one has no network; the message says which, and why.
     """
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 
@@ -191,24 +190,6 @@ def linked_clusters(
             topology = one.reading.topology(hostname, as_reference=as_reference)
         members.append(Member(one.name, one.reading.state, topology))
     return linked(members, link_labels({one.name: one.objects.peers for one in clusters}))
-
-
-def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
-    """Return which cluster each Peer is a link to, as far as labels tell it.
-
-    That is one of the clusters given, or else what the label says. Peers without one are left out.
-    """
-    from kgctl.link.plan import linked_source, slug
-    from kgctl.state.peer_objects import peer_name
-
-    names = {slug(cluster): cluster for cluster in peers}
-    found = {}
-    for cluster, objects in peers.items():
-        for peer in objects:
-            source = linked_source(peer)
-            if source is not None:
-                found[cluster, peer_name(peer)] = names.get(source, source)
-    return found
 
 
 def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list[Answer]:

@@ -51,3 +51,25 @@ def discard_rest() -> None:
 def note(text: str) -> None:
     """Write a line to stderr."""
     print(text, file=sys.stderr)  # noqa: T201
+
+
+class Printer:
+    """The ``Reporter`` of the command line."""
+
+    def show(self, text: str, /) -> None:
+        """Print a line of the answer to stdout."""
+        answer(f"{text}\n")
+
+    def inform(self, text: str, /) -> None:
+        """Print a line to stderr."""
+        note(text)
+
+    def warn(self, text: str, /) -> None:
+        """Print a line to stderr."""
+        note(text)
+
+    def worded(self, error: object, /) -> str:
+        """Return the message of an error with the options that would help."""
+        from kgctl.cli.hints import message
+
+        return message(error)

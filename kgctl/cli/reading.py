@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 51820
 _BACKEND = "kubernetes"
-NEWEST = "newest"
+NEWEST: Literal["newest"] = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
 
 _HELD: dict[str, Any] = {}
@@ -246,15 +246,29 @@ def mesh_granularity(shared: Shared) -> str:
 
 def time_of(shared: Shared, state: State, now: float) -> float:
     """Return the time, in Unix seconds, at which the options have heartbeats judged."""
-    if shared.at == NEWEST:
+    moment = judged_at(shared)
+    if moment == NEWEST:
         return newest_heartbeat((node.last_seen for node in state.nodes), now)
+    return now if moment is None else moment
+
+
+def judged_at(shared: Shared) -> float | Literal["newest"] | None:
+    """Return the time, in Unix seconds, at which the options have heartbeats judged.
+
+    ``NEWEST`` is that of the newest heartbeat, None the present.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    if shared.at == NEWEST:
+        return NEWEST
     if shared.at is not None:
         return _parsed_time(shared.at)
     if shared.example:
         from kgctl.state.example import TAKEN_AT
 
         return TAKEN_AT
-    return now
+    return None
 
 
 def _parsed_time(text: str) -> float:

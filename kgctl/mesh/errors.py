@@ -34,5 +34,9 @@ class KgctlError(Exception):
         self.alternatives = tuple(alternatives)
 
 
+class InputError(KgctlError):
+    """A value that was given is invalid, or does not go together with another one."""
+
+
 class MeshError(KgctlError):
     """The nodes and peers that were read do not make a network."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kgctl.diagnosis.concessions import in_words
 from kgctl.kube.objects import NodeObject
-from kgctl.link.plan import link_name, slug
+from kgctl.link.peers import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.linking import Member, Obstacle, obstacles

@@ -16,7 +16,7 @@ from kgctl.render.graph.dotquoting import identifier, label
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.mesh.linked import Crossing, Link, Linked
+    from kgctl.mesh.linked import ClusterLink, Crossing, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology
@@ -69,7 +69,7 @@ def _network(topology: Topology, prefix: str = "", number: str = "") -> Iterator
     yield from _cluster(f"cluster_{number}peers", "peers", "dashed,rounded", peers)
 
 
-def _stale(links: Iterable[Link], prefix: str) -> Iterator[str]:
+def _stale(links: Iterable[ClusterLink], prefix: str) -> Iterator[str]:
     for link in links:
         if link.segment is None:
             caption = label(link.peer.name, f"stale link to {link.source}", link.why)

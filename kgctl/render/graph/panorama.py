@@ -13,7 +13,7 @@ from kgctl.render.graph.picture import BROKEN, READY, picture_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.linked import ClusterLink, Linked
     from kgctl.render.graph.picture import Member, Outsider, Picture
 
 LINKED, ONE_SIDED = "linked", "one-sided"
@@ -110,7 +110,7 @@ def panorama_of(linked: Linked, moments: Mapping[str, float]) -> Panorama:
     return Panorama(tuple(views), bridges, len(linked.stale))
 
 
-def _without_links(picture: Picture, links: Mapping[str, Link]) -> Iterator[Outsider]:
+def _without_links(picture: Picture, links: Mapping[str, ClusterLink]) -> Iterator[Outsider]:
     for peer in picture.peers:
         link = links.get(peer.name)
         if link is None or peer.state != READY:

@@ -10,7 +10,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.linked import ClusterLink, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.state import State
@@ -135,7 +135,7 @@ def with_links(listing: Listing, linked: Linked) -> Listing:
     return listing._replace(columns=columns, items=items)
 
 
-def _link_item(link: Link | None) -> Item | None:
+def _link_item(link: ClusterLink | None) -> Item | None:
     if link is None:
         return None
     segment = link.segment and link.segment.name

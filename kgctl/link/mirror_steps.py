@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kube.errors import ClusterError
-from kgctl.link.mirroring import (
+from kgctl.link.mirror_objects import (
     MirrorError,
     namespace_of,
     service_facts,
     service_of,
     slice_facts,
 )
-from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, STALE, Step, linked_source, slug
+from kgctl.link.peers import linked_source, slug
+from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, SERVICE, SLICE, STALE, Step
 from kgctl.mesh.text import printable
 from kgctl.state.peer_objects import peer_name
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 Object = dict[str, Any]
-
-SERVICE, SLICE = "service", "endpointslice"
-"""The kinds of objects that a mirrored service is made of."""
 
 
 class ForeignServiceError(ClusterError):

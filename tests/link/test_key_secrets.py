@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.link.plan import ADD, CHANGE, REMOVE, SAME, STALE
-from kgctl.link.presharedkeys import SecretError, abandoned, key_in, secret_name, settled
+from kgctl.link.key_secrets import SecretError, abandoned, key_in, secret_name, settled
+from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, STALE
 from kgctl.mesh.key import PresharedKey
 
 if TYPE_CHECKING:

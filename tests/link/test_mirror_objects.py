@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.link.mirroring import (
+from kgctl.link.mirror_objects import (
     MOST_ENDPOINTS,
     Mirrored,
     MirrorError,

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.guarding import dialled, in_use
-from kgctl.link.narrowing import Narrowing
-from kgctl.link.plan import link_name, slug
+from kgctl.link.guards import Narrowing, dialled, in_use
+from kgctl.link.peers import link_name, slug
 from kgctl.link.rivals import Offer, settled
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Claim, Use

@@ -1,6 +1,6 @@
 """The file that says which clusters are to be linked, and how: read strictly.
 
-What it may say is in ``kgctl.link.meshformat``; what a schema cannot say, that names refer to
+What it may say is in ``kgctl.link.mesh_format``; what a schema cannot say, that names refer to
 clusters, is checked here.
 """
 
@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from kgctl.link.meshformat import ACCEPTED, CIDR, FORMS, Cluster, MeshFile, mesh_schema
-from kgctl.link.meshwords import Words
+from kgctl.link.mesh_format import ACCEPTED, CIDR, FORMS, Cluster, MeshFile, mesh_schema
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.text import nearest, printable
 from kgctl.state.marked_yaml import MarkedYaml, PlacedError, ValuePath, read_marked_yaml
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 _LARGEST = 1 << 20  # bytes
-_WORDS = Words(FORMS)
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_ENUM = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
+_FORM = re.compile(r"Expected `str` matching regex ('.*'|\".*\")", re.DOTALL)
+_LENGTH = re.compile(r"Expected `(\w+)` of length (>= )?(\d+)(?:, got \d+)?")
+_TYPE = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?")
+_TYPES = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a number",
+    "null": "nothing",
+    "object": "a mapping",
+    "str": "text",
+}
 
 
 class MeshFileError(PlacedError):
@@ -63,7 +82,7 @@ def decoded(document: MarkedYaml) -> MeshFile:
     try:
         return msgspec.convert(document.value, MeshFile, strict=True)
     except msgspec.ValidationError as error:
-        fault = _WORDS.fault(str(error), mesh_schema())
+        fault = _fault_of(str(error), mesh_schema())
         place = document.place(fault.path, key=fault.at_key)
         raise MeshFileError(f"{place}: {fault.text}") from None
 
@@ -135,7 +154,7 @@ class _References:
 
     def _cidr(self, path: ValuePath, text: str, form: str = CIDR) -> None:
         if parse_cidr(text) is None:
-            raise self._fault(path, f'"{printable(text, 60)}" is not {_WORDS.form(form)}')
+            raise self._fault(path, f'"{printable(text, 60)}" is not {FORMS[form]}')
 
     def _fault(self, path: ValuePath, text: str) -> MeshFileError:
         return MeshFileError(f"{self._document.place(path)}: {text}")
@@ -144,3 +163,98 @@ class _References:
 def located(mesh_file: Path, path: str) -> Path:
     """Return where a path of the file leads: from the directory that the file is in."""
     return mesh_file.parent / re.sub(r"^~(?=/|$)", lambda _: str(Path.home()), path)
+
+
+# --- what msgspec finds, in words ---
+
+
+class _Fault(NamedTuple):
+    """What is wrong, and with which value; or with the key that leads to it."""
+
+    path: ValuePath
+    text: str
+    at_key: bool = False
+
+
+def _fault_of(message: str, schema: Mapping[str, Any]) -> _Fault:
+    """Return what a message of msgspec says of a document that is to be as ``schema`` says."""
+    match = _MESSAGE.fullmatch(message)
+    assert match is not None
+    path = tuple(
+        int(number) if number else name for name, number in _STEP.findall(match["path"] or "")
+    )
+    what = match["what"]
+    if unknown := _UNKNOWN.fullmatch(what):
+        name = unknown[1]
+        near = _hint(name, list(_keys(schema, path)))
+        return _Fault((*path, name), f'there is no key "{printable(name, 60)}" here{near}', True)
+    if missing := _MISSING.fullmatch(what):
+        return _Fault(path, f'{_called(path)} lacks the key "{missing[1]}"')
+    if enum := _ENUM.fullmatch(what):
+        near = _hint(enum[1], list(_values(schema, path)))
+        return _Fault(path, f'{_called(path)} cannot be "{printable(enum[1], 60)}"{near}')
+    expected = _expected(what)
+    return _Fault(path, f"{_called(path)} is not {expected}" if expected else what)
+
+
+def _expected(what: str) -> str | None:
+    form = _FORM.fullmatch(what)
+    for pattern, words in FORMS.items():
+        if form and form[1][1:-1].replace("\\\\", "\\") == pattern:
+            return words
+    if length := _LENGTH.fullmatch(what):
+        least = "at least " if length[2] else ""
+        return "text, but empty" if length[1] == "str" else f"a list with {least}{length[3]} in it"
+    if kinds := _TYPE.fullmatch(what):
+        wanted = " or ".join(_TYPES.get(one, one) for one in kinds[1].split(" | "))
+        return f"{wanted}, but {_TYPES.get(kinds[2], kinds[2])}" if kinds[2] else wanted
+    return None
+
+
+def _called(path: ValuePath) -> str:
+    if not path:
+        return "the file"
+    if isinstance(path[-1], int):
+        return f"this entry of {next((one for one in reversed(path) if isinstance(one, str)), '')}"
+    return path[-1]
+
+
+def _hint(name: str, choices: list[str]) -> str:
+    near = nearest(name, choices)
+    if near:
+        return f'; did you mean "{near}"?'
+    return f"; there are {', '.join(sorted(choices))}" if choices else ""
+
+
+def _keys(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
+    for one in _at(schema, path):
+        yield from one.get("properties", {})
+
+
+def _values(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
+    """Yield what a value may be."""
+    for one in _at(schema, path):
+        yield from map(str, one.get("enum", ()))
+        if "properties" in one:
+            yield f"a mapping with {' and '.join(one['required'] or one['properties'])}"
+
+
+def _at(schema: Mapping[str, Any], path: ValuePath) -> list[Mapping[str, Any]]:
+    """Return the schemas that a value may be of."""
+    found = _alternatives(schema, schema)
+    for step in path:
+        inner = [
+            one.get("items") if isinstance(step, int) else one.get("properties", {}).get(step)
+            for one in found
+        ]
+        found = [one for each in inner if each for one in _alternatives(schema, each)]
+    return found
+
+
+def _alternatives(schema: Mapping[str, Any], one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if "$ref" in one:
+        name = str(one["$ref"]).rpartition("/")[2]
+        return [schema["$defs"][name]]
+    if "anyOf" in one:
+        return [each for other in one["anyOf"] for each in _alternatives(schema, other)]
+    return [one]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cli.link.clusters import unbuilt_clusters
-from kgctl.cli.output import note
 from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
-from kgctl.link.granting import Grants, Held, Terms, grants
-from kgctl.link.plan import linked_source, slug
+from kgctl.link.claim_policy import Grants, Held, Terms, grants
+from kgctl.link.clusters import unbuilt_clusters
+from kgctl.link.peers import linked_source, slug
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.policy import summaries
@@ -19,10 +18,11 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Read
-    from kgctl.cli.link.task import Task
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.policy import Refusal, Summary
+    from kgctl.reporter import Reporter
 
 Object = dict[str, Any]
 
@@ -37,15 +37,16 @@ class Granting:
     the Peers held it at any time since this began, for nodes fall silent and come back.
     """
 
-    def __init__(self, task: Task, *, unattended: bool = False) -> None:
-        self._task = task
+    def __init__(self, spec: LinkSpec, reporter: Reporter, *, unattended: bool = False) -> None:
+        self._reporter = reporter
+        self._spec = spec
         confirmed = self._is_confirmed if unattended else None
-        self._terms = Terms(task.limits, task.allowed, confirmed)
+        self._terms = Terms(spec.limits, spec.allowed, confirmed)
         self._known: dict[tuple[str, str], tuple[frozenset[Cidr], Guards]] = {}
         self._said: set[object] = set()
         self._lines: dict[tuple[str, str], int] = {}
 
-    def judge(self, reads: Sequence[Read]) -> dict[str, Grants]:
+    def judge(self, states: Sequence[ClusterState]) -> dict[str, Grants]:
         """Return what each cluster gets of the others, by its name.
 
         One whose network cannot be built stays as it is, and so do the Peers for it: what these
@@ -54,15 +55,15 @@ class Granting:
         key of a machine outside.
         """
         found = {}
-        unbuilt = unbuilt_clusters(reads)
-        for target in reads:
+        unbuilt = unbuilt_clusters(states)
+        for target in states:
             if target.failure is not None:
                 continue
             others = [one.peer.name for one in target.links if not one.is_kept]
-            foreign = frozenset(() if self._task.adopt else others)
+            foreign = frozenset(() if self._spec.adopt else others)
             held = _held(target, foreign)
             self._remember(target.member.name, held)
-            sources = [read.member for read in reads if read is not target]
+            sources = [state.member for state in states if state is not target]
             links = target.member.links - target.peers_for(unbuilt) - foreign
             member = target.member._replace(links=links)
             found[member.name] = grants(member, sources, self._terms, held)
@@ -70,7 +71,9 @@ class Granting:
             self._say(one)
         return found
 
-    def narrowed(self, target: Read, found: Grants, peer: Mapping[str, Any]) -> Sequence[str]:
+    def narrowed(
+        self, target: ClusterState, found: Grants, peer: Mapping[str, Any]
+    ) -> Sequence[str]:
         """Return what a Peer that stays keeps of its networks, as it spells them."""
         texts = spec_of(peer).get("allowedIPs")
         texts = texts if isinstance(texts, list) else []
@@ -102,10 +105,10 @@ class Granting:
                 self._known[target, link] = every, guards
 
     def _is_confirmed(self, target: str, source: str, link: str, network: Cidr) -> bool:
-        if self._task.layout.linked(target, source):
+        if self._spec.layout.linked(target, source):
             found = [self._known[target, link]] if (target, link) in self._known else []
         else:  # the first hub's Peers lead to it
-            hub = f"link-{slug(self._task.layout.hubs[0])}."
+            hub = f"link-{slug(self._spec.layout.hubs[0])}."
             found = [
                 known
                 for (holder, name), known in self._known.items()
@@ -122,9 +125,11 @@ class Granting:
             new = [one for one in refusals if self._is_new(source, one)]
             waiting = [one for one in new if one.reason is Reason.UNCONFIRMED]
             for summary in summaries(one for one in new if one.reason is not Reason.UNCONFIRMED):
-                note(f"{printable(source)}: refused: {summary}{self._remedy(source, summary)}")
+                self._reporter.warn(
+                    f"{printable(source)}: refused: {summary}{self._remedy(source, summary)}"
+                )
             if waiting:
-                note(self._waiting(source, waiting))
+                self._reporter.warn(self._waiting(source, waiting))
 
     def _is_new(self, source: str, refusal: Refusal) -> bool:
         key = source, refusal.claimer, refusal.why, refusal.claim.network.masked()
@@ -135,7 +140,9 @@ class Granting:
             self._said.add(key)
         self._lines[key[:2]] = said + 1
         if said == _MOST_SAID:
-            note(f"{printable(source)}: {refusal.claimer} claims more and more; the rest is unsaid")
+            self._reporter.warn(
+                f"{printable(source)}: {refusal.claimer} claims more and more; the rest is unsaid"
+            )
         return said < _MOST_SAID
 
     def _waiting(self, source: str, refusals: Sequence[Refusal]) -> str:
@@ -150,7 +157,7 @@ class Granting:
     def _once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            note(text)
+            self._reporter.warn(text)
 
     def _remedy(self, source: str, summary: Summary) -> str:
         """Return how a person consents, where that is possible."""
@@ -160,10 +167,10 @@ class Granting:
     def _accepted(self, source: str, text: str) -> str:
         cluster = printable(source)
         of_file = f'"{text}" in limits.accept of {cluster}'
-        return of_file if self._task.from_file else f"--accept {cluster}/{text}"
+        return of_file if self._spec.from_file else f"--accept {cluster}/{text}"
 
 
-def _held(target: Read, foreign: Collection[str] = ()) -> Held:
+def _held(target: ClusterState, foreign: Collection[str] = ()) -> Held:
     """Return what the Peers of a cluster that are links hold, but for ``foreign`` ones."""
     own = [one for one in target.links if one.peer.name not in foreign]
     links = held_links(target.objects.peers, own)
@@ -178,7 +185,7 @@ def _held(target: Read, foreign: Collection[str] = ()) -> Held:
     return Held(networks, keys)
 
 
-def frozen_peers(target: Read, found: Grants) -> frozenset[str]:
+def frozen_peers(target: ClusterState, found: Grants) -> frozenset[str]:
     """Return the names of the Peers of a cluster that stay as they are."""
     links = held_links(target.objects.peers, target.links)
     return frozenset(name for name, link in links.items() if link in found.frozen)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.link.granting import Grants, Held, Terms, grants
-from kgctl.link.plan import wanted_peers
+from kgctl.link.claim_policy import Grants, Held, Terms, grants
+from kgctl.link.peers import wanted_peers
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.sharing import Share

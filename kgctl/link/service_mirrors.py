@@ -4,70 +4,72 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
-from kgctl.link.mirroring import Mirrored, MirrorError, wanted_service, wanted_slices
-from kgctl.link.mirrorplan import SERVICE, SLICE, Place, Present, mirror_steps
-from kgctl.link.plan import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.kube.errors import ForbiddenError
+from kgctl.link.mirror_objects import (
+    Mirrored,
+    MirrorError,
+    parse_mirrored,
+    wanted_service,
+    wanted_slices,
+)
+from kgctl.link.mirror_steps import Place, Present, mirror_steps
+from kgctl.link.peers import MANAGER, MANAGER_LABEL, linked_source
+from kgctl.link.steps import SERVICE, SLICE
+from kgctl.mesh.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kgctl.cli.link.clusters import Named
     from kgctl.kube.stored import Object
-    from kgctl.link.granting import Grants
-    from kgctl.link.plan import Step
-    from kgctl.mesh.sharing import Layout
+    from kgctl.link.claim_policy import Grants
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Step
+    from kgctl.reporter import Reporter
 
 _OURS = f"{MANAGER_LABEL}={MANAGER}"
 
 
-class Found(NamedTuple):
+class MirrorPlan(NamedTuple):
     """What each cluster is to hold of mirrored services, and what has to be done for that."""
 
     wanted: Mapping[str, Mapping[Place, Object]]
     steps: Mapping[str, Sequence[Step]]
 
 
-NOTHING = Found({}, {})
+NO_MIRRORS = MirrorPlan({}, {})
 
 
-class Mirrors:
+class ServiceMirrors:
     """The services that are to be mirrored between clusters, all of which are live.
 
     Raises:
-        UsageError: one of the clusters is none, or does not exist.
+        InputError: one of the clusters is none, or does not exist.
     """
 
-    def __init__(
-        self, asked: Sequence[Mirrored], clusters: Sequence[Named], layout: Layout
-    ) -> None:
+    def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
+        asked, clusters = spec.mirrored, spec.clusters
         names = [one.name for one in clusters]
         for mirrored in asked:
             if mirrored.cluster and mirrored.cluster not in names:
-                raise UsageError(
+                raise InputError(
                     f'--mirror names the cluster "{printable(mirrored.cluster)}", which is not '
                     f"linked here; there are {', '.join(map(printable, names))}"
                 )
         files = [one.name for one in clusters if asked and not one.live]
         if files:
-            raise UsageError(
+            raise InputError(
                 "services are mirrored between live clusters: leave --mirror out, or give contexts "
                 f"instead of files for {', '.join(map(printable, files))}"
             )
         self._asked = asked
-        self._layout = layout
+        self._reporter = reporter
+        self._layout = spec.layout
         self._live = {one.name: one.services() for one in clusters if one.live}
         self._outside: dict[Mirrored, int] = {}
         self._unseen: list[str] = []
 
-    @property
-    def asked(self) -> Sequence[Mirrored]:
-        """The services that are to be mirrored."""
-        return self._asked
-
-    def find(self, views: Mapping[str, Grants], *, prune: bool) -> Found:
+    def find(self, views: Mapping[str, Grants], *, prune: bool) -> MirrorPlan:
         """Look for the services and what stands for them; return what each cluster needs.
 
         ``views`` are what each gets of the others; one that is not among them stays as it is, and
@@ -79,7 +81,7 @@ class Mirrors:
             KgctlError: a cluster cannot be read.
         """
         if not self._asked and not prune:
-            return NOTHING
+            return NO_MIRRORS
         present = self._present()
         judged = [name for name in self._live if name in views]
         wanted: dict[str, dict[Place, Object]] = {name: {} for name in judged}
@@ -102,7 +104,7 @@ class Mirrors:
             )
             for name in judged
         }
-        return Found(wanted, steps)
+        return MirrorPlan(wanted, steps)
 
     def unlinked(self) -> Mapping[str, Sequence[Step]]:
         """Return what removes every mirror that these clusters have of one another, by cluster.
@@ -115,7 +117,7 @@ class Mirrors:
             for name, present in self._present().items()
         }
         if self._unseen:
-            note(
+            self._reporter.warn(
                 f"not allowed to list the services of {', '.join(self._unseen)}: if any are "
                 "mirrored there, they stay (kgctl help rbac link-services prints a role that may)"
             )
@@ -129,8 +131,6 @@ class Mirrors:
 
         Who asks for no mirrors need not be allowed to look for them.
         """
-        from kgctl.kube.errors import ForbiddenError
-
         found, self._unseen = {}, []
         for name, live in self._live.items():
             try:
@@ -162,7 +162,7 @@ class Mirrors:
             return having[0]
         place = Place(SERVICE, mirrored.namespace, mirrored.name)
         if any(place in one.objects for one in present.values()):
-            note(f"the service {mirrored} is gone: what stands for it goes, too")
+            self._reporter.inform(f"the service {mirrored} is gone: what stands for it goes, too")
             return None
         cluster = printable(mirrored.cluster)
         nowhere = f"{cluster} has no" if cluster else "none of the clusters has a"
@@ -225,7 +225,7 @@ class Mirrors:
 
     def _tell(self, mirrored: Mirrored, source: str, outside: int) -> None:
         if outside and self._outside.get(mirrored) != outside:
-            note(
+            self._reporter.warn(
                 f"{outside} endpoints of the service {mirrored} are of no network that "
                 f"{printable(source)} shares: left out"
             )
@@ -236,19 +236,17 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
     """Return the services that ``[CLUSTER=]NAMESPACE/SERVICE`` name.
 
     Raises:
-        UsageError: one is written otherwise, or stands there twice.
+        InputError: one is written otherwise, or stands there twice.
     """
-    from kgctl.link.mirroring import parse_mirrored
-
     found: dict[tuple[str, str], Mirrored] = {}
     for value in values or ():
         mirrored = parse_mirrored(value)
         if mirrored is None:
-            raise UsageError(
+            raise InputError(
                 f'--mirror "{printable(value)}" names no service; give [CLUSTER=]NAMESPACE/SERVICE'
             )
         if found.setdefault(mirrored[:2], mirrored) != mirrored:
-            raise UsageError(
+            raise InputError(
                 f"the service {mirrored} is to be mirrored from two clusters: only one can be"
             )
     return tuple(found.values())

@@ -13,14 +13,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kgctl.link.meshfile import (
+from kgctl.link.mesh_file import (
     MeshFileError,
     decoded,
     located,
     parse_mesh,
     read_mesh_file,
 )
-from kgctl.link.meshformat import mesh_schema, without_indentation
+from kgctl.link.mesh_format import mesh_schema, without_indentation
 from kgctl.state.marked_yaml import PlacedError, read_marked_yaml
 from tests.docs.console import blocks
 

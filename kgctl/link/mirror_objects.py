@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kgctl.diagnosis.nesting import Lookup, Used
 from kgctl.kube.errors import ClusterError
 from kgctl.kube.services import SERVICE_NAME
-from kgctl.link.plan import owner_labels, slug
+from kgctl.link.peers import owner_labels, slug
 from kgctl.mesh.cidr import parse_address, single
 from kgctl.mesh.text import printable
 

@@ -6,25 +6,32 @@ import os
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.link.key_secrets import (
+    SecretError,
+    abandoned,
+    key_in,
+    secret_name,
+    settled,
+)
 from kgctl.mesh.text import printable
+from kgctl.wireguard.keys import KeyFileError, generate_preshared_key, read_preshared_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from kgctl.cli.link.clusters import Named
     from kgctl.kube.secrets import SecretObjects
-    from kgctl.link.meshformat import MeshFile, PairKey, PresharedKeys, SecretReference
-    from kgctl.link.plan import Step
-    from kgctl.link.presharedkeys import Object, Pair
+    from kgctl.link.clusters import ClusterRef
+    from kgctl.link.key_secrets import Object, Pair
+    from kgctl.link.mesh_format import MeshFile, PairKey, PresharedKeys, SecretReference
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Step
     from kgctl.mesh.key import PresharedKey
-    from kgctl.mesh.sharing import Layout
 
 GENERATE = "generate"
 
 
-class KeyRing(NamedTuple):
+class LinkKeys(NamedTuple):
     """The preshared keys by two clusters, and what has to be done to Secrets, by cluster."""
 
     keys: Mapping[Pair, PresharedKey]
@@ -37,7 +44,6 @@ class KeySettings(NamedTuple):
     settings: PresharedKeys
     file: Path
     rotate: bool = False
-    prune: bool = False
 
     @property
     def namespace(self) -> str:
@@ -59,52 +65,48 @@ class KeySettings(NamedTuple):
         return self.settings.default if own is None else own.mode or "none"
 
 
-NO_KEYS = KeyRing({}, {})
+NO_KEYS = LinkKeys({}, {})
 
 
-def settings_of(mesh: MeshFile, file: Path, *, rotate: bool, prune: bool) -> KeySettings | None:
-    """Return what the file says of preshared keys; None if there are to be none.
-
-    Raises:
-        UsageError: keys are to be rotated, but kgctl keeps none.
-    """
-    settings = KeySettings(mesh.keys, file, rotate, prune)
-    if rotate and not settings.keeps_secrets():
-        raise UsageError("there are no preshared keys to rotate: the file has none generated")
+def key_settings(mesh: MeshFile, file: Path) -> KeySettings | None:
+    """Return what the file says of preshared keys; None if there are to be none."""
+    settings = KeySettings(mesh.keys, file)
     return settings if settings.keeps_secrets() or mesh.keys.pairs else None
 
 
-def key_ring(settings: KeySettings, clusters: Sequence[Named], layout: Layout) -> KeyRing:
+def link_keys(spec: LinkSpec) -> LinkKeys:
     """Return the keys of all clusters that are linked, and what Secrets need.
 
     Raises:
         KgctlError: a key cannot be had.
     """
-    reader = _Reader(settings)
-    for first, second in combinations(clusters, 2):
-        reader.take(first, second, linked=layout.linked(first.name, second.name))
-    return KeyRing(reader.keys, reader.steps)
+    if spec.keys is None:
+        return NO_KEYS
+    reader = _Reader(spec.keys, prune=spec.prune)
+    for first, second in combinations(spec.clusters, 2):
+        reader.take(first, second, linked=spec.layout.linked(first.name, second.name))
+    return LinkKeys(reader.keys, reader.steps)
 
 
-def secrets_to_remove(settings: KeySettings, clusters: Sequence[Named]) -> dict[str, list[Step]]:
+def secrets_to_remove(spec: LinkSpec) -> dict[str, list[Step]]:
     """Return what removes the Secrets that kgctl keeps in each of the clusters, by cluster.
 
     Raises:
         KgctlError: one cannot be read.
     """
-    return _abandoned(settings._replace(prune=True), clusters)
+    return {} if spec.keys is None else _abandoned(spec.keys, spec.clusters, prune=True)
 
 
-def _abandoned(settings: KeySettings, clusters: Sequence[Named]) -> dict[str, list[Step]]:
-    from kgctl.link.presharedkeys import abandoned, secret_name
-
+def _abandoned(
+    settings: KeySettings, clusters: Sequence[ClusterRef], *, prune: bool
+) -> dict[str, list[Step]]:
     steps: dict[str, list[Step]] = {}
     live = {one.name for one in clusters if one.live}
     for one, other in permutations(clusters, 2):
         if one.name not in live:
             continue
         secret = one.secrets(settings.namespace).find(secret_name(other.name))
-        step = None if secret is None else abandoned(secret, prune=settings.prune)
+        step = None if secret is None else abandoned(secret, prune=prune)
         if step is not None:
             steps.setdefault(one.name, []).append(step)
     return steps
@@ -113,12 +115,13 @@ def _abandoned(settings: KeySettings, clusters: Sequence[Named]) -> dict[str, li
 class _Reader:
     """Reads the keys of two clusters after two others."""
 
-    def __init__(self, settings: KeySettings) -> None:
+    def __init__(self, settings: KeySettings, *, prune: bool) -> None:
         self._settings = settings
+        self._prune = prune
         self.keys: dict[Pair, PresharedKey] = {}
         self.steps: dict[str, list[Step]] = {}
 
-    def take(self, first: Named, second: Named, *, linked: bool) -> None:
+    def take(self, first: ClusterRef, second: ClusterRef, *, linked: bool) -> None:
         pair = frozenset((first.name, second.name))
         own = self._settings.of(pair) if linked else None
         if linked and self._settings.mode(pair) == GENERATE:
@@ -131,10 +134,7 @@ class _Reader:
         if self._settings.keeps_secrets():
             self._abandon(first, second)
 
-    def _keep(self, first: Named, second: Named) -> None:
-        from kgctl.link.presharedkeys import secret_name, settled
-        from kgctl.wireguard.keys import generate_preshared_key
-
+    def _keep(self, first: ClusterRef, second: ClusterRef) -> None:
         namespace = self._settings.namespace
         present = {
             one.name: one.secrets(namespace).find(secret_name(other.name))
@@ -145,14 +145,13 @@ class _Reader:
         for name, step in found.steps.items():
             self.steps.setdefault(name, []).append(step)
 
-    def _abandon(self, first: Named, second: Named) -> None:
+    def _abandon(self, first: ClusterRef, second: ClusterRef) -> None:
         """Note the Secrets that were kept for two clusters which have another key now, or none."""
-        for name, steps in _abandoned(self._settings, (first, second)).items():
+        for name, steps in _abandoned(self._settings, (first, second), prune=self._prune).items():
             self.steps.setdefault(name, []).extend(steps)
 
     def _from_file(self, name: str) -> PresharedKey:
-        from kgctl.link.meshfile import located
-        from kgctl.wireguard.keys import KeyFileError, read_preshared_key
+        from kgctl.link.mesh_file import located  # which imports msgspec
 
         path = located(self._settings.file, name)
         try:
@@ -165,10 +164,8 @@ class _Reader:
         return read_preshared_key(path)
 
     def _from_secret(
-        self, reference: SecretReference, clusters: tuple[Named, Named]
+        self, reference: SecretReference, clusters: tuple[ClusterRef, ClusterRef]
     ) -> PresharedKey:
-        from kgctl.link.presharedkeys import SecretError, key_in
-
         namespace = reference.namespace or self._settings.namespace
         shown = f"the secret {namespace}/{reference.name}"
         found: dict[str, PresharedKey] = {}

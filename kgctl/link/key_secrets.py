@@ -15,18 +15,8 @@ import binascii
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kube.errors import ClusterError
-from kgctl.link.plan import (
-    ADD,
-    CHANGE,
-    REMOVE,
-    SAME,
-    SECRET,
-    STALE,
-    Step,
-    linked_source,
-    owner_labels,
-    slug,
-)
+from kgctl.link.peers import linked_source, owner_labels, slug
+from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, SECRET, STALE, Step
 from kgctl.mesh.key import PresharedKey
 from kgctl.mesh.text import printable
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.linking import claimed_by
 from kgctl.mesh.policy import Policy
@@ -13,23 +12,25 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cli.link.clusters import Read
-    from kgctl.cli.link.task import Task
     from kgctl.kube.service_cidr import ServiceNetworks
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member
+    from kgctl.reporter import Reporter
 
 
-class ServiceNetworksTold:
+class ServiceNetworkDiscovery:
     """What clusters tell of their service networks, asked once, and said once."""
 
-    def __init__(self, task: Task) -> None:
-        self._given = task.service_cidrs
-        self._limits = task.limits
+    def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._given = spec.service_cidrs
+        self._limits = spec.limits
         self._told: dict[str, ServiceNetworks | None] = {}
         self._said: set[str] = set()
 
-    def complete(self, reads: Sequence[Read]) -> list[Read]:
+    def complete(self, states: Sequence[ClusterState]) -> list[ClusterState]:
         """Return the clusters with the service networks that they tell.
 
         Networks that are given count alone. One that is only told, and overlaps what another
@@ -38,31 +39,33 @@ class ServiceNetworksTold:
         Raises:
             KgctlError: a cluster cannot be read.
         """
-        asked = [read for read in reads if self._is_asked(read)]
-        for read in asked:  # all of them first: what two of them tell may overlap
-            if read.member.name not in self._told:
-                self._told[read.member.name] = read.named.service_networks()
-        self._say_untold([read.member.name for read in asked])
-        with_all = [read.member._replace(service_cidrs=self._all(read.member)) for read in reads]
-        names = {read.member.name for read in asked}
+        asked = [state for state in states if self._is_asked(state)]
+        for state in asked:  # all of them first: what two of them tell may overlap
+            if state.member.name not in self._told:
+                self._told[state.member.name] = state.ref.service_networks()
+        self._say_untold([state.member.name for state in asked])
+        with_all = [
+            state.member._replace(service_cidrs=self._all(state.member)) for state in states
+        ]
+        names = {state.member.name for state in asked}
         return [
-            read._replace(member=read.member._replace(service_cidrs=self._free(read, with_all)))
-            if read.member.name in names
-            else read
-            for read in reads
+            state._replace(member=state.member._replace(service_cidrs=self._free(state, with_all)))
+            if state.member.name in names
+            else state
+            for state in states
         ]
 
-    def _is_asked(self, read: Read) -> bool:
-        given = read.member.name in self._given
-        return not given and read.named.live and read.member.share.services
+    def _is_asked(self, state: ClusterState) -> bool:
+        given = state.member.name in self._given
+        return not given and state.ref.live and state.member.share.services
 
     def _all(self, member: Member) -> tuple[Cidr, ...]:
         told = self._told.get(member.name)
         return member.service_cidrs if told is None else told.cidrs
 
-    def _free(self, read: Read, members: Sequence[Member]) -> tuple[Cidr, ...]:
+    def _free(self, state: ClusterState, members: Sequence[Member]) -> tuple[Cidr, ...]:
         """Return what a cluster tells and no other has."""
-        name = read.member.name
+        name = state.member.name
         told = self._told[name]
         if told is None:
             return ()
@@ -107,5 +110,5 @@ class ServiceNetworksTold:
 
     def _say(self, text: str) -> None:
         if text not in self._said:
-            note(text)
+            self._reporter.inform(text)
             self._said.add(text)
