@@ -27,6 +27,10 @@ class Reporter(Protocol):
         """Return the message of an error; the command line adds the options that would help."""
         ...
 
+    def setting(self, name: str, value: str = "", /) -> str:
+        """Return how a person gives a setting, such as ``adopt``; the command line has options."""
+        ...
+
 
 class LogReporter:
     """Writes to the standard library's log: the default of the Python API.
@@ -54,3 +58,12 @@ class LogReporter:
     def worded(self, error: object, /) -> str:
         """Return the message of an error."""
         return str(error)
+
+    def setting(self, name: str, value: str = "", /) -> str:
+        """Return the name of a setting, and its value."""
+        return plain_setting(name, value)
+
+
+def plain_setting(name: str, value: str = "") -> str:
+    """Return a setting as the Python API names it, and its value."""
+    return f"{name} {value}" if value else name

@@ -15,6 +15,7 @@ OPTIONS = MappingProxyType(
         "accept": "--accept",
         "DNS settings": "--dns and --search-domain",
         "gateway": "--gateway",
+        "mirror": "--mirror",
         "list size": "--max-list-size",
         "only": "--only",
         "request timeout": "--request-timeout",

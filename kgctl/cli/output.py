@@ -73,3 +73,8 @@ class Printer:
         from kgctl.cli.hints import message
 
         return message(error)
+
+    def setting(self, name: str, value: str = "", /) -> str:
+        """Return the option of a setting, and its value."""
+        option = f"--{name.replace('_', '-')}"
+        return f"{option} {value}" if value else option

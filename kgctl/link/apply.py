@@ -50,7 +50,7 @@ def apply_each(plan: Plan, reporter: Reporter) -> None:
     """
     if plan.is_empty:
         return
-    reporter.show(str(plan))
+    reporter.show(plan.text(reporter.setting))
     ordered = plan.ordered()
     failed: dict[str, KgctlError] = {}
     ended: set[str] = set()

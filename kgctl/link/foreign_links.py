@@ -44,7 +44,8 @@ def refuse_foreign_links(
     if len(others) > _SHOWN:
         reporter.warn(f"linked already: {len(others) - _SHOWN} more Peers")
     raise LinkError(
-        "not linked, nothing was changed: take the Peers over with --adopt, or remove them first"
+        "not linked, nothing was changed: take the Peers over with "
+        f"{reporter.setting('adopt')}, or remove them first"
     )
 
 

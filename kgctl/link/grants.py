@@ -151,7 +151,8 @@ class Granting:
         accepted = self._accepted(source, f"{printable(first.name)}={first.network.masked()}")
         return (
             f"{printable(source)}: left out, for nobody confirmed them: {some(found, _SHOWN)}; if "
-            f"they are right, run kgctl link without --watch, or accept them, as with {accepted}"
+            f"they are right, run kgctl link without {self._reporter.setting('watch')}, or accept "
+            f"them, as with {accepted}"
         )
 
     def _once(self, text: str) -> None:
@@ -167,7 +168,8 @@ class Granting:
     def _accepted(self, source: str, text: str) -> str:
         cluster = printable(source)
         of_file = f'"{text}" in limits.accept of {cluster}'
-        return of_file if self._spec.from_file else f"--accept {cluster}/{text}"
+        accept = self._reporter.setting("accept", f"{cluster}/{text}")
+        return of_file if self._spec.from_file else accept
 
 
 def _held(target: ClusterState, foreign: Collection[str] = ()) -> Held:

@@ -53,13 +53,15 @@ class ServiceMirrors:
         for mirrored in asked:
             if mirrored.cluster and mirrored.cluster not in names:
                 raise InputError(
-                    f'--mirror names the cluster "{printable(mirrored.cluster)}", which is not '
-                    f"linked here; there are {', '.join(map(printable, names))}"
+                    f'mirror names the cluster "{printable(mirrored.cluster)}", which is not '
+                    f"linked here; there are {', '.join(map(printable, names))}",
+                    field="mirror",
                 )
         files = [one.name for one in clusters if asked and not one.live]
         if files:
             raise InputError(
-                "services are mirrored between live clusters: leave --mirror out, or give contexts "
+                "services are mirrored between live clusters: leave "
+                f"{reporter.setting('mirror')} out, or give contexts "
                 f"instead of files for {', '.join(map(printable, files))}"
             )
         self._asked = asked
@@ -156,7 +158,8 @@ class ServiceMirrors:
             names = [printable(name) for name, _ in having]
             raise MirrorError(
                 f"{' and '.join(names)} each have a service {mirrored}: say "
-                f"whose is to be in the others: --mirror {names[0]}={mirrored}"
+                f"whose is to be in the others: "
+                f"{self._reporter.setting('mirror', f'{names[0]}={mirrored}')}"
             )
         if having:
             return having[0]
@@ -243,7 +246,8 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
         mirrored = parse_mirrored(value)
         if mirrored is None:
             raise InputError(
-                f'--mirror "{printable(value)}" names no service; give [CLUSTER=]NAMESPACE/SERVICE'
+                f'mirror "{printable(value)}" names no service; give [CLUSTER=]NAMESPACE/SERVICE',
+                field="mirror",
             )
         if found.setdefault(mirrored[:2], mirrored) != mirrored:
             raise InputError(

@@ -79,7 +79,8 @@ class ServiceNetworkDiscovery:
         if why:
             self._say(
                 f"{printable(name)}: services have {cidr}, by {told.told_by}, which is not linked: "
-                f"{why}; if that is right, give it: --service-cidr {printable(name)}={cidr}"
+                f"{why}; if that is right, give it: "
+                f"{self._reporter.setting('service_cidr', f'{printable(name)}={cidr}')}"
             )
             return False
         by = claimed_by(cidr, others)
@@ -88,7 +89,8 @@ class ServiceNetworkDiscovery:
             return True
         self._say(
             f"{printable(name)}: services have {cidr}, by {told.told_by}, which overlaps {by}: "
-            "they are not linked; pods are, and services can be mirrored (--mirror)"
+            "they are not linked; pods are, and services can be mirrored "
+            f"({self._reporter.setting('mirror')})"
         )
         return False
 
@@ -105,7 +107,8 @@ class ServiceNetworkDiscovery:
             self._say(
                 f"{', '.join(untold)} {'does' if one else 'do'} not tell "
                 f"{'its service network' if one else 'their service networks'}: the other clusters "
-                f"reach pods there, but no services; give --service-cidr {untold[0]}=CIDR, or =none"
+                "reach pods there, but no services; give "
+                f"{self._reporter.setting('service_cidr', f'{untold[0]}=CIDR')}, or =none"
             )
 
     def _say(self, text: str) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
+from kgctl.reporter import plain_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kgctl.link.clusters import ClusterRef
 
@@ -62,7 +63,12 @@ class Plan(NamedTuple):
     clusters: Sequence[tuple[ClusterRef, Sequence[Step]]]
 
     def __str__(self) -> str:
-        return "\n".join(line for one in self.clusters for line in _lines(*one))
+        return self.text(plain_setting)
+
+    def text(self, setting: Callable[[str], str]) -> str:
+        """Return what has to be done, for people; ``setting`` returns how one is given."""
+        prune = setting("prune")
+        return "\n".join(line for one in self.clusters for line in _lines(*one, prune))
 
     @property
     def is_empty(self) -> bool:
@@ -92,14 +98,14 @@ class Plan(NamedTuple):
                         yield ref, step
 
 
-def _lines(ref: ClusterRef, steps: Sequence[Step]) -> Iterator[str]:
+def _lines(ref: ClusterRef, steps: Sequence[Step], prune: str) -> Iterator[str]:
     """Yield a line for each step, and its details below."""
     changes = [step for step in steps if step.action != SAME]
     if changes:
         yield f"{printable(ref.name)}:"
     for step in changes:
         more = f" ({', '.join(step.fields)})" if step.fields else ""
-        more += " is stale; --prune removes it" if step.action == STALE else ""
+        more += f" is stale; {prune} removes it" if step.action == STALE else ""
         name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
         yield f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}"
         yield from (f"      {detail}" for detail in step.details)

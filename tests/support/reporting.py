@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kgctl.reporter import plain_setting
+
 
 class Recorder:
     """Keeps the lines, by the method that was called."""
@@ -22,3 +24,6 @@ class Recorder:
 
     def worded(self, error: object, /) -> str:
         return str(error)
+
+    def setting(self, name: str, value: str = "", /) -> str:
+        return plain_setting(name, value)

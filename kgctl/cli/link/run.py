@@ -102,7 +102,7 @@ def _settle(plan: Plan, options: LinkOptions) -> None:
         LinkError: it was carried out in part.
         KgctlError: nobody said yes.
     """
-    if text := str(plan):
+    if text := plan.text(Printer().setting):
         answer(f"{text}\n")
     if plan.is_empty:
         answer("nothing to do\n")
