@@ -33,10 +33,10 @@ def main() -> int:
     if "_KGCTL_COMPLETE" in os.environ:
         _hush()
     elif fast:
-        from kgctl.cli.ahead import ahead
+        from kgctl.cli.core.ahead import ahead
 
         ahead.ask(arguments)
-    from kgctl.cli.app import run
+    from kgctl.cli.core.app import run
 
     code = run(arguments)
     # nor is there anything to look for at the end: Python would, several times (30 ms)

@@ -8,7 +8,7 @@ from typing import Protocol
 class Reporter(Protocol):
     """Receives one line of text at a time, without a line break at its end.
 
-    The command line prints them (``kgctl.cli.output.Printer``); tests keep them.
+    The command line prints them (``kgctl.cli.core.output.Printer``); tests keep them.
     """
 
     def show(self, text: str, /) -> None:

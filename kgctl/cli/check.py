@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from kgctl.cli.core.output import answer, note, on_terminal
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.finding_places import Files, with_places
 from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
-from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, of_several, with_shared
-from kgctl.cli.verdict import trouble_exits_2
 from kgctl.render.findings.formats import FINDINGS_FORMATS, TABLE, Terms
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     Raises:
         UsageError: those that were chosen are about several alone.
     """
-    from kgctl.cli.arguments import UsageError
+    from kgctl.cli.core.arguments import UsageError
     from kgctl.diagnosis.finding import Rule
 
     found = [rule for rule in rules if isinstance(rule, Rule)]
@@ -165,8 +165,8 @@ def _checked_several(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.arguments import UsageError
     from kgctl.cli.clusters import chosen_clusters, networks_of_clusters
+    from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.examining import examined_several
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
@@ -205,7 +205,7 @@ def _checked(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.core.arguments import cidrs
     from kgctl.cli.examining import examined, require_some
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings

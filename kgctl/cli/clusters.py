@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kgctl.cli.arguments import UsageError, cidrs
+from kgctl.cli.core.arguments import UsageError, cidrs
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Linked
     from kgctl.state.interface import Objects

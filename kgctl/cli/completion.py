@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 
 _VARIABLE = "_KGCTL_COMPLETE"
 

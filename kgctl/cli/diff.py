@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer, note
-from kgctl.cli.shared import Shared, with_shared
-from kgctl.cli.verdict import trouble_exits_2
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.hints import message
-from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, recorded
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.progress import ProgressBar
 from kgctl.cli.reading import (
     listen_port,
@@ -21,7 +21,7 @@ from kgctl.cli.reading import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.diagnosis.subject import Subject
     from kgctl.state.evidence import Evidence
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_listed
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note, on_terminal
+from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.hints import message
 from kgctl.cli.names import UnknownNameError
-from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import nearest, printable
 from kgctl.render.lists.formats import LIST_FORMATS, TABLE
 
@@ -81,7 +81,7 @@ def _watch(shared: Shared, kind: Kind, names: list[str], chosen: ListFormat) -> 
     from kgctl.cli.screen import redraw
 
     table = chosen.table
-    assert table is not None  # --watch is refused with other formats (kgctl.cli.effects)
+    assert table is not None  # --watch is refused with other formats (kgctl.cli.core.effects)
 
     def drawing(reading: Reading, console: Console) -> RenderableType:
         listing = _listing(reading, kind, quiet=True)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_node
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.cli.formats import format_named, listed
-from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.render.graph.drawing import LAYOUTS
 from kgctl.render.graph.formats import DOT, GRAPH_FORMATS, PLAIN, STYLES, GraphFormat
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.output import note
 from kgctl.cli.hints import message
-from kgctl.cli.output import note
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

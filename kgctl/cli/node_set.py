@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.agents import note_hidden, refuse_unsettling
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.hints import message
 from kgctl.cli.lookups import look_up, warn_of_address, warn_of_name
 from kgctl.cli.node_effects import changes_later, note_effects
-from kgctl.cli.output import answer, note
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import parse_cidr, single
 from kgctl.mesh.endpoint import parse_endpoint
@@ -19,7 +19,7 @@ from kgctl.mesh.text import nearest, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.diagnosis.finding import Finding
     from kgctl.kube.objects import NodeObject
     from kgctl.mesh.endpoint import Endpoint
@@ -76,7 +76,7 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.confirm import ask as ask_whether
+    from kgctl.cli.core.confirm import ask as ask_whether
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.edit.nodes import NodeObjects

@@ -9,8 +9,8 @@ from kgctl.cli.reading import listen_port
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.examining import Examined
-    from kgctl.cli.shared import Shared
     from kgctl.diagnosis.subject import Subject
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from kgctl.cli.completing import complete_member
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.names import unknown_member
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, of_several, with_shared
-from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

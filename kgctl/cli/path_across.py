@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from kgctl.cli.clusters import Cluster
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.path.ends import End

@@ -7,9 +7,9 @@ from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.formats import listed
-from kgctl.cli.output import answer, answer_bytes, note, on_terminal
 from kgctl.cli.reading import read
 from kgctl.mesh.text import printable
 from kgctl.render.graph.drawing import (
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from kgctl.cli.clusters import Cluster as Read
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.topology import Topology
     from kgctl.render.graph.formats import GraphFormat

@@ -1,20 +1,20 @@
 """The answers that the reference has, too: a graph, and a configuration in WireGuard's format.
 
-They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.direct``).
+They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.core.direct``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.names import ready_node, ready_peer
-from kgctl.cli.output import answer, note
 from kgctl.cli.reading import listen_port, read
 from kgctl.cli.secret import print_configuration
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cli.options import Shared
+    from kgctl.cli.core.options import Shared
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.output import note
 from kgctl.cli.hints import message
 from kgctl.cli.limits import LimitOptions
-from kgctl.cli.output import note
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import nearest, printable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from kgctl.cli.ahead import Target, ahead
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
+from kgctl.cli.core.ahead import Target, ahead
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.progress import ProgressBar
 from kgctl.mesh.leader import disputes_in_words
 from kgctl.mesh.readiness import clock_trouble, newest_heartbeat
@@ -15,7 +15,7 @@ from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, view
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.kube.objects import Advance
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
+from kgctl.cli.core.arguments import UsageError, cidrs
+from kgctl.cli.core.output import note
+from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
-from kgctl.cli.output import note
 from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
 from kgctl.cli.reading import read
-from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.render.manifest import MANIFEST_FORMATS
 from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
 
@@ -238,7 +238,7 @@ def peer(
         outside = Outside(machine, settings, interface, output_file, Warned())
         outside.run(shared, name, directory, watch, interval)
         return
-    assert name is not None  # a manifest of all of them is refused (kgctl.cli.effects)
+    assert name is not None  # a manifest of all of them is refused (kgctl.cli.core.effects)
     if not as_peer:
         _note_unused(output, allowed_ips)
         print_peer(shared, name)

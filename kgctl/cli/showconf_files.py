@@ -6,10 +6,10 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.limits import warn_of_unknown
 from kgctl.cli.names import ready_peer
-from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
 from kgctl.cli.secret import answer_with_secret, holds_secret, warn_of_others
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.limits import Warned
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer

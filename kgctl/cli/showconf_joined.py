@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError, split_values
 from kgctl.cli.clusters import linked_clusters, networks_of_clusters, read_several, said_of
+from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.cli.hints import message
 from kgctl.cli.limits import Warned
 from kgctl.cli.names import ready_peer
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.quick import QuickOptions
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.linking import Member

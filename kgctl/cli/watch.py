@@ -7,9 +7,9 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.hints import message
-from kgctl.cli.output import note
 from kgctl.cli.reading import Reading, reading_of, source_of, time_of
 from kgctl.cli.secret import warn_of_others
 from kgctl.files.writing import check_lasting, write_private
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.kube.errors import ClusterError
     from kgctl.state.api_server import ApiServer
     from kgctl.state.feeds import Snapshot

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl import __version__
-from kgctl.cli.arguments import normalised, split_values
+from kgctl.cli.core.arguments import normalised, split_values
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from kgctl.cli.effects import EFFECTS, SEVERAL, without_effect
-from kgctl.cli.options import OPTIONS
-from kgctl.cli.program import app
+from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
+from kgctl.cli.core.options import OPTIONS
+from kgctl.cli.core.program import app
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.hints import message
 from kgctl.cli.peer.add import NewPeer, PeerExistsError, add_peer
 from kgctl.cli.peer.adopt import adopted

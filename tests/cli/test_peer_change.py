@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
 from kgctl.cli.peer.remove import MissingPeersError, remove_peers
 from kgctl.cli.peer.target import Target

@@ -6,13 +6,13 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kgctl.cli.core.output import OutputError, answer, discard_rest, note
 from kgctl.cli.hints import message
-from kgctl.cli.output import OutputError, answer, discard_rest, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.connect.interface import Options
     from kgctl.connect.journal import Journal
     from kgctl.connect.membership import PeerStore

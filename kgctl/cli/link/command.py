@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kgctl.cli.core.shared import Shared, of_several, with_shared_but
 from kgctl.cli.link.limits import Accept, Deny, OnlyNetworks  # noqa: TC001  (Typer reads them)
-from kgctl.cli.shared import Shared, of_several, with_shared_but
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -70,7 +70,7 @@ def _print_schema(asked: bool) -> None:
     if asked:
         import json
 
-        from kgctl.cli.output import answer
+        from kgctl.cli.core.output import answer
         from kgctl.link.mesh_format import mesh_schema
 
         answer(f"{json.dumps(mesh_schema(), indent=2)}\n")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError, split_values
+from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.cli.limits import LimitOptions
 from kgctl.mesh.text import printable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.clusters import cluster_of, networks_of_clusters
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.limits import LimitOptions
 from kgctl.cli.link.limits import limits_of_options
 from kgctl.cli.reading import judged_at, live_cluster, mesh_granularity
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.state.interface import Source
 
 _FEWEST = 2

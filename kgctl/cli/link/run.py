@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.confirm import ask
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.confirm import ask
+from kgctl.cli.core.output import Printer, answer
 from kgctl.cli.link.options import as_judged
-from kgctl.cli.output import Printer, answer
 from kgctl.link.apply import apply_plan
 from kgctl.link.clusters import ReadOnlyClusterError
 from kgctl.link.peers import slug
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.link.options import LinkOptions
-    from kgctl.cli.shared import Shared
     from kgctl.link.spec import LinkSpec
 
 _OF_FILES = ": write manifests with --directory DIR, or look with --dry-run"

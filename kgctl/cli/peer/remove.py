@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer, note
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.peer.printing import DRY_RUNS, KEPT, KIND
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable

@@ -7,9 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.cli.core.output import note
 from kgctl.cli.examining import Examined, as_of, examined
 from kgctl.cli.hints import message
-from kgctl.cli.output import note
 from kgctl.cli.page import page_of
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
 from kgctl.mesh.errors import KgctlError
@@ -19,7 +19,7 @@ from kgctl.state.follow import Inbox, Once, until_tick
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.http.client import Api
     from kgctl.state.evidence import Evidence

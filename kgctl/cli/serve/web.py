@@ -11,8 +11,8 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+from kgctl.cli.core.output import note
 from kgctl.cli.hints import message
-from kgctl.cli.output import note
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 

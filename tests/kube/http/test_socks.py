@@ -177,7 +177,7 @@ def test_without_its_package_the_error_names_what_to_install(tmp_path: Path) -> 
     path = tmp_path / "k"
     path.write_text(json.dumps(content))
     without = (
-        "import sys; sys.modules['socks'] = None; from kgctl.cli.app import run; "
+        "import sys; sys.modules['socks'] = None; from kgctl.cli.core.app import run; "
         "sys.exit(run(sys.argv[1:]))"
     )
     done = subprocess.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.mesh.errors import KgctlError
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cli.options import Shared
+from kgctl.cli.core.options import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

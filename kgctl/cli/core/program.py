@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kgctl.cli.app import PROGRAM
-from kgctl.cli.arguments import normalised
-from kgctl.cli.commands import Commands
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.app import PROGRAM
+from kgctl.cli.core.arguments import normalised
+from kgctl.cli.core.group import Commands
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

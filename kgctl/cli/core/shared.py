@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from kgctl.cli.options import OPTIONS
-from kgctl.cli.options import Shared as Shared
+from kgctl.cli.core.options import OPTIONS
+from kgctl.cli.core.options import Shared as Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
     Raises:
         UsageError: one has none.
     """
-    from kgctl.cli.effects import EFFECTS, SEVERAL, without_effect
+    from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
 
     names: list[str] = []
     outer: Any = ctx
@@ -99,7 +99,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
     given = _given(ctx) | ({SEVERAL} if ctx.obj.several else set())
     wrong = without_effect(command, given, str(ctx.params.get("output") or ""))
     if wrong is not None:
-        from kgctl.cli.arguments import UsageError
+        from kgctl.cli.core.arguments import UsageError
 
         error = UsageError(wrong)
         error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
@@ -123,8 +123,8 @@ def _chosen(ctx: typer.Context, several: bool) -> Shared:
     Raises:
         UsageError: a command of one cluster was given several.
     """
-    from kgctl.cli.arguments import UsageError
     from kgctl.cli.clusters import chosen_clusters
+    from kgctl.cli.core.arguments import UsageError
 
     shared: Shared = ctx.obj
     if ctx.invoked_subcommand is not None:

@@ -1,7 +1,7 @@
 """What was given of the options that every command has.
 
-Typer reads the types here (``kgctl.cli.shared``), and is not needed for anything else: what is
-called in loops goes without it (``kgctl.cli.direct``).
+Typer reads the types here (``kgctl.cli.core.shared``), and is not needed for anything else: what is
+called in loops goes without it (``kgctl.cli.core.direct``).
 """
 
 from __future__ import annotations

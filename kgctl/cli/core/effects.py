@@ -2,7 +2,7 @@
 
 An option that would do nothing is a mistake of whoever gave it, so it is an error, never silence.
 This is the one table of that; every command is held against it before it runs
-(``kgctl.cli.shared``). What depends on values, or on what was read, is for the command itself.
+(``kgctl.cli.core.shared``). What depends on values, or on what was read, is for the command itself.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kgctl.cli.direct import plain_call
+from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.output import discard_rest
+from kgctl.cli.core.verdict import exit_code_of
 from kgctl.cli.hints import message
-from kgctl.cli.output import discard_rest
-from kgctl.cli.verdict import exit_code_of
 from kgctl.kube.fast import fast_lane
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -52,7 +52,7 @@ def _run(arguments: Sequence[str]) -> int:
         call()
         code = 0
     else:
-        from kgctl.cli.program import call as call_command
+        from kgctl.cli.core.program import call as call_command
 
         code = call_command(arguments)
     if sys.stdout is not None:
