@@ -11,9 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kgctl.cli.shared import Shared
-
 from kgctl.cli.connect.running import Level, LogFormat, run
+from kgctl.cli.core.options import Shared
 from kgctl.cli.reading import live_cluster, mesh_granularity
 from kgctl.connect.interface import Options
 from kgctl.kube.objects import TOPOLOGY_LABEL
