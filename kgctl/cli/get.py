@@ -56,7 +56,7 @@ def get(
         str | None, format_option(LIST_FORMATS, "Print more, or something else.")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Draw the table anew whenever it changes.")
+        bool, typer.Option("--watch", "-w", help="Draw the table again whenever it changes.")
     ] = False,
 ) -> None:
     """List nodes, peers or segments, and say of those that are not ready why."""

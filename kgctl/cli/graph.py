@@ -35,7 +35,7 @@ def graph(
             "--output",
             "-o",
             metavar=_choice(*_NAMES),
-            help="The format. Default: what the ending of --output-file says, else dot.",
+            help="The format. Default: by the ending of --output-file, else dot.",
             autocompletion=lambda: list(_NAMES),
         ),
     ] = None,
@@ -84,7 +84,7 @@ def graph(
     ] = None,
     no_peers: Annotated[bool, typer.Option("--no-peers", help="Draw no peers.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="-o tree: draw it anew whenever it changes.")
+        bool, typer.Option("--watch", "-w", help="-o tree: draw it again whenever it changes.")
     ] = False,
 ) -> None:
     """Draw the network: for Graphviz, as a picture, a page, or a tree for the terminal.
@@ -94,7 +94,7 @@ def graph(
     chosen = _format(output, output_file)
     if watch and (chosen.terminal is None or output_file is not None):
         watched = " or ".join(f"-o {one.name}" for one in GRAPH_FORMATS if one.terminal is not None)
-        raise UsageError(f"--watch draws a tree on the terminal anew: {watched}, without a file")
+        raise UsageError(f"--watch redraws a tree in the terminal: {watched}, without a file")
     shaped = collapse is not None or focus is not None or location is not None or no_peers
     plain = _is_plain(chosen, style, shaped=shaped)
     from kgctl.cli.pictures import Wanted, show, show_clusters
@@ -114,7 +114,7 @@ def _format(output: str | None, file: Path | None) -> GraphFormat:
         found = [one for one in GRAPH_FORMATS if ending in one.endings]
         if not found:
             raise UsageError(
-                f"the ending of --output-file says no format; give -o {_choice(*_NAMES)}"
+                f"the ending of --output-file names no format; give -o {_choice(*_NAMES)}"
             )
         return found[0]
     return format_named(GRAPH_FORMATS, _one_of("--output", output, _NAMES))

@@ -29,7 +29,7 @@ OnlyNetworks = Annotated[
 Deny = Annotated[
     list[str] | None,
     typer.Option(
-        "--deny", metavar="CIDR,...", help="Grant nobody anything of these networks. Repeatable."
+        "--deny", metavar="CIDR,...", help="Refuse these networks to everybody. Repeatable."
     ),
 ]
 Accept = Annotated[

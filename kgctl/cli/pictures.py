@@ -204,7 +204,7 @@ def _check(wanted: Wanted) -> None:
         raise UsageError(f"--collapse is for pictures; {chosen.name} has every node")
     if chosen.binary and _is_printed(wanted):
         raise UsageError(
-            f"{chosen.name} is no text for a terminal; write a file: -O kilo{chosen.endings[0]}"
+            f"{chosen.name} cannot be shown in a terminal; write a file: -O kilo{chosen.endings[0]}"
         )
 
 

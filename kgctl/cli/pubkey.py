@@ -16,7 +16,7 @@ _MAX_INPUT = 1 << 16  # bytes; a key has 44, and what follows may be white space
 
 
 class NoKeyError(KgctlError):
-    """What came on stdin is no private key."""
+    """What came on stdin is not a private key."""
 
 
 @app.command()
@@ -32,6 +32,6 @@ def pubkey(shared: Shared) -> None:
     key = None if len(content) > _MAX_INPUT else parse_private_key(content)
     if key is None:
         raise NoKeyError(
-            "what came on stdin is no private key: base64 of 32 bytes, as kgctl genkey prints it"
+            "stdin does not hold a private key: base64 of 32 bytes, as kgctl genkey prints it"
         )
     answer(f"{key.public_key()}\n")

@@ -157,7 +157,7 @@ def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
 def _server(text: str) -> Address:
     address = parse_address(text)
     if address is None:
-        raise UsageError(f'--dns "{printable(text)}" is no IP address')
+        raise UsageError(f'--dns "{printable(text)}" is not an IP address')
     return address
 
 
@@ -170,7 +170,7 @@ def domains(values: Sequence[str] | None) -> list[str]:
     found = split_values(values)
     for text in found:
         if not is_dns_name(text):
-            raise UsageError(f'--search-domain "{printable(text)}" is no domain name')
+            raise UsageError(f'--search-domain "{printable(text)}" is not a domain name')
     return found
 
 

@@ -280,7 +280,7 @@ def _parsed_time(text: str) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f'--at "{printable(text)}" is no time; give RFC 3339 (2026-01-31T12:00:00Z), '
+            f'--at "{printable(text)}" is not a time; give RFC 3339 (2026-01-31T12:00:00Z), '
             f"Unix seconds, or {NEWEST}"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

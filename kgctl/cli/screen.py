@@ -32,7 +32,7 @@ def redraw(
         KgctlError: it cannot be read at all; later errors are said, and lived through.
     """
     if not on_terminal():
-        raise UsageError("--watch draws a terminal anew, and the output is none")
+        raise UsageError("--watch needs a terminal")
     watch(shared, _Screen(drawing, ages=ages), _INTERVAL, _BETWEEN_LOOKS)
 
 

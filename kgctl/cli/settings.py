@@ -80,7 +80,7 @@ def settings_file(name: str | None = None) -> SettingsFile:
     ``[tool.kgctl.check]``.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or has a table that is unknown; or nobody
+        UsageError: the file cannot be read, is not TOML, or has a table that is unknown; or nobody
             named it, and it was put here by another user.
     """
     for candidate in _FILES if name is None else (name,):
@@ -116,7 +116,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]] | None:
     except OSError as error:
         raise UsageError(f"cannot read {shown}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # ValueError: TOML's own, and no UTF-8
-        raise UsageError(f"{shown} is no TOML: {printable(str(error))}") from None
+        raise UsageError(f"{shown} is not TOML: {printable(str(error))}") from None
     within = ["tool", "kgctl"] if path.name == "pyproject.toml" else []
     found: Any = content
     for key in within:
@@ -124,11 +124,11 @@ def _tables(path: Path) -> dict[str, dict[str, Any]] | None:
     if found is None:
         return None
     if not isinstance(found, dict):
-        raise UsageError(f"{shown}: [{'.'.join(within)}] is no table")
+        raise UsageError(f"{shown}: [{'.'.join(within)}] is not a table")
     _refuse_unknown(shown, ".".join(within), found, list(_TABLES))
     for name, table in found.items():
         if not isinstance(table, dict):
-            raise UsageError(f"{shown}: [{'.'.join([*within, name])}] is no table")
+            raise UsageError(f"{shown}: [{'.'.join([*within, name])}] is not a table")
     return found if found or not within else None
 
 

@@ -122,7 +122,7 @@ class Outside(NamedTuple):
     def _check(self, interval: int) -> None:
         if _INTERFACE.fullmatch(self.interface) is None or not self.interface.strip("."):
             raise UsageError(
-                f'--interface "{printable(self.interface)}" is no interface name: at most 15 '
+                f'--interface "{printable(self.interface)}" is not an interface name: at most 15 '
                 "letters, digits and _ = + . -"
             )
         if self.picture is not None and self.picture.suffix[1:] not in self.format.pictures:
@@ -191,7 +191,7 @@ def file_stem(name: str) -> str:
         UsageError: it is no name that Kubernetes gives, and could lead elsewhere.
     """
     if not is_dns_name(name):
-        raise UsageError(f'"{printable(name)}" is no name for a file; rename the object')
+        raise UsageError(f'"{printable(name)}" is not a name for a file; rename the object')
     return name
 
 

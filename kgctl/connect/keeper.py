@@ -47,7 +47,7 @@ class SessionKeeper:
         try:
             self._look()
         except KgctlError as error:  # the next round says so, if it lasts
-            self._journal.debug("failed to begin sessions anew", err=error)
+            self._journal.debug("failed to restart sessions", err=error)
 
     def _look(self) -> None:
         device = self._tunnel.device
@@ -60,4 +60,4 @@ class SessionKeeper:
         if peers:
             self._synchroniser.renew(device, state, peers)
             named = [self._names.get(one.public_key, str(one.public_key)) for one in peers]
-            self._journal.info("began sessions anew", peers=some(named, _NAMED))
+            self._journal.info("restarted sessions", peers=some(named, _NAMED))

@@ -130,7 +130,7 @@ def parse_size(text: str) -> int:
     unit = _UNITS.get(text[len(number) :])
     if unit is None or not (number.isascii() and number.isdigit() and 0 < len(number) < 16):
         raise ClusterError(
-            f'list size "{printable(text, 40)}" is no size: give bytes, or 512Mi, 2Gi',
+            f'list size "{printable(text, 40)}" is not a size: give bytes, or 512Mi, 2Gi',
             field="list size",
             value=text,
         )

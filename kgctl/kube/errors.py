@@ -10,7 +10,7 @@ class ClusterError(KgctlError):
 
 
 class ManifestError(ClusterError):
-    """A manifest file cannot be read, or is no YAML or JSON of Kubernetes objects."""
+    """A manifest file cannot be read, or is not YAML or JSON of Kubernetes objects."""
 
 
 class KubeconfigError(ClusterError):
@@ -38,7 +38,7 @@ class TlsError(ClusterError):
 
 
 class AnswerError(ClusterError):
-    """What answered is no Kubernetes API server, or its answer cannot be read."""
+    """What answered is not a Kubernetes API server, or its answer cannot be read."""
 
 
 class StatusError(ClusterError):

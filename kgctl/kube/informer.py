@@ -230,4 +230,4 @@ class Informer(Generic[T]):
 
 
 def _fault(error: BaseException) -> ClusterError:
-    return ClusterError(f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}")
+    return ClusterError(f"internal error: {type(error).__name__}: {printable(str(error), 200)}")

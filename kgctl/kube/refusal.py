@@ -172,7 +172,7 @@ class Refusal:
 
     def _not_kubernetes(self) -> ClusterError:
         return AnswerError(
-            f"what answers at {place(self._access)} is no Kubernetes API server "
+            f"what answers at {place(self._access)} is not a Kubernetes API server "
             f"({self._status}: {self._words()}): check the server's URL and any proxy before it"
         )
 

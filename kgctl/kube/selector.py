@@ -55,6 +55,6 @@ def _requirement(text: str) -> Callable[[Mapping[str, str]], bool]:
         key, wanted = found[1], found[2] == "in"
     else:
         raise SelectorError(
-            f'"{printable(text)}" is no label selector, as topology.kubernetes.io/region=eu is'
+            f'"{printable(text)}" is not a label selector, as topology.kubernetes.io/region=eu is'
         )
     return lambda labels: (labels.get(key) in values) is wanted

@@ -24,7 +24,7 @@ def parse_timeout(text: str) -> float | None:
     seconds = parse_duration(text)
     if seconds is None:
         raise ClusterError(
-            f'request timeout "{printable(text, 40)}" is no timeout: give seconds (30) or a '
+            f'request timeout "{printable(text, 40)}" is not a timeout: give seconds (30) or a '
             "duration (5s, 1m30s); 0 is no limit",
             field="request timeout",
             value=text,

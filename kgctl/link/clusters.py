@@ -111,7 +111,7 @@ class ClusterRef(NamedTuple):
         """Return its Peer objects, to be changed.
 
         Raises:
-            ReadOnlyClusterError: it is no live cluster.
+            ReadOnlyClusterError: it is not a live cluster.
         """
         return self._server("which link does not change", ReadOnlyClusterError).peers()
 
@@ -119,7 +119,7 @@ class ClusterRef(NamedTuple):
         """Return its Secrets of a namespace.
 
         Raises:
-            InputError: it is no live cluster.
+            InputError: it is not a live cluster.
         """
         server = self._server("which keep no preshared keys: name a file for each of its pairs")
         return SecretObjects(server.api(), namespace)
@@ -128,7 +128,7 @@ class ClusterRef(NamedTuple):
         """Return its Services and EndpointSlices.
 
         Raises:
-            InputError: it is no live cluster.
+            InputError: it is not a live cluster.
         """
         return ServiceObjects(self._server("which have no services").api())
 

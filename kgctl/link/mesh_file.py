@@ -48,7 +48,7 @@ def read_mesh_file(path: Path) -> MeshFile:
     """Read the file.
 
     Raises:
-        kgctl.state.marked_yaml.PlacedError: it cannot be read, is no YAML, or says what it cannot
+        kgctl.state.marked_yaml.PlacedError: it cannot be read, is not YAML, or says what it cannot
             say.
     """
     try:
@@ -65,7 +65,7 @@ def parse_mesh(label: str, content: bytes) -> MeshFile:
     """Return what the ``content`` of a file says; errors call the file ``label``.
 
     Raises:
-        kgctl.state.marked_yaml.PlacedError: it is no YAML, or says what it cannot say.
+        kgctl.state.marked_yaml.PlacedError: it is not YAML, or says what it cannot say.
     """
     document = read_marked_yaml(label, content)
     mesh = decoded(document)

@@ -145,7 +145,7 @@ def parse_cidr(text: str) -> Cidr | None:
     """Parse ``address/prefix`` as strictly as Go's ``net.ParseCIDR``, or return None.
 
     Host bits are kept. A bare address, a dotted mask, a leading zero, a zone, a sign or white
-    space is no CIDR. A 4-in-6 network becomes the IPv4 network that it stands for.
+    space is not a CIDR. A 4-in-6 network becomes the IPv4 network that it stands for.
     """
     address_text, _, prefix_text = text.partition("/")
     prefix = _PREFIXES.get(prefix_text)

@@ -11,7 +11,7 @@ _PART = r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(h|ms|m|s|us|µs|ns)"
 def parse_duration(text: str) -> float | None:
     """Return the seconds that ``text`` names in the notation of Go's ``time.ParseDuration``.
 
-    None where it is no duration, or has a sign: nothing here lasts less than no time.
+    None where it is not a duration, or has a sign: nothing here lasts less than no time.
     """
     if text == "0":
         return 0.0

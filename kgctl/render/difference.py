@@ -104,7 +104,7 @@ def _by_end(links: Sequence[Link]) -> Iterator[tuple[str, list[str]]]:
 
 def _aftermath(found: Difference) -> Iterator[str]:
     if not found.links_compared:
-        yield "Too much differs to tell who loses or gains a link."
+        yield "Too much differs to show who loses or gains a link."
     if found.configured_anew:
         names = [printable(name) for name in found.configured_anew]
-        yield f"Configured anew: {some(names, _SHOWN)}"
+        yield f"Reconfigured: {some(names, _SHOWN)}"

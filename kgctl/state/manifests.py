@@ -118,7 +118,7 @@ class _Collected:
                 continue
             if not isinstance(one, dict):
                 raise ManifestError(
-                    f"{label}: a document is no Kubernetes object but {_kind_of(one)}"
+                    f"{label}: a document is not a Kubernetes object but {_kind_of(one)}"
                 )
             kind = _type_of(label, one, within)
             if kind not in _LISTS:
@@ -189,7 +189,7 @@ def _type_of(label: str, document: Mapping[str, Any], within: _Kind | None) -> _
 def _items(label: str, document: Mapping[str, Any]) -> list[object]:
     items = document.get("items") or []
     if not isinstance(items, list):
-        raise ManifestError(f"{label}: the items of a List are no list but {_kind_of(items)}")
+        raise ManifestError(f"{label}: the items of a List are not a list but {_kind_of(items)}")
     return items
 
 
@@ -198,7 +198,8 @@ def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
     name = metadata.get("name")
     if not isinstance(name, str | None):
         raise ManifestError(
-            f"{label}: metadata.name of a Node is no text but {_kind_of(name)}; put it in quotes"
+            f"{label}: metadata.name of a Node is not a string but {_kind_of(name)}; put it in "
+            "quotes"
         )
     if not name:
         raise ManifestError(f"{label}: a Node has no metadata.name")
@@ -206,7 +207,7 @@ def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
     spec = _mapping(where, document, "spec")
     pod_cidr = spec.get("podCIDR") or ""
     if not isinstance(pod_cidr, str):
-        raise ManifestError(f"{where}: spec.podCIDR is no text but {_kind_of(pod_cidr)}")
+        raise ManifestError(f"{where}: spec.podCIDR is not a string but {_kind_of(pod_cidr)}")
     return NodeObject(
         name,
         pod_cidr,
@@ -236,7 +237,7 @@ def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ManifestError(f"{where}: {field} is no mapping but {_kind_of(value)}")
+        raise ManifestError(f"{where}: {field} is not a mapping but {_kind_of(value)}")
     return value
 
 
@@ -247,7 +248,7 @@ def _texts(where: str, metadata: Mapping[str, Any], field: str) -> Mapping[str, 
     for key, value in values.items():
         if not isinstance(value, str):
             raise ManifestError(
-                f"{where}: {field[:-1]} {printable(key)} is no text but "
+                f"{where}: {field[:-1]} {printable(key)} is not a string but "
                 f"{_kind_of(value)}; put it in quotes"
             )
     return values

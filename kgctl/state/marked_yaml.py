@@ -44,7 +44,7 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
     ``0x1F``, which Kubernetes takes for something else, are text, as editors have it.
 
     Raises:
-        PlacedError: it is no YAML, has more than one document, a key twice, a key that is no
+        PlacedError: it is not YAML, has more than one document, a key twice, a key that is no
             text, or an alias.
     """
     import yaml
@@ -62,12 +62,12 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = printable(str(error.problem or error.context))
-        raise PlacedError(f"{label}{where}: this is no YAML: {problem}") from None
+        raise PlacedError(f"{label}{where}: this is not YAML: {problem}") from None
     except NotTextError as error:
         raise PlacedError(f"{label}:1:1: {error}") from None
     except yaml.YAMLError as error:
         problem = printable(" ".join(str(error).split()))
-        raise PlacedError(f"{label}:1:1: this is no YAML: {problem}") from None
+        raise PlacedError(f"{label}:1:1: this is not YAML: {problem}") from None
     reader = _Reader(label)
     value = None if node is None else reader.value(node, ())
     reader.values.setdefault((), (1, 1))

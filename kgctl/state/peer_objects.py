@@ -70,7 +70,7 @@ class _PeerReader:
         for entry in value:
             cidr = parse_cidr(entry) if isinstance(entry, str) else None
             if cidr is None:
-                self._wrong("allowed IP", entry, "is no CIDR (address/prefix)")
+                self._wrong("allowed IP", entry, "is not a CIDR (address/prefix)")
             else:
                 found.append(cidr)
         return tuple(found)
@@ -98,7 +98,7 @@ class _PeerReader:
             self._wrong("persistentKeepalive", value, "is text: write the number without quotes")
             return 0
         if not isinstance(value, int) or isinstance(value, bool) or value not in INT64:
-            self._wrong("persistentKeepalive", value, "is no number of seconds")
+            self._wrong("persistentKeepalive", value, "is not a number of seconds")
             return 0
         if value < 0:
             self._wrong("persistentKeepalive", value, "is negative")
@@ -125,17 +125,17 @@ class _PeerReader:
             self.problems.append("endpoint has neither dns nor ip")
             return None
         if dns and not is_dns_name(dns):
-            self._wrong("endpoint dns", dns, "is no RFC 1123 subdomain")
+            self._wrong("endpoint dns", dns, "is not an RFC 1123 subdomain")
         address = parse_address(ip) if ip else None
         if ip and address is None:
-            self._wrong("endpoint ip", ip, "is no IP address")
+            self._wrong("endpoint ip", ip, "is not an IP address")
         return dns or address
 
     def _target_member(self, target: object, name: str) -> str:
         value = target.get(name) if isinstance(target, dict) else None
         if value is None or isinstance(value, str):
             return value or ""
-        self._wrong(f"endpoint {name}", value, "is no text")
+        self._wrong(f"endpoint {name}", value, "is not a string")
         return ""
 
     def _port(self, value: object) -> int | None:
@@ -155,7 +155,7 @@ def _without_name(source: Mapping[str, Any]) -> str:
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if name is None or name == "":
         return "metadata.name is missing"
-    return f'metadata.name "{shown_value(name)}" is no text: put it in quotes'
+    return f'metadata.name "{shown_value(name)}" is not a string: put it in quotes'
 
 
 def _whole(value: object) -> object:

@@ -149,9 +149,7 @@ def _fields(lines: Iterable[Line], known: dict[str, _Field], label: str) -> dict
         where = f"{label}, line {line.number}"
         field = known.get(line.key.lower())
         if field is None:
-            raise ConfigurationError(
-                f'{where}: "{printable(line.key, 40)}" is no key that is known'
-            )
+            raise ConfigurationError(f'{where}: "{printable(line.key, 40)}" is not a known key')
         parsed = tuple(_value(field, text, line.key, where) for text in _values(field, line.value))
         fields[field.name] = fields.get(field.name, ()) + parsed if field.repeatable else parsed[0]
     return fields

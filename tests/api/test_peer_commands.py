@@ -92,7 +92,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["Laptop"], "is no name for an object"),
+        (["Laptop"], "is not a name for an object"),
         (
             ["x", "--allowed-ips", "10.42.0.7/32"],
             "overlaps 10.42.0.0/24, the pod subnet of node n1",
@@ -102,10 +102,10 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
             ["x", "--allowed-ips", "10.43.0.1/32", "--service-cidr", "10.43.0.0/16"],
             "service network",
         ),
-        (["x", "--public-key", "no"], "--public-key is no WireGuard key"),
+        (["x", "--public-key", "no"], "--public-key is not a WireGuard key"),
         (["x", "--pool", "10.5.0.2/32"], "no address of the pool 10.5.0.2/32 is free"),
         (["x", "--endpoint", "here"], "--endpoint"),
-        (["x", "--pool", "10.5.0.0"], '--pool "10.5.0.0" is no CIDR'),
+        (["x", "--pool", "10.5.0.0"], '--pool "10.5.0.0" is not a CIDR'),
         (["x", "--pool", "10.6.0.0/24", "--allowed-ips", "10.6.0.1/32"], "give one of them"),
         (["x", "--allowed-ips", ","], "--allowed-ips is empty"),
         (["x", "--persistent-keepalive", "65536"], "is not from 0 to 65535 seconds"),

@@ -65,7 +65,7 @@ def test_settings_of_a_file_count(tmp_path: Path) -> None:
         ("[check]\nignore = 5\n", "check.ignore is not a list of texts"),
         ('[check]\nfail-on = "never"\n', "check.fail-on is not one of"),
         ("[chek]\n", 'unknown key "chek"; did you mean "check"?'),
-        ("[", "is no TOML"),
+        ("[", "is not TOML"),
     ],
 )
 def test_a_wrong_settings_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:

@@ -90,11 +90,11 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
         (["--backend", "etcd", "graph"], '--backend "etcd" is unknown'),
         (["--mesh-granularity", "f\nx", "graph"], '--mesh-granularity "f\\nx" is unknown'),
         (["graph", "-f", "-"], "two sources of state"),
-        (["graph", "--at", "noon"], '--at "noon" is no time'),
+        (["graph", "--at", "noon"], '--at "noon" is not a time'),
         (["showconf", "node"], "give a NAME, or --all with --directory DIR"),
         (["showconf", "node", "aws-1", "-o", "wg-quick"], "-o wg-quick is for outside machines"),
         (["showconf", "peer", "laptop", "--mtu", "9"], "--mtu"),
-        (["showconf", "peer", "laptop", "--allowed-ips", "10.0.0.1"], "is no CIDR"),
+        (["showconf", "peer", "laptop", "--allowed-ips", "10.0.0.1"], "is not a CIDR"),
         (["peer", "set"], "Missing argument 'NAME'"),
         (["get", "pods"], "'pods' is not one of"),
         (["get", "\x1b]0;x\x07\n"], "'\\x1b]0;x\\x07\\n' is not one of"),
@@ -137,7 +137,7 @@ def test_a_name_that_is_unknown_or_not_ready_is_explained_before_the_message() -
     stale = kgctl("--example", "showconf", "node", "home-tv")
     assert stale.stderr.startswith('node "home-tv" takes no part in the network: heartbeat 3h old')
     invalid = kgctl("--example", "showconf", "peer", "tablet")
-    assert 'allowed IP "10.5.0.4" is no CIDR' in invalid.stderr
+    assert 'allowed IP "10.5.0.4" is not a CIDR' in invalid.stderr
     assert [answer.code for answer in (misspelt, stale, invalid)] == [1, 1, 1]
 
 
@@ -210,7 +210,5 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(f"kgctl.cli.{module}.read", broken)
     answer = kgctl("--example", "graph")
     assert answer.code == 1
-    assert answer.stderr.startswith(
-        "kgctl has a fault: ZeroDivisionError; run it again with --debug"
-    )
+    assert answer.stderr.startswith("internal error: ZeroDivisionError; run it again with --debug")
     assert "Traceback" in kgctl("--example", "graph", "--debug").stderr

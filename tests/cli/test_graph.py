@@ -93,7 +93,7 @@ def test_json_is_of_its_schema() -> None:
 
 REFUSED = {
     ("-o", "gif"): '--output "gif" is unknown; it is one of: dot, svg, png',
-    ("-O", "kilo.gif"): "the ending of --output-file says no format; give -o dot|svg",
+    ("-O", "kilo.gif"): "the ending of --output-file names no format; give -o dot|svg",
     ("--style", "bold"): '--style "bold" is unknown',
     ("--layout", "osage"): '--layout "osage" is unknown',
     ("--layout", "fdp"): "--layout is for svg, png and pdf, and for dot with --style rich",

@@ -58,7 +58,7 @@ def test_every_option_of_a_hint_is_one_of_a_command(hint: str) -> None:
         assert re.search(rf"{option}\b", helps), option
 
 
-COMMANDS = ("graph", "showconf peer", "peer add", "peer set", "connect")
+COMMANDS = ("graph", "showconf peer", "peer add", "peer set", "connect", "link")
 
 
 def test_cli_prints_no_error_without_its_hint() -> None:

@@ -82,7 +82,7 @@ def test_what_wg_refuses_we_refuse_in_one_line(given: str) -> None:
     refused = _kgctl("pubkey", given=given)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        "what came on stdin is no private key: base64 of 32 bytes, as kgctl genkey prints it\n"
+        "stdin does not hold a private key: base64 of 32 bytes, as kgctl genkey prints it\n"
     )
 
 
@@ -161,4 +161,4 @@ def test_a_closed_stdin_is_no_key() -> None:
     script = f"exec {sys.executable} -m kgctl pubkey <&-"
     refused = _run("sh", "-c", script)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("what came on stdin is no private key")
+    assert refused.stderr.startswith("stdin does not hold a private key")

@@ -115,7 +115,7 @@ def test_limits_in_the_settings_file(cluster: list[str], tmp_path: Path) -> None
     [
         ('[limits]\ndenied = ["10.0.0.0/8"]\n', 'unknown key "denied" in [limits]'),
         ('[limits]\ndeny = "10.0.0.0/8"\n', "limits.deny is not a list of texts"),
-        ('[limits]\ndeny = ["10.0.0.0/33"]\n', '--deny "10.0.0.0/33" is no CIDR'),
+        ('[limits]\ndeny = ["10.0.0.0/33"]\n', '--deny "10.0.0.0/33" is not a CIDR'),
         ('[limits]\naccept = ["10.0.0.0/8"]\n', '--accept "10.0.0.0/8" is not of the form'),
         ("[limit]\n", 'unknown key "limit"; did you mean "limits"?'),
     ],
@@ -131,23 +131,23 @@ def test_a_wrong_settings_file(cluster: list[str], tmp_path: Path, text: str, me
 
 def test_a_name_that_nobody_has(cluster: list[str]) -> None:
     done = kgctl(*cluster, *FILE, "--accept", "evli=198.51.100.0/24")
-    assert '--accept "evli" is no node and no peer of the network; did you mean "evil"?' in (
+    assert '--accept "evli" is not a node or peer of the network; did you mean "evil"?' in (
         done.stderr
     )
 
 
 def test_check_a_name_that_nobody_has(cluster: list[str], tmp_path: Path) -> None:
-    unknown = '--accept "evli" is no node and no peer of the network; did you mean "evil"?'
+    unknown = '--accept "evli" is not a node or peer of the network; did you mean "evil"?'
     (tmp_path / "kgctl.toml").write_text('[limits]\naccept = ["evli=198.51.100.0/24"]\n')
     accepted = ("evli=192.0.2.0/24", "evil=192.0.2.0/24", "laptop=192.0.2.0/24", "*=192.0.2.0/24")
     options = [word for one in accepted for word in ("--accept", one)]
     for given in ([], options):
         done = kgctl(*cluster, "check", "--offline", *given)
         assert done.stderr.count(unknown) == 1
-        assert done.stderr.count("is no node and no peer") == 1
+        assert done.stderr.count("is not a node or peer") == 1
     (tmp_path / "kgctl.toml").unlink()
     done = kgctl(*cluster, "check", "--offline", *options[2:])
-    assert "is no node and no peer" not in done.stderr
+    assert "is not a node or peer" not in done.stderr
 
 
 def test_an_option_without_effect(cluster: list[str]) -> None:

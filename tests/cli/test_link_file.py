@@ -126,7 +126,7 @@ def test_what_cannot_be_done_is_said(directory: Path) -> None:
         (("link", "-f", file, "--context", "x"), "not from --context or --example"),
         (("-f", file, "link", "-f", file), "not from --context or --example"),
         (("link", "-f", file, "--watch"), "add --yes"),
-        (("link", "a", "b", "--rotate-preshared-keys"), "needs the file that says which"),
+        (("link", "a", "b", "--rotate-preshared-keys"), "needs a mesh file"),
         (("link", "-f", "/nowhere"), "cannot read /nowhere: No such file or directory"),
         (("link",), "give two clusters or more"),
     ):

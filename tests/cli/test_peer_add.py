@@ -323,7 +323,7 @@ def test_a_name_that_is_there_already_says_what_to_do(server: LivingTransport) -
 
 @pytest.mark.parametrize("name", ["Laptop", "a_b", "../x", "a/b", "", "-", "a" * 254, "x\n", "é"])
 def test_a_bad_name_is_refused_before_anything_is_read(server: LivingTransport, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name for an object"):
+    with pytest.raises(UsageError, match="is not a name for an object"):
         _add(server, name)
     assert server.requests == []
     assert _files() == []

@@ -44,7 +44,7 @@ VALID = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ({"allowedIPs": ["10.5.0.1"]}, 'allowed IP "10.5.0.1" is no CIDR (address/prefix)'),
+        ({"allowedIPs": ["10.5.0.1"]}, 'allowed IP "10.5.0.1" is not a CIDR (address/prefix)'),
         ({"allowedIPs": "10.5.0.1/32"}, 'allowedIPs "10.5.0.1/32" is not a list'),
         ({"publicKey": "x"}, 'publicKey "x" is not base64 of 32 bytes'),
         ({"publicKey": None}, "publicKey is missing"),
@@ -53,11 +53,11 @@ VALID = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
             {"persistentKeepalive": "10"},
             'persistentKeepalive "10" is text: write the number without quotes',
         ),
-        ({"persistentKeepalive": "1m"}, 'persistentKeepalive "1m" is no number of seconds'),
-        ({"persistentKeepalive": True}, 'persistentKeepalive "true" is no number of seconds'),
-        ({"persistentKeepalive": 1.5}, 'persistentKeepalive "1.5" is no number of seconds'),
+        ({"persistentKeepalive": "1m"}, 'persistentKeepalive "1m" is not a number of seconds'),
+        ({"persistentKeepalive": True}, 'persistentKeepalive "true" is not a number of seconds'),
+        ({"persistentKeepalive": 1.5}, 'persistentKeepalive "1.5" is not a number of seconds'),
         ({"allowedIPs": None}, "allowedIPs is missing"),
-        ({"presharedKey": 12}, "presharedKey is no text: put it in quotes"),
+        ({"presharedKey": 12}, "presharedKey is not a string: put it in quotes"),
         (
             {"presharedkey": "x"},
             "spec.presharedkey is unknown: did you mean spec.presharedKey?",
@@ -102,11 +102,11 @@ VALID = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
         ({"endpoint": {"port": 5}}, "endpoint has neither dns nor ip"),
         (
             {"endpoint": {"dnsOrIP": {"dns": "A_b"}, "port": 5}},
-            'endpoint dns "A_b" is no RFC 1123 subdomain',
+            'endpoint dns "A_b" is not an RFC 1123 subdomain',
         ),
         (
             {"endpoint": {"dnsOrIP": {"ip": "1.2.3"}, "port": 5}},
-            'endpoint ip "1.2.3" is no IP address',
+            'endpoint ip "1.2.3" is not an IP address',
         ),
         (
             {"endpoint": {"dnsOrIP": {"ip": "1.2.3.4"}, "port": 65536}},
@@ -130,9 +130,9 @@ def test_all_that_is_wrong_with_a_peer_is_said_at_once(
     with pytest.raises(InvalidPeersError):
         validate_peers(Given(_peer("Bad", allowedIPs=["x"], persistentKeepalive=-1)))
     assert capsys.readouterr().err == (
-        'peer.kilo.squat.ai/Bad is invalid: allowed IP "x" is no CIDR (address/prefix); publicKey '
-        'is missing; persistentKeepalive "-1" is negative; metadata.name "Bad" is no RFC 1123 '
-        "subdomain\n"
+        'peer.kilo.squat.ai/Bad is invalid: allowed IP "x" is not a CIDR (address/prefix); '
+        'publicKey is missing; persistentKeepalive "-1" is negative; metadata.name "Bad" is '
+        "not an RFC 1123 subdomain\n"
     )
 
 
@@ -147,8 +147,8 @@ def test_a_peer_without_a_name_is_invalid(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"metadata": {"name": True}}, 'metadata.name "true" is no text: put it in quotes'),
-        ({"metadata": {"name": 1000}}, 'metadata.name "1000" is no text: put it in quotes'),
+        ({"metadata": {"name": True}}, 'metadata.name "true" is not a string: put it in quotes'),
+        ({"metadata": {"name": 1000}}, 'metadata.name "1000" is not a string: put it in quotes'),
         (
             {"metadata": {"name": "x", "anotations": {}}},
             "metadata.anotations is unknown: did you mean metadata.annotations?",
@@ -157,7 +157,7 @@ def test_a_peer_without_a_name_is_invalid(capsys: pytest.CaptureFixture[str]) ->
         ({"Spec": {}}, "Spec is unknown: did you mean spec?"),
         ({"x" * 99: 1}, f"{'x' * 59}… is unknown"),
         ({"spec": None}, "publicKey is missing; spec is missing"),
-        ({"spec": []}, "publicKey is missing; spec is no mapping"),
+        ({"spec": []}, "publicKey is missing; spec is not a mapping"),
     ],
 )
 def test_fields_beside_the_spec_are_named(

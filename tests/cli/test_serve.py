@@ -111,7 +111,7 @@ def written(directory: Path, objects: list[dict[str, Any]]) -> Path:
     ("arguments", "said"),
     [
         (["--listen", "0.0.0.0:1"], "--listen goes with --metrics-only"),
-        (["--metrics-only", "--listen", "9586"], "is no address and port"),
+        (["--metrics-only", "--listen", "9586"], "is not an address and port"),
         (["--metrics-only", "--listen", "192.0.2.1:1"], "cannot listen on 192.0.2.1, port 1"),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_fault_is_told_without_the_token(capsys: pytest.CaptureFixture[str]) -
     application(environ, lambda status, _headers: said.append(status))  # type: ignore[arg-type]
     assert said == ["500 Internal Server Error"]
     err = capsys.readouterr().err
-    assert "kgctl has a fault: ZeroDivisionError" in err
+    assert "internal error: ZeroDivisionError" in err
     assert "SECRET" not in err
 
 

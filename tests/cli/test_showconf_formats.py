@@ -180,7 +180,7 @@ def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
     out.mkdir()
     answer = kgctl("-f", str(path), "showconf", "peer", "--all", "-d", str(out))
     assert answer.code == 1
-    assert '"../escaped" is no name for a file' in answer.stderr
+    assert '"../escaped" is not a name for a file' in answer.stderr
     assert list(out.iterdir()) == []
     assert not list(tmp_path.glob("escaped*"))
 
@@ -193,11 +193,14 @@ def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
         (("laptop", "--as-peer", "-o", "qr"), "-o qr is a whole file"),
         (("laptop", "-O", "x.png", "-o", "wg-quick"), "--output-file is for one QR code"),
         (("laptop", "--watch", "x", "-o", "networkd"), "--watch keeps one file of one peer"),
-        (("laptop", "--interface", "a/b", "-o", "networkd"), '--interface "a/b" is no interface'),
+        (
+            ("laptop", "--interface", "a/b", "-o", "networkd"),
+            '--interface "a/b" is not an interface',
+        ),
         (("laptop", "--via", "aws-1", "-o", "wg-quick"), "--via says where the services"),
         (("laptop", "--table", "x", "-o", "wg-quick"), '--table "x" is neither off, auto'),
-        (("laptop", "--dns", "dns.example", "-o", "wg-quick"), "is no IP address"),
-        (("laptop", "--search-domain", "a b", "-o", "wg-quick"), "is no domain name"),
+        (("laptop", "--dns", "dns.example", "-o", "wg-quick"), "is not an IP address"),
+        (("laptop", "--search-domain", "a b", "-o", "wg-quick"), "is not a domain name"),
         (("laptop", "--gateway", "aws1", "-o", "wg-quick"), 'did you mean "aws-1"?'),
     ],
 )

@@ -76,7 +76,7 @@ def test_other_kinds_are_passed_over_and_counted(tmp_path: Path) -> None:
     [
         ("a: b: c", "cluster.yaml: neither YAML nor JSON in line 1, column 5"),
         ("kind: Node\n\tx", "cluster.yaml: neither YAML nor JSON in line 2, column 1"),
-        ("hello", "cluster.yaml: a document is no Kubernetes object but text"),
+        ("hello", "cluster.yaml: a document is not a Kubernetes object but text"),
         ("", "did not find any valid Kilo nodes in the cluster\n  it has no nodes at all"),
     ],
 )

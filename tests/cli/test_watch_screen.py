@@ -92,13 +92,13 @@ def test_a_change_is_shown(command: list[str], tmp_path: Path) -> None:
 
 def test_it_needs_a_terminal_and_a_format_that_can_be_drawn_anew() -> None:
     for arguments, reason in (
-        (("get", "nodes", "-w"), "--watch draws a terminal anew, and the output is none"),
-        (("graph", "-o", "tree", "-w"), "--watch draws a terminal anew, and the output is none"),
+        (("get", "nodes", "-w"), "--watch needs a terminal"),
+        (("graph", "-o", "tree", "-w"), "--watch needs a terminal"),
         (
             ("get", "nodes", "-w", "-o", "json"),
             "--watch is for tables; it does not go with -o json",
         ),
-        (("graph", "-w"), "--watch draws a tree on the terminal anew: -o tree, without a file"),
+        (("graph", "-w"), "--watch redraws a tree in the terminal: -o tree, without a file"),
     ):
         answer = kgctl("--example", *arguments)
         assert (answer.code, answer.stdout, answer.stderr) == (1, "", f"{reason}\n")

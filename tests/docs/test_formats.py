@@ -37,7 +37,7 @@ def test_showconf() -> None:
     assert found == [[one.name] for one in WHOLE_FILES]
     text = (ROOT / "docs" / "several-clusters.md").read_text(encoding="utf-8")
     *names, last = (f"`{one.name}`" for one in MACHINE_FORMATS)
-    assert f"All formats go: {', '.join(names)} and {last}." in text
+    assert f"All formats work: {', '.join(names)} and {last}." in text
 
 
 def test_check() -> None:

@@ -182,7 +182,7 @@ def test_a_fault_of_its_own_does_not_end_it() -> None:
     server = Server()
     server.lists = []  # which raises IndexError
     server.informer.step()
-    assert "kgctl has a fault: IndexError" in str(server.failures[0])
+    assert "internal error: IndexError" in str(server.failures[0])
     server.lists, server.watches = [Listed(["a=1"], "5")], [[]]
     server.informer.step()
     assert server.objects() == {"a=1"}

@@ -100,7 +100,7 @@ def test_what_came_before_a_broken_connection_is_not_lost() -> None:
     ],
 )
 def test_what_is_no_change_gets_one_line(line: str) -> None:
-    with pytest.raises(AnswerError, match="it is no JSON of a watch event"):
+    with pytest.raises(AnswerError, match="it is not the JSON of a watch event"):
         list(watch_nodes(api_on(MemoryTransport(Answer(line + "\n"))), "4"))
 
 

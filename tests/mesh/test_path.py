@@ -187,7 +187,7 @@ def test_who_would_have_an_address_is_told() -> None:
         "172.22.1.1": "of c1, which takes no part: no heartbeat",
         "172.21.0.1": "in 172.21.0.0/16 of location:a, which Kilo leaves out: it clashes with "
         "another network",
-        "10.5.0.1": 'of peer p, which is invalid: allowed IP "nonsense" is no CIDR '
+        "10.5.0.1": 'of peer p, which is invalid: allowed IP "nonsense" is not a CIDR '
         "(address/prefix)",
         "8.8.8.8": None,
     }

@@ -114,7 +114,7 @@ def test_sessions_that_nodes_drop_begin_anew(
         site.server.apply([stranger(1, "zzz")])
         time.sleep(late)
         agent.rewrite(site.cluster["ams-1"])
-        connection.until("began sessions anew")
+        connection.until("restarted sessions")
         within(10.0, lambda: tunnel.dump(site.cluster["ams-1"])[wireguard_key(site)].received > 0)
         time.sleep(1)
         pings.end()
@@ -122,7 +122,7 @@ def test_sessions_that_nodes_drop_begin_anew(
         silence = pings.losses.lost / pings.losses.sent * (time.monotonic() - began)
         record_property("seconds without an answer", f"{silence:.1f}")
         assert 0.2 < silence < 9.0  # left alone it takes WireGuard 15 to notice
-        assert "ams-1" in connection.said("began sessions anew")[0]["peers"]
+        assert "ams-1" in connection.said("restarted sessions")[0]["peers"]
         assert probe.reaches(site.laptop, POD)
 
 

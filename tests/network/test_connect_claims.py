@@ -121,7 +121,7 @@ def test_what_the_person_accepts_is_granted_and_the_rest_denied(site: Site) -> N
     site.publish("ams-1", "ams-2", "fra-1")
     laptop = site.laptop
     site.annotate("fra-1", allowed_location_ips="192.0.2.0/24,10.80.0.0/16,10.90.0.0/16")
-    unknown = '--accept "fra-11" is no node and no peer of the network; did you mean "fra-1"?'
+    unknown = '--accept "fra-11" is not a node or peer of the network; did you mean "fra-1"?'
     options = ("--accept", "fra-1=192.0.2.0/24,fra-11=192.0.2.0/24", "--deny", "10.90.0.0/16")
     with site.joined(*options) as connection:
         connection.until(unknown)

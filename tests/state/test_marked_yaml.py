@@ -66,8 +66,8 @@ def test_scalars_are_what_editors_take_them_for(text: str, value: object) -> Non
         ("a: !!python/object:os.system 1", "f:1:4: the tag tag:yaml.org,2002:python/object:"
          "os.system means nothing here"),
         ("a: !x {b: 1}", "f:1:4: the tag !x means nothing here"),
-        ("--- a\n--- b", "f:2:1: this is no YAML: but found another document"),
-        ("a:\n\t- 1", "f:2:1: this is no YAML: found character that cannot start any token"),
+        ("--- a\n--- b", "f:2:1: this is not YAML: but found another document"),
+        ("a:\n\t- 1", "f:2:1: this is not YAML: found character that cannot start any token"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(text: str, message: str) -> None:

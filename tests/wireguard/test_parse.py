@@ -55,7 +55,7 @@ def test_it_is_as_lenient_as_wg() -> None:
     ("text", "complaint"),
     [
         ("Address = 10.0.0.1/32", "line 1: neither a section"),
-        ("[Interface]\nPostUp = touch /tmp/x", 'line 2: "PostUp" is no key that is known'),
+        ("[Interface]\nPostUp = touch /tmp/x", 'line 2: "PostUp" is not a known key'),
         ("[Interface]\n[Interface]", "line 2: a second [Interface]"),
         ("[Peer]\nAllowedIPs = 10.0.0.0/8", "line 1: the [Peer] has no PublicKey"),
         (f"[Peer]\nPublicKey = {KEY}\nEndpoint = here", 'line 3: "here" is no Endpoint'),

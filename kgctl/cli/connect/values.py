@@ -47,7 +47,7 @@ def interface(name: str) -> str:
     bad = {"/", ":", "%"} & set(name) or name in ("", ".", "..") or not name.isprintable()
     if bad or " " in name or len(name.encode()) > _NAME_BYTES:
         raise UsageError(
-            f'--interface "{printable(name)}" is no name of an interface: at most '
+            f'--interface "{printable(name)}" is not a name of an interface: at most '
             f"{_NAME_BYTES} bytes, no blank, slash or colon"
         )
     return name
@@ -70,14 +70,14 @@ def period(text: str) -> float:
     """Return the seconds of ``--resync-period``.
 
     Raises:
-        UsageError: it is no duration above 0.
+        UsageError: it is not a duration above 0.
     """
     from kgctl.mesh.duration import parse_duration
 
     seconds = parse_duration(text)
     if not seconds:
         raise UsageError(
-            f'--resync-period "{printable(text)}" is no duration above 0, as 30s and 1m30s are'
+            f'--resync-period "{printable(text)}" is not a duration above 0, as 30s and 1m30s are'
         )
     return seconds
 
@@ -92,7 +92,7 @@ def one_cidr(option: str, text: str) -> Cidr:
 
     found = parse_cidr(text)
     if found is None:
-        raise UsageError(f'{option} "{printable(text)}" is no CIDR, as 10.10.10.10/32 is')
+        raise UsageError(f'{option} "{printable(text)}" is not a CIDR, as 10.10.10.10/32 is')
     return found
 
 
@@ -106,7 +106,7 @@ def one_address(option: str, text: str) -> Address:
 
     found = parse_address(text)
     if found is None:
-        raise UsageError(f'{option} "{printable(text)}" is no IP address')
+        raise UsageError(f'{option} "{printable(text)}" is not an IP address')
     return found
 
 
@@ -119,5 +119,5 @@ def domain(text: str) -> str:
     from kgctl.mesh.endpoint import is_dns_name
 
     if text != "~." and not is_dns_name(text.removeprefix("~").rstrip(".")):
-        raise UsageError(f'--search-domain "{printable(text)}" is no domain')
+        raise UsageError(f'--search-domain "{printable(text)}" is not a domain')
     return text

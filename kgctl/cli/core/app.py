@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         discard_rest()
         return _fail(
-            f"the system refuses: {error}; --debug tells where", error, exit_code_of(error)
+            f"the system refuses: {error}; --debug shows where", error, exit_code_of(error)
         )
     except Exception as error:
         return _fail(_in_one_line(error), error, exit_code_of(error))
@@ -68,7 +68,7 @@ def _in_one_line(error: Exception) -> str:
         text = printable(" ".join(str(error.format_message()).split()), _LONGEST_MESSAGE)
         return f"{text} See: {command} --help" if text else f"See: {command} --help"
     return (
-        f"kgctl has a fault: {type(error).__name__}; run it again with --debug, "
+        f"internal error: {type(error).__name__}; run it again with --debug, "
         f"and report what it prints"
     )
 

@@ -62,7 +62,7 @@ def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
     """Return the networks that a flag names, repeatable and comma-separated.
 
     Raises:
-        UsageError: one is no CIDR.
+        UsageError: one is not a CIDR.
     """
     from kgctl.mesh.cidr import parse_cidr
 
@@ -70,6 +70,6 @@ def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
     for text in split_values(values):
         cidr = parse_cidr(text)
         if cidr is None:
-            raise UsageError(f'{option} "{printable(text)}" is no CIDR, as 10.43.0.0/16 is')
+            raise UsageError(f'{option} "{printable(text)}" is not a CIDR, as 10.43.0.0/16 is')
         found.append(cidr)
     return found

@@ -82,7 +82,7 @@ class Shared(NamedTuple):
         str | None,
         typer.Option(
             metavar="LABEL",
-            help="The node label that tells the location. Default: topology.kubernetes.io/region.",
+            help="The node label with the location. Default: topology.kubernetes.io/region.",
         ),
     ] = None
     port: Annotated[
@@ -97,7 +97,7 @@ class Shared(NamedTuple):
         bool | None,
         typer.Option(
             "--debug/--no-debug",
-            help="Say more on stderr: requests, tracebacks.",
+            help="Print debug output to stderr: requests, tracebacks.",
             show_default=False,
         ),
     ] = None

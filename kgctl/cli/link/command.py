@@ -45,7 +45,7 @@ _File = Annotated[
         "--filename",
         "-f",
         metavar="FILE",
-        help="The file that says which clusters, and how: see docs/link.md, and --schema.",
+        help="The mesh file: which clusters, and how. See docs/link.md, and --schema.",
     ),
 ]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -92,7 +92,7 @@ def link(
         list[str] | None,
         typer.Option(
             metavar="[CLUSTER=]NAMESPACE/SERVICE",
-            help="Have this service of one cluster in all others, too. Repeatable.",
+            help="Mirror this service of one cluster in all others. Repeatable.",
         ),
     ] = None,
     only_networks: OnlyNetworks = None,
@@ -118,7 +118,7 @@ def link(
     rotate: Annotated[
         bool,
         typer.Option(
-            "--rotate-preshared-keys", help="Make the preshared keys that kgctl keeps anew."
+            "--rotate-preshared-keys", help="Replace the preshared keys that kgctl keeps."
         ),
     ] = False,
     schema: Annotated[
@@ -173,4 +173,4 @@ def unlink(
     from kgctl.cli.link.options import LinkOptions
 
     options = LinkOptions(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
-    run.unlink(shared, options)
+    run.remove_links(shared, options)

@@ -71,7 +71,7 @@ class LinkOptions(NamedTuple):
 
     def _spec_of_arguments(self, shared: Shared) -> LinkSpec:
         if self.rotate:
-            raise UsageError("--rotate-preshared-keys needs the file that says which: -f FILE")
+            raise UsageError("--rotate-preshared-keys needs a mesh file: -f FILE")
         clusters = _clusters(shared, self.clusters)
         names = [one.name for one in clusters]
         return LinkSpec(

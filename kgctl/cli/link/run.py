@@ -56,7 +56,7 @@ def link(shared: Shared, options: LinkOptions) -> None:
             _settle(plan_links(spec, Printer()), options)
 
 
-def unlink(shared: Shared, options: LinkOptions) -> None:
+def remove_links(shared: Shared, options: LinkOptions) -> None:
     """Remove the links between clusters.
 
     Raises:
@@ -75,7 +75,7 @@ def _naming_options() -> Iterator[None]:
         yield
     except ObstacleError as error:
         raise LinkError(
-            f"not linked, nothing was changed: mend what is said above, or allow it with "
+            f"not linked, nothing was changed: fix what is listed above, or allow it with "
             f"{' '.join(f'--allow {check}' for check in error.checks)}"
         ) from None
     except MissingKeysError as error:

@@ -130,7 +130,9 @@ def set_(
     ] = None,
     persistent_keepalive: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", help="The keepalive; 0 is none, with an endpoint."),
+        typer.Option(
+            metavar="SECONDS", help="The keepalive; 0, which needs an endpoint, turns it off."
+        ),
     ] = None,
     service_cidr: ServiceCidrs = None,
     force: Force = False,
@@ -195,7 +197,7 @@ def rm(
     shared: Shared,
     names: KnownNames,
     ignore_not_found: Annotated[
-        bool, typer.Option("--ignore-not-found", help="A peer that is not there is no error.")
+        bool, typer.Option("--ignore-not-found", help="Do not fail for a peer that does not exist.")
     ] = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: NameOutput = None,

@@ -72,7 +72,7 @@ Keepalive = Annotated[
     int | None,
     typer.Option(
         metavar="SECONDS",
-        help="The keepalive; 0, which needs an endpoint, is none. Default: 25 without an "
+        help="The keepalive; 0, which needs an endpoint, turns it off. Default: 25 without an "
         "endpoint, else 0.",
     ),
 ]

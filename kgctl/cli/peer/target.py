@@ -42,7 +42,7 @@ class Target(NamedTuple):
         """Return the Peer objects, to be changed.
 
         Raises:
-            UsageError: it is no live cluster.
+            UsageError: it is not a live cluster.
         """
         if self.open_store is None:
             raise UsageError(

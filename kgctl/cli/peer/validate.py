@@ -81,7 +81,9 @@ def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     problems += _required(peer)
     problems += unknown_fields(peer)
     if parsed.name and not is_dns_name(parsed.name):
-        problems.append(f'metadata.name "{printable(parsed.name, 60)}" is no RFC 1123 subdomain')
+        problems.append(
+            f'metadata.name "{printable(parsed.name, 60)}" is not an RFC 1123 subdomain'
+        )
     return parsed.name, tuple(problems)
 
 
@@ -89,12 +91,12 @@ def _required(peer: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the API server refuses and Kilo would not."""
     spec = peer.get("spec")
     if not isinstance(spec, dict):
-        yield "spec is missing" if spec is None else "spec is no mapping"
+        yield "spec is missing" if spec is None else "spec is not a mapping"
         return
     if spec.get("allowedIPs") is None:
         yield "allowedIPs is missing"
     if not isinstance(spec.get("presharedKey", ""), str):
-        yield "presharedKey is no text: put it in quotes"
+        yield "presharedKey is not a string: put it in quotes"
 
 
 def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:

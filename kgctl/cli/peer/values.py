@@ -28,8 +28,8 @@ def check_name(name: str) -> None:
     """
     if not is_dns_name(name):
         raise UsageError(
-            f'"{printable(name)}" is no name for an object: lower case letters, digits, - and ., '
-            "at most 253 (RFC 1123)"
+            f'"{printable(name)}" is not a name for an object: lower case letters, digits, - and '
+            "., at most 253 (RFC 1123)"
         )
 
 
@@ -37,7 +37,7 @@ def public_key_of(text: str) -> PublicKey:
     """Parse ``--public-key``."""
     key = PublicKey.parse(text)
     if key is None:
-        raise UsageError("--public-key is no WireGuard key: base64 of 32 bytes, not all zero")
+        raise UsageError("--public-key is not a WireGuard key: base64 of 32 bytes, not all zero")
     return key
 
 
@@ -46,7 +46,7 @@ def endpoint_of(text: str | None) -> Endpoint | None:
     endpoint = None if text is None else parse_endpoint(text)
     if text is not None and endpoint is None:
         raise UsageError(
-            f'--endpoint "{printable(text)}" is no HOST:PORT, nor [IPv6]:PORT; a host is an IP '
+            f'--endpoint "{printable(text)}" is not HOST:PORT or [IPv6]:PORT; a host is an IP '
             "address or a DNS name in lower case"
         )
     return endpoint

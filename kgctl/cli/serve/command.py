@@ -73,7 +73,8 @@ def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(
-            f'--listen "{printable(text)}" is no address and port; give, for example, 0.0.0.0:9586'
+            f'--listen "{printable(text)}" is not an address and port; give, for example, '
+            "0.0.0.0:9586"
         )
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what an empty host stands for
 

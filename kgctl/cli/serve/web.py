@@ -72,8 +72,8 @@ class Application:
         except KgctlError as error:
             return Answer("503 Service Unavailable", body=f"{message(error)}\n".encode())
         except Exception as error:  # which the server would log with the path, and so the token
-            note(f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}")
-            return Answer("500 Internal Server Error", body=b"kgctl has a fault\n")
+            note(f"internal error: {type(error).__name__}: {printable(str(error), 200)}")
+            return Answer("500 Internal Server Error", body=b"internal error\n")
 
     def _below_token(self, path: str) -> str:
         """Return the path below the token; the empty path, which is nothing, for all others."""

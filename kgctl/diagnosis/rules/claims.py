@@ -57,7 +57,7 @@ def _pod_subnets(facts: Facts) -> Iterator[Found]:
             f"its pod subnet {inner.network} overlaps {outer.network} of node "
             f"{printable(outer.name)}",
             "packets for pods of the one go to the other, or nowhere",
-            "give each node a pod CIDR of its own: delete one Node, and let it register anew",
+            "give each node a pod CIDR of its own: delete one Node, and let it register again",
         )
 
 

@@ -66,6 +66,6 @@ def _labels(topology: Topology) -> dict[PublicKey, str]:
 
 RULES = (
     Rule("KG720", "seen-elsewhere", WARNING,
-         "A node says that it sees another machine at an address that is not that one's.",
+         "A node reports another machine at an address that is not its own.",
          _seen_elsewhere),
 )  # fmt: skip

@@ -190,7 +190,7 @@ def _stale_node(facts: Facts) -> Iterator[Found]:
                 f"its endpoint {peer.endpoint} is also that of {owner}",
                 "one machine is there: one of the two is a leftover, of a linked cluster's node "
                 "that got another key, say",
-                "write the peer anew from the other cluster: kgctl showconf node NODE --as-peer "
+                "write the peer again from the other cluster: kgctl showconf node NODE --as-peer "
                 f"-o yaml; or kgctl peer rm {quoted(peer.name)}",
             )
 
@@ -240,7 +240,8 @@ RULES = (
     Rule("KG404", "host-bits-set", ERROR, "An allowed IP stands for more than it says.",
          _host_bits),
     Rule("KG405", "default-route", WARNING, "A peer's allowed IP is everything.", _default_route),
-    Rule("KG406", "no-host-address", WARNING, "An allowed IP is no address of a host.", _no_host),
+    Rule("KG406", "no-host-address", WARNING, "An allowed IP is not the address of a host.",
+         _no_host),
     Rule("KG407", "key-of-a-node", ERROR, "A peer has a node's public key.", _key_of_node),
     Rule("KG408", "key-of-two-peers", ERROR, "Two peers have the same public key.", _key_twice),
     Rule("KG409", "weak-key", ERROR, "A peer's public key is zero or weak.", _weak_key),

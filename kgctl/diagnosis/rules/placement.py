@@ -213,5 +213,5 @@ RULES = (
     Rule("KG315", "two-sites-without-location", WARNING,
          "Nodes without a location are in two places.", _two_sites),
     Rule("KG316", "leader-network-unavailable", WARNING,
-         "Kubernetes says that the network of a leader is not set up.", _leader_unavailable),
+         "Kubernetes reports that the network of a leader is not set up.", _leader_unavailable),
 )  # fmt: skip

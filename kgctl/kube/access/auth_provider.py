@@ -240,7 +240,7 @@ def _end(token: str, what: str) -> float:
         return float(claims.get("exp") or 0)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CredentialsError(
-            f"{what} gave no token: its id-token is no JSON Web Token; log in again"
+            f"{what} gave no token: its id-token is not a JSON Web Token; log in again"
         ) from error
 
 

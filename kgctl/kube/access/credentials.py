@@ -79,7 +79,7 @@ def pem(settings: Mapping[str, Any], key: str, origin: str) -> bytes | None:
             return a2b_base64("".join(str(data).split()), strict_mode=True)
         except ValueError as error:
             raise CredentialsError(
-                f"{key}-data of {origin} is no valid base64: copy it whole, or name a file with "
+                f"{key}-data of {origin} is not valid base64: copy it whole, or name a file with "
                 f"{key}"
             ) from error
     return _read(str(settings[key]), key, origin) if settings.get(key) else None

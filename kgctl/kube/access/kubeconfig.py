@@ -141,7 +141,7 @@ def _named(
         value = entry.get(member, {}) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(value or {}, dict):
             raise KubeconfigError(
-                f"{printable(path)} is no kubeconfig: {kind} must be a list of name and {member}"
+                f"{printable(path)} is not a kubeconfig: {kind} must be a list of name and {member}"
             )
         found.append((_text(entry.get("name")), value or {}))
     return found

@@ -25,22 +25,24 @@ def read_kubeconfig(path: str) -> dict[str, Any]:
     Of several YAML documents the first counts, as with kubectl.
 
     Raises:
-        KubeconfigError: it cannot be read, or it is no kubeconfig.
+        KubeconfigError: it cannot be read, or it is not a kubeconfig.
     """
     shown = printable(path)
     content = _decode(_text_of(path, shown), shown)
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no mapping")
+        raise KubeconfigError(f"{shown} is not a kubeconfig: it holds no mapping")
     kind = content.get("kind")
     if kind not in (None, "", "Config"):
         raise KubeconfigError(
-            f"{shown} is no kubeconfig: it holds a {printable(str(kind), 60)}; read manifests with "
-            f"-f {shown}"
+            f"{shown} is not a kubeconfig: it holds a {printable(str(kind), 60)}; read manifests "
+            f"with -f {shown}"
         )
     if content and not kind and not _KEYS.intersection(content):
-        raise KubeconfigError(f"{shown} is no kubeconfig: it holds no clusters, users and contexts")
+        raise KubeconfigError(
+            f"{shown} is not a kubeconfig: it holds no clusters, users and contexts"
+        )
     return content
 
 
@@ -78,7 +80,7 @@ def _decode(text: str, shown: str) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise KubeconfigError(f"{shown} is no kubeconfig: it is no valid YAML{line}") from error
+        raise KubeconfigError(f"{shown} is not a kubeconfig: it is not valid YAML{line}") from error
 
 
 def named_user(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:

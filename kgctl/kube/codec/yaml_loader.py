@@ -119,7 +119,7 @@ class BoundedLoader(SafeLoader):
             raise _fault(node, key, "found unhashable key")
         name = key.value if key.tag in (_TEXT, _MERGE) else key_of(key.value)
         if name is None:
-            raise _fault(node, key, "found a key that is no text")
+            raise _fault(node, key, "found a key that is not text")
         return str(name)
 
 

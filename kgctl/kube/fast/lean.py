@@ -266,8 +266,8 @@ def _without_zone(netloc: str) -> str:
 
 def _no_url(access: Access) -> KubeconfigError:
     return KubeconfigError(
-        f'the server "{printable(access.server, 200)}" of {access.origin} is no valid URL: write '
-        "https://HOST:PORT"
+        f'the server "{printable(access.server, 200)}" of {access.origin} is not a valid URL: '
+        "write https://HOST:PORT"
     )
 
 

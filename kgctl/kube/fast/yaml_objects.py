@@ -80,7 +80,7 @@ class ObjectReader:
 
         Raises:
             UnusualError: read it with the loader instead.
-            yaml.YAMLError: it is no YAML.
+            yaml.YAMLError: it is not YAML.
         """
         found = []
         self._next()  # the start of the stream

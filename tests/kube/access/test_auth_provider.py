@@ -152,7 +152,7 @@ def test_a_token_that_ends_meanwhile_is_renewed(tmp_path: Path, issuer: Issuer) 
         ((200, b"<html>"), "answered 200 and no JSON object"),
         ((200, [1]), "answered 200 and no JSON object"),
         ((200, {"access_token": SECRET}), "sent no id_token for the refresh-token; log in again"),
-        ((200, {"id_token": "a.b"}), "is no JSON Web Token"),
+        ((200, {"id_token": "a.b"}), "is not a JSON Web Token"),
         ((200, {"id_token": "a\nb"}), "holds characters no token has"),
     ],
 )  # fmt: skip

@@ -143,16 +143,16 @@ def test_an_unknown_context_names_the_nearest(tmp_path: Path, wanted: str, says:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "no valid YAML (line"),
+        ("a: [", "not valid YAML (line"),
         ("just text", "holds no mapping"),
         ("- a", "holds no mapping"),
         ("clusters: 5", "clusters must be a list"),
         ("users: [{name: a, user: text}]", "users must be a list"),
-        ("a: !!python/object/apply:os.system [id]", "no valid YAML"),
+        ("a: !!python/object/apply:os.system [id]", "not valid YAML"),
         ("contexts: []", "no current-context is set"),
         ("current-context: x", 'no context named "x"'),
-        ("[" * 100_000, "no valid YAML"),
-        ('{"a": ' * 100_000, "no valid YAML"),
+        ("[" * 100_000, "not valid YAML"),
+        ('{"a": ' * 100_000, "not valid YAML"),
         (
             "contexts: [{name: x, context: {cluster: gone}}]\ncurrent-context: x",
             'names the cluster "gone"',

@@ -253,7 +253,7 @@ def test_no_request_shows_a_secret_in_its_trace() -> None:
             NODES,
             Answer("<html>Sign\n in", 418, kind="text/html"),
             AnswerError,
-            "is no Kubernetes API server (418: <html>Sign in)",
+            "is not a Kubernetes API server (418: <html>Sign in)",
         ),
         ("GET", NODES, Answer("", 400), AnswerError, "(400: it gave no reason)"),
         ("GET", NODES, Answer(b"k8s\0\x07", 403, kind=CONTENT_TYPE),
