@@ -6,9 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kgctl.cli.direct import plain_call
+from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
+from kgctl.cli.core.verdict import exit_code_of
 from kgctl.cli.output import discard_rest
-from kgctl.cli.verdict import exit_code_of
 from kgctl.kube.fast import fast_lane
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -16,7 +17,6 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROGRAM = "kgctl"
 _INTERRUPTED = 130
 _LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some
 
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    plain = "_KGCTL_COMPLETE" not in os.environ and fast_lane()
+    plain = COMPLETE_VARIABLE not in os.environ and fast_lane()
     call = plain_call(arguments) if plain else None
     if call is not None:
         call()

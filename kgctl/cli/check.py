@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.finding_places import Files, with_places
 from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
 from kgctl.cli.output import answer, note, on_terminal
 from kgctl.cli.shared import Shared, of_several, with_shared
-from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ import typer
 from kgctl.cli.arguments import UsageError
 from kgctl.cli.output import answer, note
 from kgctl.cli.shared import Shared, with_shared
-from kgctl.cli.verdict import trouble_exits_2
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-@trouble_exits_2
 def diff(
     shared: Shared,
     base: Annotated[

@@ -11,7 +11,6 @@ from kgctl.cli.completing import complete_member
 from kgctl.cli.names import unknown_member
 from kgctl.cli.output import answer
 from kgctl.cli.shared import Shared, of_several, with_shared
-from kgctl.cli.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +33,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-@trouble_exits_2
 @of_several
 def path(
     shared: Shared,

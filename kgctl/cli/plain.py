@@ -1,6 +1,6 @@
 """The answers that the reference has, too: a graph, and a configuration in WireGuard's format.
 
-They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.direct``).
+They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.core.direct``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kgctl.cli.secret import print_configuration
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cli.options import Shared
+    from kgctl.cli.core.options import Shared
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from kgctl.cli.ahead import Target, ahead
 from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.ahead import Target, ahead
 from kgctl.cli.output import note
 from kgctl.cli.waiting import Waiting
 from kgctl.mesh.leader import disputes_in_words
@@ -206,13 +206,7 @@ def live_cluster(
 
     Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
     """
-    target = Target(
-        shared.kubeconfig,
-        shared.context,
-        shared.request_timeout,
-        shared.topology_label,
-        shared.max_list_size,
-    )
+    target = Target.of(shared)
     if interactive and not shared.debug and not every_label:
         asked = ahead.take(target)
         if asked is not None:

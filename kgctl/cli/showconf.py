@@ -10,7 +10,7 @@ import typer
 
 from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
-from kgctl.cli.effects import OUTSIDE
+from kgctl.cli.core.effects import OUTSIDE
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
 from kgctl.cli.output import note
 from kgctl.cli.plain import joining, leading, print_node, print_peer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.cli.ahead import Ahead, Target, target_of
+from kgctl.cli.core.ahead import Ahead, Target, target_of
 from kgctl.state.api_server import ApiServer
 
 

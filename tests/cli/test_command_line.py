@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl import __version__
-from kgctl.cli.arguments import normalised, split_values
+from kgctl.cli.arguments import split_values
+from kgctl.cli.core.line import normalised
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The command line itself: the table of options and commands, and what reads it."""
