@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.line import normalised
 from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
 from kgctl.cli.core.verdict import exit_code_of
 from kgctl.cli.output import discard_rest
@@ -73,7 +74,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _fail(message: str, error: BaseException | None, code: int) -> int:
-    if error is not None and {"--debug", "--debug=true"} & set(sys.argv):
+    if error is not None and "--debug" in normalised(sys.argv):
         import traceback
 
         from kgctl.mesh.text import without_logins

@@ -213,4 +213,5 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
     assert answer.stderr.startswith(
         "kgctl has a fault: ZeroDivisionError; run it again with --debug"
     )
-    assert "Traceback" in kgctl("--example", "graph", "--debug").stderr
+    for option in ("--debug", "--debug=true", "--debug=1"):
+        assert "Traceback" in kgctl("--example", "graph", option).stderr
