@@ -50,8 +50,8 @@ class Steps:
 
 def call(*arguments: str) -> Steps:
     """Run a command line of kgctl, from its head start to its exit code."""
-    from kgctl.cli.app import run
     from kgctl.cli.core.ahead import ahead
+    from kgctl.cli.core.app import run
 
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), Steps() as steps:
         ahead.ask(list(arguments))

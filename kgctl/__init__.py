@@ -7,8 +7,8 @@ Load a cluster, build its topology, render it::
     topology = kgctl.load_cluster().topology()
     print(kgctl.to_dot(topology))
 
-Every public name stands on this page; docs/api.md tells more. A name is imported when it is first
-used, so ``import kgctl`` costs next to nothing.
+Every public name stands on this page, those for linking clusters in ``kgctl.link``; docs/api.md
+tells more. A name is imported when it is first used, so ``import kgctl`` costs next to nothing.
 """
 
 __version__ = "0.1.0"
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         ManifestError,
         NotFoundError,
         OverloadedError,
-        PeersNotServedError,
         RequestTimeoutError,
         StatusError,
         TlsError,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     )
     from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
-    from kgctl.mesh.errors import KgctlError, MeshError
+    from kgctl.mesh.errors import InputError, KgctlError, MeshError
     from kgctl.mesh.node import Node
     from kgctl.mesh.path.ends import find_end
     from kgctl.mesh.path.walk import find_path
@@ -42,7 +41,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.readiness import why_not_ready
     from kgctl.mesh.state import GranularityError, NoReadyNodesError, State, network_of
     from kgctl.mesh.topology import Segment, Topology
-    from kgctl.render.dot import to_dot
+    from kgctl.render.graph.dot import to_dot
+    from kgctl.reporter import Reporter
+    from kgctl.state.errors import PeersNotServedError
     from kgctl.state.load import Cluster, load_cluster, load_example, load_files
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.configure import node_configuration, peer_configuration
@@ -59,6 +60,7 @@ __all__ = [
     "Difference",
     "ForbiddenError",
     "GranularityError",
+    "InputError",
     "InvalidPeer",
     "KeyFileError",
     "KgctlError",
@@ -73,6 +75,7 @@ __all__ = [
     "PeersNotServedError",
     "PrivateKey",
     "QuickSettings",
+    "Reporter",
     "RequestTimeoutError",
     "Segment",
     "State",
@@ -102,13 +105,14 @@ __all__ = [
 _PLACES = {
     "kgctl.kube.errors": (
         "AnswerError ClusterError ConnectionLostError CredentialsError ForbiddenError "
-        "KubeconfigError ManifestError NotFoundError OverloadedError PeersNotServedError "
-        "RequestTimeoutError StatusError TlsError UnauthorizedError UnreachableError"
+        "KubeconfigError ManifestError NotFoundError OverloadedError RequestTimeoutError "
+        "StatusError TlsError UnauthorizedError UnreachableError"
     ),
+    "kgctl.state.errors": "PeersNotServedError",
     "kgctl.state.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",
-    "kgctl.mesh.errors": "KgctlError MeshError",
+    "kgctl.mesh.errors": "InputError KgctlError MeshError",
     "kgctl.mesh.node": "Node",
     "kgctl.mesh.path.ends": "find_end",
     "kgctl.mesh.path.walk": "find_path",
@@ -116,7 +120,8 @@ _PLACES = {
     "kgctl.mesh.readiness": "why_not_ready",
     "kgctl.mesh.state": "GranularityError NoReadyNodesError State network_of",
     "kgctl.mesh.topology": "Segment Topology",
-    "kgctl.render.dot": "to_dot",
+    "kgctl.render.graph.dot": "to_dot",
+    "kgctl.reporter": "Reporter",
     "kgctl.wireguard.conf": "Configuration",
     "kgctl.wireguard.configure": "node_configuration peer_configuration",
     "kgctl.wireguard.keys": "KeyFileError PrivateKey read_private_key",

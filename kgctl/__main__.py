@@ -37,7 +37,7 @@ def main() -> int:
         from kgctl.cli.core.ahead import ahead
 
         ahead.ask(arguments)
-    from kgctl.cli.app import run
+    from kgctl.cli.core.app import run
 
     code = run(arguments)
     # nor is there anything to look for at the end: Python would, several times (30 ms)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import kgctl
+import kgctl.link
 
 if TYPE_CHECKING:
     from tests.apiserver.server import ApiServer
@@ -22,9 +23,9 @@ EXAMPLE = PAGE.parent / "state" / "example" / "cluster.json"
 PUBLIC = [name for name in kgctl.__all__ if name != "__version__"]
 
 
-def imports_for_type_checkers() -> dict[str, str]:
+def imports_for_type_checkers(page: Path = PAGE) -> dict[str, str]:
     """Return the names that the page imports for type checkers, and the module of each."""
-    block = next(node for node in ast.parse(PAGE.read_text()).body if isinstance(node, ast.If))
+    block = next(node for node in ast.parse(page.read_text()).body if isinstance(node, ast.If))
     return {
         alias.name: str(statement.module)
         for statement in block.body
@@ -48,6 +49,20 @@ def test_no_name_is_forgotten() -> None:
 def test_a_name_is_documented(name: str) -> None:
     assert getattr(kgctl, name).__doc__
     assert f"`{name}" in DOCUMENTED.read_text()
+
+
+def test_the_page_for_linking_clusters_is_as_complete() -> None:
+    page = Path(str(kgctl.link.__file__))
+    imports = imports_for_type_checkers(page)
+    assert sorted(imports) == sorted(kgctl.link.__all__)
+    assert set(kgctl.link.__all__) <= set(dir(kgctl.link))
+    for name, module in imports.items():
+        value = getattr(kgctl.link, name)
+        assert value is getattr(importlib.import_module(module), name)
+        assert value.__doc__
+        assert f"`{name}" in DOCUMENTED.read_text(), name
+    with pytest.raises(AttributeError, match="has no attribute 'link_everything'"):
+        kgctl.link.link_everything  # type: ignore[attr-defined] # noqa: B018
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

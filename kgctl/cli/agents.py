@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
+from kgctl.cli.core.output import note
 from kgctl.mesh.errors import KgctlError, MeshError
 from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable, some

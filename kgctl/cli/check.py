@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from kgctl.cli.core.output import answer, note, on_terminal
+from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.finding_places import Files, with_places
+from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
-from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, of_several, with_shared
+from kgctl.render.findings.formats import FINDINGS_FORMATS, TABLE, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,17 +30,6 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
-
-
-class Format(StrEnum):
-    """How findings are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    SARIF = "sarif"
-    JUNIT = "junit"
-    GITHUB = "github"
-    MARKDOWN = "markdown"
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -81,8 +72,8 @@ def check(
         bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
     ] = False,
     output: Annotated[
-        Format, typer.Option("--output", "-o", help="How to print what is found.")
-    ] = Format.TABLE,
+        str, format_option(FINDINGS_FORMATS, "How to print what is found.")
+    ] = TABLE.name,
 ) -> None:
     """Say what is wrong with the network, what it breaks, and what to do.
 
@@ -103,12 +94,12 @@ def check(
         checked = _checked_several(shared, live, rules, settings.service_cidrs or (), outside)
     else:
         checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), outside)
-    every_size = output in (Format.SARIF, Format.GITHUB, Format.JSON)
-    report = with_places(checked.report, checked.files, every_size=every_size)
+    chosen = format_named(FINDINGS_FORMATS, output)
+    report = with_places(checked.report, checked.files, every_size=chosen.places)
     warn_of_unknown(outside.limits, outside.names)
     for unseen in report.unseen:
         note(f"not looked at: {unseen}")
-    answer(_rendered(report, output, limit))
+    answer(chosen.write(report, Terms(limit, _colours())))
     if report.fails(limit):
         raise typer.Exit(1)
 
@@ -155,7 +146,7 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     Raises:
         UsageError: those that were chosen are about several alone.
     """
-    from kgctl.cli.arguments import UsageError
+    from kgctl.cli.core.arguments import UsageError
     from kgctl.diagnosis.finding import Rule
 
     found = [rule for rule in rules if isinstance(rule, Rule)]
@@ -174,12 +165,13 @@ def _checked_several(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.arguments import UsageError
-    from kgctl.cli.clusters import chosen_clusters, link_labels, networks_of_clusters
+    from kgctl.cli.clusters import chosen_clusters, networks_of_clusters
+    from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.examining import examined_several
     from kgctl.diagnosis.facts import Facts
     from kgctl.diagnosis.report import examine_several
     from kgctl.diagnosis.subject import Settings
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 
@@ -213,7 +205,7 @@ def _checked(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.core.arguments import cidrs
     from kgctl.cli.examining import examined, require_some
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings
@@ -227,27 +219,11 @@ def _checked(
     return _Checked(examine(subject, settings, rules), files)
 
 
-def _rendered(report: Report, output: Format, limit: str) -> str:
-    from kgctl.render import findings
-
-    if output is Format.JSON:
-        return findings.to_json(report)
-    if output is Format.MARKDOWN:
-        return findings.to_markdown(report)
-    if output is Format.TABLE:
-        return findings.to_text(report, _colours() if on_terminal() else None)
-    from kgctl.render import ci
-
-    if output is Format.JUNIT:
-        return ci.to_junit(report, limit)
-    return ci.to_sarif(report) if output is Format.SARIF else ci.to_github(report)
-
-
 def _colours() -> dict[str, tuple[str, str]]:
-    """Return the codes that colour a severity; none where NO_COLOR or a dumb terminal asks so."""
+    """Return the codes that colour a severity: on a terminal that is not dumb, but for NO_COLOR."""
     import os
 
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return {}
     reset = "\x1b[0m"
     return {

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError, cidrs
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Labels, Linked
+    from kgctl.mesh.linked import Linked
     from kgctl.state.interface import Objects
 
 NONE = "none"
@@ -116,8 +116,6 @@ def networks_of_clusters(
     Raises:
         UsageError: one is written otherwise, or names none of the clusters.
     """
-    from kgctl.cli.arguments import cidrs
-
     found: dict[str, tuple[Cidr, ...]] = {}
     for value in values or ():
         name, equals, networks = value.rpartition("=")
@@ -182,6 +180,7 @@ def linked_clusters(
     Raises:
         MeshError: one has no network; the message says which, and why.
     """
+    from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
     from kgctl.mesh.linking import Member
 
@@ -193,24 +192,6 @@ def linked_clusters(
     return linked(members, link_labels({one.name: one.objects.peers for one in clusters}))
 
 
-def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
-    """Return which cluster each Peer is a link to, as far as labels tell it.
-
-    That is one of the clusters given, or else what the label says. Peers without one are left out.
-    """
-    from kgctl.link.plan import linked_source, slug
-    from kgctl.state.peer_objects import peer_name
-
-    names = {slug(cluster): cluster for cluster in peers}
-    found = {}
-    for cluster, objects in peers.items():
-        for peer in objects:
-            source = linked_source(peer)
-            if source is not None:
-                found[cluster, peer_name(peer)] = names.get(source, source)
-    return found
-
-
 def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
     """Return what the calls return, each made in a thread of its own, for the cluster it names.
 
@@ -219,7 +200,7 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
     """
     from threading import Thread
 
-    from kgctl.cli.waiting import Waiting
+    from kgctl.cli.progress import ProgressBar
 
     answers: dict[int, Answer] = {}
     errors: dict[int, BaseException] = {}
@@ -232,7 +213,7 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
 
     # daemons: who interrupts waits for no server that does not answer
     threads = [Thread(target=run, args=(number,), daemon=True) for number in range(len(calls))]
-    with Waiting(f"reading {len(calls)} clusters"):
+    with ProgressBar(f"reading {len(calls)} clusters"):
         for thread in threads:
             thread.start()
         for thread in threads:

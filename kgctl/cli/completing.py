@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kgctl.cli.shared import shared_of
+from kgctl.cli.core.shared import shared_of
 from kgctl.mesh.endpoint import is_dns_name
 
 if TYPE_CHECKING:

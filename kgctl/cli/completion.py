@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
 from kgctl.cli.core.typer_private import completion_script
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
 
 
 class Shell(StrEnum):

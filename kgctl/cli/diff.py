@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer, note
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_member
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.names import unknown_member
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
+from kgctl.cli.hints import message
 from kgctl.cli.quick import quick_file, recorded
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable
@@ -75,7 +76,7 @@ class Comparison(NamedTuple):
             except UsageError as error:
                 if self.given.shapes:
                     raise
-                note(f"the file was made with {printable(options.shown())}: {error}")
+                note(f"the file was made with {printable(options.shown())}: {message(error)}")
         found = min(self._ways(topology, peer, device), key=lambda one: _faults(one[0]))
         if any(one.kind is Kind.MISSING for one in found[0]):
             note("if it is limited on purpose, give what its file was made with: --only NAME,...")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.progress import ProgressBar
 from kgctl.cli.reading import (
     listen_port,
     live_cluster,
@@ -16,12 +17,11 @@ from kgctl.cli.reading import (
     source_of,
     time_of,
 )
-from kgctl.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.diagnosis.subject import Subject
     from kgctl.state.evidence import Evidence
 
@@ -122,9 +122,9 @@ def _evidence(shared: Shared, *, live: bool) -> Evidence:
 def _from_files(shared: Shared) -> Evidence:
     from kgctl.state.evidence import evidence_of
 
-    waiting = Waiting("reading files")
-    source = source_of(shared, advance=waiting.advance)
-    with waiting:
+    progress = ProgressBar("reading files")
+    source = source_of(shared, advance=progress.advance)
+    with progress:
         objects = source.read()
     note_unread(objects)
     return evidence_of(objects)
@@ -135,5 +135,5 @@ def _from_cluster(shared: Shared) -> Evidence:
 
     cluster = live_cluster(shared)
     cluster.api()  # an exec plugin may ask for a password here, before progress is shown
-    with Waiting("reading the cluster"):
+    with ProgressBar("reading the cluster"):
         return read_evidence(cluster)

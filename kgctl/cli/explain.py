@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

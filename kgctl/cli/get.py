@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_listed
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note, on_terminal
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.formats import format_named, format_option
+from kgctl.cli.hints import message
 from kgctl.cli.names import UnknownNameError
-from kgctl.cli.output import answer, note, on_terminal
-from kgctl.cli.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import nearest, printable
+from kgctl.render.lists.formats import LIST_FORMATS, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
     from kgctl.cli.clusters import Cluster
     from kgctl.cli.reading import Reading
-    from kgctl.render.listing import Listing
+    from kgctl.render.lists.formats import ListFormat
+    from kgctl.render.lists.listing import Listing
 
 
 class Kind(StrEnum):
@@ -34,15 +38,6 @@ class Kind(StrEnum):
     NODE = "node"
     PEER = "peer"
     SEGMENT = "segment"
-
-
-class Format(StrEnum):
-    """How a list is printed; without one it is a table."""
-
-    WIDE = "wide"
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -58,40 +53,40 @@ def get(
         list[str] | None, typer.Argument(metavar="NAME...", autocompletion=complete_listed)
     ] = None,
     output: Annotated[
-        Format | None, typer.Option("--output", "-o", help="Print more, or something else.")
+        str | None, format_option(LIST_FORMATS, "Print more, or something else.")
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Draw the table anew whenever it changes.")
     ] = False,
 ) -> None:
     """List nodes, peers or segments, and say of those that are not ready why."""
+    chosen = format_named(LIST_FORMATS, output or TABLE.name)
     if shared.several:
         if watch:
             raise UsageError("--watch looks at one cluster: give one --context or --cluster")
-        _show(_listing_of_several(shared, kind, names or []), output, single=False)
+        _show(_listing_of_several(shared, kind, names or []), chosen, single=False)
         return
     if watch:
-        _watch(shared, kind, names or [], output)
+        _watch(shared, kind, names or [], chosen)
         return
     from kgctl.cli.reading import read
 
     listing = _listing(read(shared), kind)
     if names:
         listing = listing._replace(items=tuple(_chosen(listing, names)))
-    _show(listing, output, single=len(names or ()) == 1)
+    _show(listing, chosen, single=len(names or ()) == 1)
 
 
-def _watch(shared: Shared, kind: Kind, names: list[str], output: Format | None) -> None:
+def _watch(shared: Shared, kind: Kind, names: list[str], chosen: ListFormat) -> None:
     from kgctl.cli.screen import redraw
-    from kgctl.render.table import fitted, terminal_table
 
-    wide = output is Format.WIDE
+    table = chosen.table
+    assert table is not None  # --watch is refused with other formats (kgctl.cli.core.effects)
 
     def drawing(reading: Reading, console: Console) -> RenderableType:
         listing = _listing(reading, kind, quiet=True)
         items = tuple(item for item in listing.items if not names or item["name"] in names)
-        listing = listing._replace(items=items)
-        return terminal_table(listing if wide else fitted(listing, console.width), wide=wide)
+        return table.shown(listing._replace(items=items), console.width)[0]
 
     redraw(shared, drawing, ages=kind in (Kind.NODES, Kind.NODE))
 
@@ -100,7 +95,7 @@ def _listing(
     reading: Reading, kind: Kind, *, quiet: bool = False, cluster: str | None = None
 ) -> Listing:
     from kgctl.mesh.errors import MeshError
-    from kgctl.render.listing import list_nodes, list_peers, list_segments
+    from kgctl.render.lists.listing import list_nodes, list_peers, list_segments
 
     if kind in (Kind.PEERS, Kind.PEER):
         return list_peers(reading.state)
@@ -111,7 +106,7 @@ def _listing(
     except MeshError as error:  # the list is what people look at to find out why
         if not quiet:
             where = "" if cluster is None else f"{printable(cluster)}: "
-            note(f"{where}there is no network, so no segments: {str(error).splitlines()[0]}")
+            note(f"{where}there is no network, so no segments: {message(error).splitlines()[0]}")
         topology = None
     return list_nodes(reading.state, topology, reading.now, present=reading.present)
 
@@ -119,7 +114,7 @@ def _listing(
 def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:
     """Return one list of all clusters; names may be those of one cluster, ``CLUSTER/NAME``."""
     from kgctl.cli.clusters import linked_clusters, read_several, said_of
-    from kgctl.render.listing import together, with_links
+    from kgctl.render.lists.listing import together, with_links
 
     listings = {}
     clusters = read_several(shared)
@@ -167,20 +162,16 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f'there is no {kind} named "{printable(name)}"{hint}')
 
 
-def _show(listing: Listing, output: Format | None, *, single: bool) -> None:
-    from kgctl.kube.codec.structured import to_json, to_yaml
-    from kgctl.render.table import print_table, to_columns
-
-    if output in (Format.JSON, Format.YAML):
-        value = listing.items[0] if single else {"items": list(listing.items)}
-        answer((to_json if output is Format.JSON else to_yaml)(value))
-    elif output is Format.NAME:
-        answer("".join(f"{name}\n" for name in listing.names()))
-    elif not listing.items:
+def _show(listing: Listing, chosen: ListFormat, *, single: bool) -> None:
+    if chosen.table is not None and not listing.items:
         note(f"no {listing.plural} found")
-    elif on_terminal():
-        left_out = print_table(listing, wide=output is Format.WIDE)
+    elif chosen.table is not None and on_terminal():
+        from rich.console import Console
+
+        console = Console()  # which obeys NO_COLOR
+        table, left_out = chosen.table.shown(listing, console.width)
+        console.print(table)
         if left_out:
             note(f"too narrow for {', '.join(left_out)}; -o wide and -o json have all")
     else:
-        answer(to_columns(listing, wide=output is Format.WIDE))
+        answer(chosen.write(listing, single))

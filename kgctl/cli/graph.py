@@ -7,18 +7,17 @@ from typing import Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.completing import complete_node
-from kgctl.cli.output import answer
-from kgctl.cli.plain import print_graph
-from kgctl.cli.shared import Shared, of_several, with_shared
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.formats import format_named, listed
+from kgctl.render.graph.drawing import LAYOUTS
+from kgctl.render.graph.formats import DOT, GRAPH_FORMATS, PLAIN, STYLES, GraphFormat
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-FORMATS = ("dot", "svg", "png", "pdf", "mermaid", "json", "tree", "html")
-STYLES = ("plain", "rich")
-ENDINGS = {".gv": "dot", ".mmd": "mermaid", ".txt": "tree", **{f".{one}": one for one in FORMATS}}
-"""What the name of a file says of its format."""
+_NAMES = tuple(one.name for one in GRAPH_FORMATS)
+_STYLED = [one.name for one in GRAPH_FORMATS if one.style is not None]
 
 
 def _choice(*values: str) -> str:
@@ -35,9 +34,9 @@ def graph(
         typer.Option(
             "--output",
             "-o",
-            metavar=_choice(*FORMATS),
+            metavar=_choice(*_NAMES),
             help="The format. Default: what the ending of --output-file says, else dot.",
-            autocompletion=lambda: list(FORMATS),
+            autocompletion=lambda: list(_NAMES),
         ),
     ] = None,
     output_file: Annotated[
@@ -56,7 +55,7 @@ def graph(
     layout: Annotated[
         str | None,
         typer.Option(
-            metavar="dot|neato|fdp|sfdp|circo|twopi",
+            metavar=_choice(*LAYOUTS),
             help="Graphviz's program that lays it out. Default: dot.",
         ),
     ] = None,
@@ -93,18 +92,11 @@ def graph(
     For example: kgctl graph -O kilo.svg
     """
     chosen = _format(output, output_file)
-    if watch and (chosen != "tree" or output_file is not None):
-        raise UsageError("--watch draws a tree on the terminal anew: -o tree, without a file")
+    if watch and (chosen.terminal is None or output_file is not None):
+        watched = " or ".join(f"-o {one.name}" for one in GRAPH_FORMATS if one.terminal is not None)
+        raise UsageError(f"--watch draws a tree on the terminal anew: {watched}, without a file")
     shaped = collapse is not None or focus is not None or location is not None or no_peers
     plain = _is_plain(chosen, style, shaped=shaped)
-    if chosen == "dot" and plain and output_file is None and layout is None and not shared.several:
-        print_graph(shared)
-        return
-    if chosen == "html" and not shared.several:
-        if shaped or style is not None or layout is not None:
-            raise UsageError("-o html is the whole network, shaped in the browser; give -O alone")
-        _write_page(shared, output_file)
-        return
     from kgctl.cli.pictures import Wanted, show, show_clusters
 
     wanted = Wanted(
@@ -114,41 +106,32 @@ def graph(
     (show_clusters if shared.several else show)(shared, wanted)
 
 
-def _write_page(shared: Shared, file: Path | None) -> None:
-    from kgctl.cli.page import read_page
-
-    page = read_page(shared)
-    if file is None:
-        answer(page)
-        return
-    from kgctl.files.writing import write_public
-
-    write_public(file, page.encode("utf-8", "backslashreplace"))
-
-
-def _format(output: str | None, file: Path | None) -> str:
-    if output is None and file is not None:
-        output = ENDINGS.get(file.suffix.lower())
-        if output is None:
+def _format(output: str | None, file: Path | None) -> GraphFormat:
+    if output is None and file is None:
+        return DOT
+    if output is None:
+        ending = file.suffix.lower() if file is not None else ""
+        found = [one for one in GRAPH_FORMATS if ending in one.endings]
+        if not found:
             raise UsageError(
-                f"the ending of --output-file says no format; give -o {_choice(*FORMATS)}"
+                f"the ending of --output-file says no format; give -o {_choice(*_NAMES)}"
             )
-    return _one_of("--output", output or "dot", FORMATS)
+        return found[0]
+    return format_named(GRAPH_FORMATS, _one_of("--output", output, _NAMES))
 
 
-def _is_plain(chosen: str, style: str | None, *, shaped: bool) -> bool:
-    drawn = chosen in ("dot", "svg", "png", "pdf")
+def _is_plain(chosen: GraphFormat, style: str | None, *, shaped: bool) -> bool:
     if style is None:
-        return chosen == "dot" and not shaped
+        return chosen.style == PLAIN and not shaped
     _one_of("--style", style, STYLES)
-    if not drawn:
-        raise UsageError(f"--style is for dot, svg, png and pdf; {chosen} has one of its own")
-    if style == "plain" and shaped:
+    if chosen.style is None:
+        raise UsageError(f"--style is for {listed(_STYLED)}; {chosen.name} has one of its own")
+    if style == PLAIN and shaped:
         raise UsageError(
             "--style plain is the whole graph; --collapse, --focus, --location and --no-peers "
             "go with --style rich"
         )
-    return style == "plain"
+    return style == PLAIN
 
 
 def _one_of(option: str, value: str, values: tuple[str, ...]) -> str:

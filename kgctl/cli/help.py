@@ -21,7 +21,7 @@ def help_(
     if command and command[0] == "rbac":
         _rbac(command[1:])
         return
-    from kgctl.cli.app import run
+    from kgctl.cli.core.app import run
 
     raise typer.Exit(run([*(command or []), "--help"]))
 
@@ -32,9 +32,9 @@ def _rbac(names: list[str]) -> None:
     Raises:
         UsageError: there is no role of a name.
     """
-    from kgctl.cli.arguments import UsageError
-    from kgctl.cli.output import answer
-    from kgctl.kube.roles import ROLES, manifest
+    from kgctl.cli.core.arguments import UsageError
+    from kgctl.cli.core.output import answer
+    from kgctl.cli.roles import ROLES, manifest
     from kgctl.mesh.text import nearest, printable
 
     for name in names:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from kgctl.cli.arguments import UsageError, cidrs, split_values
-from kgctl.cli.output import note
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.output import note
+from kgctl.cli.hints import message
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -143,4 +144,4 @@ def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
     from kgctl.mesh.policy import unknown_names
 
     for unknown in unknown_names(limits, known):
-        note(str(unknown))
+        note(message(unknown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
+from kgctl.cli.core.output import note
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
+from kgctl.cli.core.output import note
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import nearest, printable

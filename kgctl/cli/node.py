@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from kgctl.cli.completing import complete_node
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.cli.peer.options import DryRun
-from kgctl.cli.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 

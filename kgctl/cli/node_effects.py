@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import note
+from kgctl.cli.core.output import note
 from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.cli.agents import note_hidden, refuse_unsettling
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.hints import message
 from kgctl.cli.lookups import look_up, warn_of_address, warn_of_name
 from kgctl.cli.node_effects import changes_later, note_effects
-from kgctl.cli.output import answer, note
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import parse_cidr, single
 from kgctl.mesh.endpoint import parse_endpoint
@@ -18,7 +19,7 @@ from kgctl.mesh.text import nearest, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.diagnosis.finding import Finding
     from kgctl.kube.objects import NodeObject
     from kgctl.mesh.endpoint import Endpoint
@@ -75,7 +76,7 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.asking import ask as ask_whether
+    from kgctl.cli.core.confirm import ask as ask_whether
     from kgctl.cli.reading import live_cluster
     from kgctl.cli.whatif import read_base
     from kgctl.edit.nodes import NodeObjects
@@ -151,7 +152,7 @@ def _show_difference(
     try:
         found = networks(shared, objects, after, snapshots=bool(shared.filename))
     except MeshError as error:  # the change may be what mends it
-        note(f"the network cannot be told: {str(error).splitlines()[0]}")
+        note(f"the network cannot be told: {message(error).splitlines()[0]}")
         return None, None
     text = difference_to_text(difference(*found)).rstrip("\n")
     note(text or f"the network stays as it is{', until agents check in' if later else ''}")
@@ -160,7 +161,7 @@ def _show_difference(
 
 def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
     """Print on stderr which networks are claimed twice after the change, and were not before."""
-    from kgctl.render.findings import object_of
+    from kgctl.render.findings.text import object_of
 
     known = _clashes(shared, objects)
     for key, finding in _clashes(shared, after).items():

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kgctl.cli.reading import listen_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.examining import Examined
-    from kgctl.cli.shared import Shared
     from kgctl.diagnosis.subject import Subject
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints
-    from kgctl.render.picture import End
+    from kgctl.render.graph.picture import End
+    from kgctl.render.page.content import Shown
 
 _CONFIGURATIONS_LIMIT = 4 << 20
 """Characters of configurations in one page: a mesh of n leaders has n times n sections."""
 
 
-def read_page(shared: Shared) -> str:
-    """Read what the options name, and return it as a page that needs nobody.
+def read_page(shared: Shared) -> Shown:
+    """Read what the options name, and return what a page shows of it.
 
     Raises:
         UsageError: an option is wrong.
         KgctlError: the cluster cannot be read, or makes no network.
     """
     from kgctl.cli.examining import examined
-    from kgctl.render.page.document import to_page
 
-    return to_page(page_content(examined(shared, live=False), listen_port(shared)))
+    return page_of(examined(shared, live=False), listen_port(shared))
 
 
-def page_content(seen: Examined, port: int, present: float | None = None) -> dict[str, Any]:
-    """Return the data of the page; nodes listen on the UDP ``port``.
+def page_of(seen: Examined, port: int, present: float | None = None) -> Shown:
+    """Return what a page shows of what was read; nodes listen on the UDP ``port``.
 
     Ages are counted to ``present``, in Unix seconds, where that is another time than ``seen.now``.
 
@@ -44,21 +44,20 @@ def page_content(seen: Examined, port: int, present: float | None = None) -> dic
     from kgctl.diagnosis.report import examine
     from kgctl.diagnosis.subject import Settings
     from kgctl.mesh.state import viewpoints_of
-    from kgctl.render.page.content import Shown, content
-    from kgctl.render.picture import picture_of
+    from kgctl.render.graph.picture import picture_of
+    from kgctl.render.page.content import Shown
 
     state = seen.subject.state
     views = viewpoints_of(state, now=seen.now, granularity=seen.granularity, acting_leaders=True)
     topology = views.from_node()
     configurations = _within_limit(_configurations(topology, views, port))
-    shown = Shown(
+    return Shown(
         picture_of(state, topology, seen.now, present=present),
         seen.now,
         examine(seen.subject, Settings(seen.now, seen.granularity)).findings,
         _annotations(seen.subject),
         configurations,
     )
-    return content(shown)
 
 
 def _annotations(subject: Subject) -> dict[End, dict[str, str]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from kgctl.cli.completing import complete_member
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.cli.names import unknown_member
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, of_several, with_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,7 +60,7 @@ def path(
     found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
 
     def draw_in(edges: Iterable[str]) -> str:
-        from kgctl.render.dot import to_dot
+        from kgctl.render.graph.dot import to_dot
 
         return to_dot(topology, edges)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from kgctl.cli.clusters import Cluster
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.path.ends import End
@@ -30,7 +30,7 @@ def path_across(
         KgctlError: a cluster cannot be read, or has no network; the message says which.
     """
     from kgctl.mesh.path.across import find_path_across
-    from kgctl.render.dot import to_dot_of_clusters
+    from kgctl.render.graph.dot import to_dot_of_clusters
 
     clusters = read_several(shared)
     linked = linked_clusters(clusters, hostname="")  # each machine's own view is taken on the way

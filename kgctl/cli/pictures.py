@@ -1,40 +1,49 @@
-"""The pictures of ``kgctl graph``: chosen, drawn, and put where they belong."""
+"""The graph of ``kgctl graph``: read, written in its format, and put where it belongs."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer, answer_bytes, note, on_terminal
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, answer_bytes, note, on_terminal
+from kgctl.cli.formats import listed
 from kgctl.cli.reading import read
-from kgctl.files.writing import write_public
 from kgctl.mesh.text import printable
-from kgctl.render.drawing import (
+from kgctl.render.graph.drawing import (
     LAYOUTS,
     GraphvizError,
     GraphvizMissingError,
     GraphvizPluginError,
-    draw,
 )
+from kgctl.render.graph.formats import GRAPH_FORMATS, RICH, Collapse, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
-    from kgctl.render.panorama import Panorama
-    from kgctl.render.picture import Member, Picture
+    from rich.tree import Tree
 
-_DRAWN = ("svg", "png", "pdf")
-_BINARY = ("png", "pdf")
+    from kgctl.cli.clusters import Cluster as Read
+    from kgctl.cli.core.shared import Shared
+    from kgctl.cli.reading import Reading
+    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.topology import Topology
+    from kgctl.render.graph.formats import GraphFormat
+    from kgctl.render.graph.panorama import Panorama
+    from kgctl.render.graph.picture import Member, Picture
+    from kgctl.render.page.content import Shown
+
+
+Source = TypeVar("Source", bound="_Source")
 
 
 class Wanted(NamedTuple):
     """What the options of ``kgctl graph`` say; ``collapse`` is None where the size decides."""
 
-    format: str
+    format: GraphFormat
     file: Path | None
     plain: bool
     layout: str | None
@@ -45,180 +54,116 @@ class Wanted(NamedTuple):
     no_peers: bool
     watch: bool = False
 
+    @property
+    def look(self) -> Look:
+        """What Graphviz's formats are asked for."""
+        return Look(self.plain, self.layout)
+
+    @property
+    def shaped(self) -> bool:
+        """Whether less than the whole network is asked for, or less of its details."""
+        chosen = (self.collapse, self.focus, self.location)
+        return self.no_peers or any(one is not None for one in chosen)
+
 
 def show(shared: Shared, wanted: Wanted) -> None:
-    """Draw the network and print the picture, or write it into its file.
+    """Draw the network and print the graph, or write it into its file.
 
     Raises:
         UsageError: options do not go together, or a terminal would get bytes that are no text.
         KgctlError: it cannot be read, drawn or written.
     """
-    _check(wanted)
-    if wanted.watch:
-        from kgctl.cli.screen import redraw
-        from kgctl.render.tree import terminal_tree
-
-        redraw(
-            shared, lambda reading, _console: terminal_tree(_picture(reading, wanted)), ages=True
+    if not wanted.format.shaped and (wanted.shaped or wanted.layout is not None):
+        raise UsageError(
+            f"-o {wanted.format.name} is the whole network, shaped in the browser; give -O alone"
         )
-        return
-    reading = read(shared)
-    if wanted.format == "tree" and wanted.file is None and on_terminal():
-        from kgctl.render.tree import print_tree
+    _check(wanted)
+    cluster = _Cluster(shared, wanted)
+    terminal = wanted.format.terminal
+    if terminal is not None and wanted.watch:
+        from kgctl.cli.screen import redraw
 
-        print_tree(_picture(reading, wanted))
-        return
-    _hand_over(_content(reading, wanted), wanted)
+        tree = terminal.tree
+        redraw(shared, lambda reading, _console: tree(_picture(reading, wanted)), ages=True)
+    elif terminal is not None and _is_printed(wanted):
+        _print(terminal.tree(cluster.picture()))
+    else:
+        _hand_over(_written(cluster, wanted, wanted.format.one), wanted)
 
 
 def show_clusters(shared: Shared, wanted: Wanted) -> None:
-    """Draw several clusters as one picture, and print it or write it into its file.
+    """Draw several clusters as one graph, and print it or write it into its file.
 
     Raises:
         UsageError: the format or an option is for one cluster alone.
         KgctlError: one cannot be read, drawn or written; the message says which.
     """
-    from kgctl.cli.clusters import linked_clusters, read_several
-
     _check(wanted)
+    several = wanted.format.several
     only = [
-        ("-o html", wanted.format == "html"),
         ("--watch", wanted.watch),
         ("--focus", wanted.focus is not None),
         ("--location", wanted.location is not None),
     ]
-    for option, given in only:
-        if given:
-            raise UsageError(f"{option} shows one cluster: give one --context or --cluster")
-    clusters = read_several(shared)
-    linked = linked_clusters(clusters, as_reference=wanted.plain)
-    if wanted.plain:
-        from kgctl.render.dot import to_dot_of_clusters
-
-        _hand_over(_drawn(to_dot_of_clusters(linked), wanted), wanted)
-        return
-    from kgctl.render.panorama import panorama_of
-
-    panorama = panorama_of(linked, {one.name: one.reading.now for one in clusters})
-    views = [view._replace(picture=_shaped(view.picture, wanted)) for view in panorama.views]
-    collapsed = _collapsed((node for view in views for node in view.picture.nodes), wanted)
-    panorama = panorama._replace(
-        views=tuple(
-            view._replace(picture=view.picture._replace(collapsed=collapsed)) for view in views
-        )
-    )
-    if wanted.format == "tree" and wanted.file is None and on_terminal():
-        from kgctl.render.tree import print_clusters_tree
-
-        print_clusters_tree(panorama)
-        return
-    _hand_over(_content_of_clusters(panorama, wanted), wanted)
+    given = [f"-o {wanted.format.name}"] if several is None else []
+    given += [option for option, is_given in only if is_given]
+    if several is None or given:
+        raise UsageError(f"{given[0]} shows one cluster: give one --context or --cluster")
+    clusters = _Clusters(shared, wanted)
+    terminal = wanted.format.terminal
+    if terminal is not None and _is_printed(wanted):
+        _print(terminal.clusters(clusters.panorama()))
+    else:
+        _hand_over(_written(clusters, wanted, several), wanted)
 
 
-def _content_of_clusters(panorama: Panorama, wanted: Wanted) -> str | bytes:
-    if wanted.format == "dot" or wanted.format in _DRAWN:
-        from kgctl.render.panoramadot import to_rich_dot_of_clusters
+def _is_printed(wanted: Wanted) -> bool:
+    return wanted.file is None and on_terminal()
 
-        return _drawn(to_rich_dot_of_clusters(panorama, wanted.layout), wanted)
-    if wanted.format == "mermaid":
-        from kgctl.render.mermaid import to_clusters_mermaid
 
-        return _mermaid(lambda shape: to_clusters_mermaid(panorama.shaped(shape)), wanted)
-    from kgctl.render.graphjson import to_clusters_json
-    from kgctl.render.tree import to_clusters_tree
+def _print(tree: Tree) -> None:
+    from rich.console import Console
 
-    return to_clusters_json(panorama) if wanted.format == "json" else to_clusters_tree(panorama)
+    Console(highlight=False).print(tree)  # which obeys NO_COLOR
 
 
 _FEWER = (sys.maxsize, 400, 200, 100, 50, 20, 5)
-"""How many locations a flowchart has that would have too many, tried in this order."""
+"""How many locations a graph has that would have too many, tried in this order."""
 
 
-def _mermaid(write: Callable[[Callable[[Picture], Picture]], str], wanted: Wanted) -> str:
-    """Return a flowchart that Mermaid draws: one node a location, or fewer, if it is too large.
+def _written(
+    source: Source, wanted: Wanted, write: Callable[[Source, Look], str | bytes]
+) -> str | bytes:
+    """Return what a writer makes: one node a location, or fewer, if it is too large for readers.
 
-    ``write`` writes it of pictures that are shaped first. If nothing helps, or the nodes are not
-    to be collapsed, it stays as large as it is. A note on stderr explains either.
+    If nothing helps, or the nodes are not to be collapsed, it stays as large as it is. A note on
+    stderr explains either.
     """
-    from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, is_drawn
-    from kgctl.render.selection import with_fewer_areas
-
-    whole = write(lambda picture: picture)
-    if is_drawn(whole):
+    whole = _drawn(write, source, wanted)
+    tell = wanted.format.excess
+    excess = tell(whole) if tell is not None and isinstance(whole, str) else None
+    if tell is None or excess is None:
         return whole
-    limits = f"Mermaid draws at most {MOST_CHARACTERS:,} characters and {MOST_EDGES} links"
     remedy = "--location, --focus or --no-peers shows a part; -o svg shows all"
     for most in () if wanted.collapse is False else _FEWER:
-        smaller = write(
-            lambda one, most=most: with_fewer_areas(one._replace(collapsed=True), most)  # type: ignore[misc]
-        )
-        if is_drawn(smaller):
+        smaller = write(source.of_fewer(most), wanted.look)
+        if isinstance(smaller, str) and tell(smaller) is None:
             joined = most != sys.maxsize
             what = f"the {most - 1} largest locations, and the rest as one" if joined else (
                 "one node for each location"
             )  # fmt: skip
-            note(f"{limits}: this is {what}; {remedy}")
+            note(f"{excess.most}: this is {what}; {remedy}")
             return smaller
-    note(f"{limits}, and this has more: GitHub shows an error in its place; {remedy}")
+    note(f"{excess.most}, and this has more: {excess.instead}; {remedy}")
     return whole
 
 
-def _hand_over(content: str | bytes, wanted: Wanted) -> None:
-    if wanted.file is not None:
-        write_public(wanted.file, content.encode("utf-8", "backslashreplace")
-                     if isinstance(content, str) else content)  # fmt: skip
-    elif isinstance(content, str):
-        answer(content)
-    else:
-        answer_bytes(content)
-
-
-def _check(wanted: Wanted) -> None:
-    if wanted.layout is not None:
-        if wanted.layout not in LAYOUTS:
-            raise UsageError(
-                f'--layout "{printable(wanted.layout)}" is unknown; it is one of: '
-                f"{', '.join(LAYOUTS)}"
-            )
-        if wanted.format not in _DRAWN and (wanted.format != "dot" or wanted.plain):
-            raise UsageError("--layout is for svg, png and pdf, and for dot with --style rich")
-    if wanted.collapse and wanted.format == "json":
-        raise UsageError("--collapse is for pictures; json has every node")
-    if wanted.format in _BINARY and wanted.file is None and on_terminal():
-        raise UsageError(
-            f"{wanted.format} is no text for a terminal; write a file: -O kilo.{wanted.format}"
-        )
-
-
-def _content(reading: Reading, wanted: Wanted) -> str | bytes:
-    if wanted.format == "dot" or wanted.format in _DRAWN:
-        return _drawn(_dot(reading, wanted), wanted)
-    picture = _picture(reading, wanted)
-    if wanted.format == "mermaid":
-        from kgctl.render.mermaid import to_mermaid
-
-        return _mermaid(lambda shape: to_mermaid(shape(picture)), wanted)
-    from kgctl.render.graphjson import to_graph_json
-    from kgctl.render.tree import to_tree
-
-    return to_graph_json(picture) if wanted.format == "json" else to_tree(picture)
-
-
-def _dot(reading: Reading, wanted: Wanted) -> str:
-    if wanted.plain:
-        from kgctl.render.dot import to_dot
-
-        return to_dot(reading.topology(as_reference=True))
-    from kgctl.render.richdot import to_rich_dot
-
-    return to_rich_dot(_picture(reading, wanted), wanted.layout)
-
-
-def _drawn(dot: str, wanted: Wanted) -> str | bytes:
-    if wanted.format == "dot":
-        return dot
+def _drawn(
+    write: Callable[[Source, Look], str | bytes], source: Source, wanted: Wanted
+) -> str | bytes:
+    """Return what a writer makes; where Graphviz is missing, the error says what to install."""
     try:
-        return draw(dot, wanted.format, wanted.layout or "dot")
+        return write(source, wanted.look)
     except GraphvizMissingError as error:
         from kgctl.cli.packages import graphviz_hint
 
@@ -229,9 +174,123 @@ def _drawn(dot: str, wanted: Wanted) -> str | bytes:
         raise GraphvizError(f"{error}; {plugin_hint(error.plugin, error.registered)}") from None
 
 
+def _hand_over(content: str | bytes, wanted: Wanted) -> None:
+    if wanted.file is not None:
+        from kgctl.files.writing import write_public
+
+        write_public(wanted.file, content.encode("utf-8", "backslashreplace")
+                     if isinstance(content, str) else content)  # fmt: skip
+    elif isinstance(content, str):
+        answer(content)
+    else:
+        answer_bytes(content)
+
+
+def _check(wanted: Wanted) -> None:
+    chosen = wanted.format
+    if wanted.layout is not None:
+        if wanted.layout not in LAYOUTS:
+            raise UsageError(
+                f'--layout "{printable(wanted.layout)}" is unknown; it is one of: '
+                f"{', '.join(LAYOUTS)}"
+            )
+        if not chosen.drawn and (chosen.style is None or wanted.plain):
+            drawn = [one.name for one in GRAPH_FORMATS if one.drawn]
+            text = [one.name for one in GRAPH_FORMATS if one.style is not None and not one.drawn]
+            raise UsageError(
+                f"--layout is for {listed(drawn)}, and for {listed(text)} with --style {RICH}"
+            )
+    if wanted.collapse and chosen.collapse is Collapse.NEVER:
+        raise UsageError(f"--collapse is for pictures; {chosen.name} has every node")
+    if chosen.binary and _is_printed(wanted):
+        raise UsageError(
+            f"{chosen.name} is no text for a terminal; write a file: -O kilo{chosen.endings[0]}"
+        )
+
+
+class _Source:
+    """What is drawn, read when a writer asks for it, and with all locations or fewer."""
+
+    def __init__(self, shared: Shared, wanted: Wanted) -> None:
+        self._shared = shared
+        self._wanted = wanted
+        self.most: int | None = None
+
+    def of_fewer(self, most: int) -> Self:
+        """Return the same with one node a location, of which there are at most so many."""
+        fewer = copy(self)
+        fewer.most = most
+        return fewer
+
+    def _shape(self, picture: Picture) -> Picture:
+        if self.most is None:
+            return picture
+        from kgctl.render.graph.selection import with_fewer_areas
+
+        return with_fewer_areas(picture._replace(collapsed=True), self.most)
+
+
+class _Cluster(_Source):
+    """One cluster, as ``kgctl.render.graph.formats`` has it."""
+
+    @cached_property
+    def _reading(self) -> Reading:
+        return read(self._shared)
+
+    @cached_property
+    def _whole(self) -> Picture:
+        return _picture(self._reading, self._wanted)
+
+    def topology(self) -> Topology:
+        """Return the network as the reference draws it."""
+        return self._reading.topology(as_reference=True)
+
+    def picture(self) -> Picture:
+        """Return the picture, as the options shape it."""
+        return self._shape(self._whole)
+
+    def page(self) -> Shown:
+        """Return what a page shows."""
+        from kgctl.cli.page import read_page
+
+        return read_page(self._shared)
+
+
+class _Clusters(_Source):
+    """Several clusters, as ``kgctl.render.graph.formats`` has them."""
+
+    @cached_property
+    def _clusters(self) -> list[Read]:
+        from kgctl.cli.clusters import read_several
+
+        return read_several(self._shared)
+
+    @cached_property
+    def _whole(self) -> Panorama:
+        from kgctl.cli.clusters import linked_clusters
+        from kgctl.render.graph.panorama import panorama_of
+
+        linked = linked_clusters(self._clusters)
+        found = panorama_of(linked, {one.name: one.reading.now for one in self._clusters})
+        shaped = found.shaped(lambda picture: _shaped(picture, self._wanted))
+        nodes = (node for view in shaped.views for node in view.picture.nodes)
+        collapsed = _collapsed(nodes, self._wanted)
+        return shaped.shaped(lambda picture: picture._replace(collapsed=collapsed))
+
+    def linked(self) -> Linked:
+        """Return the networks, as the reference draws them, and what links them."""
+        from kgctl.cli.clusters import linked_clusters
+
+        return linked_clusters(self._clusters, as_reference=True)
+
+    def panorama(self) -> Panorama:
+        """Return the picture of all, as the options shape it."""
+        return self._whole.shaped(self._shape)
+
+
 def _picture(reading: Reading, wanted: Wanted) -> Picture:
-    from kgctl.render import selection
-    from kgctl.render.picture import picture_of
+    from kgctl.render.graph import selection
+    from kgctl.render.graph.picture import picture_of
 
     whole = picture_of(reading.state, reading.topology(), reading.now, present=reading.present)
     picture = _shaped(whole, wanted)
@@ -243,16 +302,16 @@ def _picture(reading: Reading, wanted: Wanted) -> Picture:
 
 
 def _shaped(picture: Picture, wanted: Wanted) -> Picture:
-    from kgctl.render.selection import without_peers
+    from kgctl.render.graph.selection import without_peers
 
     return without_peers(picture) if wanted.no_peers else picture
 
 
 def _collapsed(nodes: Iterable[Member], wanted: Wanted) -> bool:
-    from kgctl.render.selection import COLLAPSE_ABOVE
+    from kgctl.render.graph.selection import COLLAPSE_ABOVE
 
     if wanted.collapse is not None:
         return wanted.collapse
-    if wanted.format in ("json", "tree") or wanted.focus is not None:
+    if wanted.format.collapse is not Collapse.LARGE or wanted.focus is not None:
         return False
     return sum(1 for _ in nodes) > COLLAPSE_ABOVE

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.names import ready_node, ready_peer
-from kgctl.cli.output import answer, note
 from kgctl.cli.reading import listen_port, read
 from kgctl.cli.secret import print_configuration
 from kgctl.mesh.text import printable
@@ -34,7 +34,7 @@ def print_graph(shared: Shared) -> None:
     Raises:
         KgctlError: it cannot be read, or there is none.
     """
-    from kgctl.render.dot import to_dot
+    from kgctl.render.graph.dot import to_dot
 
     answer(to_dot(read(shared).topology(as_reference=True)))
 

@@ -6,8 +6,8 @@ import sys
 
 import typer
 
-from kgctl.cli.output import answer
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.mesh.errors import KgctlError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.output import note
+from kgctl.cli.hints import message
 from kgctl.cli.limits import LimitOptions
-from kgctl.cli.output import note
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import nearest, printable
@@ -74,6 +75,7 @@ class QuickOptions(NamedTuple):
             only=tuple(split_values(self.only)),
             limits=self.limits.limits(),
             made_with=self.shown(),
+            key_hint="have it filled in with --private-key FILE",
         )
 
     def shown(self) -> str:
@@ -134,7 +136,7 @@ def quick_file(
     except UnknownPlaceError as error:
         found = nearest(error.name, error.known)
         hint = f'; did you mean "{printable(found)}"?' if found else ""
-        raise UsageError(f"{error}{hint}") from None
+        raise UsageError(f"{message(error)}{hint}") from None
     if warned is not None:
         warned.warn(one for section in sections for one in section.refusals)
     return whole_file(peer, sections, settings)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from kgctl.cli.arguments import UsageError
 from kgctl.cli.core.ahead import Target, ahead
-from kgctl.cli.output import note
-from kgctl.cli.waiting import Waiting
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
+from kgctl.cli.progress import ProgressBar
 from kgctl.mesh.leader import disputes_in_words
 from kgctl.mesh.readiness import clock_trouble, newest_heartbeat
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.kube.objects import Advance
     from kgctl.mesh.topology import Topology
     from kgctl.mesh.viewpoint import Viewpoints
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 51820
 _BACKEND = "kubernetes"
-NEWEST = "newest"
+NEWEST: Literal["newest"] = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
 
 _HELD: dict[str, Any] = {}
@@ -100,9 +100,9 @@ def read(shared: Shared) -> Reading:
 
     mesh_granularity(shared)
     listen_port(shared)
-    waiting = Waiting("reading files" if shared.filename else "reading the cluster")
-    source = source_of(shared, advance=waiting.advance)
-    with waiting:
+    progress = ProgressBar("reading files" if shared.filename else "reading the cluster")
+    source = source_of(shared, advance=progress.advance)
+    with progress:
         objects = source.read()
     if shared.debug:
         for kind, count in sorted(objects.passed_over.items()):
@@ -240,15 +240,29 @@ def mesh_granularity(shared: Shared) -> str:
 
 def time_of(shared: Shared, state: State, now: float) -> float:
     """Return the time, in Unix seconds, at which the options have heartbeats judged."""
-    if shared.at == NEWEST:
+    moment = judged_at(shared)
+    if moment == NEWEST:
         return newest_heartbeat((node.last_seen for node in state.nodes), now)
+    return now if moment is None else moment
+
+
+def judged_at(shared: Shared) -> float | Literal["newest"] | None:
+    """Return the time, in Unix seconds, at which the options have heartbeats judged.
+
+    ``NEWEST`` is that of the newest heartbeat, None the present.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    if shared.at == NEWEST:
+        return NEWEST
     if shared.at is not None:
         return _parsed_time(shared.at)
     if shared.example:
         from kgctl.state.example import TAKEN_AT
 
         return TAKEN_AT
-    return now
+    return None
 
 
 def _parsed_time(text: str) -> float:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import on_terminal
-from kgctl.cli.watching import Upkeep, watch
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import on_terminal
+from kgctl.cli.watch import Upkeep, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console, RenderableType
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
 
 _INTERVAL = 10  # seconds: nodes grow old without a change in the cluster
 _BETWEEN_LOOKS = 2  # seconds between two looks at files

@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import answer, note
+from kgctl.cli.core.output import answer, note
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cli.arguments import UsageError, split_values
+from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

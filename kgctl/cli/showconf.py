@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError, cidrs
 from kgctl.cli.completing import complete_node, complete_peer
-from kgctl.cli.core.effects import OUTSIDE
+from kgctl.cli.core.arguments import UsageError, cidrs
+from kgctl.cli.core.output import note
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
-from kgctl.cli.output import note
 from kgctl.cli.plain import joining, leading, print_node, print_peer
 from kgctl.cli.reading import listen_port as node_port
 from kgctl.cli.reading import read
-from kgctl.cli.shared import Shared, of_several, with_shared
+from kgctl.render.manifest import MANIFEST_FORMATS
+from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
 
 if TYPE_CHECKING:
     from kgctl.wireguard.conf import PeerSection
@@ -24,18 +25,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 
-class Format(StrEnum):
-    """How a configuration is printed; the middle four are for outside machines."""
-
-    WIREGUARD = "wireguard"
-    WG_QUICK = "wg-quick"
-    QR = "qr"
-    NETWORKD = "networkd"
-    NMCONNECTION = "nmconnection"
-    YAML = "yaml"
-    JSON = "json"
-
-
+_FORMATS = (*MACHINE_FORMATS, *MANIFEST_FORMATS)
+_OUTSIDE = {one.name for one in WHOLE_FILES}
+_JOINED = "of several clusters, showconf makes one file of one peer NAME"
 AsPeer = Annotated[
     bool,
     typer.Option(
@@ -45,10 +37,8 @@ AsPeer = Annotated[
     ),
 ]
 Output = Annotated[
-    Format,
-    typer.Option(
-        "--output", "-o", help="The format. yaml and json, a Peer manifest, go with --as-peer."
-    ),
+    str,
+    format_option(_FORMATS, "The format. yaml and json, a Peer manifest, go with --as-peer."),
 ]
 All = Annotated[bool, typer.Option("--all", help="Write a file for each of them into --directory.")]
 Directory = Annotated[
@@ -93,7 +83,7 @@ def node(
         str | None, typer.Argument(metavar="NAME", autocompletion=complete_node)
     ] = None,
     as_peer: AsPeer = False,
-    output: Output = Format.WIREGUARD,
+    output: Output = WIREGUARD.name,
     allowed_ips: AllowedIPs = None,
     every: All = False,
     directory: Directory = None,
@@ -101,7 +91,7 @@ def node(
     """Print the configuration that the leader NAME sets on its WireGuard interface."""
     from kgctl.wireguard.configure import segment_as_peer
 
-    if output.value in OUTSIDE:
+    if output in _OUTSIDE:
         raise UsageError(
             f"-o {output} is for outside machines: kgctl showconf peer NAME -o {output}"
         )
@@ -131,7 +121,7 @@ def peer(
         str | None, typer.Argument(metavar="NAME", autocompletion=complete_peer)
     ] = None,
     as_peer: AsPeer = False,
-    output: Output = Format.WIREGUARD,
+    output: Output = WIREGUARD.name,
     allowed_ips: AllowedIPs = None,
     every: All = False,
     directory: Directory = None,
@@ -222,6 +212,7 @@ def peer(
     from kgctl.wireguard.configure import peer_as_peer
 
     extra = cidrs("--allowed-ips", allowed_ips)
+    machine = next((one for one in MACHINE_FORMATS if one.name == output), None)
     options = QuickOptions(
         private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only,
         LimitOptions(only_networks, deny, accept),
@@ -230,24 +221,24 @@ def peer(
         from kgctl.cli.showconf_joined import show_joined
 
         if name is None or every or watch is not None or as_peer or allowed_ips:
-            raise UsageError(
-                "of several clusters, showconf makes one file of one peer NAME: "
-                "no --all, --watch, --as-peer or --allowed-ips"
-            )
+            raise UsageError(f"{_JOINED}: no --all, --watch, --as-peer or --allowed-ips")
+        if machine is None:
+            raise UsageError(f"{_JOINED}: no -o {output}")
         show_joined(
-            shared, name, options.over_settings(), (output.value, interface, output_file, directory)
+            shared, name, options.over_settings(), (machine, interface, output_file, directory)
         )
         return
     name = one_or_all(name, every, directory)
-    if output.value in OUTSIDE:
+    if output in _OUTSIDE:
         options = options.over_settings()
     settings = options.settings()
-    if name is None or watch is not None or output.value in OUTSIDE:
+    if machine is not None and (name is None or watch is not None or output in _OUTSIDE):
         from kgctl.cli.showconf_files import Outside
 
-        outside = Outside(output.value, settings, interface, output_file, Warned())
+        outside = Outside(machine, settings, interface, output_file, Warned())
         outside.run(shared, name, directory, watch, interval)
         return
+    assert name is not None  # a manifest of all of them is refused (kgctl.cli.core.effects)
     if not as_peer:
         _note_unused(output, allowed_ips)
         print_peer(shared, name)
@@ -271,24 +262,23 @@ def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | N
     return name
 
 
-def _print_as_peer(name: str, section: PeerSection, output: Format) -> None:
+def _print_as_peer(name: str, section: PeerSection, output: str) -> None:
     from kgctl.cli.secret import answer_with_secret, print_configuration
 
-    if output is Format.WIREGUARD:
+    if output == WIREGUARD.name:
         from kgctl.wireguard.conf import Configuration
 
         print_configuration(Configuration(peers=(section,)))
         return
-    from kgctl.kube.codec.structured import to_json, to_yaml
     from kgctl.render.manifest import peer_object
 
-    text = (to_yaml if output is Format.YAML else to_json)(peer_object(name, section))
+    text = format_named(MANIFEST_FORMATS, output).write(peer_object(name, section))
     answer_with_secret(text, holds_one=section.preshared_key is not None)
 
 
-def _note_unused(output: Format, allowed_ips: list[str] | None) -> None:
+def _note_unused(output: str, allowed_ips: list[str] | None) -> None:
     """Say what has no effect without --as-peer, of what the reference takes without a word."""
-    if output is not Format.WIREGUARD:
+    if output != WIREGUARD.name:
         note(f"-o {output} has an effect with --as-peer only; this is the WireGuard format")
     if allowed_ips:
         note("--allowed-ips has an effect with --as-peer only; nothing is added here")

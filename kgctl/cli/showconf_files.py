@@ -6,29 +6,31 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.limits import warn_of_unknown
 from kgctl.cli.names import ready_peer
-from kgctl.cli.output import note
 from kgctl.cli.quick import quick_file, warn_of_foreign_key
 from kgctl.cli.reading import read
 from kgctl.cli.secret import answer_with_secret, holds_secret, warn_of_others
 from kgctl.files.writing import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
+from kgctl.wireguard.formats import WIREGUARD, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.limits import Warned
     from kgctl.cli.reading import Reading
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
     from kgctl.wireguard.conf import Configuration
+    from kgctl.wireguard.formats import MachineFormat
     from kgctl.wireguard.quick import QuickSettings
     from kgctl.wireguard.quickjoined import JoinedFile
 
@@ -39,7 +41,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
 class Outside(NamedTuple):
     """Which format an outside machine gets, and what goes into it."""
 
-    format: str
+    format: MachineFormat
     settings: QuickSettings
     interface: str
     picture: Path | None
@@ -56,7 +58,7 @@ class Outside(NamedTuple):
         """Print, write or watch, whichever was asked for."""
         self._check(interval)
         if watched is not None and name is not None:
-            from kgctl.cli.watching import keep_up_to_date
+            from kgctl.cli.watch import keep_up_to_date
 
             keep_up_to_date(shared, watched, self._content(name), interval)
             return
@@ -92,15 +94,14 @@ class Outside(NamedTuple):
     @property
     def _read_by(self) -> QuickSettings:
         """The settings, which say what is to read the file."""
-        if self.format == "networkd":
-            return self.settings._replace(reader="systemd-networkd")
-        return self.settings
+        reader = self.format.reader
+        return self.settings._replace(reader=reader) if reader else self.settings
 
     def _network(self, reading: Reading) -> Topology:
-        return reading.topology(as_reference=self.format == "wireguard")
+        return reading.topology(as_reference=self.format is WIREGUARD)
 
     def _configuration(self, topology: Topology, peer: Peer) -> Configuration:
-        if self.format == "wireguard":
+        if self.format is WIREGUARD:
             from kgctl.wireguard.configure import peer_configuration
 
             return peer_configuration(topology, peer)
@@ -112,34 +113,19 @@ class Outside(NamedTuple):
 
     def files_of(self, peer: Peer, configuration: Configuration) -> dict[str, bytes]:
         """Return the files for a configuration of the peer, by name."""
-        stem = file_stem(peer.name)
-        if self.format == "networkd":
-            from kgctl.wireguard.networkd import networkd_files
+        return self.format.files(configuration, self._machine(file_stem(peer.name), peer))
 
-            found = networkd_files(configuration, self.interface)
-            return {f"{stem}-{file}": text.encode() for file, text in found.items()}
-        if self.format == "nmconnection":
-            from kgctl.wireguard.nmconnection import nmconnection_file
-
-            identity = f"{peer.name} {peer.public_key}"
-            text = nmconnection_file(configuration, self.interface, identity)
-            return {f"{stem}.nmconnection": text.encode()}
-        if self.format == "qr":
-            from kgctl.render.qr import to_picture, without_comments
-
-            kind = self.picture.suffix[1:] if self.picture else "svg"
-            return {f"{stem}.{kind}": to_picture(without_comments(str(configuration)), kind)}
-        return {f"{stem}.conf": str(configuration).encode()}
+    def _machine(self, name: str, peer: Peer) -> Machine:
+        ending = self.picture.suffix[1:] if self.picture else ""
+        return Machine(name, self.interface, f"{peer.name} {peer.public_key}", ending)
 
     def _check(self, interval: int) -> None:
-        from kgctl.render.qr import KINDS
-
         if _INTERFACE.fullmatch(self.interface) is None or not self.interface.strip("."):
             raise UsageError(
                 f'--interface "{printable(self.interface)}" is no interface name: at most 15 '
                 "letters, digits and _ = + . -"
             )
-        if self.picture is not None and self.picture.suffix[1:] not in KINDS:
+        if self.picture is not None and self.picture.suffix[1:] not in self.format.pictures:
             raise UsageError("--output-file is for one QR code: -o qr -O FILE.png or FILE.svg")
         if interval < 1:
             raise UsageError("--interval is at least a second")
@@ -151,33 +137,16 @@ class Outside(NamedTuple):
         return found
 
     def _print(self, peer: Peer, configuration: Configuration) -> None:
-        if self.format == "qr":
-            self._print_code(peer, configuration)
-            return
-        files = self.files_of(peer, configuration)
-        if len(files) == 1:
-            text = "".join(content.decode() for content in files.values())
-            answer_with_secret(text, holds_one=holds_secret(configuration))
-            return
-        prefix = f"{file_stem(peer.name)}-"
-        text = "\n".join(
-            f"# /etc/systemd/network/{file.removeprefix(prefix)}\n{content.decode()}"
-            for file, content in files.items()
-        )
-        answer_with_secret(text, holds_one=holds_secret(configuration))
-
-    def _print_code(self, peer: Peer, configuration: Configuration) -> None:
-        from kgctl.render.qr import to_terminal, without_comments
-
-        if self.settings.private_key is None:
+        if self.format.needs_key and self.settings.private_key is None:
             note("the code holds no private key, and no phone takes it so; give --private-key FILE")
         if self.picture is not None:
             (content,) = self.files_of(peer, configuration).values()
             write_private(self.picture, content)
             note(f"wrote {printable(str(self.picture))}")
             return
-        code = to_terminal(without_comments(str(configuration)))
-        answer_with_secret(code, holds_one=holds_secret(configuration))
+        name = peer.name if self.format.pictures else file_stem(peer.name)
+        text = self.format.text(configuration, self._machine(name, peer))
+        answer_with_secret(text, holds_one=holds_secret(configuration))
 
     def _content(self, name: str) -> Callable[[Reading], bytes]:
         """Return what makes the one file of the peer ``name``; it warns of each key once."""

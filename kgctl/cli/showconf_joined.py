@@ -5,23 +5,26 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError, split_values
 from kgctl.cli.clusters import linked_clusters, networks_of_clusters, read_several, said_of
+from kgctl.cli.core.arguments import UsageError, split_values
+from kgctl.cli.hints import message
 from kgctl.cli.limits import Warned
 from kgctl.cli.names import ready_peer
 from kgctl.mesh.text import printable
+from kgctl.wireguard.formats import WIREGUARD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.quick import QuickOptions
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import Linked
     from kgctl.mesh.linking import Member
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits
+    from kgctl.wireguard.formats import MachineFormat
     from kgctl.wireguard.quick import QuickSettings
     from kgctl.wireguard.quickjoined import JoinedFile, Joining
 
@@ -30,7 +33,7 @@ def show_joined(
     shared: Shared,
     name: str,
     options: QuickOptions,
-    output: tuple[str, str, Path | None, Path | None],
+    output: tuple[MachineFormat, str, Path | None, Path | None],
 ) -> None:
     """Print or write the file; ``output``: format, interface, file of a picture, directory.
 
@@ -46,7 +49,7 @@ def show_joined(
     clusters = read_several(shared)
     names = [text for one in clusters for text in ("--cluster", one.name)]
     own = own._replace(made_with=printable(shlex.join(names), 2000))
-    linked = linked_clusters(clusters, as_reference=format_ == "wireguard")
+    linked = linked_clusters(clusters, as_reference=format_ is WIREGUARD)
     peers = {}
     for one, member in zip(clusters, linked.members, strict=True):
         with said_of(one.name):
@@ -58,7 +61,7 @@ def show_joined(
     outside = Outside(format_, own, interface, picture, Warned())
 
     def join(settings: QuickSettings) -> JoinedFile:
-        return _joined(linked, peers, options, settings, plain=format_ == "wireguard")
+        return _joined(linked, peers, options, settings, plain=format_ is WIREGUARD)
 
     outside.run_joined(name, directory, join)
 
@@ -83,7 +86,7 @@ def _joined(
             return joined_sections(linked, joinings)
         return joined_file(linked, joinings, settings)
     except UnknownPlaceError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(message(error)) from None
 
 
 def _settings(

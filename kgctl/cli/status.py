@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from kgctl.cli.output import answer, note
-from kgctl.cli.shared import Shared, with_shared
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable

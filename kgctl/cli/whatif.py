@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.node_effects import note_effects
-from kgctl.cli.output import note
 from kgctl.cli.reading import NEWEST, reading_of, source_of
 from kgctl.mesh.state import NoReadyNodesError
 from kgctl.mesh.text import printable
@@ -14,7 +14,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.mesh.difference import Difference
     from kgctl.mesh.topology import Topology
     from kgctl.state.interface import Objects

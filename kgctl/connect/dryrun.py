@@ -35,7 +35,7 @@ from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceState, device_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Cluster, Options
@@ -47,8 +47,10 @@ if TYPE_CHECKING:
 _NAMES_SECONDS = 5.0
 
 
-def commands(options: Options, cluster: Cluster) -> Iterator[str]:
-    """Yield the commands, and as comments what is no command, in order.
+def commands(
+    options: Options, cluster: Cluster, worded: Callable[[object], str] = str
+) -> Iterator[str]:
+    """Yield the commands, and as comments what is no command, in order; ``worded`` words it.
 
     Raises:
         KgctlError: the cluster cannot be read, or connecting would fail for what is in it.
@@ -71,9 +73,9 @@ def commands(options: Options, cluster: Cluster) -> Iterator[str]:
     for refused in summaries(wanted.refusals):
         yield f"# refused: {refused}"
     for unknown in unknown_names(options.limits, state.names):
-        yield f"# {unknown}"
+        yield f"# {worded(unknown)}"
     for shared in shared_addresses(state, options.name, identity.addresses):
-        yield f"# {shared}"
+        yield f"# {worded(shared)}"
     yield from peer_commands(identity)
     yield from link_commands(
         options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses

@@ -33,7 +33,7 @@ class RejectedError(MembershipError):
     """
 
     def __init__(self, text: str, *, final: bool) -> None:
-        super().__init__(text)
+        super().__init__(text, field="private_key" if final else "")
         self.final = final
 
 
@@ -123,7 +123,7 @@ def _rejected(found: Peer, own: PublicKey, file: Path | None) -> str:
         f"the one of this host ({own}) any more"
     )
     if file is None:
-        return f"{text}: connect again with the new private key (--private-key FILE)"
+        return f"{text}: connect again, and give the new private key"
     where = printable(str(file))
     return f"{text}: put the new private key into {where}, from where it is taken at once"
 

@@ -21,7 +21,8 @@ _LONGEST = 2000  # characters of a value
 class Journal:
     """Writes a line an event: JSON with sorted keys, or text.
 
-    Values may come from the cluster: none can break a line, or act on a terminal.
+    Values may come from the cluster: none can break a line, or act on a terminal. ``worded`` puts
+    an error, or what is no error but has a remedy, into words.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class Journal:
         level: str = "info",
         as_json: bool = True,
         clock: Callable[[], datetime] | None = None,
+        worded: Callable[[object], str] = str,
     ) -> None:
+        self.worded = worded
         self._write = write
         self._lowest = {"all": 0, "none": len(LEVELS)}.get(level)
         if self._lowest is None:
@@ -59,7 +62,7 @@ class Journal:
         assert self._lowest is not None
         if LEVELS.index(level) < self._lowest:
             return
-        shown = {name: _shown(value) for name, value in values.items()}
+        shown = {name: self._shown(value) for name, value in values.items()}
         now = self._clock()
         if self._as_json:
             line = {
@@ -75,17 +78,16 @@ class Journal:
             told = "".join(f", {name}: {value}" for name, value in shown.items())
             self._write(f"{now.astimezone():%H:%M:%S} {level:5} {printable(message)}{told}")
 
+    def _shown(self, value: object) -> object:
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        return printable(self.worded(value), _LONGEST)
+
 
 def rfc3339(moment: datetime) -> str:
     """Return a time as Go's RFC3339Nano does: UTC, no trailing zeros in the fraction."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
     return f"{text}Z"
-
-
-def _shown(value: object) -> object:
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return printable(str(value), _LONGEST)
 
 
 def _caller() -> str:

@@ -126,7 +126,7 @@ class Membership:
             MembershipError: it has another key, and kgctl did not create it.
         """
         if found.public_key != application.public_key and not self.ours:
-            raise MembershipError(_foreign(found, application))
+            raise MembershipError(_foreign(found, application), field="private_key")
 
     def leave(self, public_key: PublicKey, store: PeerStore | None = None) -> bool:
         """Delete the Peer if it is ours and still has that key; tell whether it was deleted.
@@ -154,6 +154,6 @@ def _foreign(found: Peer, application: Application) -> str:
     name = printable(application.name)
     return (
         f'there is a Peer "{name}" already, and its public key {found.public_key} is not that of '
-        f"the private key here ({application.public_key}): name its key with --private-key, join "
-        f"under another name (kgctl connect NAME), or delete it (kubectl delete peer {name})"
+        f"the private key here ({application.public_key}): join under another name "
+        f"(kgctl connect NAME), delete it (kubectl delete peer {name}), or give its key"
     )

@@ -214,7 +214,7 @@ class Rounds:
     def _report_shared(self, state: State) -> None:
         """Warn of addresses of this host that something else has; of each state of that once."""
         found = shared_addresses(state, self._options.name, self.identity.addresses)
-        sentences = frozenset(map(str, found))
+        sentences = frozenset(map(self._journal.worded, found))
         for sentence in sorted(sentences - self._shared):
             self._journal.warn(sentence)
         self._shared = sentences
@@ -235,7 +235,7 @@ class Rounds:
         if not self._has_named:
             self._has_named = True
             for unknown in unknown_names(self._options.limits, state.names):
-                self._journal.warn(str(unknown))
+                self._journal.warn(self._journal.worded(unknown))
 
     def _keep_record(self, wanted: Wanted) -> None:
         record = self._file.read() or Record(interface=self._options.interface)

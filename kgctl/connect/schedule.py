@@ -1,6 +1,16 @@
-"""When the next round is due: after each period, and soon after a change."""
+"""When a session does what, in the loop of ``kgctl.state.follow``: rounds, ticks, renewals."""
 
 from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from kgctl.state.follow import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.state.follow import Inbox, Turn
 
 QUIET = 0.1
 """Seconds without another event after which a change is applied."""
@@ -13,7 +23,10 @@ FIRST_RETRY = 1.0
 
 
 class Schedule:
-    """Tells when to act. Times are seconds of any clock that never goes back."""
+    """Tells when a round is due: after each period, and soon after a change.
+
+    Times are seconds of any clock that never goes back.
+    """
 
     def __init__(self, period: float) -> None:
         self._period = period
@@ -49,3 +62,90 @@ class Schedule:
             self._next = retry if whole or self._next is None else min(self._next, retry)
         elif whole or self._next is None:
             self._next = now + self._period
+
+
+class Timer(Protocol):
+    """Something else that is done now and then."""
+
+    def wait(self) -> float:
+        """Return the seconds until it is due; 0 when it is, infinite where it is not."""
+        ...
+
+    def run(self) -> None:
+        """Do it."""
+        ...
+
+
+def run(
+    inbox: Inbox,
+    schedule: Schedule,
+    act: Callable[[bool], bool],
+    *,
+    tick: Callable[[], None],
+    every: float,
+    timer: Timer | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> str:
+    """Act whenever it is due, until the end; return why it ended, as ``inbox.end`` was given it.
+
+    ``act`` gets whether the round is a whole one, and returns whether it succeeded. ``tick`` is
+    called at least every so many seconds. ``timer`` is for what has its own time.
+    """
+    turns: list[Turn] = [_Ticks(tick, every, clock), _Rounds(schedule, act, clock)]
+    if timer is not None:
+        turns.append(_Timed(timer))
+    return take_turns(inbox, turns, clock=clock)
+
+
+class _Ticks:
+    """The turn that comes after each so many seconds."""
+
+    def __init__(self, tick: Callable[[], None], every: float, clock: Callable[[], float]) -> None:
+        self._tick = tick
+        self._every = every
+        self._clock = clock
+        self._next = clock()
+
+    def changed(self, _now: float) -> None: ...
+
+    def wait(self, now: float) -> float:
+        return self._next - now
+
+    def run(self) -> None:
+        self._next = self._clock() + self._every
+        self._tick()
+
+
+class _Rounds:
+    """The turn that comes when the schedule says so."""
+
+    def __init__(
+        self, schedule: Schedule, act: Callable[[bool], bool], clock: Callable[[], float]
+    ) -> None:
+        self._schedule = schedule
+        self._act = act
+        self._clock = clock
+
+    def changed(self, now: float) -> None:
+        self._schedule.event(now)
+
+    def wait(self, now: float) -> float:
+        return self._schedule.wait(now)
+
+    def run(self) -> None:
+        whole = self._schedule.whole(self._clock())
+        succeeded = self._act(whole)
+        self._schedule.done(self._clock(), whole=whole, failed=not succeeded)
+
+
+class _Timed:
+    """The turn of a timer."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+        self.run = timer.run
+
+    def changed(self, _now: float) -> None: ...
+
+    def wait(self, _now: float) -> float:
+        return self._timer.wait()

@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kgctl.connect import loop
 from kgctl.connect.departure import Departure
 from kgctl.connect.guarding import Guarding
 from kgctl.connect.identity import Identity, RejectedError, establish
-from kgctl.connect.loop import CHANGED, Inbox
 from kgctl.connect.outside import Servers
 from kgctl.connect.rounds import Rounds
-from kgctl.connect.schedule import Schedule
+from kgctl.connect.schedule import Schedule, run
 from kgctl.connect.signals import Signals
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host import resolver
@@ -27,6 +25,7 @@ from kgctl.host.tunnel import Origin, Tunnel
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import clock_trouble
 from kgctl.state.contact import OUTAGE, Contact
+from kgctl.state.follow import Inbox
 from kgctl.steady import steady
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 
     from kgctl.connect.interface import Cluster, Copy, Options
     from kgctl.connect.journal import Journal
-    from kgctl.connect.loop import Timer
     from kgctl.connect.membership import PeerStore
+    from kgctl.connect.schedule import Timer
     from kgctl.host.record import RecordFile
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Listener
@@ -75,7 +74,7 @@ class Session:
         self._journal = journal
         self._inbox = Inbox()
         self._signals = Signals(self._inbox)
-        self._names = Names(lambda: self._inbox.put(CHANGED))
+        self._names = Names(lambda: self._inbox.changed("names"))
         self._contact = Contact()
         self._tunnel = Tunnel(options.interface, file)
         self._departure = Departure(self._tunnel, file, journal, farewell)
@@ -152,7 +151,7 @@ class Session:
         gc.set_threshold(*_SMALL_COLLECTIONS)
         copy.start()
         self._journal.info("starting syncer")
-        return loop.run(
+        return run(
             self._inbox,
             Schedule(self._options.period),
             lambda whole: self.act(copy, whole=whole),
@@ -161,17 +160,17 @@ class Session:
             timer=timer,
         )
 
-    # --- a mirror's listener ---
+    # --- the informers' listener ---
 
     def changed(self, kind: str, name: str) -> None:
         """Take note of a change; called from the threads that follow the cluster."""
         self._journal.debug("event", kind=kind, name=name)
         self.last_event = f"{kind}: {name}" if name else f"{kind} were read"
-        self._inbox.put(CHANGED)
+        self._inbox.changed(kind)
 
     def failed(self, kind: str, error: ClusterError, pause: float) -> None:
         """Say that the cluster cannot be followed; the tunnel goes on."""
-        self.last_event = f"cannot follow {kind}: {error}"
+        self.last_event = f"cannot follow {kind}: {self._journal.worded(error)}"
         self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
         if self._servers is not None:
             self._servers.look_up_again()
@@ -279,7 +278,7 @@ class Session:
             self._take_failure(error, self._rounds)
             return False
         except KeyboardInterrupt:  # a signal broke the round off
-            self._inbox.put(self._signals.name)
+            self._inbox.end(self._signals.name)
             return True
         self.rejected = ""
         return True
@@ -303,16 +302,16 @@ class Session:
         if isinstance(error, GoneError):
             rounds.forget()
         if isinstance(error, RejectedError):
-            self.rejected = str(error)
+            self.rejected = self._journal.worded(error)
             if error.final:
                 self._ended = error
-                self._inbox.put(_ENDED)
+                self._inbox.end(_ENDED)
         if isinstance(error, UnresponsiveError) and self._tunnel.is_ours():
             self._journal.warn("the interface does not answer, setting it up again", err=error)
             self._tunnel.discard()
             rounds.forget()
         self._journal.error("failed to sync", err=error)
-        self.last_event = f"failed to sync: {error}"
+        self.last_event = f"failed to sync: {self._journal.worded(error)}"
 
     def _mend(self, rounds: Rounds) -> None:
         """Have the interface again if somebody removed it, or its program died."""

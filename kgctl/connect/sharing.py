@@ -28,13 +28,18 @@ class SharedAddress(NamedTuple):
     others: tuple[Claim, ...]
     receiver: str | None
 
+    @property
+    def field(self) -> str:
+        """The setting that would help, as ``KgctlError.field`` names it."""
+        return "address"
+
     def __str__(self) -> str:
         """Return it in one sentence."""
         owners = some([f"{one.network} ({one.owner})" for one in self.others], _SHOWN)
         text = f"the address {self.address} of this host is in use elsewhere: {owners}"
         if self.receiver is not None:
             text += f"; nodes send its packets to peer {printable(self.receiver)} only"
-        return f"{text}; give every host an address of its own (--allowed-ip)"
+        return f"{text}; give every host an address of its own"
 
 
 def shared_addresses(state: State, name: str, addresses: Sequence[Cidr]) -> Iterator[SharedAddress]:

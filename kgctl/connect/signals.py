@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kgctl.connect.loop import Inbox
+    from kgctl.state.follow import Inbox
 
 
 class Signals:
@@ -67,4 +67,4 @@ class Signals:
         if self._interruptible:
             self._interruptible = False
             raise KeyboardInterrupt
-        self._inbox.put(self.name)
+        self._inbox.end(self.name)

@@ -15,7 +15,7 @@ from kgctl.mesh.limiting import limited
 from kgctl.mesh.policy import summaries
 from kgctl.mesh.state import AUTO, network_of
 from kgctl.mesh.subnets import kilo_subnet
-from kgctl.mesh.topology import FULL, segment_name, wireguard_addresses
+from kgctl.mesh.topology import FULL, group_nodes, wireguard_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,7 +147,7 @@ class Facts:
         for claim in claims_of(
             self.state,
             self.settings.service_cidrs,
-            place_of=lambda node: segment_name(node, self.grouping),
+            place_of=lambda node: self._places[node.name],
         ):
             if claim.use is Use.PEER:
                 takes_part = claim.name in peers
@@ -157,6 +157,12 @@ class Facts:
                 takes_part = claim.use is not Use.WIREGUARD or claim.network == wireguard
             if takes_part and (claim.place, claim.network) not in filtered:
                 yield claim
+
+    @cached_property
+    def _places(self) -> Mapping[str, str]:
+        """The segment of each node, by name; of one that is not ready, where it would be."""
+        groups = group_nodes(self.state.nodes, self.grouping)
+        return {node.name: segment for segment, nodes in groups.items() for node in nodes}
 
     @cached_property
     def refused(self) -> list[Summary]:

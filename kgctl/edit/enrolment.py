@@ -70,7 +70,7 @@ class Addresses(NamedTuple):
         """
         found = self.clash(state, name, self.given)
         if found is not None:
-            raise InUseError(f"{found}; give another one, or --force")
+            raise InUseError(f"{found}; give another one", field="forced")
 
     def propose(self, state: State, name: str, spread: int = 1) -> tuple[Cidr, ...]:
         """Return the addresses that the peer ``name`` is to have, as far as ``state`` tells.
@@ -115,7 +115,9 @@ def check_key(state: State, key: PublicKey, name: str) -> None:
         if found == key:
             raise InUseError(
                 f"the public key {key} is that of {kind} {printable(owner)}; each machine needs "
-                "one of its own, or --force"
+                "one of its own",
+                field="forced",
+                value=key,
             )
 
 
@@ -182,7 +184,8 @@ class Enrolment:
             stored = self._move(stored, own)
         raise InUseError(
             f"others took each address that was allocated for {self._name}; it was removed: "
-            "try again, or with a larger --pool"
+            "try again, or give a larger pool",
+            field="pool",
         )
 
     def _pause(self, attempt: int) -> None:

@@ -45,6 +45,6 @@ def require_net_admin(status: Path = _STATUS) -> None:
         raise PrivilegeError(
             "kgctl connect sets up an interface and routes, which takes the capability "
             "CAP_NET_ADMIN and nothing else: run it with sudo, as the systemd unit "
-            "kgctl-connect@.service, or in a container with --cap-add NET_ADMIN; --dry-run "
-            "shows what it would do without it"
+            "kgctl-connect@.service, or in a container (docker run --cap-add NET_ADMIN)",
+            field="dry_run",
         )

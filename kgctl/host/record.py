@@ -155,7 +155,9 @@ class RecordFile:
             holder = f" (process {found.pid})" if found is not None and found.pid else ""
             raise BusyError(
                 f"another kgctl connect{holder} has the interface {self.interface}: end it "
-                "first, or give this one another name with --interface"
+                "first, or give this one another name",
+                field="interface",
+                value=self.interface,
             ) from None
         self._lock = handle
 

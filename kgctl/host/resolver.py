@@ -39,8 +39,9 @@ def require(path: str | None = None) -> None:
     """
     if shutil.which(PROGRAM, path=path) is None:
         raise HostError(
-            f"--dns and --search-domain take {PROGRAM} of systemd-resolved, which this machine "
-            "does not have: leave them out, and set DNS as this machine does it"
+            f"DNS settings take {PROGRAM} of systemd-resolved, which this machine does not have: "
+            "leave them out, and set DNS as this machine does it",
+            field="DNS settings",
         )
 
 

@@ -218,7 +218,9 @@ class Tunnel:
         if device is None:
             raise HostError(
                 f"there is an interface {self.name} already, and it is no WireGuard: give "
-                "another name with --interface"
+                "another name",
+                field="interface",
+                value=self.name,
             )
         self._link, self._device, self._steady = link, device, SteadyDevice(device)
         self._routes = LinkRoutes(link, addresses)

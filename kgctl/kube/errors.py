@@ -55,15 +55,41 @@ class UnauthorizedError(StatusError):
 
 
 class ForbiddenError(StatusError):
-    """403: the credentials are known, and RBAC does not allow this."""
+    """403: the credentials are known, and RBAC does not allow this.
+
+    What is missing is the right to ``verb`` objects of ``resource`` and ``group``, in a
+    ``namespace`` unless that is empty, as a rule of RBAC has them; each may be anything.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 403,
+        reason: str = "Forbidden",
+        *,
+        verb: str = "",
+        resource: str = "",
+        group: str = "",
+        namespace: str = "",
+    ) -> None:
+        super().__init__(message, status, reason)
+        self.verb = verb
+        self.resource = resource
+        self.group = group
+        self.namespace = namespace
 
 
 class NotFoundError(StatusError):
     """404: there is no object by that name."""
 
 
-class PeersNotServedError(NotFoundError):
-    """404 on the API group itself: the CustomResourceDefinition of Peer is not installed."""
+class NotServedError(NotFoundError):
+    """404 on a path in an API ``group`` itself: the server at ``place`` does not serve it."""
+
+    def __init__(self, message: str, *, group: str, place: str) -> None:
+        super().__init__(message, 404)
+        self.group = group
+        self.place = place
 
 
 class ConflictError(StatusError):

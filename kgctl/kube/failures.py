@@ -32,6 +32,13 @@ _UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
 _OTHER_NAME = frozenset({62, 64})
 
 
+class LookupTimeoutError(TimeoutError):
+    """The look-up of a name did not end in time."""
+
+    def __init__(self) -> None:
+        super().__init__("looking up its name took too long")
+
+
 def no_http(access: Access) -> AnswerError:
     """Return the error for an answer in another protocol."""
     return AnswerError(f"what answers at {place(access)} speaks no HTTP: check the server's URL")
@@ -42,10 +49,14 @@ def connection_failure(error: OSError, access: Access) -> ClusterError:
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
         return _tls_failure(error, access)
     at = f"the API server {place(access)}"
+    if isinstance(error, LookupTimeoutError):
+        return RequestTimeoutError(
+            f"cannot find the host of {at}: {error}; check your DNS or VPN.",
+            field="request_timeout",
+        )
     if isinstance(error, TimeoutError):
         return RequestTimeoutError(
-            f"{at} did not answer in time: is it up and reachable? --request-timeout sets how long "
-            "to wait"
+            f"{at} did not answer in time: is it up and reachable?", field="request_timeout"
         )
     if isinstance(error, socket.gaierror):
         return UnreachableError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
-from kgctl.kube.budget import OBJECT
 from kgctl.kube.errors import AnswerError, GoneError
 from kgctl.kube.failures import place
 from kgctl.kube.fast import fast_lane
@@ -30,7 +29,6 @@ ONLY_NAMES = f"{CONTENT_TYPE}{_NAMES}, {JSON}{_NAMES};q=0.5, {JSON};q=0.1"
 
 _MAX_PAGES = 10_000
 _MAX_TOKEN = 1 << 14  # characters of a token for a next page; an API server's have some 200
-_TYPED = 3  # bytes that are charged for one of JSON, of which little is kept, besides that itself
 _STARTS = 3  # how often a list is begun when its pages cannot be of one moment
 
 
@@ -205,11 +203,9 @@ def _node_page(
     from kgctl.kube.codec.node_json import read_node_json
 
     data = body.whole()
-    body.budget.charge(_TYPED * len(data))
-    page = read_node_json(data, annotation=annotation, platform=platform)
+    page = read_node_json(data, body.budget, annotation=annotation, platform=platform)
     if page is None:
         raise body.unreadable(data)
-    body.budget.charge(OBJECT * len(page.nodes))
     return page
 
 

@@ -13,14 +13,13 @@ from kgctl.kube.errors import (
     ForbiddenError,
     GoneError,
     NotFoundError,
+    NotServedError,
     OverloadedError,
-    PeersNotServedError,
     StatusError,
     UnauthorizedError,
 )
 from kgctl.kube.failures import place
 from kgctl.kube.fast.protobuf import CONTENT_TYPE, StatusMessage, read_status
-from kgctl.kube.roles import role_for
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 """HTTP statuses of a server that may well answer a moment later."""
-
-PEERS_GROUP = "/apis/kilo.squat.ai/"
 
 _VERBS = {"POST": "create", "PUT": "update"}  # PATCH and DELETE are called so
 _SHOWN = 300  # characters of what the server said
@@ -47,7 +44,7 @@ class _Wanted(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The resource with its group, as kubectl writes it: ``peers.kilo.squat.ai``."""
+        """The resource with its group, as kubectl writes it: ``deployments.apps``."""
         return f"{self.resource}.{self.group}" if self.group else self.resource
 
 
@@ -95,8 +92,6 @@ class Refusal:
         """Return what to raise for it."""
         if 300 <= self._status < 400:
             return self._redirected()
-        if self._status == 404 and self._path.startswith(PEERS_GROUP) and not self._said:
-            return self._peers_not_served()
         if self._status == 429 or self._status >= 500:
             return self._overloaded()
         if self._said is None and self._status not in (401, 403, 404):
@@ -134,36 +129,27 @@ class Refusal:
         """Name the right that is missing: a role that has others does not help."""
         wanted = self._wanted
         verb = self._verb()
-        role = role_for(verb, wanted.resource)
         within = f" in the namespace {printable(wanted.namespace, 60)}" if wanted.namespace else ""
-        remedy = (
-            f"kgctl help rbac {role} prints a role that grants it"
-            if role
-            else "ask who runs the cluster for it"
-        )
         return ForbiddenError(
             f"not allowed to {self._asked()}: {self._words()}; it takes the verb {verb} on "
-            f"{printable(wanted.kind, 80)}{within}: {remedy} ({self._access.origin})",
-            403,
-            "Forbidden",
+            f"{printable(wanted.kind, 80)}{within} ({self._access.origin})",
+            verb=verb,
+            resource=wanted.resource,
+            group=wanted.group,
+            namespace=wanted.namespace,
         )
 
     def _not_found(self) -> StatusError:
         if self._said is None:
-            return NotFoundError(
-                f"there is no {self._path} at {place(self._access)}: is that a Kubernetes API "
-                "server, and is the path in its URL right?",
-                404,
+            at = place(self._access)
+            message = (
+                f"there is no {self._path} at {at}: is that a Kubernetes API server, and is the "
+                "path in its URL right?"
             )
+            if self._wanted.group:
+                return NotServedError(message, group=self._wanted.group, place=at)
+            return NotFoundError(message, 404)
         return NotFoundError(f"cannot {self._asked()}: {self._words()}", 404, self._said.reason)
-
-    def _peers_not_served(self) -> StatusError:
-        return PeersNotServedError(
-            f"the cluster at {place(self._access)} knows no Kilo peers: the "
-            "CustomResourceDefinition peers.kilo.squat.ai is not installed; is Kilo installed "
-            "there, or is this another context?",
-            404,
-        )
 
     def _overloaded(self) -> StatusError:
         asked = self._headers.get("retry-after", "").strip()

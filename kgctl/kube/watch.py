@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from kgctl.kube.budget import json_size
-from kgctl.kube.codec.node_json import NodeJson
+from kgctl.kube.budget import OBJECT, json_size, node_size
+from kgctl.kube.codec.node_json import read_node
 from kgctl.kube.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.kube.failures import place
 from kgctl.kube.fast.wire import MAX_OBJECT
@@ -17,6 +17,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from kgctl.kube.budget import Budget
     from kgctl.kube.http.client import Api, Body
     from kgctl.kube.objects import NodeObject
 
@@ -56,7 +57,6 @@ class _Version(msgspec.Struct, rename="camel"):
 
 _LINE = msgspec.json.Decoder(_Line)
 _VERSIONED = msgspec.json.Decoder(_Versioned)
-_NODE = msgspec.json.Decoder(NodeJson)
 
 
 def watch_nodes(
@@ -67,11 +67,18 @@ def watch_nodes(
     Annotations are kept whose name begins with ``annotation``.
     """
 
-    def decode(raw: msgspec.Raw) -> NodeObject:
-        return _NODE.decode(raw).node(annotation=annotation, platform=True)
+    def decode(raw: msgspec.Raw, budget: Budget) -> tuple[NodeObject, int]:
+        node = read_node(raw, budget, annotation=annotation, platform=True)
+        return node, node_size(node)
 
-    # of a node little is kept besides its texts
-    return _watch(api, NODES, resource_version, lasts, decode, len)
+    return _watch(api, NODES, resource_version, lasts, decode)
+
+
+def _decoded(raw: msgspec.Raw, budget: Budget) -> tuple[Any, int]:
+    data = bytes(raw)
+    size = OBJECT + json_size(data)
+    budget.require(size)  # before it is decoded: that may be 25 times as large
+    return msgspec.json.decode(data), size
 
 
 def watch_objects(
@@ -87,7 +94,7 @@ def watch_objects(
         kgctl.kube.errors.ConnectionLostError: the connection ended; watch again.
         kgctl.ClusterError: they cannot be watched.
     """
-    return _watch(api, path, resource_version, lasts, msgspec.json.decode, selector=selector)
+    return _watch(api, path, resource_version, lasts, _decoded, selector)
 
 
 def _watch(
@@ -95,8 +102,7 @@ def _watch(
     path: str,
     resource_version: str,
     lasts: int,
-    decode: Callable[[msgspec.Raw], T],
-    size: Callable[[bytes], int] = json_size,
+    decode: Callable[[msgspec.Raw, Budget], tuple[T, int]],
     selector: str = "",
 ) -> Generator[Event[T], None, None]:
     query = {
@@ -110,26 +116,31 @@ def _watch(
     limit = lasts + min(_GRACE, lasts / 2)
     with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
         for line in _lines(body, api):
-            taken = size(line)
-            body.budget.charge(taken)  # before it is decoded: that may be 25 times as large
             try:
-                event = _event(line, decode, api)
+                event = _event(line, decode, api, body.budget)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise AnswerError(
                     f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
                     "a watch event"
                 ) from error
             body.budget.renew()  # whoever keeps it counts it
-            yield event._replace(size=taken)
+            yield event
 
 
-def _event(line: bytes, decode: Callable[[msgspec.Raw], T], api: Api) -> Event[T]:
+def _event(
+    line: bytes,
+    decode: Callable[[msgspec.Raw, Budget], tuple[T, int]],
+    api: Api,
+    budget: Budget,
+) -> Event[T]:
     event = _LINE.decode(line)
     if event.type == "ERROR":
-        raise _failure(msgspec.json.decode(event.object), api)
+        raise _failure(_decoded(event.object, budget)[0], api)
     version = _VERSIONED.decode(event.object).metadata.resource_version
-    kept = None if event.type == "BOOKMARK" else decode(event.object)
-    return Event(event.type, kept, version)
+    if event.type == "BOOKMARK":
+        return Event(event.type, None, version)
+    kept, size = decode(event.object, budget)
+    return Event(event.type, kept, version, size)
 
 
 def _failure(status: object, api: Api) -> ClusterError:

@@ -1,1 +1,61 @@
-"""Linking clusters: what each has to hold for it, and how it gets there."""
+"""Several clusters as one network: what ``kgctl link`` does, and its Python API.
+
+Say what is wanted, look at the plan, carry it out::
+
+    from kgctl import link
+
+    spec = link.LinkSpec([link.ClusterRef.of_context(name, name) for name in ("eu", "us")])
+    plan = link.plan_links(spec)
+    print(plan)
+    link.apply_plan(plan)
+
+Every public name stands on this page; docs/api.md tells more. A name is imported when it is first
+used.
+"""
+
+TYPE_CHECKING = False  # as in kgctl/__init__.py
+if TYPE_CHECKING:
+    from kgctl.link.apply import apply_plan
+    from kgctl.link.clusters import ClusterRef
+    from kgctl.link.plan import plan_links, plan_unlink, wanted_objects
+    from kgctl.link.spec import LinkSpec, read_link_spec
+    from kgctl.link.steps import LinkError, Plan, Step
+
+__all__ = [
+    "ClusterRef",
+    "LinkError",
+    "LinkSpec",
+    "Plan",
+    "Step",
+    "apply_plan",
+    "plan_links",
+    "plan_unlink",
+    "read_link_spec",
+    "wanted_objects",
+]
+
+_PLACES = {
+    "apply": "apply_plan",
+    "clusters": "ClusterRef",
+    "plan": "plan_links plan_unlink wanted_objects",
+    "spec": "LinkSpec read_link_spec",
+    "steps": "LinkError Plan Step",
+}
+
+
+if not TYPE_CHECKING:  # else every name would be one, to type checkers
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (PEP 562)."""
+        for module, names in _PLACES.items():
+            if name in names.split():
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return [*__all__, *(name for name in globals() if name not in __all__)]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.edit.writing import spec_of
-from kgctl.link.plan import SOURCE_LABEL, link_name, linked_source
+from kgctl.link.peers import SOURCE_LABEL, link_name, linked_source
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.state.peer_objects import peer_name
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Link
+    from kgctl.mesh.linked import ClusterLink
 
 Object = dict[str, Any]
 
@@ -29,7 +29,7 @@ LINK_ANNOTATION = "kgctl.dev/link"
 NETWORKS_ANNOTATION = "kgctl.dev/kept-networks"
 """Networks that a Peer made by hand led to, and that its segment does not have: they stay.
 
-Mostly they are those of services: ``kgctl showconf node --as-peer --allowed-ips``.
+Mostly they are those of services, which a person added when printing the Peer.
 """
 
 _KEEPALIVE = "persistentKeepalive"
@@ -60,7 +60,7 @@ class Terms(NamedTuple):
     settled: Collection[str] = ()
 
 
-def adoptions(links: Iterable[Link]) -> list[Adoption]:
+def adoptions(links: Iterable[ClusterLink]) -> list[Adoption]:
     """Return which of the links in one cluster have to be taken over to be kept current."""
     return [
         Adoption(
@@ -97,7 +97,9 @@ def placed(
     return found
 
 
-def held_links(present: Iterable[Mapping[str, Any]], links: Iterable[Link] = ()) -> dict[str, str]:
+def held_links(
+    present: Iterable[Mapping[str, Any]], links: Iterable[ClusterLink] = ()
+) -> dict[str, str]:
     """Return which of the Peers of a cluster stand for which link: names of links by Peer's.
 
     ``links`` are those that are known by their keys, as those that people made.

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.link.steps import ADD, CHANGE, PEER, REMOVE, Plan
+from kgctl.mesh.text import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
+
+    from kgctl.link.clusters import ClusterState
+    from kgctl.link.steps import Step
+    from kgctl.reporter import Reporter
+
+_WRITES = (ADD, CHANGE, REMOVE)
 
 AT_ONCE = 4
 """Writes of one thing that wait for nothing."""
@@ -60,6 +69,74 @@ class Damper:
             for key, past in self._past.items()
             if now - past.last < past.writes * FORGIVEN
         }
+
+
+class PlanDamper:
+    """Leaves out of plans the Peers that were written too often lately; says so once."""
+
+    def __init__(self, clock: Callable[[], float], reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._damper = Damper(clock)
+        self._damped: set[tuple[str, str]] = set()
+
+    def only(self, plan: Plan) -> Plan:
+        """Return a plan without what has to wait; what is left counts as written."""
+        self._damper.forget()
+        return Plan(
+            [
+                (ref, [step for step in steps if self._is_due(ref.name, step)])
+                for ref, steps in plan.clusters
+            ]
+        )
+
+    def _is_due(self, cluster: str, step: Step) -> bool:
+        if step.kind != PEER or step.action not in _WRITES:
+            return True
+        key = cluster, step.name
+        if self._damper.pause(key):
+            if key not in self._damped:
+                self._damped.add(key)
+                self._reporter.warn(
+                    f"{printable(cluster)}: peer {printable(step.name)} changes all the time: it "
+                    "is written more and more seldom, every 5 minutes in the end"
+                )
+            return False
+        if not self._damper.wrote(key):
+            self._damped.discard(key)
+        return True
+
+
+class FailureReports:
+    """Reports which clusters have a network that cannot be built, and when it can be again.
+
+    Once, whatever of the reason changes; one node decides how often that is so, and then it is
+    reported more and more seldom.
+    """
+
+    def __init__(self, clock: Callable[[], float], reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._damper = Damper(clock)
+        self._said: set[str] = set()
+
+    def report(self, states: Iterable[ClusterState]) -> None:
+        """Report what is new of these clusters."""
+        for state in states:
+            name = state.member.name
+            if state.failure is None and name in self._said:
+                self._said.discard(name)
+                self._reporter.inform(
+                    f"{printable(name)}: its network can be built again: its links are kept"
+                )
+            elif state.failure is not None and name not in self._said:
+                if self._damper.pause(name):
+                    continue
+                self._damper.wrote(name)
+                self._said.add(name)
+                self._reporter.warn(
+                    f"{printable(name)}: its network cannot be built, so what links it stays as it "
+                    f"is, and only links between the other clusters are kept: "
+                    f"{self._reporter.worded(state.failure)}"
+                )
 
 
 def _interval(writes: int) -> float:

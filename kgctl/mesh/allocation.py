@@ -30,7 +30,9 @@ class PoolExhaustedError(MeshError):
     def __init__(self, pool: Cidr, holders: Sequence[Claim]) -> None:
         super().__init__(
             f"no address of the pool {pool} is free: {_held_by(pool, holders)}; give a larger or "
-            "another one with --pool"
+            "another one",
+            field="pool",
+            value=pool,
         )
         self.pool = pool
         self.holders = tuple(holders)

@@ -3,7 +3,7 @@
 A tunnel between two clusters takes a Peer on each side, with the public key of a segment's leader
 on the other. So a link is recognised by its key, however it was made; a label identifies one whose
 key is out of date. People make links as Kilo's documentation shows ("Multi-cluster services"):
-``kgctl showconf node --as-peer`` in one cluster, applied to the other, without any label. Where
+a leader's Peer, printed in one cluster and applied to the other, without any label. Where
 the key of such a Peer is out of date, its networks identify it.
 """
 
@@ -35,7 +35,7 @@ made by hand.
 """
 
 
-class Link(NamedTuple):
+class ClusterLink(NamedTuple):
     """The Peer of the member ``holder`` that stands for a segment of the member ``source``.
 
     ``segment`` is None where it is stale: no segment there has the key. ``why`` says of a stale
@@ -92,10 +92,10 @@ class Linked(NamedTuple):
     """Members, and the links between them in the order of members and peers."""
 
     members: tuple[Member, ...]
-    links: tuple[Link, ...]
+    links: tuple[ClusterLink, ...]
 
     @property
-    def stale(self) -> tuple[Link, ...]:
+    def stale(self) -> tuple[ClusterLink, ...]:
         """The links that stand for no segment."""
         return tuple(link for link in self.links if link.segment is None)
 
@@ -112,7 +112,7 @@ class Linked(NamedTuple):
         both = {one, other}
         return any(not link.is_kept and {link.holder, link.source} == both for link in self.links)
 
-    def _current(self, holder: str, source: str) -> dict[str, Link]:
+    def _current(self, holder: str, source: str) -> dict[str, ClusterLink]:
         return {
             link.segment.name: link
             for link in reversed(self.links)
@@ -133,7 +133,7 @@ class Linked(NamedTuple):
                             ends = Crossing(first.name, segment, second.name, other, None, None)
                             yield _crossed(ends, there, back)
 
-    def link_of(self, holder: str, peer_name: str) -> Link | None:
+    def link_of(self, holder: str, peer_name: str) -> ClusterLink | None:
         """Return the link that a Peer of a member is, or None."""
         return next(
             (one for one in self.links if (one.holder, one.peer.name) == (holder, peer_name)),
@@ -141,7 +141,7 @@ class Linked(NamedTuple):
         )
 
 
-def _crossed(ends: Crossing, there: Link | None, back: Link | None) -> Crossing:
+def _crossed(ends: Crossing, there: ClusterLink | None, back: ClusterLink | None) -> Crossing:
     return ends._replace(
         there=there and there.peer,
         back=back and back.peer,
@@ -185,33 +185,33 @@ class _Known:
                 self._addresses.setdefault(single(segment.wireguard_ip), []).append(place)
                 self._homes.update({(member.name, node.name): segment for node in segment.nodes})
 
-    def link(self, holder: str, peer: Peer, label: str | None) -> Link | None:
+    def link(self, holder: str, peer: Peer, label: str | None) -> ClusterLink | None:
         """Return the link that a Peer of a member is, or None."""
         assert peer.public_key is not None  # a peer of a topology is ready
         found = _others(holder, self._leaders.get(peer.public_key, ()))
         if found is not None:
-            return Link(holder, peer, *found, "", found[1], label, label in self._names)
+            return ClusterLink(holder, peer, *found, "", found[1], label, label in self._names)
         former = _others(holder, self._nodes.get(peer.public_key, ()))
         if former is not None:
             source, node = former
             why = f"its key is that of {printable(node.name)}, which leads no segment"
             home = self._homes.get((source, node.name))
-            return Link(holder, peer, source, None, why, home, label, label in self._names)
+            return ClusterLink(holder, peer, source, None, why, home, label, label in self._names)
         if label is not None and label != holder and label in self._names:
             why = "no node there has its key"
-            return Link(holder, peer, label, None, why, None, label, True)
+            return ClusterLink(holder, peer, label, None, why, None, label, True)
         if label is None and peer.public_key not in self._nodes:
             return self._by_networks(holder, peer)
         return None
 
-    def _by_networks(self, holder: str, peer: Peer) -> Link | None:
+    def _by_networks(self, holder: str, peer: Peer) -> ClusterLink | None:
         """Return the link that a Peer was, whose key nobody has, as its networks tell."""
         networks = dict.fromkeys(cidr.masked() for cidr in peer.allowed_ips)
         for network in networks:
             for source, segment in self._addresses.get(network, ()):
                 if source != holder and any(node.subnet in networks for node in segment.nodes):
                     why = f"no node there has its key, but its networks are of {segment.name}"
-                    return Link(holder, peer, source, None, printable(why), segment)
+                    return ClusterLink(holder, peer, source, None, printable(why), segment)
         return None
 
 

@@ -7,8 +7,8 @@ them is an allowed IP on the other side, and of two segments one must be able to
 
 from __future__ import annotations
 
+from enum import IntEnum
 from itertools import combinations
-from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use, claims_of
@@ -31,6 +31,7 @@ OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granula
 """What is checked before clusters are linked."""
 
 _PEER = "peer "
+_OWN_KEY = "give one of them a key of its own, WireGuard would take the two for one"
 _SHOWN = 5  # findings of one kind between two clusters; the rest is counted
 
 
@@ -78,63 +79,60 @@ class Member(NamedTuple):
         yield from self.share.of_cluster(self.service_cidrs)
 
 
+class Effort(IntEnum):
+    """A kind of network, by how hard it is to give up: of two that clash, the lower one goes."""
+
+    PEER = 0
+    SHARED = 1
+    LOCATION_IPS = 2
+    WIREGUARD = 3
+    INTERNAL_IP = 4
+    SERVICES = 5
+    PODS = 6
+
+
+class Concession(NamedTuple):
+    """Which of two networks that clash is the easier to change: its kind, and whose it is.
+
+    ``owner`` is ``node NAME`` or ``peer NAME``, printable, or empty where it is the cluster's.
+    """
+
+    effort: Effort
+    owner: str
+    member: str
+
+    @property
+    def name(self) -> str:
+        """The name of the node or peer that owns it."""
+        return self.owner.partition(" ")[2]
+
+
 class Obstacle(NamedTuple):
-    """What stands against linking: the check that failed, and in words what and what to do."""
+    """What stands against linking: the check that failed, and in words what.
+
+    Of two networks that clash, ``concession`` is the one to change; ``kgctl.diagnosis.concessions``
+    says how.
+    """
 
     check: str
     text: str
+    concession: Concession | None = None
 
 
 class Conflict(NamedTuple):
-    """What two clusters cannot both have, in words, and what to do; ``str`` gives it as one."""
+    """What two clusters cannot both have, in words, and of two networks which to change."""
 
     sentence: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.sentence}: {self.remedy}" if self.remedy else self.sentence
+    concession: Concession | None = None
 
 
-class _Kind(NamedTuple):
-    """A kind of network: how hard it is to give up (0 is least), and how that is done."""
-
-    effort: int
-    remedy: str
-
-    def of(self, owner: str, member: str) -> str:
-        """Return what to do to a network of this kind."""
-        name = quote(owner.removeprefix(_PEER))
-        return self.remedy.format(owner=owner, member=member, name=name)
-
-
-_OF_PEER = _Kind(
-    0,
-    "give {owner} of {member} another network: kgctl peer set {name} --context {member} "
-    "--allowed-ips NETWORKS",
-)
-_SHARED = _Kind(1, "leave it out of the networks that {member} shares (share.cidrs)")
-_LOCATION = _Kind(2, "take it out of the annotation allowed-location-ips of {owner} of {member}")
-_WIREGUARD = _Kind(3, "run Kilo's agents of {member} with another --subnet")
-_INTERNAL = _Kind(
-    4,
-    "share internal IPs of neither (share.internalIPs: false, in a file), or give {owner} of "
-    "{member} another one (kilo.squat.ai/force-internal-ip)",
-)
-_SERVICE = _Kind(
-    5,
-    "link {member} without its service network (--service-cidr {member}=none), and mirror what is "
-    "needed of it (--mirror)",
-)
-_PODS = _Kind(6, "renumber the pods of {owner} of {member}: its pod subnet has to be another one")
-
-
-_KINDS = {
-    Use.WIREGUARD: _WIREGUARD,
-    Use.SERVICES: _SERVICE,
-    Use.LOCATION_IPS: _LOCATION,
-    Use.PODS: _PODS,
-    Use.PEER: _OF_PEER,
-    Use.INTERNAL_IP: _INTERNAL,
+_EFFORTS = {
+    Use.WIREGUARD: Effort.WIREGUARD,
+    Use.SERVICES: Effort.SERVICES,
+    Use.LOCATION_IPS: Effort.LOCATION_IPS,
+    Use.PODS: Effort.PODS,
+    Use.PEER: Effort.PEER,
+    Use.INTERNAL_IP: Effort.INTERNAL_IP,
 }
 
 
@@ -143,7 +141,7 @@ class _Claim(NamedTuple):
 
     network: Cidr
     member: str
-    kind: _Kind
+    effort: Effort
     what: str
     owner: str
     shared: bool
@@ -156,9 +154,9 @@ class _Claim(NamedTuple):
 def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
     """Return everything that stands against linking the members, check by check."""
     return [
-        *(Obstacle(OVERLAP, str(one)) for one in overlaps(members)),
+        *(Obstacle(OVERLAP, *one) for one in overlaps(members)),
         *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members, layout)),
-        *(Obstacle(KEYS, str(one)) for one in key_collisions(members)),
+        *(Obstacle(KEYS, f"{one.sentence}: {_OWN_KEY}") for one in key_collisions(members)),
         *(Obstacle(GRANULARITY, text) for text in _mixed_granularities(members)),
     ]
 
@@ -200,13 +198,13 @@ def overlaps(members: Sequence[Member]) -> Iterator[Conflict]:
 
 
 def _overlap(inner: _Claim, outer: _Claim) -> Conflict:
-    """Tell of two networks, and which of them is the easier to change, and how."""
+    """Tell of two networks, and which of them is the easier to change."""
     same = inner.network == outer.network
     relation = "is also" if same else f"lies in {outer.network},"
-    easier = min(inner, outer, key=lambda one: one.kind.effort)
+    easier = min(inner, outer, key=lambda one: one.effort)
     return Conflict(
         f"{inner.network}, {inner}, {relation} {outer}",
-        easier.kind.of(easier.owner, easier.member),
+        Concession(easier.effort, easier.owner, easier.member),
     )
 
 
@@ -231,18 +229,18 @@ def _networks(member: Member) -> Iterator[_Claim]:
     """Yield the networks of a member, whose each is, and whether others get it."""
     name = member.name
     for cidr in member.share.cidrs:
-        yield _Claim(cidr.masked(), name, _SHARED, "a shared network", "", True)
+        yield _Claim(cidr.masked(), name, Effort.SHARED, "a shared network", "", True)
     peers = {one.name: one for one in member.state.peers if one.name not in member.links}
     for claim in claims_of(member.state, member.service_cidrs):
-        kind = _KINDS.get(claim.use)
+        effort = _EFFORTS.get(claim.use)
         shared = _is_shared(claim, member)
-        if kind is None or shared is None or (claim.use is Use.PEER and claim.name not in peers):
+        if effort is None or shared is None or (claim.use is Use.PEER and claim.name not in peers):
             continue
         noun = "peer" if claim.use is Use.PEER else "node"
         owner = f"{noun} {printable(claim.name)}" if claim.name else ""
         key = peers[claim.name].public_key if claim.use is Use.PEER else None
         what = claim.words.replace("a service", "the service").removesuffix(noun)
-        yield _Claim(claim.network.masked(), name, kind, what, owner, shared, key)
+        yield _Claim(claim.network.masked(), name, effort, what, owner, shared, key)
 
 
 def _is_shared(claim: Claim, member: Member) -> bool | None:
@@ -295,10 +293,7 @@ def key_collisions(members: Sequence[Member]) -> Iterator[Conflict]:
             # links bring segments alone: a machine outside may be a peer of both clusters
             outside = owner.startswith(_PEER) and before.startswith(_PEER)
             if name != member.name and not outside:
-                yield Conflict(
-                    f"{owner} of {member.name} has the public key of {before} of {name}",
-                    "give one of them a key of its own, WireGuard would take the two for one",
-                )
+                yield Conflict(f"{owner} of {member.name} has the public key of {before} of {name}")
 
 
 def keys_of(member: Member) -> Iterator[tuple[PublicKey, str]]:
@@ -323,5 +318,5 @@ def _mixed_granularities(members: Sequence[Member]) -> Iterator[str]:
             each = ", ".join(f"{printable(name)} {what}" for what, name in sorted(said.items()))
             yield (
                 f"the nodes of {member.name} disagree about the granularity ({each}), so they "
-                "build different networks: run all agents with the same --mesh-granularity"
+                "build different networks: run all agents with the same one (kg --mesh-granularity)"
             )

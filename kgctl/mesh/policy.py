@@ -78,10 +78,11 @@ class UnknownName(NamedTuple):
 
     name: str
     nearest: str | None
+    field: str = "accept"
 
     def __str__(self) -> str:
         hint = f'; did you mean "{printable(self.nearest)}"?' if self.nearest else ""
-        return f'--accept "{printable(self.name)}" is no node and no peer of the network{hint}'
+        return f'accept "{printable(self.name)}" is no node and no peer of the network{hint}'
 
 
 def unknown_names(limits: Limits, known: Collection[str]) -> list[UnknownName]:

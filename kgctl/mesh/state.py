@@ -130,9 +130,11 @@ def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:
         name = printable(node.name)
         found = printable(node.unreadable.get("granularity", ""))
         raise GranularityError(
-            f'mesh granularity "{found}" of node "{name}" is not supported; '
-            f"give --mesh-granularity {LOCATION} or {FULL}, or annotate the node with "
-            f"kilo.squat.ai/granularity"
+            f'mesh granularity "{found}" of node "{name}" is not supported; annotate the node '
+            f"with kilo.squat.ai/granularity={LOCATION} or {FULL}, or give the granularity",
+            field="granularity",
+            value=node.unreadable.get("granularity", ""),
+            alternatives=(LOCATION, FULL),
         )
     return node.granularity
 

@@ -21,12 +21,12 @@ _WIDEST = 8
 def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
     """Return the network that most nodes have their WireGuard IPs in, else 10.4.0.0/16.
 
-    The reference takes that of any node, and its agents look at no other node: they go by their
-    own ``--subnet``. So one node must not decide for all. A network counts if it is not wider than
+    The reference takes that of any node, and its agents look at no other node: they go by their own
+    ``kg --subnet``. So one node must not decide for all. A network counts if it is not wider than
     /8, and has an address for each of the nodes that have a WireGuard IP. Of those the one counts
-    that the most nodes name, where each node speaks against it whose internal IP or pods lie in
-    it: a LAN is no network for WireGuard. Of equal ones it is Kilo's default, then that of the
-    first node. Where none counts, it is the one that the most nodes name.
+    that the most nodes name, where each node speaks against it whose internal IP or pods lie in it:
+    a LAN is no network for WireGuard. Of equal ones it is Kilo's default, then that of the first
+    node. Where none counts, it is the one that the most nodes name.
     """
     default = parse_cidr(DEFAULT_SUBNET)
     assert default is not None

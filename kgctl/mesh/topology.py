@@ -86,11 +86,13 @@ def build_topology(
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
     """
-    groups = sorted(_group(nodes, granularity).items(), key=lambda group: bytewise(group[0]))
+    groups = group_nodes(nodes, granularity)
     own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: bytewise(peer.name)))
     segments = [
         _segment(name, members, address, lead)
-        for (name, members), address in zip(groups, _addresses(subnet, len(groups)), strict=True)
+        for (name, members), address in zip(
+            groups.items(), _addresses(subnet, len(groups)), strict=True
+        )
     ]
     return Topology(
         granularity=granularity,
@@ -100,17 +102,24 @@ def build_topology(
     )
 
 
-def segment_name(node: Node, granularity: str) -> str:
-    """Return the name of the segment that a ready node is in."""
-    alone = granularity == FULL or node.internal_ip is None
-    return f"node:{node.name}" if alone else f"{LOCATION}:{node.location}"
+def group_nodes(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
+    """Return the nodes by the name of the segment that they make, both sorted by name.
 
-
-def _group(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
+    This is the one place that says who shares a segment with whom: whoever asks how many segments
+    there are, or what is in which, asks here. It needs no network: nodes that are not ready, or
+    too many for the Kilo subnet, are grouped as well.
+    """
     groups: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=lambda node: bytewise(node.name)):
-        groups.setdefault(segment_name(node, granularity), []).append(node)
-    return groups
+        alone = granularity == FULL or node.internal_ip is None
+        name = f"node:{node.name}" if alone else location_segment(node.location)
+        groups.setdefault(name, []).append(node)
+    return {name: groups[name] for name in sorted(groups, key=bytewise)}
+
+
+def location_segment(location: str) -> str:
+    """Return the name of the segment that the nodes of a location make together."""
+    return f"{LOCATION}:{location}"
 
 
 def wireguard_addresses(
@@ -120,8 +129,7 @@ def wireguard_addresses(
 
     The first address of the subnet is the network's own; all others are handed out.
     """
-    needed = len({segment_name(node, granularity) for node in nodes})
-    return needed, _room(subnet)
+    return len(group_nodes(nodes, granularity)), _room(subnet)
 
 
 def _room(subnet: Cidr) -> int:
@@ -132,7 +140,9 @@ def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
     if count > _room(subnet):
         raise MeshError(
             f"ran out of IP addresses: {count} segments need a WireGuard IP each, "
-            f"and the Kilo subnet {subnet} has too few; give Kilo a larger --subnet"
+            f"and the Kilo subnet {subnet} has too few; give Kilo a larger one (kg --subnet)",
+            field="subnet",
+            value=subnet,
         )
     first = subnet.network_value + 1
     kind = type(subnet.address)

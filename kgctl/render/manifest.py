@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kgctl.mesh.endpoint import Endpoint
-    from kgctl.wireguard.conf import PeerSection
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kilo import API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.wireguard.conf import PeerSection
 
 
 def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
@@ -34,3 +36,26 @@ def endpoint_object(endpoint: Endpoint) -> dict[str, Any]:
     address = endpoint.address
     target = {"dns": endpoint.host} if address is None else {"ip": str(address)}
     return {"dnsOrIP": target, "port": endpoint.port}
+
+
+class ManifestFormat(NamedTuple):
+    """A format of Kubernetes' objects; ``write`` returns the text of one."""
+
+    name: str
+    write: Callable[[object], str]
+
+
+def _yaml(value: object) -> str:
+    from kgctl.kube.codec.structured import to_yaml
+
+    return to_yaml(value)
+
+
+def _json(value: object) -> str:
+    from kgctl.kube.codec.structured import to_json
+
+    return to_json(value)
+
+
+MANIFEST_FORMATS = (ManifestFormat("yaml", _yaml), ManifestFormat("json", _json))
+"""Every format in which a Peer object is printed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.mesh.path.reason import rule_where_two_claim
+from kgctl.diagnosis.paths import rule_of, rule_where_two_claim
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def _walk_lines(walk: Walk) -> Iterator[str]:
             yield f"  it stays on {_name(walk.last)}"
         return
     yield f"  stops at {_name(walk.failure.machine)}: {walk.failure.why}"
-    if walk.failure.rule is not None:
-        yield f"       more: kgctl explain {walk.failure.rule}"
+    rule = rule_of(walk.failure)
+    if rule is not None:
+        yield f"       more: kgctl explain {rule}"
 
 
 def _medium(hop: Hop) -> str:
@@ -117,7 +118,7 @@ def _walk_object(walk: Walk) -> dict[str, Any]:
         else {
             "at": _machine_object(failure.machine),
             "reason": failure.reason.value,
-            "rule": failure.rule,
+            "rule": rule_of(failure),
             "why": failure.why,
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.render.dot import edge
+from kgctl.render.graph.dot import edge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

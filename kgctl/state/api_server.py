@@ -14,6 +14,7 @@ from kgctl.kube.http.client import Api, Backoff
 from kgctl.kube.http.transport import beyond_lean, open_transport
 from kgctl.kube.lists import NODES, ask_for_nodes, list_names
 from kgctl.state.collections import list_nodes, list_peers
+from kgctl.state.errors import about_kilo
 from kgctl.state.interface import Objects
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class ApiServer:
                 backoff=self._backoff,
                 trace=self._trace,
                 memory=self._memory,
+                refused=about_kilo,
             )
         return self._api
 

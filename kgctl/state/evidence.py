@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.diagnosis.subject import Subject
 from kgctl.kilo import GROUP, VERSION
-from kgctl.kube.errors import ForbiddenError, PeersNotServedError, StatusError
+from kgctl.kube.errors import ForbiddenError, StatusError
 from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.state.errors import PeersNotServedError
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
 from kgctl.state.overlay import applied

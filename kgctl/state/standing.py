@@ -36,9 +36,10 @@ class Standing(NamedTuple):
 
 
 class Hearing:
-    """Finds out how a cluster stands that was read at ``first`` and is followed by a mirror.
+    """Finds out how a cluster stands that was read at ``first`` and is followed by informers.
 
-    ``poll`` is the number of seconds between lists where watching is not allowed.
+    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded`` puts
+    an error into words.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Hearing:
         poll: float,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady,
+        worded: Callable[[object], str] = str,
     ) -> None:
+        self._worded = worded
         self._first = first, steady()
         self._poll = poll
         self._clock = clock
@@ -59,20 +62,20 @@ class Hearing:
         self._away = False
 
     def failed(self, kind: str, error: ClusterError) -> None:
-        """Take note that objects of a kind cannot be followed; called from a mirror's threads.
+        """Take note that objects of a kind cannot be followed; called from an informer's thread.
 
         Who may not watch reads again and again: that is no trouble.
         """
         if isinstance(error, ForbiddenError):
             self._polled.add(kind)
         else:
-            self._failures[kind] = self._steady(), str(error)
+            self._failures[kind] = self._steady(), self._worded(error)
 
-    def standing(self, mirror: ClusterInformer) -> Standing:
+    def standing(self, informers: ClusterInformer) -> Standing:
         """Return how the cluster stands now."""
         now, trouble = self._steady(), ""
-        heard = oldest = self._word(mirror.nodes)
-        for kind, informer in (("nodes", mirror.nodes), ("peers", mirror.peers)):
+        heard = oldest = self._word(informers.nodes)
+        for kind, informer in (("nodes", informers.nodes), ("peers", informers.peers)):
             word = self._word(informer)
             why = self._trouble(kind, word[1], now)
             if why:

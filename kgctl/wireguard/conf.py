@@ -30,6 +30,7 @@ class Interface(NamedTuple):
     ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are wg-quick's own,
     which ``wg setconf`` refuses. ``comments`` are single lines, printed as such, and so is
     ``made_with``, which says how the file was made (``MADE_WITH``), for who compares it later.
+    ``key_hint`` says in words how a private key gets into it, where it has none.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -40,6 +41,7 @@ class Interface(NamedTuple):
     table: str | None = None
     comments: tuple[str, ...] = ()
     made_with: str = ""
+    key_hint: str = ""
 
 
 class PeerSection(NamedTuple):

@@ -56,7 +56,8 @@ def _wireguard(interface: Interface) -> Iterator[str]:
     if interface.private_key is not None:
         yield f"private-key={interface.private_key.reveal()}"
     else:
-        yield "# missing: the private key; have it filled in with --private-key FILE, or here:"
+        hint = f"{interface.key_hint}, or here:" if interface.key_hint else "put it here:"
+        yield f"# missing: the private key; {hint}"
         yield "# private-key=..."
     if interface.listen_port is not None:
         yield f"listen-port={interface.listen_port}"

@@ -7,6 +7,7 @@ ends the tunnel. Both are mended here, and a comment in the file says where.
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
@@ -33,12 +34,20 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.wireguard.keys import PrivateKey
 
+_COMMENT = 80
+"""Characters of a line of a comment."""
+
 
 class UnknownPlaceError(KgctlError):
-    """No segment or peer goes by the name that was given; ``name`` and ``known`` say which."""
+    """No segment or peer goes by ``name``, which a field of the settings has; ``known`` ones do."""
 
-    def __init__(self, option: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f'{option} "{printable(name)}" is in no segment of the network')
+    def __init__(self, field: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f'{field} "{printable(name)}" is in no segment of the network',
+            field=field,
+            value=name,
+            alternatives=known,
+        )
         self.name = name
         self.known = known
 
@@ -81,7 +90,8 @@ class QuickSettings(NamedTuple):
     the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
     locations and peers that the file is limited to, and ``limits`` what each may claim at all.
     ``present`` is what the machine is set up with already, which decides who keeps what two have.
-    ``reader`` is what reads it, and ``made_with`` how it is made, both for a comment.
+    ``reader`` is what reads it, ``made_with`` how it is made, and ``key_hint`` how a private key
+    gets into it that is not there yet, each for a comment.
     """
 
     private_key: PrivateKey | None = None
@@ -97,6 +107,7 @@ class QuickSettings(NamedTuple):
     present: Present = NOTHING
     reader: str = "wg-quick up FILE"
     made_with: str = ""
+    key_hint: str = ""
 
 
 class Section:
@@ -189,6 +200,7 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
         table=settings.table,
         comments=tuple(_comments(peer, settings)),
         made_with=MADE_WITH + settings.made_with if settings.made_with else "",
+        key_hint=settings.key_hint if settings.private_key is None else "",
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in sections))
 
@@ -229,7 +241,7 @@ def _send_through(topology: Topology, sections: Sequence[Section], settings: Qui
         shown = ", ".join(map(str, networks))
         sections[number].comments.append(f"services ({shown}) are reached this way")
     if settings.gateway is not None:
-        number = _segment_number(topology, "--gateway", settings.gateway)
+        number = _segment_number(topology, "gateway", settings.gateway)
         sections[number].networks += _EVERYTHING
         sections[number].comments.append("all other traffic, IPv4 and IPv6, goes this way")
 
@@ -240,9 +252,9 @@ def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
     Of those that the file is limited to, the first with a public endpoint is, else the first with
     a DNS name, else with any endpoint.
     """
-    for option, name in (("--via", settings.via), ("--gateway", settings.gateway)):
+    for field, name in (("via", settings.via), ("gateway", settings.gateway)):
         if name is not None:
-            return _segment_number(topology, option, name)
+            return _segment_number(topology, field, name)
     chosen = [
         number
         for number, segment in enumerate(topology.segments)
@@ -263,30 +275,30 @@ def _distance(segment: Segment) -> int:
     return 1 if endpoint is not None and endpoint.address is None else 0
 
 
-def _segment_number(topology: Topology, option: str, name: str) -> int:
+def _segment_number(topology: Topology, field: str, name: str) -> int:
     for number, segment in enumerate(topology.segments):
         if any(node.name == name for node in segment.nodes):
             return number
     nodes = [node.name for segment in topology.segments for node in segment.nodes]
-    raise UnknownPlaceError(option, name, nodes)
+    raise UnknownPlaceError(field, name, nodes)
 
 
 def _limited(
     topology: Topology, peer: Peer, sections: list[Section], settings: QuickSettings
 ) -> list[Section]:
-    """Return the sections that ``--only`` leaves, and those that carry what was sent through."""
+    """Return the sections that ``only`` leaves, and those that carry what was sent through."""
     if not settings.only:
         return sections
     others = [other.name for other in topology.peers if other.name != peer.name]
     known = [name for segment in topology.segments for name in _names(segment)] + others
     for name in settings.only:
         if name not in known:
-            raise UnknownPlaceError("--only", name, known)
+            raise UnknownPlaceError("only", name, known)
     wanted = [_is_named(segment, settings.only) for segment in topology.segments]
     wanted += [name in settings.only for name in others]
-    for option, node in (("--via", settings.via), ("--gateway", settings.gateway)):
+    for field, node in (("via", settings.via), ("gateway", settings.gateway)):
         if node is not None:
-            wanted[_segment_number(topology, option, node)] = True
+            wanted[_segment_number(topology, field, node)] = True
     return [section for section, keep in zip(sections, wanted, strict=True) if keep]
 
 
@@ -359,8 +371,12 @@ def _keep_out(
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
     yield f"the peer {peer.name}, for: {settings.reader}"
     if settings.private_key is None:
-        yield "missing: the private key that belongs to the public key below; have it filled in"
-        yield "with --private-key FILE, or put it here: PrivateKey = ..."
+        hint = f"{settings.key_hint}, or " if settings.key_hint else ""
+        yield from wrap(
+            "missing: the private key that belongs to the public key below; "
+            f"{hint}put it here: PrivateKey = ...",
+            _COMMENT,
+        )
         yield f"its public key: {peer.public_key}"
     if not any(map(is_own_address, peer.allowed_ips)):
         yield "missing: the peer has no allowed IP that is an address of its own"

@@ -90,7 +90,9 @@ def _listen_port(joinings: Sequence[Joining]) -> int | None:
         said = ", ".join(f"{printable(cluster)}: {port}" for cluster, port in ports.items())
         raise JoinError(
             f"the endpoints of the peer {printable(joinings[0].peer.name)} have several ports "
-            f"({said}), and one machine listens on one: give it with --listen-port"
+            f"({said}), and one machine listens on one: give it",
+            field="listen_port",
+            alternatives=[str(port) for port in dict.fromkeys(ports.values())],
         )
     return next(iter(ports.values()), None)
 
@@ -243,5 +245,6 @@ def _refuse_overlaps(found: Sequence[tuple[str, Section]], joinings: Sequence[Jo
         more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
         raise JoinError(
             f"networks of the clusters overlap: {'; '.join(texts[:_SHOWN])}{more}. One machine "
-            "cannot reach both: renumber one of them, or leave it out with --only"
+            "cannot reach both: renumber one of them, or leave it out",
+            field="only",
         )

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kgctl import link
 from tests.support.faults import FaultyProxy, Request
+from tests.support.reporting import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +124,25 @@ def pair(api_server: ApiServer, other_api_server: ApiServer) -> Iterator[Pair]:
     yield Pair(api_server, other_api_server)
     api_server.clear()
     other_api_server.clear()
+
+
+def test_python_links_and_unlinks_without_a_command_line(pair: Pair) -> None:
+    configs = {"west": pair.west_config, "east": pair.east_config}
+    clusters = [link.ClusterRef.of_context(name, kubeconfig=path) for name, path in configs.items()]
+    spec = link.LinkSpec(clusters, service_cidrs={"west": (), "east": ()})
+    reporter = Recorder()
+    link.apply_plan(link.plan_links(spec, reporter))
+    assert set(pair.specs()) == {
+        "west/link-east.asia", "east/laptop", "east/link-west.eu", "east/link-west.us",
+    }  # fmt: skip
+    assert link.plan_links(spec, reporter).is_empty
+    link.apply_plan(link.plan_unlink(spec, reporter))
+    assert set(pair.specs()) == {"east/laptop"}
+    (warning,) = reporter.warned  # this user may not look for mirrored services
+    assert warning.startswith("not allowed to list the services of west, east")
+    assert reporter.shown == []
+    for one in clusters:
+        one.close()
 
 
 def test_each_segment_becomes_a_peer_of_the_other_cluster(pair: Pair) -> None:

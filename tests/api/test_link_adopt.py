@@ -8,8 +8,8 @@ import pytest
 
 from kgctl.kube.errors import ConflictError
 from kgctl.link.adoption import LINK_ANNOTATION as LINK
-from kgctl.link.applying import carry_out
-from kgctl.link.plan import owner_labels, plan
+from kgctl.link.apply import apply_step
+from kgctl.link.peers import owner_labels, peer_steps
 from kgctl.mesh.peer import Peer
 from kgctl.state.api_server import ApiServer as Source
 from kgctl.state.collections import watch_peers
@@ -153,8 +153,8 @@ def test_a_change_of_someone_else_in_between_is_not_lost(pair: Pair) -> None:
     metadata = {"name": "e1", "labels": owner_labels("east"), "annotations": {LINK: LINK_NAME}}
     wanted = {"e1": {**hand("e1", E1, "10.2.1.0/24"), "metadata": metadata}}
     with Source(kubeconfig=str(pair.west.kubeconfig)) as source:
-        (step,) = plan(source.read().peers, wanted, ["east"], prune=False, taken=["e1"])
+        (step,) = peer_steps(source.read().peers, wanted, ["east"], prune=False, taken=["e1"])
         pair.west.apply([hand("e1", E1, "10.9.9.0/24")])
         with pytest.raises(ConflictError):
-            carry_out(step, source.peers())
+            apply_step(step, source.peers())
     assert pair.specs()["west/e1"]["allowedIPs"] == ["10.9.9.0/24"]

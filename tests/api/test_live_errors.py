@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.cli.hints import message
 from kgctl.kube.access.kubeconfig import load_access
 from kgctl.kube.errors import (
     AnswerError,
@@ -18,7 +19,6 @@ from kgctl.kube.errors import (
     ForbiddenError,
     NotFoundError,
     OverloadedError,
-    PeersNotServedError,
     RequestTimeoutError,
     TlsError,
     UnauthorizedError,
@@ -28,6 +28,7 @@ from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.client import Backoff
 from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source
+from kgctl.state.errors import PeersNotServedError
 from tests.apiserver.process import free_ports
 from tests.support.certificates import self_signed
 from tests.support.faults import (
@@ -104,7 +105,9 @@ def test_a_user_who_may_list_nodes_but_not_peers(api_server: ApiServer, way: Way
     error = failure(source(way, api_server.token_user("nodes-only")))
     assert isinstance(error, ForbiddenError)
     assert 'User "nodes-only" cannot list resource "peers"' in str(error)
-    assert "list on peers.kilo.squat.ai: kgctl help rbac read prints" in str(error)
+    assert (error.verb, error.resource, error.group) == ("list", "peers", "kilo.squat.ai")
+    assert "it takes the verb list on peers.kilo.squat.ai (" in str(error)
+    assert message(error).endswith("): kgctl help rbac read prints a role that grants it")
 
 
 def test_a_user_who_may_do_nothing(api_server: ApiServer, way: Way) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl import __version__
-from kgctl.cli.arguments import split_values
+from kgctl.cli.core.arguments import split_values
 from kgctl.cli.core.line import normalised
 from tests.support.recorded import kgctl
 
@@ -207,7 +207,8 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kgctl.cli.plain.read", broken)
+    for module in ("plain", "pictures"):
+        monkeypatch.setattr(f"kgctl.cli.{module}.read", broken)
     answer = kgctl("--example", "graph")
     assert answer.code == 1
     assert answer.stderr.startswith(

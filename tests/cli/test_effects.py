@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
+from kgctl.cli.core.program import app
 from kgctl.cli.core.table import OPTIONS
-from kgctl.cli.program import app
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _command(path: str) -> Any:
 def test_the_table_names_options_that_there_are(path: str) -> None:
     command = _command(path)
     options = {option for one in command.params for option in one.opts}
-    for effect in EFFECTS[path]:
+    for effect in EFFECTS[path]():
         assert {effect.option, *effect.needs, *effect.beside} - {SEVERAL} <= options
         if path in FORMATS:
             assert {*effect.formats, *effect.within} <= set(FORMATS[path])
@@ -139,7 +139,7 @@ def test_the_table_names_options_that_there_are(path: str) -> None:
 @pytest.mark.parametrize("path", list(FORMATS))
 def test_every_option_of_showconf_is_in_the_table(path: str) -> None:
     """A new one has to say where it has an effect."""
-    named = {effect.option for effect in EFFECTS[path]} | {"--output", "--version", "--help"}
+    named = {effect.option for effect in EFFECTS[path]()} | {"--output", "--version", "--help"}
     for one in _command(path).params:
         if one.name not in {option.field for option in OPTIONS} and one.param_type_name == "option":
             assert named & set(one.opts), one.opts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.link.meshformat import mesh_schema
+from kgctl.link.mesh_format import mesh_schema
 from tests.api.test_link import node
 from tests.support.recorded import kgctl
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.hints import message
 from kgctl.cli.peer.add import NewPeer, PeerExistsError, add_peer
 from kgctl.cli.peer.adopt import adopted
 from kgctl.cli.peer.target import Target
@@ -308,8 +309,9 @@ def test_a_refusal_leaves_no_file(server: LivingTransport) -> None:
         return Answer(said, 403) if request.method == "POST" else None
 
     server.before = refuse
-    with pytest.raises(ForbiddenError, match=r"not allowed to create peers.*kgctl help rbac peers"):
+    with pytest.raises(ForbiddenError, match="not allowed to create peers") as raised:
         _add(server, new_preshared_key=True)
+    assert "kgctl help rbac peers prints a role" in message(raised.value)
     assert _files() == []
 
 

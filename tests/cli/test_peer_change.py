@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
 from kgctl.cli.peer.remove import MissingPeersError, remove_peers
 from kgctl.cli.peer.target import Target
@@ -21,9 +21,9 @@ from kgctl.kube.errors import (
     ConflictError,
     ConnectionLostError,
     NotFoundError,
-    PeersNotServedError,
 )
 from kgctl.mesh.errors import KgctlError
+from kgctl.state.errors import PeersNotServedError
 from kgctl.wireguard.keys import read_preshared_key, read_private_key
 from tests.support.living import LivingTransport
 from tests.support.memory import Answer, Request

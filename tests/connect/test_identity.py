@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.cli.hints import message
 from kgctl.connect.commands import device_commands, peer_commands
 from kgctl.connect.identity import RejectedError, establish
 from kgctl.connect.interface import Options
@@ -133,7 +134,7 @@ def peer(name: str, *allowed_ips: str, port: int = 51820) -> dict[str, object]:
 
 def shared(*peers: dict[str, object]) -> list[str]:
     state = state_of(Objects([], list(peers), {}))
-    return list(map(str, shared_addresses(state, "laptop", [cidr("10.10.10.10/32")])))
+    return list(map(message, shared_addresses(state, "laptop", [cidr("10.10.10.10/32")])))
 
 
 def test_an_address_that_another_peer_has_is_told_with_who_gets_the_packets() -> None:
@@ -142,7 +143,7 @@ def test_an_address_that_another_peer_has_is_told_with_who_gets_the_packets() ->
     (told,) = shared(own, peer("desk", "10.5.0.1/32", "10.10.10.10/32"))
     assert "10.10.10.10/32 (an allowed IP of peer desk)" in told
     assert "nodes send its packets to peer desk only" in told
-    assert "--allowed-ip" in told
+    assert told.endswith("give every host an address of its own (--allowed-ip)")
     (told,) = shared(own, peer("phone", "10.10.10.10/32"))
     assert "nodes send its packets to peer laptop only" in told
     (told,) = shared(own, peer("an\nother", "10.10.10.10/32"))
@@ -190,7 +191,7 @@ def test_another_key_of_the_peer_rejects_a_host_whose_own_is_in_memory() -> None
         identity.with_key_of_peer(None)
     assert raised.value.final
     assert str(other.public_key()) in str(raised.value)
-    assert "--private-key FILE" in str(raised.value)
+    assert message(raised.value).endswith("give the new private key with --private-key FILE")
     assert identity.private_key.reveal() not in str(raised.value)
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.cli.hints import message
 from kgctl.connect.membership import Application, Membership, MembershipError
-from kgctl.kube.errors import AlreadyExistsError, NotFoundError, PeersNotServedError
+from kgctl.kube.errors import AlreadyExistsError, NotFoundError
+from kgctl.state.errors import PeersNotServedError
 from tests.wireguard.test_device import KEYS, cidr
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class Store:
 
     def get(self, name: str) -> dict[str, Any]:
         if not self.served:
-            raise PeersNotServedError("no such resource", 404, "")
+            raise PeersNotServedError("no such resource", group="kilo.squat.ai", place="HOST")
         if name not in self.peers:
             raise NotFoundError(f"there is no peer {name}", 404, "NotFound")
         return self.peers[name]
@@ -82,9 +84,10 @@ def test_one_of_another_key_is_left_alone() -> None:
     store.create(application(KEYS[1]).manifest())
     membership = Membership(store, "laptop")
     found = membership.find()
-    with pytest.raises(MembershipError, match="--private-key") as raised:
+    with pytest.raises(MembershipError, match="give its key") as raised:
         membership.join(found, application())
     assert str(KEYS[1]) in str(raised.value)
+    assert message(raised.value).endswith("or give its key with --private-key FILE")
     assert not membership.leave(KEYS[0])
     assert store.peers["laptop"]["spec"]["publicKey"] == str(KEYS[1])
 

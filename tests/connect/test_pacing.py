@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kgctl.connect import loop
 from kgctl.connect.journal import Journal, rfc3339
-from kgctl.connect.loop import CHANGED, Inbox
-from kgctl.connect.schedule import PATIENCE, Schedule
+from kgctl.connect.schedule import PATIENCE, Schedule, run
 from kgctl.mesh.node import READY_SECONDS
 from kgctl.state.contact import GRACE, QUIET, Contact
+from kgctl.state.follow import CHANGED, Inbox
 from kgctl.steady import steady
 
 
@@ -137,7 +136,7 @@ class Script:
             script.acted.append((script.now, whole))
             return True
 
-        return loop.run(
+        return run(
             Timed(),
             Schedule(period),
             act,
@@ -157,16 +156,6 @@ def test_the_loop_acts_at_once_after_events_and_each_period() -> None:
     assert len(others) <= 3  # of 200 events
     assert others[0] <= 10 + PATIENCE + 0.01
     assert script.ticks == [0, 10, 20, 30, 40, 50, 60]
-
-
-def test_many_changes_are_one_message() -> None:
-    inbox = Inbox()
-    for _ in range(1000):
-        inbox.put(CHANGED)
-    inbox.put("SIGINT")
-    assert [inbox.get(0) for _ in range(3)] == [CHANGED, "SIGINT", None]
-    inbox.put(CHANGED)
-    assert inbox.get(0) == CHANGED
 
 
 def test_lines_have_the_reference_s_shape() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.connect.loop import Inbox
 from kgctl.connect.signals import Signals
+from kgctl.state.follow import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from kgctl.diagnosis.rules.across import RULES
+from kgctl.render.findings.formats import FINDINGS_FORMATS
 from tests.support.recorded import kgctl
 from tests.support.several import NOW, Object, east, node, options, peer, west, with_links, write
 
 PAIRS = Path(__file__).parent / "pairs"
 CODES = [rule.code for rule in RULES]
-FORMATS = ("table", "json", "sarif", "junit", "github", "markdown")
+FORMATS = tuple(one.name for one in FINDINGS_FORMATS)
 
 
 def pair(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kgctl.diagnosis.check import BY_CODE
-from kgctl.mesh.path.reason import RULES
+from kgctl.diagnosis.paths import RULES
 from tests.support.recorded import kgctl
 
 CASES = Path(__file__).parent / "cases"

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from tests.docs.console import ROOT, blocks
+from tests.support.several import east, west, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGE = ROOT / "docs" / "api.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_what_is_typed_into_python_is_answered_as_shown() -> None:
+def test_what_is_typed_into_python_is_answered_as_shown(tmp_path: Path) -> None:
     session = "\n".join(block.text for block in blocks(TEXT, "pycon"))
     examples = doctest.DocTestParser().get_doctest(session, {}, PAGE.name, str(PAGE), 0)
     assert len(examples.examples) > 5
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     said: list[str] = []
-    runner.run(examples, out=said.append)
+    write(tmp_path / "west.yaml", west())
+    write(tmp_path / "east.yaml", east())
+    with contextlib.chdir(tmp_path):
+        runner.run(examples, out=said.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
 
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from kgctl.kube.errors import ManifestError
-from kgctl.link.meshfile import parse_mesh
+from kgctl.link.mesh_file import parse_mesh
 from kgctl.mesh.errors import KgctlError
 from kgctl.state.documents import read_documents
 from kgctl.state.manifests import Manifests

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.budget import Budget, parse_size
+from kgctl.kube.budget import Budget, json_size, node_size, parse_size
+from kgctl.kube.codec.node_json import read_node_json
 from kgctl.kube.errors import AnswerError, ClusterError, RequestTimeoutError
 from kgctl.kube.http.client import Api, Backoff
 from kgctl.state.api_server import ApiServer
 from kgctl.state.collections import list_peers, watch_peers
+from kgctl.state.informer import ClusterInformer
 from tests.support import hostile
+from tests.support.hostile import SHAPES
 from tests.support.memory import ACCESS, MemoryTransport, api_on
 from tests.support.memory import Answer as Page
 
@@ -82,8 +88,8 @@ def test_the_time_of_a_request_is_that_of_all_of_it(answer: Answer, way: str) ->
 def test_without_a_limit_an_answer_has_to_begin_all_the_same(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("lean", "package"):
-        monkeypatch.setattr(f"kgctl.kube.http.{module}.HEAD_LIMIT", 0.5)
+    for module in ("fast.lean", "http.package"):
+        monkeypatch.setattr(f"kgctl.kube.{module}.HEAD_LIMIT", 0.5)
     with hostile.server(hostile.dripping_head) as url:
         server = _server(url, way, timeout=None)
         with pytest.raises(RequestTimeoutError):
@@ -145,6 +151,83 @@ def test_what_json_becomes_is_what_counts() -> None:
     Budget("there", 2 * len(text)).charge_json(text)
 
 
+def test_json_size_counts_four_bytes_a_character_where_a_text_is_wide() -> None:
+    for wide in ("\U0001f600" + "a" * 1000, "\\ud83d\\ude00" + "a" * 1000):
+        data = f'["{wide}"]'.encode()
+        assert 4 * 1000 < sys.getsizeof(json.loads(data)[0]) <= json_size(data)
+
+
+LABELS = ",".join(f'"{number:x}":""' for number in range(80_000))
+NODES = {
+    "that have nothing": '{"metadata":{}},' * 40_000,
+    "with empty spec": '{"metadata":{},"spec":{}},' * 40_000,
+    "with one label": '{"metadata":{"labels":{"":""}}},' * 40_000,
+    "with many labels": '{"metadata":{"labels":{' + LABELS + "}}},",
+    "with empty taints": '{"metadata":{},"spec":{"taints":[' + "{}," * 250_000 + "{}]}},",
+    "with short CIDRs": '{"metadata":{},"spec":{"podCIDRs":[' + '"ab",' * 150_000 + '""]}},',
+    "with a wide text": '{"metadata":{"name":"\U0001f600' + "a" * 700_000 + '"}},',
+    "that are none": "[]," * 250_000,
+}
+"""Nodes that take a multiple of their text: of some 0.7 MB up to 16 MB."""
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """Return the bytes that Python had at most for what a call made."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("nodes", NODES.values(), ids=NODES)
+def test_nodes_as_json_take_no_more_than_the_budget(nodes: str) -> None:
+    data = f'{{"metadata":{{"resourceVersion":"1"}},"items":[{nodes[:-1]}]}}'.encode()
+    memory = 2 << 20
+
+    def read() -> None:
+        with pytest.raises(AnswerError, match="takes more than 2 MiB of memory"):
+            read_node_json(data, Budget("there", memory), platform=True)
+
+    assert peak_of(read) < memory
+
+
+def test_nodes_as_json_are_charged_for_what_is_kept() -> None:
+    head = '{"metadata":{"name":"a"},"status":[[],[],[]],"spec":{"taints":['
+    item = head + "{}," * 5_000 + "{}]}}"
+    budget = Budget("there", 8 << 20)
+    page = read_node_json(f'{{"items":[{item},{item}]}}'.encode(), budget)  # each takes 400 kB
+    assert page is not None
+    assert len(page.nodes) == 2
+    assert budget.left == (8 << 20) - 2 * node_size(page.nodes[0])
+
+
+@pytest.mark.parametrize("kind", ["nodes", "peers"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_an_endless_watch_ends_with_its_budget(kind: str, shape: str) -> None:
+    memory = 2 << 20
+    failures: list[ClusterError] = []
+
+    class Hearer:
+        def changed(self, _kind: str, _name: str) -> None:
+            assert not failures, "the watch went on"
+
+        def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
+            failures.append(error)
+
+    with hostile.attentive_server(hostile.endless_watch(shape)) as url:
+        api = _server(url, "lean", memory=memory).api()
+        mirror = ClusterInformer(api, Hearer(), lasts=60, poll=30)
+        follower = mirror.nodes if kind == "nodes" else mirror.peers
+        follower._sleep = lambda _seconds: None
+        peak = peak_of(follower.step)
+        api.close()
+    assert "take more than 2 MiB of memory" in str(failures[0])
+    # besides: what has arrived and is not read yet, and what the server, in this process, sends
+    assert peak < memory * 1.25 + (1 << 20)
+
+
 def test_a_budget_knows_its_time() -> None:
     budget = Budget("there", 100, timeout=3.0)
     assert budget.seconds(3.0) == 3.0
@@ -163,7 +246,7 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5Gi", "Mi", "1 Gi", "1Ti", "٣Mi", "9" * 30])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ClusterError, match=r"--max-list-size .*: give bytes, or 512Mi, 2Gi"):
+    with pytest.raises(ClusterError, match=r"^list size .*: give bytes, or 512Mi, 2Gi"):
         parse_size(text)
 
 

@@ -1,4 +1,4 @@
-"""A mirror follows, whatever the API server does."""
+"""An informer follows, whatever the API server does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Server:
         self.slept: list[float] = []
         self.now = 0.0
         kind = Kind("things", lambda text: text.split("=")[0], self.list, self.watch)
-        self.follower = Informer(
+        self.informer = Informer(
             kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now, memory=1000
         )
 
@@ -61,12 +61,12 @@ class Server:
         self.failures.append(error)
 
     def objects(self) -> set[str]:
-        return set(self.follower.objects or ())
+        return set(self.informer.objects or ())
 
 
 def test_it_lists_watches_and_goes_on_from_the_last_event() -> None:
     server = Server()
-    assert server.follower.objects is None
+    assert server.informer.objects is None
     server.lists = [Listed(["a=1", "b=1"], "5")]
     server.watches = [
         [Event("MODIFIED", "a=2", "6"), Event("DELETED", "b=1", "7"), Event("ADDED", "c=1", "8")],
@@ -74,12 +74,12 @@ def test_it_lists_watches_and_goes_on_from_the_last_event() -> None:
         [],
     ]
     for _ in range(3):
-        server.follower.step()
+        server.informer.step()
     assert server.objects() == {"a=2", "c=1"}
     assert server.watched_from == ["5", "8", "20"]
     assert server.changes == ["", "a", "b", "c"]
     assert server.slept == []
-    assert server.follower.heard_steady == server.now
+    assert server.informer.heard_steady == server.now
 
 
 def test_objects_without_end_are_not_kept() -> None:
@@ -89,12 +89,12 @@ def test_objects_without_end_are_not_kept() -> None:
         Event("ADDED", f"new-{number}=1", "7", 100) for number in range(20)
     ]
     server.watches = [new[:6], new[6:], []]  # over more than one watch
-    server.follower.step()
+    server.informer.step()
     assert not server.failures
-    server.follower.step()
+    server.informer.step()
     assert "take more than 0 MiB of memory: is it the API server?" in str(server.failures[0])
     assert len(server.objects()) == 11
-    server.follower.step()
+    server.informer.step()
     assert server.objects() == {"a=1"}
 
 
@@ -108,7 +108,7 @@ def test_an_object_that_changes_or_goes_takes_its_memory_once() -> None:
         for kind in ("ADDED", "DELETED")
     ]
     server.watches = [[*same, *coming]]
-    server.follower.step()
+    server.informer.step()
     assert not server.failures
     assert server.objects() == {"a=19"}
 
@@ -117,8 +117,8 @@ def test_an_expired_version_is_listed_anew() -> None:
     server = Server()
     server.lists = [Listed(["a=1"], "5"), Listed(["a=2"], "900")]
     server.watches = [[GoneError("too old", 410)], []]
-    server.follower.step()
-    server.follower.step()
+    server.informer.step()
+    server.informer.step()
     assert server.watched_from == ["5", "900"]
     assert server.objects() == {"a=2"}
     assert server.slept == []  # the first time at once
@@ -128,8 +128,8 @@ def test_after_a_broken_connection_a_lower_version_is_believed() -> None:
     server = Server()
     server.lists = [Listed(["a=9"], "900"), Listed(["a=1"], "5")]
     server.watches = [[ConnectionLostError("cut")], []]
-    server.follower.step()
-    server.follower.step()
+    server.informer.step()
+    server.informer.step()
     assert server.watched_from == ["900", "5"]
     assert server.objects() == {"a=1"}
 
@@ -139,7 +139,7 @@ def test_pauses_grow_while_it_is_away_and_what_is_known_stays() -> None:
     server.lists = [Listed(["a=1"], "5"), *[ConnectionLostError("away")] * 12, Listed(["a=1"], "6")]
     server.watches = [[ConnectionLostError("cut")], []]
     for _ in range(14):
-        server.follower.step()
+        server.informer.step()
     assert server.objects() == {"a=1"}
     assert len(server.slept) == 13
     assert server.slept[0] < 0.5
@@ -151,8 +151,8 @@ def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks() -> None:
     server = Server()
     server.lists = [OverloadedError("429", 429, "", 17), Listed([], "5")]
     server.watches = [[]]
-    server.follower.step()
-    server.follower.step()
+    server.informer.step()
+    server.informer.step()
     assert server.slept == [17]
 
 
@@ -161,7 +161,7 @@ def test_without_the_right_to_watch_it_lists_once_a_period() -> None:
     server.lists = [Listed(["a=1"], "5"), Listed(["a=2"], "6")]
     server.watches = [[ForbiddenError("no watch", 403)]]
     for _ in range(3):
-        server.follower.step()
+        server.informer.step()
     assert server.objects() == {"a=2"}
     assert server.slept == [7, 7]
     assert len(server.failures) == 1
@@ -171,9 +171,9 @@ def test_a_watch_that_always_ends_at_once_is_not_run_hot() -> None:
     server = Server()
     server.lists = [Listed(["a=1"], "5")]
     server.watches = [[]] * 3
-    server.follower._clock = lambda: 0.0
+    server.informer._clock = lambda: 0.0
     for _ in range(3):
-        server.follower.step()
+        server.informer.step()
     assert len(server.slept) == 3
     assert server.slept[2] > server.slept[0]
 
@@ -181,10 +181,10 @@ def test_a_watch_that_always_ends_at_once_is_not_run_hot() -> None:
 def test_a_fault_of_its_own_does_not_end_it() -> None:
     server = Server()
     server.lists = []  # which raises IndexError
-    server.follower.step()
+    server.informer.step()
     assert "kgctl has a fault: IndexError" in str(server.failures[0])
     server.lists, server.watches = [Listed(["a=1"], "5")], [[]]
-    server.follower.step()
+    server.informer.step()
     assert server.objects() == {"a=1"}
 
 
@@ -193,9 +193,9 @@ def test_an_event_does_not_end_the_patience_with_a_server_that_ails() -> None:
     server = Server()
     server.lists = [Listed(["a=1"], str(number)) for number in range(6)]
     server.watches = [[Event("MODIFIED", "a=2", "9"), ConnectionLostError("gone")]] * 6
-    server.follower._clock = lambda: 0.0
+    server.informer._clock = lambda: 0.0
     for _ in range(6):
-        server.follower.step()
+        server.informer.step()
     assert server.slept == sorted(server.slept)
     assert server.slept[-1] > 8 * server.slept[0]
 
@@ -217,10 +217,10 @@ def ailing(lasting: float, rounds: int = 60) -> tuple[Server, float]:
         now += seconds
 
     server.lists = [Listed(["a=1"], "5")] * rounds
-    server.follower._kind = server.follower._kind._replace(watch=watch)
-    server.follower._clock, server.follower._sleep = lambda: now, sleep
+    server.informer._kind = server.informer._kind._replace(watch=watch)
+    server.informer._clock, server.informer._sleep = lambda: now, sleep
     for _ in range(rounds):
-        server.follower.step()
+        server.informer.step()
     return server, now
 
 
@@ -258,12 +258,12 @@ def test_nothing_ends_its_thread_unheard(fault: type[BaseException], deaf: bool)
         if len(server.slept) >= 3:
             raise _Ended
 
-    server.follower.step = watched  # type: ignore[method-assign]
-    server.follower._sleep = slept
+    server.informer.step = watched  # type: ignore[method-assign]
+    server.informer._sleep = slept
     if deaf:
         server.failed = None  # type: ignore[assignment]  # the listener fails too
     with pytest.raises(_Ended):
-        server.follower.run()
+        server.informer.run()
     assert steps == 3
     assert len(server.failures) == (0 if deaf else 3)
     assert all(fault.__name__ in str(one) for one in server.failures)

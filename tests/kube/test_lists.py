@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kgctl.kilo import PEERS
-from kgctl.kube.errors import AnswerError, GoneError, PeersNotServedError
+from kgctl.kube.errors import AnswerError, GoneError
 from kgctl.kube.lists import NODES, list_names
 from kgctl.state.collections import list_nodes, list_peers
+from kgctl.state.errors import PeersNotServedError
 from tests.support import encode
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper
+from kgctl.link.clusters import ClusterRef, ClusterState
+from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper, FailureReports, PlanDamper
+from kgctl.link.steps import CHANGE, SAME, Plan, Step
+from kgctl.mesh.errors import MeshError
+from kgctl.state.example import Example
+from tests.support.reporting import Recorder
+from tests.support.several import east, member, objects_of
 
 
 class Clock:
@@ -64,3 +70,44 @@ def test_one_thing_does_not_keep_another_one_waiting_and_is_forgotten() -> None:
     clock.now += 2 * FORGIVEN
     damper.forget()
     assert not vars(damper)["_past"]
+
+
+def test_what_changes_all_the_time_is_left_out_and_said_once() -> None:
+    now, reporter = 0.0, Recorder()
+    damper = PlanDamper(lambda: now, reporter)
+    cluster = ClusterRef("one", Example())
+    steps = [Step(CHANGE, "flaps"), Step(SAME, "stays")]
+    found = []
+    for _ in range(60):
+        now += 0.25
+        ((_, left),) = damper.only(Plan([(cluster, steps)])).clusters
+        found.append([one.name for one in left])
+    assert found[:AT_ONCE] == [["flaps", "stays"]] * AT_ONCE
+    assert found[AT_ONCE:].count(["flaps", "stays"]) == 1
+    ((_, left),) = damper.only(Plan([(cluster, [Step(CHANGE, "other")])])).clusters
+    assert [one.name for one in left] == ["other"]
+    (said,) = reporter.warned
+    assert "peer flaps changes all the time" in said
+
+
+def test_a_network_that_cannot_be_built_is_said_once_and_seldom_where_it_flaps() -> None:
+    now, reporter = 0.0, Recorder()
+    failures = FailureReports(lambda: now, reporter)
+    good = ClusterState(ClusterRef("east", Example()), objects_of(east()), member("east", east()))
+    for number in range(3):  # another reason each time, as with a count in it
+        failures.report([good._replace(failure=MeshError(f"{number} segments are too many"))])
+    failures.report([good])
+    assert reporter.warned == [
+        "east: its network cannot be built, so what links it stays as it is, and only links "
+        "between the other clusters are kept: 0 segments are too many"
+    ]
+    assert reporter.informed == ["east: its network can be built again: its links are kept"]
+    for _ in range(60):
+        now += 0.25
+        failures.report([good._replace(failure=MeshError("it flaps"))])
+        failures.report([good])
+    assert len(reporter.warned) == len(reporter.informed) == 1 + AT_ONCE
+    assert all("it flaps" in said for said in reporter.warned[1:])
+    now += 60
+    failures.report([good._replace(failure=MeshError("it stays"))])
+    assert "it stays" in reporter.warned[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.link.details import details
+from kgctl.link.peers import details
 
 FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kgctl.cli.hints import message
 from kgctl.mesh.allocation import (
     Claims,
     PoolExhaustedError,
@@ -162,7 +163,7 @@ def test_a_pool_that_is_taken_says_by_whom() -> None:
     claims = Claims([Claim(_cidr("10.0.0.0/8"), Use.LOCATION_IPS, "evil\x1b")])
     with pytest.raises(PoolExhaustedError) as caught:
         first_free(_cidr("10.5.0.0/24"), claims)
-    assert str(caught.value) == (
+    assert message(caught.value) == (
         "no address of the pool 10.5.0.0/24 is free: it is in 10.0.0.0/8, an allowed location IP "
         "of node evil\\x1b; correct that of node evil\\x1b if it is wrong; give a larger or "
         "another one with --pool"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from kgctl.mesh.linked import Linked, linked
 from kgctl.mesh.linking import Member
-from kgctl.render.dot import to_dot_of_clusters
-from kgctl.render.graphjson import to_clusters_json
-from kgctl.render.mermaid import to_clusters_mermaid
-from kgctl.render.panorama import panorama_of
-from kgctl.render.panoramadot import to_rich_dot_of_clusters
-from kgctl.render.tree import to_clusters_tree
+from kgctl.render.graph.dot import to_dot_of_clusters
+from kgctl.render.graph.graphjson import to_clusters_json
+from kgctl.render.graph.mermaid import to_clusters_mermaid
+from kgctl.render.graph.panorama import panorama_of
+from kgctl.render.graph.panoramadot import to_rich_dot_of_clusters
+from kgctl.render.graph.tree import to_clusters_tree
 from kgctl.state.objects import state_of
 from tests.support.harmless import network
 from tests.support.several import Object, east, key, members, node, peer, west, with_links

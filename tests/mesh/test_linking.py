@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgctl.diagnosis.concessions import in_words
 from kgctl.kube.objects import NodeObject
-from kgctl.link.plan import link_name, slug
+from kgctl.link.peers import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.linking import Member, Obstacle, obstacles
@@ -108,7 +109,7 @@ def test_an_overlap_is_told_with_both_owners_and_which_of_them_to_change(
     other: Member, words: str, remedy: str
 ) -> None:
     (found,) = obstacles([member("a", node("n", 1)), other])
-    assert found == Obstacle("overlap", f"{words}: {remedy}")
+    assert (found.check, in_words(found)) == ("overlap", f"{words}: {remedy}")
 
 
 def test_what_linking_made_itself_stands_against_nothing() -> None:

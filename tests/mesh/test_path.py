@@ -16,7 +16,7 @@ from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.walk import find_path
 from kgctl.mesh.state import network_of
-from kgctl.render.dot import to_dot
+from kgctl.render.graph.dot import to_dot
 from kgctl.render.path import path_to_object, path_to_text
 from kgctl.render.pathdot import path_edges
 from kgctl.state.interface import Objects

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.link.plan import relayed_networks, wanted_peers
+from kgctl.link.peers import relayed_networks, wanted_peers
 from kgctl.mesh.linking import Member, obstacles
 from kgctl.mesh.sharing import FULL_MESH, Layout, Share
 from tests.mesh.test_linking import checks, cidr, member, node

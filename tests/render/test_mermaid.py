@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from kgctl.mesh.text import printable
-from kgctl.render.mermaid import MOST_CHARACTERS, MOST_EDGES, to_mermaid
-from kgctl.render.picture import READY, Picture
+from kgctl.render.graph.mermaid import MOST_CHARACTERS, MOST_EDGES, to_mermaid
+from kgctl.render.graph.picture import READY, Picture
 from tests.fuzz.language import cluster_of
 from tests.support.pictures import golden_picture, picture_of_objects
 from tests.support.recorded import CLUSTERS, kgctl

@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kgctl.render.dot import to_dot_of_clusters
-from kgctl.render.graphjson import to_clusters_json
-from kgctl.render.mermaid import to_clusters_mermaid
-from kgctl.render.panorama import Panorama, panorama_of
-from kgctl.render.panoramadot import to_rich_dot_of_clusters
+from kgctl.render.graph.dot import to_dot_of_clusters
+from kgctl.render.graph.graphjson import to_clusters_json
+from kgctl.render.graph.mermaid import to_clusters_mermaid
+from kgctl.render.graph.panorama import Panorama, panorama_of
+from kgctl.render.graph.panoramadot import to_rich_dot_of_clusters
 from tests.render.test_mermaid import parsed
 from tests.support.recorded import kgctl
 from tests.support.several import (

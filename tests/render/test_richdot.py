@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 
 from kgctl.mesh.text import printable
-from kgctl.render.graphjson import to_graph_json
-from kgctl.render.picture import BROKEN, LOCAL, MESH, OUTSIDE, READY, STALE, Picture
-from kgctl.render.richdot import to_rich_dot
-from kgctl.render.selection import NotInPictureError, around, at_location, without_peers
-from kgctl.render.tree import to_tree
+from kgctl.render.graph.graphjson import to_graph_json
+from kgctl.render.graph.picture import BROKEN, LOCAL, MESH, OUTSIDE, READY, STALE, Picture
+from kgctl.render.graph.richdot import to_rich_dot
+from kgctl.render.graph.selection import NotInPictureError, around, at_location, without_peers
+from kgctl.render.graph.tree import to_tree
 from tests.fuzz.language import cluster_of
 from tests.support.harmless import assert_shown
 from tests.support.pictures import golden_picture, picture_of_objects
@@ -53,7 +53,7 @@ def texts(picture: ElementTree.Element) -> list[str]:
 
 def example() -> Picture:
     from kgctl.mesh.state import network_of
-    from kgctl.render.picture import picture_of
+    from kgctl.render.graph.picture import picture_of
     from kgctl.state.example import TAKEN_AT, Example
     from kgctl.state.objects import state_of
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 START = 1_000_000.0
 
 
-class Follower:
-    """A mirror's follower, as far as it matters here, at a clock that a test moves."""
+class Informers:
+    """A cluster's informers, as far as it matters here, at a clock that a test moves."""
 
     def __init__(self, poll: float = 10.0) -> None:
         self.now = START
-        self.mirror = SimpleNamespace(
+        self.informers = SimpleNamespace(
             nodes=SimpleNamespace(heard=START, heard_steady=0.0),
             peers=SimpleNamespace(heard=START, heard_steady=0.0),
         )
@@ -29,14 +29,14 @@ class Follower:
 
     def hear(self, seconds: float, *kinds: str) -> None:
         for kind in kinds:
-            follower = getattr(self.mirror, kind)
-            follower.heard, follower.heard_steady = START + seconds, seconds
+            informer = getattr(self.informers, kind)
+            informer.heard, informer.heard_steady = START + seconds, seconds
 
     def at(self, seconds: float, *, heard: bool = False) -> Standing:
         self.now = START + seconds
         if heard:
             self.hear(seconds, "nodes", "peers")
-        return self.hearing.standing(cast("ClusterInformer", self.mirror))
+        return self.hearing.standing(cast("ClusterInformer", self.informers))
 
     def fail(self, kind: str = "nodes", error: ClusterError | None = None) -> None:
         self.hearing.failed(kind, error or ClusterError("connection refused"))
@@ -47,7 +47,7 @@ def ready(standing: Standing, heartbeat: float) -> bool:
 
 
 def test_in_a_cluster_where_nothing_happens_nodes_grow_stale() -> None:
-    one = Follower()
+    one = Informers()
     for seconds in range(1, 600):  # all agents are gone: the ends of watches are all that is heard
         found = one.at(seconds, heard=seconds % LASTS == 0)
         assert found.trouble == ""
@@ -56,7 +56,7 @@ def test_in_a_cluster_where_nothing_happens_nodes_grow_stale() -> None:
 
 
 def test_a_server_that_is_away_makes_no_node_stale_and_is_told() -> None:
-    one = Follower()
+    one = Informers()
     assert one.at(5, heard=True).trouble == ""
     one.now += 1
     one.fail()
@@ -74,13 +74,13 @@ def test_a_server_that_is_away_makes_no_node_stale_and_is_told() -> None:
 
 
 def test_a_server_that_says_nothing_is_away_though_no_connection_broke() -> None:
-    one = Follower()
+    one = Informers()
     assert one.at(SILENCE - 1).trouble == ""
     assert one.at(SILENCE + 1).trouble == "the API server does not answer"
 
 
 def test_peers_alone_that_cannot_be_followed_are_told() -> None:
-    one = Follower()
+    one = Informers()
     one.now += 1
     one.fail("peers")
     one.hear(3, "nodes")
@@ -90,7 +90,7 @@ def test_peers_alone_that_cannot_be_followed_are_told() -> None:
 
 
 def test_who_may_not_watch_has_no_trouble() -> None:
-    one = Follower(poll=3600)
+    one = Informers(poll=3600)
     one.now += 1
     for kind in ("nodes", "peers"):
         one.fail(kind, ForbiddenError("may not watch", 403, ""))

@@ -19,12 +19,12 @@ from kgctl.render.difference import (
     difference_to_object,
     difference_to_text,
 )
-from kgctl.render.dot import to_dot
-from kgctl.render.listing import Listing, list_nodes, list_peers, list_segments
+from kgctl.render.graph.dot import to_dot
+from kgctl.render.lists.listing import Listing, list_nodes, list_peers, list_segments
+from kgctl.render.lists.table import to_columns
 from kgctl.render.manifest import peer_object
 from kgctl.render.path import path_to_object, path_to_text
 from kgctl.render.pathdot import path_edges
-from kgctl.render.table import to_columns
 from kgctl.wireguard.conf import Configuration
 from kgctl.wireguard.configure import (
     node_configuration,

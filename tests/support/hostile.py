@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
 
-@contextmanager
-def server(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+def server(
+    answer: Callable[[socket.socket, threading.Event], None],
+) -> AbstractContextManager[str]:
     """Have ``answer`` write to each connection after its request; yield the address.
 
     It ends when the connection does, or when the event is set.
     """
+    return attentive_server(lambda wire, ended, _head: answer(wire, ended))
+
+
+@contextmanager
+def attentive_server(
+    answer: Callable[[socket.socket, threading.Event, bytes], None],
+) -> Iterator[str]:
+    """Do as ``server``; ``answer`` is also told the head of the request."""
     ended = threading.Event()
 
     def serve(wire: socket.socket) -> None:
@@ -30,7 +39,7 @@ def server(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator
                 if not piece:
                     return
                 head += piece
-            answer(wire, ended)
+            answer(wire, ended, head)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -99,3 +108,38 @@ def dripping_chunk(wire: socket.socket, ended: threading.Event) -> None:
 def unasked_encoding(wire: socket.socket, _ended: threading.Event) -> None:
     """Send what is said to be compressed in a way that nobody asked for."""
     wire.sendall(HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}")
+
+
+SHAPES = {
+    "names alone": '{"metadata":{"name":"%x"}}',
+    "empty objects": '{"metadata":{"name":"%x","labels":{},"annotations":{}},"spec":{}}',
+    "short lists": '{"metadata":{"name":"%x"},"spec":{"podCIDRs":['
+    + ",".join(f'"{number:02}"' for number in range(100))
+    + "]}}",
+    "short labels": '{"metadata":{"name":"%x","labels":{'
+    + ",".join(f'"{number:02}":""' for number in range(100))
+    + "}}}",
+    "lists of lists": '{"metadata":{"name":"%x"},"x":[' + "[]," * 100 + "[]]}",
+    "one wide text": '{"metadata":{"name":"%x","labels":{"a":"\U0001f600' + "a" * 20_000 + '"}}}',
+}
+"""Objects of which a server can send ever new ones, with ``%x`` for what is new."""
+
+
+def endless_watch(shape: str) -> Callable[[socket.socket, threading.Event, bytes], None]:
+    """Return what lists nothing, and sends events of ever new objects to whoever watches.
+
+    ``shape`` is the JSON of an object, with ``%x`` for what is new in it.
+    """
+    numbers, event = itertools.count(), f'{{"type":"ADDED","object":{shape}}}\n'.encode()
+    at_once = range(1 + (1 << 14) // len(event))
+
+    def answer(wire: socket.socket, ended: threading.Event, head: bytes) -> None:
+        if b"watch=true" not in head:
+            body = b'{"metadata":{"resourceVersion":"1"},"items":[]}'
+            wire.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            return
+        wire.sendall(HEAD + b"\r\n")
+        while not ended.is_set():
+            wire.sendall(b"".join(event % next(numbers) for _ in at_once))
+
+    return answer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.errors import ConnectionLostError
 from kgctl.kube.http.client import Api, Backoff
+from kgctl.state.errors import about_kilo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,7 +109,11 @@ def api_on(
 ) -> Api:
     """An ``Api`` that waits in no time, unless ``sleep`` says how."""
     return Api(
-        access, transport, backoff=Backoff(sleep=sleep or (lambda _seconds: None)), trace=trace
+        access,
+        transport,
+        backoff=Backoff(sleep=sleep or (lambda _seconds: None)),
+        trace=trace,
+        refused=about_kilo,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.errors import MeshError
 from kgctl.mesh.state import network_of
-from kgctl.render.picture import Picture, picture_of
+from kgctl.render.graph.picture import Picture, picture_of
 from kgctl.state.manifests import Manifests
 from kgctl.state.objects import state_of
 from tests.support.harmless import NOW

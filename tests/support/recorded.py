@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from kgctl.cli.app import run
+from kgctl.cli.core.app import run
 from tests.support.dotgraph import parsed_graph
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kgctl.cli.clusters import link_labels
 from kgctl.kube.objects import NodeObject
-from kgctl.link.plan import MANAGER, MANAGER_LABEL, SOURCE_LABEL, wanted_peers
+from kgctl.link.peers import MANAGER, MANAGER_LABEL, SOURCE_LABEL, link_labels, wanted_peers
 from kgctl.mesh.linked import linked as mesh_linked
 from kgctl.mesh.linking import Member
 from kgctl.mesh.state import network_of

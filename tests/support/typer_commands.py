@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from kgctl.cli.core.line import normalised
+from kgctl.cli.core.program import app
+from kgctl.cli.core.shared import shared_of
 from kgctl.cli.core.table import HELP, OPTIONS
-from kgctl.cli.program import app
-from kgctl.cli.shared import shared_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

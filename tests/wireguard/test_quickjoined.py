@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.wireguard.formats import MACHINE_FORMATS
 from kgctl.wireguard.parse import parse_configuration
 from kgctl.wireguard.quick import QuickSettings
 from kgctl.wireguard.quickjoined import JoinError, Joining, joined_file, joined_sections
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.wireguard.conf import Configuration
 
-FORMATS = ("wireguard", "wg-quick", "networkd", "nmconnection", "qr")
+FORMATS = tuple(one.name for one in MACHINE_FORMATS)
 
 
 def joined(found: dict[str, list[Object]], *, plain: bool = False) -> Configuration:

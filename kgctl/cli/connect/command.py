@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError, cidrs, split_values
 from kgctl.cli.completing import complete_peer
 from kgctl.cli.connect import values
 from kgctl.cli.connect.running import Level, LogFormat, run
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.cli.hints import message
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks
-from kgctl.cli.output import answer
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity
-from kgctl.cli.shared import Shared, with_shared
 
 if TYPE_CHECKING:
     from kgctl.state.api_server import ApiServer
@@ -142,7 +143,7 @@ def connect(
     if dry_run:
         from kgctl.connect.dryrun import commands
 
-        answer("".join(f"{line}\n" for line in commands(options, cluster)))
+        answer("".join(f"{line}\n" for line in commands(options, cluster, message)))
     else:
         run(shared, options, cluster, once=once, level=log_level, log_format=log_format)
 

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from kgctl.cli.hints import message
 from kgctl.connect.journal import Journal
 from kgctl.connect.status import peer_statuses
 from kgctl.mesh.errors import KgctlError
@@ -24,7 +25,7 @@ class LiveView:
 
         self._console = Console(highlight=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self.journal = Journal(self._print, level=level, as_json=False)
+        self.journal = Journal(self._print, level=level, as_json=False, worded=message)
         self._session: Session | None = None
         self._before: tuple[float, DeviceState] | None = None
 

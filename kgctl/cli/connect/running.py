@@ -6,12 +6,13 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import OutputError, answer, discard_rest, note
+from kgctl.cli.core.output import OutputError, answer, discard_rest, note
+from kgctl.cli.hints import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.connect.interface import Options
     from kgctl.connect.journal import Journal
     from kgctl.connect.membership import PeerStore
@@ -76,12 +77,12 @@ def run(
         elif once:
             session(_journal(level, log_format)).once()
         else:
-            session(_journal(level, log_format)).stay(_mirror(cluster, options))
+            session(_journal(level, log_format)).stay(_informers(cluster, options))
     finally:
         file.unlock()
 
 
-def _mirror(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
+def _informers(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
     from kgctl.state.informer import ClusterInformer
 
     lasts = round(min(max(2 * options.period, _SHORTEST_WATCH), _LONGEST_WATCH))
@@ -98,7 +99,7 @@ def _stay_live(
     with LiveView(level) as view:
         running = session(view.journal)
         view.watch(running)
-        running.stay(_mirror(cluster, options), tick=view.show, every=_LIVE_EVERY)
+        running.stay(_informers(cluster, options), tick=view.show, every=_LIVE_EVERY)
 
 
 def _journal(level: Level, log_format: LogFormat | None) -> Journal:
@@ -113,7 +114,7 @@ def _journal(level: Level, log_format: LogFormat | None) -> Journal:
     as_json = log_format in (None, LogFormat.JSON) and not (
         log_format is None and sys.stdout.isatty()
     )
-    return Journal(write, level=level, as_json=as_json)
+    return Journal(write, level=level, as_json=as_json, worded=message)
 
 
 def _farewell(shared: Shared) -> PeerStore:

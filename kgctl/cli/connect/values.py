@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

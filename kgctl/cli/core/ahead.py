@@ -58,7 +58,7 @@ class Target(NamedTuple):
         timeout = DEFAULT_TIMEOUT if self.request_timeout is None else self.request_timeout
         trace = None
         if debug:
-            from kgctl.cli.output import note
+            from kgctl.cli.core.output import note
 
             trace = note
         return ApiServer(

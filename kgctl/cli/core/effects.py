@@ -2,30 +2,24 @@
 
 An option that would do nothing is a mistake of whoever gave it, so it is an error, never silence.
 This is the one table of that; every command is held against it before it runs
-(``kgctl.cli.shared``). What depends on values, or on what was read, is for the command itself.
+(``kgctl.cli.core.shared``). What depends on values, or on what was read, is for the command itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-OUTSIDE = ("wg-quick", "qr", "networkd", "nmconnection")
-"""The formats of whole files for machines outside the cluster."""
+    from kgctl.cli.formats import Named
 
 SEVERAL = "several clusters"
 """Stands among the options for more than one ``--context`` or ``--cluster``."""
 
-_PEER_FILES = ("wireguard", *OUTSIDE)
-_SECTIONS = ("wireguard", "yaml", "json")
 _WHOLE = "-o {format} is a whole file: --as-peer and --allowed-ips do not go with it"
 _ONE_CODE = "--output-file is for one QR code: -o qr -O FILE.png or FILE.svg"
-_ONE_FILE = (
-    "--watch keeps one file of one peer: no --all, --directory or --as-peer, and no networkd, qr, "
-    "yaml or json"
-)
+_ONE_FILE = "--watch keeps one file of one peer: no --all, --directory or --as-peer, and no "
 _TO_DIRECTORY = "--directory is for --all, and for whole files: -o wg-quick and the like"
 _VIA = "--via says where the services of --service-cidr are reached; give both"
 _ALL_NODES = "--all writes each leader's configuration in the WireGuard format"
@@ -47,76 +41,108 @@ class Effect(NamedTuple):
     said: str = ""
 
 
-EFFECTS: dict[str, tuple[Effect, ...]] = {
-    "showconf peer": (
-        Effect("--as-peer", _SECTIONS, said=_WHOLE),
+Rules: TypeAlias = tuple[Effect, ...]
+
+
+def _names(formats: Iterable[Named]) -> tuple[str, ...]:
+    return tuple(one.name for one in formats)
+
+
+def _showconf_peer() -> Rules:
+    from kgctl.render.manifest import MANIFEST_FORMATS
+    from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
+
+    files, outside = _names(MACHINE_FORMATS), _names(WHOLE_FILES)
+    manifests = _names(MANIFEST_FORMATS)
+    sections = (WIREGUARD.name, *manifests)
+    single = _names(one for one in MACHINE_FORMATS if one.single)
+    pictures = _names(one for one in MACHINE_FORMATS if one.pictures)
+    not_watched = [*sorted({*files} - {*single}), *manifests]
+    return (
+        Effect("--as-peer", sections, said=_WHOLE),
         Effect("--as-peer", beside=("--all", "--directory", "--watch")),
-        Effect("--allowed-ips", _SECTIONS, said=_WHOLE),
-        Effect("--output-file", ("qr",), beside=("--all", "--directory", "--watch"),
+        Effect("--allowed-ips", sections, said=_WHOLE),
+        Effect("--output-file", pictures, beside=("--all", "--directory", "--watch"),
                said=_ONE_CODE),
-        Effect("--watch", ("wireguard", "wg-quick", "nmconnection"),
-               beside=("--all", "--directory", "--as-peer"), said=_ONE_FILE),
+        Effect("--watch", single,
+               beside=("--all", "--directory", "--as-peer"), said=_ONE_FILE + _one_of(not_watched)),
         Effect("--interval", needs=("--watch",)),
         Effect("--all", needs=("--directory",),
                said="--all takes no NAME, and writes into --directory DIR; give that"),
-        Effect("--all", _PEER_FILES),
-        Effect("--directory", _PEER_FILES),
-        Effect("--directory", needs=("--all", SEVERAL), within=("wireguard",),
+        Effect("--all", files),
+        Effect("--directory", files),
+        Effect("--directory", needs=("--all", SEVERAL), within=(WIREGUARD.name,),
                said=_TO_DIRECTORY),
-        Effect("--interface", ("networkd", "nmconnection")),
-        Effect("--private-key", OUTSIDE, beside=("--all",)),
-        Effect("--dns", OUTSIDE),
-        Effect("--search-domain", OUTSIDE),
+        Effect("--interface", _names(one for one in MACHINE_FORMATS if one.interface)),
+        Effect("--private-key", outside, beside=("--all",)),
+        Effect("--dns", outside),
+        Effect("--search-domain", outside),
         Effect("--search-domain", needs=("--dns",)),
-        Effect("--mtu", OUTSIDE),
-        Effect("--listen-port", OUTSIDE),
-        Effect("--table", ("wg-quick", "networkd", "nmconnection")),
-        Effect("--service-cidr", OUTSIDE),
-        Effect("--via", OUTSIDE),
+        Effect("--mtu", outside),
+        Effect("--listen-port", outside),
+        Effect("--table", _names(one for one in MACHINE_FORMATS if one.table)),
+        Effect("--service-cidr", outside),
+        Effect("--via", outside),
         Effect("--via", needs=("--service-cidr",), said=_VIA),
-        Effect("--gateway", OUTSIDE),
-        Effect("--only", OUTSIDE),
-        Effect("--only-networks", OUTSIDE),
-        Effect("--deny", OUTSIDE),
-        Effect("--accept", OUTSIDE),
-    ),
-    "showconf node": (
+        Effect("--gateway", outside),
+        Effect("--only", outside),
+        Effect("--only-networks", outside),
+        Effect("--deny", outside),
+        Effect("--accept", outside),
+    )  # fmt: skip
+
+
+def _showconf_node() -> Rules:
+    from kgctl.wireguard.formats import WIREGUARD
+
+    return (
         Effect("--all", needs=("--directory",),
                said="--all takes no NAME, and writes into --directory DIR; give that"),
-        Effect("--all", ("wireguard",), said=_ALL_NODES),
+        Effect("--all", (WIREGUARD.name,), said=_ALL_NODES),
         Effect("--directory", needs=("--all",)),
         Effect("--as-peer", beside=("--all",), said=_ALL_NODES),
         Effect("--allowed-ips", beside=("--all",), said=_ALL_NODES),
-    ),
-    "get": (
-        Effect("--watch", ("", "wide"),
+    )  # fmt: skip
+
+
+def _get() -> Rules:
+    from kgctl.render.lists.formats import LIST_FORMATS
+
+    return (
+        Effect("--watch", _names(one for one in LIST_FORMATS if one.table is not None),
                said="--watch is for tables; it does not go with -o {format}"),
-    ),
-    "graph": (
+    )  # fmt: skip
+
+
+EFFECTS: dict[str, Callable[[], Rules]] = {
+    "showconf peer": _showconf_peer,
+    "showconf node": _showconf_node,
+    "get": _get,
+    "graph": lambda: (
         Effect("--hops", needs=("--focus",),
                said="--hops counts from the node or peer that --focus names; give both"),
     ),
-    "drift": (Effect("--via", needs=("--service-cidr",), said=_VIA),),
-    "peer add": (
+    "drift": lambda: (Effect("--via", needs=("--service-cidr",), said=_VIA),),
+    "peer add": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
             "--private-key-file is for a key that is made; --public-key names one")),
         Effect("--pool", beside=("--allowed-ips",), said=(
             "--pool allocates an address; --allowed-ips names it: give one of them")),
     ),
-    "peer set": (
+    "peer set": lambda: (
         Effect("--service-cidr", needs=("--allowed-ips",)),
         Effect("--force", needs=("--allowed-ips", "--public-key")),
     ),
-    "peer rotate": (
+    "peer rotate": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
             "--private-key-file is for a key that is made; --public-key names one")),
     ),
-    "link": (
+    "link": lambda: (
         Effect("--output", needs=("--directory",), said=(
             "-o {format} writes a file for each cluster: add --directory DIR")),
     ),
 }  # fmt: skip
-"""The rules of each command; the first one that is broken is said."""
+"""The rules of each command, made when it runs; the first one that is broken is said."""
 
 
 def without_effect(command: str, given: Collection[str], format_: str) -> str | None:
@@ -125,7 +151,7 @@ def without_effect(command: str, given: Collection[str], format_: str) -> str | 
     ``given`` are their long names, and ``SEVERAL``. ``format_`` is the value of ``--output``, empty
     for none.
     """
-    for effect in EFFECTS.get(command, ()):
+    for effect in EFFECTS[command]():
         if effect.option in given and (not effect.within or format_ in effect.within):
             for text in _broken(effect, given, format_):
                 return effect.said.format(format=format_) or text
@@ -143,5 +169,5 @@ def _broken(effect: Effect, given: Collection[str], format_: str) -> Iterator[st
             yield f"{option} has no effect with {other}"
 
 
-def _one_of(names: tuple[str, ...]) -> str:
+def _one_of(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,8 +1,8 @@
 """The table of the command line: every command, and every option that all commands share.
 
-What reads a command line asks this table: Typer's declarations (``kgctl.cli.shared``), the list of
-commands, the plain call, the head start, completion and the exit codes. It is read at the start of
-every call, so it imports nothing but what has to be there anyway.
+What reads a command line asks this table: Typer's declarations (``kgctl.cli.core.shared``), the
+list of commands, the plain call, the head start, completion and the exit codes. It is read at the
+start of every call, so it imports nothing but what has to be there anyway.
 
 A field without a default has to be given: whoever adds an option or a command decides each.
 """

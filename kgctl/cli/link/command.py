@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kgctl.cli.core.shared import Shared, of_several, with_shared_but
 from kgctl.cli.link.limits import Accept, Deny, OnlyNetworks  # noqa: TC001  (Typer reads them)
-from kgctl.cli.shared import Shared, of_several, with_shared_but
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -70,8 +70,8 @@ def _print_schema(asked: bool) -> None:
     if asked:
         import json
 
-        from kgctl.cli.output import answer
-        from kgctl.link.meshformat import mesh_schema
+        from kgctl.cli.core.output import answer
+        from kgctl.link.mesh_format import mesh_schema
 
         answer(f"{json.dumps(mesh_schema(), indent=2)}\n")
         raise typer.Exit
@@ -136,10 +136,10 @@ def link(
     Checks that their networks go together, shows what it will do, and asks.
     """
     from kgctl.cli.limits import LimitOptions
-    from kgctl.cli.link.linking import link_clusters
-    from kgctl.cli.link.task import Wish
+    from kgctl.cli.link import run
+    from kgctl.cli.link.options import LinkOptions
 
-    wish = Wish(
+    options = LinkOptions(
         clusters=clusters or (),
         file=file,
         service_cidrs=service_cidr,
@@ -155,7 +155,7 @@ def link(
         watch=watch,
         rotate=rotate,
     )
-    link_clusters(shared, wish)
+    run.link(shared, options)
 
 
 @unlink_app.command()
@@ -169,8 +169,8 @@ def unlink(
     yes: _Yes = False,
 ) -> None:
     """Remove from each of the clusters the Peers that kgctl link made for the others."""
-    from kgctl.cli.link.linking import unlink_clusters
-    from kgctl.cli.link.task import Wish
+    from kgctl.cli.link import run
+    from kgctl.cli.link.options import LinkOptions
 
-    wish = Wish(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
-    unlink_clusters(shared, wish)
+    options = LinkOptions(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
+    run.unlink(shared, options)

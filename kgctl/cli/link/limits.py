@@ -1,4 +1,4 @@
-"""What clusters grant of one another's claims, as the command line or the file says it."""
+"""What clusters grant of one another's claims, as the command line says it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.arguments import UsageError, split_values
+from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.cli.limits import LimitOptions
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kgctl.link.meshformat import Cluster
     from kgctl.mesh.policy import Limits
 
 OnlyNetworks = Annotated[
@@ -56,18 +55,6 @@ def limits_of_options(options: LimitOptions, names: Sequence[str]) -> dict[str, 
     return {
         name: LimitOptions(only[name] or None, deny[name] or None, accept[name] or None).limits()
         for name in names
-    }
-
-
-def limits_of_clusters(clusters: Sequence[Cluster]) -> dict[str, Limits]:
-    """Return what the file grants of each cluster's claims, by its name."""
-    return {
-        one.name: LimitOptions(
-            list(one.limits.only_networks) or None,
-            list(one.limits.deny) or None,
-            list(one.limits.accept) or None,
-        ).limits()
-        for one in clusters
     }
 
 

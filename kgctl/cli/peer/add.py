@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.core.output import note
 from kgctl.cli.limits import warn_of_claims
 from kgctl.cli.lookups import warn_of_address, warn_of_name
-from kgctl.cli.output import note
 from kgctl.cli.peer.printing import DRY_RUNS, show
 from kgctl.cli.peer.secrets import NewKeys, given_preshared_key, refuse_both
 from kgctl.cli.peer.values import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:

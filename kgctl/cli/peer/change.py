@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.cli.limits import warn_of_claims
 from kgctl.cli.lookups import warn_of_address, warn_of_name
-from kgctl.cli.output import note
 from kgctl.cli.peer.add import tell_next
 from kgctl.cli.peer.printing import DRY_RUNS, KEPT, show
 from kgctl.cli.peer.secrets import NewKeys, given_preshared_key, refuse_both, unused

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.cli.peer.options import (
     AllowedIPs,
     DryRun,
@@ -26,7 +27,6 @@ from kgctl.cli.peer.options import (
     PublicKeyOption,
     ServiceCidrs,
 )
-from kgctl.cli.shared import Shared, with_shared
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -217,7 +217,7 @@ def rm(
 @with_shared
 def validate(shared: Shared, service_cidr: ServiceCidrs = None) -> None:
     """Check every Peer by Kilo's rules; with -f offline, in manifests. Exit 1 if one is invalid."""
-    from kgctl.cli.arguments import cidrs
+    from kgctl.cli.core.arguments import cidrs
     from kgctl.cli.peer.validate import validate_peers
     from kgctl.cli.reading import source_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.output import answer
+from kgctl.cli.core.output import answer
 from kgctl.cli.secret import answer_with_secret
 from kgctl.mesh.text import printable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import answer, note
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.peer.printing import DRY_RUNS, KEPT, KIND
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -64,7 +64,8 @@ def _what_agents_do(invalid: Mended) -> str:
 def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
     """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
     from kgctl.edit.hearing import delete
-    from kgctl.kube.errors import NotFoundError, PeersNotServedError
+    from kgctl.kube.errors import NotFoundError
+    from kgctl.state.errors import PeersNotServedError
 
     try:
         if dry_run == "client":

@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
-from kgctl.cli.output import note
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.lookups import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kgctl.cli.core.shared import Shared
     from kgctl.cli.lookups import LookUp
-    from kgctl.cli.shared import Shared
     from kgctl.mesh.state import State
     from kgctl.state.interface import Source
     from kgctl.state.peers import PeerObjects

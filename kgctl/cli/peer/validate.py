@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from kgctl.cli.output import answer, note
+from kgctl.cli.core.output import answer, note
 from kgctl.cli.peer.printing import KIND
 from kgctl.cli.reading import note_unread
 from kgctl.mesh.errors import KgctlError

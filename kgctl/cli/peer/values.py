@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.arguments import UsageError, cidrs
-from kgctl.cli.output import note
+from kgctl.cli.core.arguments import UsageError, cidrs
+from kgctl.cli.core.output import note
 from kgctl.mesh.cidr import single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint
 from kgctl.mesh.key import PublicKey

@@ -7,22 +7,23 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.cli.core.output import note
 from kgctl.cli.examining import Examined, as_of, examined
-from kgctl.cli.output import note
-from kgctl.cli.page import page_content
+from kgctl.cli.hints import message
+from kgctl.cli.page import page_of
 from kgctl.cli.reading import listen_port, live_cluster, mesh_granularity, time_of
 from kgctl.mesh.errors import KgctlError
-from kgctl.state.standing import LASTS, Hearing
+from kgctl.render.page.content import content
+from kgctl.state.follow import Inbox, Once, until_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.cli.shared import Shared
+    from kgctl.cli.core.shared import Shared
     from kgctl.kube.errors import ClusterError
+    from kgctl.kube.http.client import Api
     from kgctl.state.evidence import Evidence
-    from kgctl.state.informer import ClusterInformer
 
-_REST = 4  # times as long as making a page takes, before the next is made
 _FRESH = 1.0  # seconds
 _AGED = re.compile(r"heartbeat \d+[smhd] old")
 
@@ -119,7 +120,7 @@ class Network:
             try:
                 self._seen = self._look()
             except KgctlError as error:
-                self._seen = self._seen._replace(trouble=str(error))
+                self._seen = self._seen._replace(trouble=message(error))
             self._next_look = time.monotonic() + self._interval
         return self._seen
 
@@ -127,11 +128,11 @@ class Network:
         began = time.monotonic()
         seen, trouble = self._read(), ""
         try:
-            fresh = page_content(seen.examined, self._port, self._present(seen))
+            fresh = content(page_of(seen.examined, self._port, self._present(seen)))
         except KgctlError as error:
             if not self._page:
                 raise
-            fresh, trouble = self._page, str(error)
+            fresh, trouble = self._page, message(error)
         else:
             self._made = began
         fresh = {**fresh, "trouble": trouble or seen.trouble, "away": bool(seen.trouble)}
@@ -140,7 +141,7 @@ class Network:
         live = {"version": self._version, "live": "data", "ticks": not self._fixed}
         self._page = {**fresh, **live}
         took = time.monotonic() - began
-        self._next_page = time.monotonic() + max(_FRESH, _REST * took)
+        self._next_page = time.monotonic() + until_tick(took, _FRESH)
 
 
 def _lasting(page: dict[str, Any]) -> object:
@@ -188,34 +189,57 @@ def _again(shared: Shared, first: Seen) -> Callable[[], Seen]:
 
 
 def _followed(shared: Shared, port: int, interval: int) -> Network:
-    from kgctl.state.evidence import Evidence, read_evidence
-    from kgctl.state.informer import ClusterInformer
+    from kgctl.state.evidence import read_evidence
 
     cluster = live_cluster(shared)
     api = cluster.api()
     began = time.time()
     evidence = read_evidence(cluster)
     first = Seen(_judged(shared, evidence, time.time()), began)
-    if not evidence.peers_served:  # a mirror would wait for peers for ever
-        return Network(
-            lambda: Seen(_judged(shared, read_evidence(cluster), time.time()), time.time()),
-            first,
-            port=port,
-            interval=float(interval),
-            fixed=_is_fixed(shared),
-        )
-    log = _Log(Hearing(began, float(interval)))
-    mirror: ClusterInformer = ClusterInformer(api, log, lasts=LASTS, poll=float(interval))
-    mirror.start()
+    fixed = _is_fixed(shared)
+    if evidence.peers_served:
+        look = _watched(shared, api, evidence, began, float(interval))
+        return Network(look, first, port=port, interval=_FRESH, fixed=fixed)
+
+    def read() -> Seen:  # an informer would wait for peers for ever
+        return Seen(_judged(shared, read_evidence(cluster), time.time()), time.time())
+
+    return Network(read, first, port=port, interval=float(interval), fixed=fixed)
+
+
+def _watched(
+    shared: Shared, api: Api, evidence: Evidence, began: float, interval: float
+) -> Callable[[], Seen]:
+    """Return what looks at a cluster that informers follow; a request is what has it look."""
+    from kgctl.state.evidence import Evidence
+    from kgctl.state.feeds import LiveFeed
+
+    once, inbox = Once(note), Inbox()
+
+    def changed(kind: str) -> None:
+        once.over()
+        inbox.changed(kind)
+
+    def failed(kind: str, error: ClusterError) -> None:
+        once.tell(f"{kind}: {message(error)}")
+
+    feed = LiveFeed(
+        api,
+        evidence.objects,
+        at=began,
+        poll=interval,
+        changed=changed,
+        failed=failed,
+        worded=message,
+    )
 
     def look() -> Seen:
-        objects, standing = mirror.read(), log.hearing.standing(mirror)
-        known = evidence if objects is None else Evidence(objects, peers_served=True, live=True)
-        # judged as of when the server was last heard: its absence makes no node old
-        seen = _judged(shared, known, standing.judged)
-        return Seen(seen, standing.heard, standing.trouble)
+        objects, standing = feed.look(inbox.kinds())
+        read = objects is evidence.objects
+        known = evidence if read else Evidence(objects, peers_served=True, live=True)
+        return Seen(_judged(shared, known, standing.judged), standing.heard, standing.trouble)
 
-    return Network(look, first, port=port, interval=_FRESH, fixed=_is_fixed(shared))
+    return look
 
 
 def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
@@ -224,21 +248,3 @@ def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
     label = shared.topology_label or TOPOLOGY_LABEL
     subject = as_of(shared, evidence).subject(topology_label=label)
     return Examined(subject, time_of(shared, subject.state, now), mesh_granularity(shared))
-
-
-class _Log:
-    """Says what cannot be followed, each thing once in a row."""
-
-    def __init__(self, hearing: Hearing) -> None:
-        self.hearing = hearing
-        self._said = ""
-
-    def changed(self, _kind: str, _name: str) -> None:
-        self._said = ""
-
-    def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
-        self.hearing.failed(kind, error)
-        text = f"{kind}: {error}"
-        if text != self._said:
-            note(text)
-        self._said = text

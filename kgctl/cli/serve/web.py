@@ -11,7 +11,8 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
-from kgctl.cli.output import note
+from kgctl.cli.core.output import note
+from kgctl.cli.hints import message
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
@@ -69,7 +70,7 @@ class Application:
         try:
             return self._resource(rest, environ.get("QUERY_STRING", ""))
         except KgctlError as error:
-            return Answer("503 Service Unavailable", body=f"{error}\n".encode())
+            return Answer("503 Service Unavailable", body=f"{message(error)}\n".encode())
         except Exception as error:  # which the server would log with the path, and so the token
             note(f"kgctl has a fault: {type(error).__name__}: {printable(str(error), 200)}")
             return Answer("500 Internal Server Error", body=b"kgctl has a fault\n")

@@ -6,6 +6,7 @@ from itertools import combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.diagnosis.concessions import remedy_of
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.claimants import claims_of_segment
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.linked import ClusterLink, Linked
     from kgctl.mesh.linking import Member
 
 _SHOWN = 5  # networks that are named; the rest is counted
@@ -110,7 +111,7 @@ def _by_hand(linked: Linked) -> Iterator[At]:
             )
 
 
-def _wrong_endpoint(link: Link) -> str:
+def _wrong_endpoint(link: ClusterLink) -> str:
     assert link.segment is not None
     ours, theirs = link.peer.annotated_endpoint, link.segment.leader.endpoint
     if ours is None or ours == theirs or ours.address is None:
@@ -130,7 +131,7 @@ def _owners(member: Member) -> dict[Cidr, list[str]]:
     return found
 
 
-def _grantable(link: Link, policy: Policy) -> Iterator[Cidr]:
+def _grantable(link: ClusterLink, policy: Policy) -> Iterator[Cidr]:
     """Yield the networks of a link's segment that its Peer may hold without anybody's consent.
 
     Where the Peer is dialled is none of them: that would be a routing loop.
@@ -184,8 +185,10 @@ def _overlaps(linked: Linked) -> Iterator[At]:
     )
     for pair in _pairs(linked):
         for one in overlaps(pair):
-            remedy = one.remedy or "renumber one of the two clusters"
-            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, remedy)
+            how = "renumber one of the two clusters"
+            if one.concession is not None:
+                how = remedy_of(one.concession)
+            yield pair.first.name, Found(CLUSTER, "", one.sentence, consequence, how)
 
 
 def _keys(linked: Linked) -> Iterator[At]:

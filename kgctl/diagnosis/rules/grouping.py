@@ -13,8 +13,8 @@ from kgctl.diagnosis.finding import CLUSTER, ERROR, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.diagnosis.subject import REGION
 from kgctl.kilo import PREFIX
-from kgctl.mesh.text import bytewise, printable
-from kgctl.mesh.topology import LOCATION, segment_name
+from kgctl.mesh.text import printable
+from kgctl.mesh.topology import LOCATION, group_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,19 +58,16 @@ def agents_label(facts: Facts) -> str | None:
 
 def fit(located: Sequence[tuple[Node, str]]) -> Fit:
     """Return how well nodes go with locations for them."""
-    segments: dict[str, list[Node]] = {}
-    for node, location in located:
-        name = segment_name(node._replace(location=location), LOCATION)
-        segments.setdefault(name, []).append(node)
-    leaders = {
-        name: [node for node in nodes if node.wireguard_ip is not None]
-        for name, nodes in segments.items()
-    }
-    numbers = [node.wireguard_ip for found in leaders.values() for node in found]
-    each = all(len(found) == 1 for found in leaders.values()) and len(set(numbers)) == len(numbers)
+    placed = [node._replace(location=location) for node, location in located]
+    segments = group_nodes(placed, LOCATION)
+    leaders = [
+        [node for node in nodes if node.wireguard_ip is not None] for nodes in segments.values()
+    ]
+    numbers = [node.wireguard_ip for found in leaders for node in found]
+    each = all(len(found) == 1 for found in leaders) and len(set(numbers)) == len(numbers)
     right = 0
-    for number, name in enumerate(sorted(leaders, key=bytewise), 1):
-        for node in leaders[name]:
+    for number, found in enumerate(leaders, 1):
+        for node in found:
             address = node.wireguard_ip
             right += address is not None and int(address.address) == address.network_value + number
     return Fit(each, right)

@@ -14,6 +14,7 @@ from kgctl.mesh.cidr import single
 from kgctl.mesh.platform import NO_PLATFORM
 from kgctl.mesh.text import printable, some
 from kgctl.mesh.topology import LOCATION as BY_LOCATION
+from kgctl.mesh.topology import location_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +72,7 @@ def _spellings(facts: Facts) -> Iterator[Found]:
 def _two_spellings(wrong: str, right: str, nodes: Sequence[Node]) -> Found:
     return Found(
         LOCATION,
-        f"{BY_LOCATION}:{wrong}",
+        location_segment(wrong),
         f'the location "{printable(wrong, _SHOWN)}" of {_named(nodes)} is nearly spelt as '
         f'"{printable(right, _SHOWN)}" of others',
         "to Kilo they are two, each with a leader of its own, and a tunnel between them",
@@ -105,7 +106,7 @@ def _alone(location: str, count: int, cause: str, nodes: Sequence[Node]) -> Foun
         remedy = each + _annotate(nodes[:1], "force-internal-ip", value)
     return Found(
         LOCATION,
-        f"{BY_LOCATION}:{location}",
+        location_segment(location),
         f"{len(nodes)} of the {count} nodes that name it are no part of it, for want of an "
         f"internal IP: {_named(nodes)}; {cause}",
         "each is a segment and leads itself: the leader of the location does nothing for it",
@@ -158,7 +159,7 @@ def _unplaced(facts: Facts) -> Iterator[Found]:
         (network,) = networks_of(nodes[:1])
         yield Found(
             LOCATION,
-            f"{BY_LOCATION}:",
+            location_segment(""),
             f"{_named(nodes)}: no location, and an internal IP in {network}, as nodes of "
             f'"{printable(location, _SHOWN)}" have',
             "to Kilo they are elsewhere: what the two send each other goes through a tunnel",
@@ -169,7 +170,7 @@ def _unplaced(facts: Facts) -> Iterator[Found]:
 def _two_sites(facts: Facts) -> Iterator[Found]:
     """Nodes that share the empty location, and by their addresses no network."""
     nodes = [node for node in _by_location(facts).get("", ()) if node.internal_ip is not None]
-    segment = next((one for one in facts.segments if one.name == f"{BY_LOCATION}:"), None)
+    segment = next((one for one in facts.segments if one.name == location_segment("")), None)
     if segment is None or facts.granularity != BY_LOCATION:
         return
     own = Site.of(segment.leader)

@@ -1,8 +1,8 @@
 """Which API server to talk to, and as whom: kubeconfig files, merged by kubectl's rules.
 
 The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes docs:
-``--kubeconfig`` alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``; the first file
-to set a name or the current context wins; a path is relative to the file that holds it.
+the file that is given alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``; the first
+file to set a name or the current context wins; a path is relative to the file that holds it.
 Without any of these, a Pod's service account is used.
 """
 
@@ -83,13 +83,11 @@ def load_access(
         return _select(_merge(files), context, files, missing)
     if in_pod and context is None:
         return _in_cluster(environment)
-    remedy = "set KUBECONFIG, give --kubeconfig FILE, or read files with -f"
+    why = "set KUBECONFIG"
     if missing:
         named = printable(os.pathsep.join(missing))
-        raise KubeconfigError(
-            f"found no kubeconfig: KUBECONFIG names {named}, which is not there; {remedy}"
-        )
-    raise KubeconfigError(f"found no kubeconfig: {remedy}")
+        why = f"KUBECONFIG names {named}, which is not there; {why}"
+    raise KubeconfigError(f"found no kubeconfig: {why}", field="kubeconfig")
 
 
 def _files(
@@ -174,7 +172,7 @@ def _select(
     lacking = f"; KUBECONFIG also names {also}, which is not there" if missing else ""
     name = context or merged.current
     if not name:
-        raise KubeconfigError(f"{_undecided(merged, where)}{lacking}")
+        raise _undecided(merged, where, lacking)
     if name not in merged.contexts:
         raise KubeconfigError(
             f'no context named "{printable(name)}" in {where}{_nearest(name, merged.contexts)}'
@@ -196,13 +194,20 @@ def _select(
     return Access(server, cluster, user, name, origin, tuple(files), user_name)
 
 
-def _undecided(merged: _Merged, where: str) -> str:
-    """Return why no context is chosen, and what to do about it."""
+def _undecided(merged: _Merged, where: str, lacking: str) -> KubeconfigError:
+    """Return the error of a kubeconfig that does not say which context to use."""
     if merged.empty:
-        return f"the kubeconfig {where} is empty: use another one, or read files with -f"
+        return KubeconfigError(
+            f"the kubeconfig {where} is empty{lacking}: use another one", field="manifests"
+        )
+    unset = f"no current-context is set in {where}"
     if not merged.contexts:
-        return f"no current-context is set in {where}, and it has no contexts: use another one"
-    return f"no current-context is set in {where}: give --context{_choices(merged.contexts)}"
+        return KubeconfigError(f"{unset}, and it has no contexts{lacking}: use another one")
+    return KubeconfigError(
+        f"{unset}{lacking}: choose a context{_choices(merged.contexts)}",
+        field="context",
+        alternatives=tuple(merged.contexts),
+    )
 
 
 def _refuse_redacted(settings: object, origin: str) -> None:

@@ -5,11 +5,17 @@ In a module of its own because msgspec takes 25 ms to import, and nearly nobody 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
+from kgctl.kube.budget import NODE_PEAK, node_size
 from kgctl.kube.fast.protobuf import NodePage
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
+
+if TYPE_CHECKING:
+    from kgctl.kube.budget import Budget
 
 
 class _Meta(msgspec.Struct):
@@ -61,23 +67,48 @@ class _ListMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "
 
 
 class _NodeList(msgspec.Struct):
-    items: list[NodeJson] | None
+    items: list[msgspec.Raw] | None
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
 
 _LIST = msgspec.json.Decoder(_NodeList)
+_NODE = msgspec.json.Decoder(NodeJson)
+_RAW = 64  # bytes that an item takes which is not decoded yet, with its place in the list
+
+
+def read_node(
+    data: bytes | msgspec.Raw, budget: Budget, *, annotation: str = "", platform: bool = False
+) -> NodeObject:
+    """Read one Node object, if the budget has the memory that this takes at most.
+
+    Raises:
+        kgctl.kube.errors.AnswerError: it has not.
+        msgspec.MsgspecError, ValueError, RecursionError: it is no Node object.
+    """
+    budget.require(NODE_PEAK * len(memoryview(data)))
+    return _NODE.decode(data).node(annotation=annotation, platform=platform)
 
 
 def read_node_json(
-    data: bytes | bytearray, *, annotation: str = "", platform: bool = False
+    data: bytes | bytearray, budget: Budget, *, annotation: str = "", platform: bool = False
 ) -> NodePage | None:
     """Read a NodeList, or a list of any objects' metadata; None if ``data`` is none.
 
     Of the annotations only those are kept whose name begins with ``annotation``.
+
+    The nodes are decoded one by one: at once, they would take a multiple of what is kept of them.
+    The budget is charged for that.
+
+    Raises:
+        kgctl.kube.errors.AnswerError: it takes more than the budget has.
     """
+    budget.require(_RAW * data.count(b","))
+    nodes: list[NodeObject] = []
     try:
         found = _LIST.decode(data)
+        for item in found.items or ():
+            nodes.append(read_node(item, budget, annotation=annotation, platform=platform))
+            budget.charge(node_size(nodes[-1]))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
-    nodes = [item.node(annotation=annotation, platform=platform) for item in found.items or ()]
     return NodePage(nodes, found.metadata.resource_version, found.metadata.next)

@@ -8,8 +8,9 @@ upgrades. Rules: RFC 9112.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from kgctl.kube.timeout import remaining
 
 if TYPE_CHECKING:
     import socket
@@ -196,20 +197,6 @@ class Answer:
             self.complete = True
         elif self._wire.line(0):
             raise NoHttpError
-
-
-def remaining(deadline: float | None, limit: float | None = None) -> float | None:
-    """Return the seconds left for a step that may take ``limit`` by itself; None is no limit.
-
-    Raises:
-        TimeoutError: there are none left.
-    """
-    if deadline is None:
-        return limit
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left if limit is None else min(left, limit)
 
 
 def _hung_up() -> bytes:

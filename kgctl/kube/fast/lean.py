@@ -10,7 +10,9 @@ from urllib.parse import urlencode, urlsplit
 from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
 from kgctl.kube.errors import KubeconfigError
 from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
-from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire, remaining
+from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
+from kgctl.kube.http.dial import Dialler
+from kgctl.kube.timeout import remaining
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kgctl.kube.access.kubeconfig import Access
+    from kgctl.kube.http.dial import Found
 
 _HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without any distance
 
@@ -39,12 +42,17 @@ class LeanTransport:
     """A transport on sockets of its own: one connection a request, kept for the next one."""
 
     def __init__(
-        self, access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+        self,
+        access: Access,
+        interactive: bool = True,
+        limit: float = QUIET_LIMIT,
+        dialler: Dialler | None = None,
     ) -> None:
         # what close needs comes first: whatever fails below, __del__ still finds it
         self._idle: list[Wire] = []
         self._ahead: dict[_Request, Wire] = {}
         self._access = access
+        self._dialler = dialler or Dialler()
         self._asking = (interactive, limit)
         self._credentials = resolve_credentials(access, *self._asking)
         try:
@@ -155,6 +163,7 @@ class LeanTransport:
         plain = self._reach(deadline)
         try:
             _keep_alive(plain)
+            plain.settimeout(remaining(deadline, CONNECT_LIMIT))  # a TLS handshake takes part of it
             return Wire(self._secured(plain, self._tls) if self._tls else plain)
         except BaseException:
             plain.close()
@@ -162,22 +171,20 @@ class LeanTransport:
 
     def _reach(self, deadline: float | None) -> socket.socket:
         """Connect to the first address of the server that takes a connection."""
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            _encoded(self._host), self._port, type=socket.SOCK_STREAM
-        ):
-            reached = socket.socket(family, kind, protocol)
-            try:
-                reached.settimeout(remaining(deadline, CONNECT_LIMIT))
-                start = time.perf_counter()
-                reached.connect(address)
-                self._round_trip = time.perf_counter() - start
-            except OSError as error:
-                reached.close()
-                failure = error
-            else:
-                return reached
-        raise failure or OSError("its name has no address")
+        return self._dialler.connect(_encoded(self._host), self._port, deadline, self._attempt)
+
+    def _attempt(self, found: Found, seconds: float | None) -> socket.socket:
+        family, kind, protocol, _, address = found
+        reached = socket.socket(family, kind, protocol)
+        try:
+            reached.settimeout(seconds)
+            start = time.perf_counter()
+            reached.connect(address)
+            self._round_trip = time.perf_counter() - start
+        except BaseException:
+            reached.close()
+            raise
+        return reached
 
     def _secured(self, plain: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         name = str(self._access.cluster.get("tls-server-name") or self._host.partition("%")[0])

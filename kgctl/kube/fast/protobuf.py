@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.kube.budget import OBJECT
+from kgctl.kube.budget import ENTRY, OBJECT
 from kgctl.kube.fast.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import NO_PLATFORM, Platform
@@ -71,8 +71,12 @@ def read_node_list(
     kept = Kept(_bytes(label), _bytes(annotation), {}, platform)
     for number, data, begin, stop in stream.members(_enter(stream)):
         if number == 2:
-            nodes.append(parse_node(data, begin, stop, kept))
-            charge(OBJECT)
+            node = parse_node(data, begin, stop, kept)
+            nodes.append(node)
+            entries = len(node.labels) + len(node.annotations)
+            if platform:
+                entries += len(node.platform.pod_cidrs) + len(node.platform.taints)
+            charge(OBJECT + ENTRY * entries)
             if len(nodes) > MAX_OBJECTS:
                 raise MalformedError(f"it lists more than {MAX_OBJECTS:,} objects")
         elif number == 1:

@@ -51,7 +51,8 @@ class Api:
     """Requests to one API server with one user's credentials, by any transport.
 
     ``trace`` gets one line for each request: never a header's value, never a body. ``now`` is this
-    machine's clock, which ``clock`` compares with the server's.
+    machine's clock, which ``clock`` compares with the server's. ``refused`` may put another error
+    in the place of one that a refusal makes, for who knows more about what was asked for.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Api:
         trace: Callable[[str], None] | None = None,
         memory: int = MEMORY,
         now: Callable[[], float] = time.time,
+        refused: Callable[[ClusterError], ClusterError] = lambda error: error,
     ) -> None:
+        self._refused = refused
         self.memory = memory
         self.access = access
         self.clock = ServerClock()
@@ -211,7 +214,7 @@ class Api:
             said = bytes(answer.start(_REFUSAL))
         finally:
             response.close()
-        raise Refusal(
+        error = Refusal(
             self.access,
             (method, path),
             response.status,
@@ -219,6 +222,7 @@ class Api:
             said,
             watches="watch" in query,
         ).error()
+        raise self._refused(error)
 
     def close(self) -> None:
         """End the connections that are kept for the next request."""

@@ -6,6 +6,7 @@ connections and a password's header, and what goes over them is ours.
 
 from __future__ import annotations
 
+import socket
 import warnings
 from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ from kgctl.kube.errors import ClusterError, CredentialsError, UnreachableError
 from kgctl.kube.failures import (
     CONNECT_LIMIT,
     HEAD_LIMIT,
+    LookupTimeoutError,
     connection_failure,
     lost,
     no_http,
     place,
 )
+from kgctl.kube.http.dial import Dialler
 from kgctl.kube.http.watchdog import Watchdog, watched
 from kgctl.mesh.text import printable, without_logins
 
@@ -45,9 +48,14 @@ class PackageTransport:
     """A transport on the connection pool and the credentials of the package's ``ApiClient``."""
 
     def __init__(
-        self, access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+        self,
+        access: Access,
+        interactive: bool = True,
+        limit: float = QUIET_LIMIT,
+        dialler: Dialler | None = None,
     ) -> None:
         self._access = access
+        self._dialler = dialler or Dialler()
         self._asking = (interactive, limit)
         self._proxy = proxy_for(access)
         _refuse_split_login(access.server, f"the server's URL of {access.origin}")
@@ -62,7 +70,7 @@ class PackageTransport:
             credentials = resolve_credentials(self._access, *self._asking)
         else:
             credentials = Credentials(self._provider.token())
-        self._client = _client(self._access, credentials, self._proxy)
+        self._client = _client(self._access, credentials, self._proxy, self._dialler)
 
     def round_trip(self, timeout: float | None) -> float | None:
         """Return None: the package does not tell how long connecting took."""
@@ -98,8 +106,7 @@ class PackageTransport:
                     decode_content=False,
                 )
         except (HTTPError, OSError, HTTPException, ValueError) as error:
-            cause = TimeoutError() if watchdog.expired else error
-            raise _failure(cause, self._access, self._proxy) from error
+            raise _failure(error, self._access, self._proxy, expired=watchdog.expired) from error
         if timeout is None:
             watchdog.rest()
         return PackageResponse(self._access, answer, watchdog)
@@ -157,8 +164,8 @@ class PackageResponse:
             if self._watchdog.expired:
                 raise TimeoutError
         except (HTTPError, OSError, HTTPException) as error:
-            cause = TimeoutError() if self._watchdog.expired else error
-            raise _failure(cause, self._access, None) from error
+            expired = self._watchdog.expired
+            raise _failure(error, self._access, None, expired=expired) from error
         self._complete = not data
         return data
 
@@ -171,7 +178,7 @@ class PackageResponse:
             self._answer.close()
 
 
-def _client(access: Access, credentials: Credentials, proxy: str | None) -> Any:
+def _client(access: Access, credentials: Credentials, proxy: str | None, dialler: Dialler) -> Any:
     """Return an ``ApiClient`` with the credentials, the proxy and the TLS settings of ``access``.
 
     The package's own TLS set-up is not used: it leaves keys in temporary files, and asks since
@@ -198,7 +205,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None) -> Any:
 
         # it would say on stderr, once a request, what the kubeconfig asks for
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    watched(client.rest_client.pool_manager)
+    watched(client.rest_client.pool_manager, dialler)
     if access.server.startswith("https"):
         context = tls_context(access, credentials)
         client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
@@ -308,20 +315,25 @@ def _shown(proxy: str | None) -> str:
     return printable(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
 
-def _failure(error: Exception, access: Access, proxy: str | None) -> ClusterError:
-    """Find what the system or OpenSSL said under the package's own errors; that is what counts."""
+def _failure(error: Exception, access: Access, proxy: str | None, *, expired: bool) -> ClusterError:
+    """Find what the system or OpenSSL said under the package's own errors; that is what counts.
+
+    ``expired`` is whether the time of the request is up: then the connection broke for that.
+    """
     from urllib3.exceptions import ProxyError
     from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
     cause = _cause(error)
-    by_proxy = isinstance(error, ProxyError) or type(cause).__module__ == "socks"
-    if by_proxy and proxy:
-        why = printable(without_logins(str(cause or error)))
+    socks = type(cause).__module__ == "socks"
+    # where there is a proxy, it is the only one whose name is looked up here
+    looked_up = isinstance(cause, (socket.gaierror, LookupTimeoutError))
+    if proxy and (socks or looked_up or (isinstance(error, ProxyError) and not expired)):
+        why = "its handshake took too long" if socks and expired else str(cause or error)
         return UnreachableError(
-            f"cannot reach {place(access)} through the proxy {_shown(proxy)}: {why}; check "
-            "proxy-url, HTTPS_PROXY and NO_PROXY"
+            f"cannot reach {place(access)} through the proxy {_shown(proxy)}: "
+            f"{printable(without_logins(why))}; check proxy-url, HTTPS_PROXY and NO_PROXY"
         )
-    if cause is None and isinstance(error, PoolTimeoutError):
+    if (expired and not looked_up) or (cause is None and isinstance(error, PoolTimeoutError)):
         cause = TimeoutError()
     if isinstance(cause, OSError):
         return connection_failure(cause, access)

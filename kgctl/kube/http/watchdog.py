@@ -1,7 +1,9 @@
 """Ends the connection of a request whose time is up, whatever its library waits for.
 
 A timeout of sockets is one of each step: a server, or a proxy before it, that sends a byte a second
-never meets it. Here a thread shuts the connection down, from the start of connecting on.
+never meets it. Here a thread shuts the connection down, from the moment that it is made on: also
+while a SOCKS proxy, or TLS, is still to be agreed with. Connecting itself is done here, since
+urllib3 looks names up without a limit, and gives each address of a name the whole time.
 """
 
 from __future__ import annotations
@@ -9,19 +11,27 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kgctl.kube.http.dial import Dialler, Found
+
+_SOCKS_PORT = 1080  # of a SOCKS proxy whose URL names none, as in PySocks
 _current = threading.local()
 
 
 class Watchdog:
-    """Ends the connection of one request after so many seconds, unless ``rest`` was called."""
+    """Ends the connection of one request after so many seconds, unless ``rest`` was called.
+
+    ``deadline`` is when that is, on the clock of ``time.monotonic``.
+    """
 
     def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
         self.expired = False
         self._ended = False
         self._lock = threading.Lock()
@@ -76,16 +86,75 @@ class Watchdog:
 
 
 class _Watched:
-    """Shows the connections of urllib3 to the watchdog of the thread that uses them."""
+    """A connection of urllib3's: made here, and shown to the watchdog of the thread that uses it.
+
+    ``_dialler`` is set by ``watched``, the other attributes are those of urllib3's connections.
+    """
+
+    _dialler: Dialler
+    _dns_host: str
+    host: str
+    port: int
+    socket_options: Any
+    _socks_options: Any = None
 
     def _new_conn(self) -> Any:
-        wire = super()._new_conn()  # type: ignore[misc]
-        _show(wire)
+        host, port = self._dns_host, self.port
+        if self._socks_options is not None:
+            host = self._socks_options["proxy_host"]
+            port = self._socks_options["proxy_port"] or _SOCKS_PORT
+        watchdog = getattr(_current, "watchdog", None)
+        deadline = None if watchdog is None else watchdog.deadline
+        return self._dialler.connect(host.strip("[]"), port, deadline, self._attempt)
+
+    def _attempt(self, found: Found, seconds: float | None) -> Any:
+        family, kind, protocol, _, address = found
+        socks = self._socks_options is not None
+        wire = _socks_socket(family, kind, protocol) if socks else socket.socket(*found[:3])
+        try:
+            for option in self.socket_options or ():
+                wire.setsockopt(*option)
+            wire.settimeout(seconds)
+            if socks:
+                self._through_socks(wire, address)
+            else:
+                wire.connect(address)
+                _show(wire)
+        except BaseException:
+            wire.close()
+            raise
         return wire
+
+    def _through_socks(self, wire: Any, address: Any) -> None:
+        """Connect to the proxy at an address, and have it connect to the server."""
+        numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+        host, port = socket.getnameinfo(address, numeric)  # with the zone, if the address has one
+        options = self._socks_options
+        wire.set_proxy(
+            options["socks_version"],
+            host,
+            int(port),
+            options["rdns"],
+            options["username"],
+            options["password"],
+        )
+        wire.connect((self.host.strip("[]"), self.port))
 
     def putrequest(self, *args: Any, **kwargs: Any) -> Any:
         _show(getattr(self, "sock", None))
         return super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
+
+def _socks_socket(family: Any, kind: Any, protocol: int) -> Any:
+    """Return a socket of PySocks's that is watched from its handshake with the proxy on."""
+    import socks
+
+    class Shown(socks.socksocket):  # type: ignore[misc]
+        def makefile(self, *args: Any, **kwargs: Any) -> Any:
+            _show(self)  # it is connected now, and the handshake goes through files
+            return super().makefile(*args, **kwargs)
+
+    return Shown(family, kind, protocol)
 
 
 def _show(wire: Any) -> None:
@@ -94,15 +163,17 @@ def _show(wire: Any) -> None:
         watchdog.take(wire)
 
 
-def watched(manager: Any) -> None:
-    """Have all connections of a pool manager of urllib3's be watched."""
+def watched(manager: Any, dialler: Dialler) -> None:
+    """Have all connections of a pool manager of urllib3's be made by ``dialler``, and watched."""
     manager.pool_classes_by_scheme = {
         scheme: type(
             pool.__name__,
             (pool,),
             {
                 "ConnectionCls": type(
-                    pool.ConnectionCls.__name__, (_Watched, pool.ConnectionCls), {}
+                    pool.ConnectionCls.__name__,
+                    (_Watched, pool.ConnectionCls),
+                    {"_dialler": dialler},
                 )
             },
         )

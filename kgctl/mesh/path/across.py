@@ -18,7 +18,7 @@ from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.linked import Link, Linked
+    from kgctl.mesh.linked import ClusterLink, Linked
     from kgctl.mesh.path.dial import Dial
     from kgctl.mesh.path.ends import End
     from kgctl.mesh.path.machine import Entry
@@ -79,7 +79,7 @@ def find_path_across(linked: Linked, start: End, target: End) -> Path:
 
 
 def _crossed(
-    topologies: dict[str, Topology], link: Link, hop: Hop, source: Address, up: Opened
+    topologies: dict[str, Topology], link: ClusterLink, hop: Hop, source: Address, up: Opened
 ) -> Hop | Failure:
     """Return the hop into another cluster, or why a packet does not come through."""
     at = hop.start
@@ -109,7 +109,7 @@ def _crossed(
     )
 
 
-def _how(tunnel: Dial, link: Link) -> str:
+def _how(tunnel: Dial, link: ClusterLink) -> str:
     how = "the packet before it opened the tunnel" if tunnel.failure else tunnel.how
     peer = f"peer {printable(link.peer.name)} of {printable(link.holder)}"
     return f"{how}; {peer} was made by hand" if link.by_hand else how

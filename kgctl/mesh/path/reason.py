@@ -1,14 +1,8 @@
-"""Why a packet does not get on, and the rule of ``kgctl check`` that says more about it."""
+"""Why a packet does not get on."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-from kgctl.mesh.claims import Use
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Reason(StrEnum):
@@ -31,55 +25,3 @@ class Reason(StrEnum):
     ONE_SIDED_LINK = "one-sided-link"
     STALE_LINK = "stale-link"
     LINK_REFUSES_SOURCE = "link-refuses-source"
-
-
-RULES: Mapping[tuple[Reason, str], str] = {
-    (Reason.NO_KEEPALIVE, "node"): "KG303",
-    (Reason.UNDIALABLE, "node"): "KG309",
-    (Reason.UNDIALABLE, "peer"): "KG309",
-    (Reason.ROUTING_LOOP, "node"): "KG307",
-    (Reason.ROUTING_LOOP, "peer"): "KG307",
-    (Reason.NO_KEEPALIVE, "peer"): "KG411",
-    (Reason.ONE_SIDED_LINK, "node"): "KG601",
-    (Reason.STALE_LINK, "peer"): "KG602",
-    (Reason.LINK_REFUSES_SOURCE, "node"): "KG603",
-}
-"""The code of the rule of ``kgctl check`` that finds what is wrong, where one does.
-
-By the reason, and whether a ``node`` or a ``peer`` is at fault. Where neither of two can call the
-other, ``rule_where_none_calls`` looks at both.
-"""
-
-NONE_CALLS = (Reason.NO_ENDPOINT, Reason.PRIVATE_ENDPOINT)
-"""What keeps both machines of a tunnel from calling the other."""
-
-
-def rule_where_none_calls(one: tuple[str, int], other: tuple[str, int], *, across: bool) -> str:
-    """Return the code of the rule about two machines of which neither can call the other.
-
-    Each is a ``node`` or a ``peer``, and has a keepalive. Of a node and a peer the node is at
-    fault: its keepalive decides by which rule. ``across`` says that they are of two clusters.
-    """
-    nodes = [keepalive for kind, keepalive in (one, other) if kind == "node"]
-    if not nodes:
-        return "KG412"
-    if len(nodes) > 1:
-        return "KG605" if across else "KG302"
-    return "KG301" if nodes[0] > 0 else "KG303"
-
-
-_CLAIMED_TWICE: Mapping[frozenset[Use], str] = {
-    frozenset((Use.PODS,)): "KG201",
-    frozenset((Use.INTERNAL_IP, Use.WIREGUARD)): "KG211",
-    frozenset((Use.INTERNAL_IP, Use.PEER)): "KG212",
-}
-
-
-def rule_where_two_claim(one: Use, other: Use, *, at_home: bool) -> str:
-    """Return the code of the rule about two machines that have one address, by what it is to each.
-
-    ``at_home`` says that both are in one segment.
-    """
-    if one is other is Use.INTERNAL_IP:
-        return "KG202" if at_home else "KG208"
-    return _CLAIMED_TWICE.get(frozenset((one, other)), "KG203")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.path.dial import dial
 from kgctl.mesh.path.machine import tunnel_to
-from kgctl.mesh.path.reason import NONE_CALLS, RULES, Reason, rule_where_none_calls
+from kgctl.mesh.path.reason import Reason
 from kgctl.mesh.path.route import Way, route_to
 from kgctl.mesh.text import printable
 
@@ -36,18 +36,6 @@ class Failure(NamedTuple):
     reason: Reason
     why: str
     culprit: Machine | None = None
-
-    @property
-    def rule(self) -> str | None:
-        """The code of the rule of ``kgctl check`` that finds what is wrong, if one does."""
-        other = self.culprit or self.machine
-        if self.reason in NONE_CALLS and self.culprit is not None:
-            return rule_where_none_calls(
-                (self.machine.kind, self.machine.keepalive),
-                (other.kind, other.keepalive),
-                across=self.machine.cluster != other.cluster,
-            )
-        return RULES.get((self.reason, other.kind))
 
 
 class Hop(NamedTuple):

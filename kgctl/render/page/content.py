@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
+from kgctl.render.graph.captions import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kgctl.diagnosis.finding import Finding
-    from kgctl.render.picture import Area, End, Member, Outsider, Picture
+    from kgctl.render.graph.picture import Area, End, Member, Outsider, Picture
 
 _TEXT_LIMIT = 1000  # characters of one text
 
@@ -63,7 +64,7 @@ def _moment(now: float) -> str:
 def _area(shown: Shown, area: Area, leaders: Mapping[str | None, str]) -> dict[str, Any]:
     return {
         "id": f"location {_text(area.location)}",
-        "name": _text(area.location) or "no location",
+        "name": _text(place(area)),
         "things": [_node(shown, node, leaders) for node in area.nodes],
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kgctl.cli.hints import message
 from kgctl.kube.access.kubeconfig import Access, load_access
 from kgctl.kube.errors import KubeconfigError
 
@@ -190,8 +191,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_without_any_it_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(KubeconfigError, match="set KUBECONFIG, give --kubeconfig"):
+    with pytest.raises(KubeconfigError, match="set KUBECONFIG") as raised:
         load_access(None, None, {"HOME": str(tmp_path)})
+    assert message(raised.value).endswith(
+        "set KUBECONFIG, give --kubeconfig FILE, or read files with -f"
+    )
 
 
 def test_in_a_pod_without_a_service_account_it_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.kube.budget import Budget
 from kgctl.kube.codec.node_json import read_node_json
 from kgctl.kube.fast.protobuf import read_node_list
 from kgctl.kube.fast.wire import MalformedError
@@ -67,7 +68,8 @@ def test_protobuf_that_is_cut_short(end: bytes) -> None:
 
 
 def test_json() -> None:
-    whole, plain = read_node_json(LIST, platform=True), read_node_json(LIST)
+    budget = Budget("there")
+    whole, plain = read_node_json(LIST, budget, platform=True), read_node_json(LIST, budget)
     assert whole is not None
     assert plain is not None
     assert whole.nodes[0].platform == PLATFORM

@@ -39,7 +39,7 @@ def test_the_slow_lane_gives_the_recorded_answers(recording: Path, tmp_path: Pat
 def modules(lane: str, *arguments: str) -> tuple[set[str], str]:
     """Return the fast modules that a run of kgctl imports, and what it prints."""
     listing = "print(*sorted(m for m in sys.modules if m.startswith('kgctl.kube.fast.')))"
-    code = f"import sys; from kgctl.cli.app import run; run({list(arguments)!r}); {listing}"
+    code = f"import sys; from kgctl.cli.core.app import run; run({list(arguments)!r}); {listing}"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "KGCTL_SLOW": lane},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.cli.hints import message
 from kgctl.kilo import PEERS
 from kgctl.kube.budget import Budget
 from kgctl.kube.errors import (
@@ -18,12 +19,13 @@ from kgctl.kube.errors import (
     ForbiddenError,
     GoneError,
     NotFoundError,
+    NotServedError,
     OverloadedError,
     StatusError,
     UnauthorizedError,
 )
 from kgctl.kube.fast.protobuf import CONTENT_TYPE
-from kgctl.kube.http.client import Backoff, Body
+from kgctl.kube.http.client import Api, Backoff, Body
 from kgctl.kube.lists import JSON, NODES
 from tests.support import encode
 from tests.support.memory import ACCESS, Answer, MemoryTransport, api_on, status_body
@@ -264,7 +266,7 @@ def test_each_refusal_is_one_line_that_says_what_to_do(
 ) -> None:
     with pytest.raises(kind) as caught:
         api_on(MemoryTransport(answer)).open(method, path, {}, {})
-    assert says in str(caught.value)
+    assert says in _worded(caught.value)
     assert str(caught.value).isprintable()
     assert answer.closed
 
@@ -340,7 +342,20 @@ def test_the_right_that_is_missing_is_named(
     answer = Answer(status_body("no", "Forbidden", 403), 403)
     with pytest.raises(ForbiddenError) as caught:
         api_on(MemoryTransport(answer)).open(method, path, query, {})
-    assert says in str(caught.value)
+    assert says in _worded(caught.value)
+
+
+def _worded(error: ClusterError) -> str:
+    """Return what the command line prints, without whose credentials were refused."""
+    return message(error).replace(f" ({ACCESS.origin})", "")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+def test_a_group_that_is_not_served_is_named(kind: str) -> None:
+    answer = Answer("404 page not found", 404, kind=kind)
+    with pytest.raises(NotServedError, match="is the path in its URL right") as caught:
+        Api(ACCESS, MemoryTransport(answer)).open("GET", "/apis/example.com/v1/things", {}, {})
+    assert caught.value.group == "example.com"
 
 
 def test_hostile_words_of_the_server_cannot_act_on_the_terminal() -> None:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pytest
 import socks  # noqa: F401 - what is tested does not work without
 
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.errors import ClusterError
+from kgctl.kube.errors import ClusterError, UnreachableError
 from kgctl.kube.http.package import PackageTransport
 
 if TYPE_CHECKING:
@@ -123,6 +124,39 @@ def test_one_that_is_not_there_is_named() -> None:
     assert "word" not in str(caught.value)
 
 
+DRIPPED = (b"\5\0", b"\5\0\0\3" + bytes([255]) + b"a" * 255 + b"\0\0")
+"""What a proxy says to the greeting, and to the request: that it has bound a name of 255 bytes."""
+
+
+def test_one_that_drips_is_ended_with_the_request() -> None:
+    ended: list[float] = []
+
+    def drip(wire: socket.socket) -> None:
+        with wire, contextlib.suppress(OSError):
+            exactly(wire, 3)
+            for byte in b"".join(DRIPPED):  # 26 s, each byte soon enough for a socket's own timeout
+                wire.sendall(bytes([byte]))
+                time.sleep(0.1)
+        ended.append(time.monotonic())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=lambda: drip(listener.accept()[0]), daemon=True)
+        thread.start()
+        transport = PackageTransport(access(f"socks5://{where}"))
+        start = time.monotonic()
+        with pytest.raises(UnreachableError) as caught:
+            transport.request("GET", "/version", {}, {}, None, 0.5)
+        took = time.monotonic() - start
+        thread.join(10)
+    assert 0.5 <= took < 5
+    assert ended, "its connection is closed"
+    assert str(caught.value) == (
+        "cannot reach http://api.cluster.invalid:8001 (F) through the proxy "
+        f"socks5://{where}: its handshake took too long; check proxy-url, HTTPS_PROXY and NO_PROXY"
+    )
+
+
 @pytest.mark.parametrize(
     "proxy", ["socks4://127.0.0.1:1", "gopher://x", "127.0.0.1:1080", "socks5:x"]
 )
@@ -143,7 +177,7 @@ def test_without_its_package_the_error_names_what_to_install(tmp_path: Path) -> 
     path = tmp_path / "k"
     path.write_text(json.dumps(content))
     without = (
-        "import sys; sys.modules['socks'] = None; from kgctl.cli.app import run; "
+        "import sys; sys.modules['socks'] = None; from kgctl.cli.core.app import run; "
         "sys.exit(run(sys.argv[1:]))"
     )
     done = subprocess.run(

@@ -1,0 +1,189 @@
+"""The options that every command has, accepted before and after its name."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgctl.cli.core.options import Shared as Shared
+from kgctl.cli.core.table import OPTIONS, VERSION, Kind, Option
+from kgctl.cli.core.verdict import is_verdict, trouble_exits_2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end, where it was asked for."""
+    if asked:
+        from kgctl import __version__
+
+        typer.echo(f"kgctl version {__version__}")
+        raise typer.Exit
+
+
+_VersionOption = Annotated[
+    bool,
+    typer.Option(*VERSION, help="Print the version.", is_eager=True, callback=print_version),
+]
+
+
+def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command, or a group of commands, the shared options.
+
+    The function gets them as its argument ``shared``, merged with those that stood before the
+    command's name; its other arguments stay Typer's.
+    """
+    return with_shared_but()(function)
+
+
+def with_shared_but(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what gives a command the shared options without some, whose letters it uses itself."""
+    return lambda function: _with_shared(function, frozenset(left_out))
+
+
+def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Callable[..., Any]:
+    signature = inspect.signature(function, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
+
+    taken = [option.field for option in OPTIONS if option.field not in left_out]
+    several = getattr(function, "several", False)
+
+    @wraps(function)
+    def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
+        options = Shared(**{name: given.pop(name) for name in taken})
+        ctx.obj = options.over(ctx.obj)
+        _refuse_without_effect(ctx)
+        if ctx.obj.named or (ctx.obj.several and not several):
+            ctx.obj = _chosen(ctx, several)
+        run = trouble_exits_2(function) if is_verdict(ctx) else function
+        return run(shared=ctx.obj, **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("ctx", keyword, annotation=typer.Context),
+        *(parameter.replace(kind=keyword) for parameter in own),
+        *(one for one in _SHARED_PARAMETERS if one.name not in left_out),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    del command.__wrapped__  # else Typer would read the signature of what is wrapped
+    return command
+
+
+def of_several(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a command that can look at several clusters at once; others refuse them."""
+    function.several = True  # type: ignore[attr-defined]
+    return function
+
+
+def _refuse_without_effect(ctx: typer.Context) -> None:
+    """Make sure that each option of a command has an effect.
+
+    Raises:
+        UsageError: one has none.
+    """
+    from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
+
+    names: list[str] = []
+    outer: Any = ctx
+    while outer.parent is not None:
+        names.insert(0, str(outer.info_name))
+        outer = outer.parent
+    command = " ".join(names)
+    if command not in EFFECTS:
+        return
+    given = _given(ctx) | ({SEVERAL} if ctx.obj.several else set())
+    wrong = without_effect(command, given, str(ctx.params.get("output") or ""))
+    if wrong is not None:
+        from kgctl.cli.core.arguments import UsageError
+
+        error = UsageError(wrong)
+        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
+        raise error
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """Return the long names of the options that stood on the command line, and say yes."""
+    found: set[str] = set()
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and ctx.params.get(name):
+            found.update(option for option in parameter.opts if option.startswith("--"))
+    return found
+
+
+def _chosen(ctx: typer.Context, several: bool) -> Shared:
+    """Return the options such that a single ``--cluster`` reads like any other source.
+
+    Raises:
+        UsageError: a command of one cluster was given several.
+    """
+    from kgctl.cli.clusters import chosen_clusters
+    from kgctl.cli.core.arguments import UsageError
+
+    shared: Shared = ctx.obj
+    if ctx.invoked_subcommand is not None:
+        return shared
+    try:
+        if not shared.several:
+            (only,) = chosen_clusters(shared)
+            return only.shared
+        if not several:
+            raise UsageError(
+                f"{ctx.command_path} works on one cluster: give one --context or --cluster"
+            )
+    except UsageError as error:
+        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
+        raise
+    return shared
+
+
+def shared_of(context: typer.Context) -> Shared:
+    """Return the shared options as far as they are parsed, for completing a command line."""
+    names = {option.field for option in OPTIONS}
+    options = Shared()
+    chain = [context]
+    while chain[-1].parent is not None:
+        chain.append(chain[-1].parent)  # type: ignore[arg-type]
+    for one in reversed(chain):
+        given = {name: value for name, value in one.params.items() if name in names}
+        options = Shared(**given).over(options)
+    return options
+
+
+_TYPES: dict[Kind, Any] = {
+    "text": str | None,
+    "texts": list[str] | None,
+    "number": int | None,
+    "switch": bool | None,
+}
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    name = f"{option.name}/{option.off}" if option.off else option.name
+    declared = typer.Option(
+        *filter(None, (name, option.short)),
+        metavar=option.metavar,
+        help=option.help,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        option.field,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[_TYPES[option.kind], declared],
+    )
+
+
+def _shared_parameters() -> list[inspect.Parameter]:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    version = inspect.Parameter("version", keyword, default=False, annotation=_VersionOption)
+    return [*map(_parameter, OPTIONS), version]
+
+
+_SHARED_PARAMETERS = _shared_parameters()

@@ -1,0 +1,108 @@
+"""Connecting to a server by its name, with a deadline for the look-up as for all that follows."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from kgctl.kube.failures import CONNECT_LIMIT, LookupTimeoutError
+from kgctl.kube.timeout import remaining
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Found: TypeAlias = tuple[Any, Any, int, str, Any]
+"""An address to connect to, as ``socket.getaddrinfo`` returns it."""
+
+
+def look_up(host: str | bytes, port: int) -> list[Found]:
+    """Return the addresses of a host, as the system knows them; this can take half a minute.
+
+    Raises:
+        OSError: it has none, or nobody who knows can be asked.
+    """
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+class Dialler:
+    """Looks names up and connects; ``ask`` is what looks up. For use from several threads.
+
+    The system's look-up cannot be ended. So it runs in a thread, which is waited for only as long
+    as there is time. A name whose look-up still hangs is not looked up a second time: else a
+    program that tries again for days would have more and more of these threads.
+    """
+
+    def __init__(self, ask: Callable[[str | bytes, int], list[Found]] = look_up) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._under_way: dict[tuple[str | bytes, int], _LookUp] = {}
+
+    def connect(
+        self,
+        host: str | bytes,
+        port: int,
+        deadline: float | None,
+        attempt: Callable[[Found, float | None], socket.socket],
+    ) -> socket.socket:
+        """Return the first connection that ``attempt`` makes to an address of the host.
+
+        It is told how many seconds it has. ``deadline`` is on the clock of ``time.monotonic``.
+
+        Raises:
+            OSError: what the last attempt raised, or the look-up.
+            LookupTimeoutError: the look-up did not end in time.
+            TimeoutError: the deadline has come.
+        """
+        failure: OSError | None = None
+        for found in self._addresses(host, port, deadline):
+            try:
+                return attempt(found, remaining(deadline, CONNECT_LIMIT))
+            except OSError as error:
+                failure = error
+        raise failure or OSError("its name has no address")
+
+    def _addresses(self, host: str | bytes, port: int, deadline: float | None) -> list[Found]:
+        if _is_address(host):
+            return self._ask(host, port)
+        with self._lock:
+            look = self._under_way.get((host, port))
+            if look is None:
+                look = self._under_way[host, port] = _LookUp()
+                thread = threading.Thread(target=self._run, args=(look, host, port), daemon=True)
+                thread.start()
+        if not look.done.wait(remaining(deadline, CONNECT_LIMIT)):
+            raise LookupTimeoutError
+        if look.failure is not None:
+            raise look.failure
+        return look.found
+
+    def _run(self, look: _LookUp, host: str | bytes, port: int) -> None:
+        try:
+            look.found = self._ask(host, port)
+        except BaseException as error:
+            look.failure = error
+        with self._lock:
+            del self._under_way[host, port]
+        look.done.set()
+
+
+class _LookUp:
+    """One look-up that is under way, and what came of it."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.found: list[Found] = []
+        self.failure: BaseException | None = None
+
+
+def _is_address(host: str | bytes) -> bool:
+    """Tell whether a host is an IP address, with or without a zone: that takes no look-up."""
+    text = host if isinstance(host, str) else host.decode("ascii")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text.partition("%")[0])
+        except (OSError, ValueError):
+            continue
+        return True
+    return False

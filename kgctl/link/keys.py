@@ -1,0 +1,184 @@
+"""Where the preshared keys of a mesh file are: read, and made where there are none yet."""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations, permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.link.key_secrets import (
+    SecretError,
+    abandoned,
+    key_in,
+    secret_name,
+    settled,
+)
+from kgctl.mesh.text import printable
+from kgctl.wireguard.keys import KeyFileError, generate_preshared_key, read_preshared_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kgctl.kube.secrets import SecretObjects
+    from kgctl.link.clusters import ClusterRef
+    from kgctl.link.key_secrets import Object, Pair
+    from kgctl.link.mesh_format import MeshFile, PairKey, PresharedKeys, SecretReference
+    from kgctl.link.spec import LinkSpec
+    from kgctl.link.steps import Step
+    from kgctl.mesh.key import PresharedKey
+
+GENERATE = "generate"
+
+
+class LinkKeys(NamedTuple):
+    """The preshared keys by two clusters, and what has to be done to Secrets, by cluster."""
+
+    keys: Mapping[Pair, PresharedKey]
+    steps: Mapping[str, Sequence[Step]]
+
+
+class KeySettings(NamedTuple):
+    """What a mesh file says of preshared keys, and where it is."""
+
+    settings: PresharedKeys
+    file: Path
+    rotate: bool = False
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the Secrets that kgctl keeps."""
+        return self.settings.namespace
+
+    def keeps_secrets(self) -> bool:
+        """Tell whether kgctl keeps any key in Secrets."""
+        modes = [self.settings.default, *(pair.mode for pair in self.settings.pairs)]
+        return GENERATE in modes
+
+    def of(self, pair: Pair) -> PairKey | None:
+        """Return what is said of two clusters, if it is anything of their own."""
+        return next((one for one in self.settings.pairs if frozenset(one.clusters) == pair), None)
+
+    def mode(self, pair: Pair) -> str:
+        """Return ``none`` or ``generate``; of a key that is named elsewhere, ``none``."""
+        own = self.of(pair)
+        return self.settings.default if own is None else own.mode or "none"
+
+
+NO_KEYS = LinkKeys({}, {})
+
+
+def key_settings(mesh: MeshFile, file: Path) -> KeySettings | None:
+    """Return what the file says of preshared keys; None if there are to be none."""
+    settings = KeySettings(mesh.keys, file)
+    return settings if settings.keeps_secrets() or mesh.keys.pairs else None
+
+
+def link_keys(spec: LinkSpec) -> LinkKeys:
+    """Return the keys of all clusters that are linked, and what Secrets need.
+
+    Raises:
+        KgctlError: a key cannot be had.
+    """
+    if spec.keys is None:
+        return NO_KEYS
+    reader = _Reader(spec.keys, prune=spec.prune)
+    for first, second in combinations(spec.clusters, 2):
+        reader.take(first, second, linked=spec.layout.linked(first.name, second.name))
+    return LinkKeys(reader.keys, reader.steps)
+
+
+def secrets_to_remove(spec: LinkSpec) -> dict[str, list[Step]]:
+    """Return what removes the Secrets that kgctl keeps in each of the clusters, by cluster.
+
+    Raises:
+        KgctlError: one cannot be read.
+    """
+    return {} if spec.keys is None else _abandoned(spec.keys, spec.clusters, prune=True)
+
+
+def _abandoned(
+    settings: KeySettings, clusters: Sequence[ClusterRef], *, prune: bool
+) -> dict[str, list[Step]]:
+    steps: dict[str, list[Step]] = {}
+    live = {one.name for one in clusters if one.live}
+    for one, other in permutations(clusters, 2):
+        if one.name not in live:
+            continue
+        secret = one.secrets(settings.namespace).find(secret_name(other.name))
+        step = None if secret is None else abandoned(secret, prune=prune)
+        if step is not None:
+            steps.setdefault(one.name, []).append(step)
+    return steps
+
+
+class _Reader:
+    """Reads the keys of two clusters after two others."""
+
+    def __init__(self, settings: KeySettings, *, prune: bool) -> None:
+        self._settings = settings
+        self._prune = prune
+        self.keys: dict[Pair, PresharedKey] = {}
+        self.steps: dict[str, list[Step]] = {}
+
+    def take(self, first: ClusterRef, second: ClusterRef, *, linked: bool) -> None:
+        pair = frozenset((first.name, second.name))
+        own = self._settings.of(pair) if linked else None
+        if linked and self._settings.mode(pair) == GENERATE:
+            self._keep(first, second)
+            return
+        if own is not None and own.file:
+            self.keys[pair] = self._from_file(own.file)
+        elif own is not None and own.secret:
+            self.keys[pair] = self._from_secret(own.secret, (first, second))
+        if self._settings.keeps_secrets():
+            self._abandon(first, second)
+
+    def _keep(self, first: ClusterRef, second: ClusterRef) -> None:
+        namespace = self._settings.namespace
+        present = {
+            one.name: one.secrets(namespace).find(secret_name(other.name))
+            for one, other in ((first, second), (second, first))
+        }
+        found = settled(namespace, present, generate_preshared_key, rotate=self._settings.rotate)
+        self.keys[frozenset(present)] = found.key
+        for name, step in found.steps.items():
+            self.steps.setdefault(name, []).append(step)
+
+    def _abandon(self, first: ClusterRef, second: ClusterRef) -> None:
+        """Note the Secrets that were kept for two clusters which have another key now, or none."""
+        for name, steps in _abandoned(self._settings, (first, second), prune=self._prune).items():
+            self.steps.setdefault(name, []).extend(steps)
+
+    def _from_file(self, name: str) -> PresharedKey:
+        from kgctl.link.mesh_file import located  # which imports msgspec
+
+        path = located(self._settings.file, name)
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            mode = 0  # reading it says why
+        if os.name == "posix" and mode & 0o077:
+            shown = printable(str(path))
+            raise KeyFileError(f"others can read the preshared key {shown}: chmod 600 {shown}")
+        return read_preshared_key(path)
+
+    def _from_secret(
+        self, reference: SecretReference, clusters: tuple[ClusterRef, ClusterRef]
+    ) -> PresharedKey:
+        namespace = reference.namespace or self._settings.namespace
+        shown = f"the secret {namespace}/{reference.name}"
+        found: dict[str, PresharedKey] = {}
+        for one in clusters:
+            secret: Object | None = None
+            if one.live:
+                store: SecretObjects = one.secrets(namespace)
+                secret = store.find(reference.name)
+            if secret is not None:
+                found[one.name] = key_in(secret, reference.key, f"{shown} of {one.name}")
+        first, second = (one.name for one in clusters)
+        if not found:
+            raise SecretError(f"{shown} is neither in {first} nor in {second}: create it there")
+        if len(set(found.values())) > 1:
+            raise SecretError(f"{shown} holds one key in {first}, and another in {second}")
+        return next(iter(found.values()))

@@ -1,0 +1,183 @@
+"""What is to be linked, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.link.clusters import ClusterRef
+from kgctl.link.keys import key_settings
+from kgctl.link.service_mirrors import mirrored_services
+from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.errors import InputError
+from kgctl.mesh.policy import Limits
+from kgctl.mesh.sharing import FULL_MESH, Layout, Share
+from kgctl.mesh.state import AUTO
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from os import PathLike
+
+    from kgctl.link.keys import KeySettings
+    from kgctl.link.mesh_format import Cluster, MeshFile
+    from kgctl.link.mirror_objects import Mirrored
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.state.interface import Source
+
+_FEWEST = 2
+
+
+class LinkSpec(NamedTuple):
+    """The clusters, which of them are linked, what each shares, and what others grant of that.
+
+    Attributes:
+        clusters: two or more, each with a name of its own.
+        service_cidrs: the service networks of a cluster, by its name; one without an entry is
+            asked for them, and an empty entry means that no services are reached.
+        shares: which networks of a cluster the others get, by its name; all, without an entry.
+        layout: which clusters are linked with which.
+        allowed: the checks that may fail: ``overlap``, ``endpoints``, ``keys``, ``granularity``.
+        prune: remove links to segments that are gone.
+        adopt: take over Peers that link the clusters already.
+        keys: where preshared keys come from; None for no such keys.
+        mirrored: the services that all other clusters get, too.
+        limits: what the others grant of the claims of a cluster, by its name.
+        at: the time, in Unix seconds, by which heartbeats are judged; ``"newest"`` is that of the
+            newest heartbeat of each cluster. None is the time at which a cluster is read.
+        granularity: ``location``, ``full``, or ``auto``: what the nodes say.
+        topology_label: the node label that tells a node's location.
+        from_file: whether a mesh file says all this; messages then name its keys.
+    """
+
+    clusters: Sequence[ClusterRef]
+    service_cidrs: Mapping[str, tuple[Cidr, ...]] = {}
+    shares: Mapping[str, Share] = {}
+    layout: Layout = FULL_MESH
+    allowed: frozenset[str] = frozenset()
+    prune: bool = False
+    adopt: bool = False
+    keys: KeySettings | None = None
+    mirrored: tuple[Mirrored, ...] = ()
+    limits: Mapping[str, Limits] = {}
+    at: float | Literal["newest"] | None = None
+    granularity: str = AUTO
+    topology_label: str = TOPOLOGY_LABEL
+    from_file: bool = False
+
+    def check(self) -> None:
+        """Make sure that there are clusters to link.
+
+        Raises:
+            InputError: there are fewer than two, or two of one name.
+        """
+        names = [one.name for one in self.clusters]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f'two clusters are called "{printable(twice)}"')
+        if len(names) < _FEWEST:
+            raise InputError("fewer than two clusters cannot be linked")
+
+    def others(self, name: str) -> list[str]:
+        """Return the names of all other clusters."""
+        return [one.name for one in self.clusters if one.name != name]
+
+    def without(self, names: Collection[str]) -> LinkSpec:
+        """Return the same for all clusters but these."""
+        return self._replace(clusters=[one for one in self.clusters if one.name not in names])
+
+    def with_new_keys(self) -> LinkSpec:
+        """Return a spec that replaces the preshared keys which kgctl keeps in Secrets.
+
+        Raises:
+            InputError: it keeps none.
+        """
+        if self.keys is None or not self.keys.keeps_secrets():
+            raise InputError("there are no preshared keys to rotate: the file has none generated")
+        return self._replace(keys=self.keys._replace(rotate=True))
+
+
+OpenCluster = Callable[["str | None", "str | None"], "Source"]
+"""Returns the live cluster of a kubeconfig file and a context; None is what kubectl takes."""
+
+
+def read_link_spec(path: str | PathLike[str], open_cluster: OpenCluster | None = None) -> LinkSpec:
+    """Return what a mesh file asks for.
+
+    Args:
+        path: the file that ``kgctl link -f`` reads.
+        open_cluster: returns the live cluster of a kubeconfig file and a context. Default: as
+            ``ClusterRef.of_context`` does.
+
+    Raises:
+        kgctl.KgctlError: the file is wrong, or a kubeconfig that it names.
+    """
+    from kgctl.link.mesh_file import read_mesh_file  # which imports msgspec
+
+    file = Path(path)
+    return _spec_of(read_mesh_file(file), file, open_cluster or _open_cluster)
+
+
+def _open_cluster(kubeconfig: str | None, context: str | None) -> Source:
+    return ClusterRef.of_context("", context, kubeconfig).source
+
+
+def _spec_of(mesh: MeshFile, path: Path, open_cluster: OpenCluster) -> LinkSpec:
+    from msgspec import UnsetType
+
+    return LinkSpec(
+        clusters=[_ref(one, path, open_cluster) for one in mesh.clusters],
+        service_cidrs={
+            one.name: _cidrs(one.service_cidrs)
+            for one in mesh.clusters
+            if not isinstance(one.service_cidrs, UnsetType)
+        },
+        shares={one.name: _share(one) for one in mesh.clusters},
+        layout=Layout(mesh.hubs),
+        allowed=frozenset(mesh.allow),
+        prune=mesh.prune,
+        keys=key_settings(mesh, path),
+        mirrored=mirrored_services(mesh.mirror),
+        limits={one.name: _limits(one) for one in mesh.clusters},
+        from_file=True,
+    )
+
+
+def _ref(cluster: Cluster, path: Path, open_cluster: OpenCluster) -> ClusterRef:
+    from kgctl.link.mesh_file import located
+
+    if cluster.manifests:
+        return ClusterRef.of_files(cluster.name, *(located(path, one) for one in cluster.manifests))
+    kubeconfig = str(located(path, cluster.kubeconfig)) if cluster.kubeconfig else None
+    return ClusterRef(cluster.name, open_cluster(kubeconfig, cluster.context or None))
+
+
+def _share(cluster: Cluster) -> Share:
+    share = cluster.share
+    return Share(
+        pods=share.pods,
+        services=share.services,
+        internal_ips=share.internal_ips,
+        location_ips=share.location_ips,
+        cidrs=_cidrs(share.cidrs),
+    )
+
+
+def _limits(cluster: Cluster) -> Limits:
+    limits = cluster.limits
+    accept: dict[str, tuple[Cidr, ...]] = {}
+    for text in limits.accept:
+        name, _, network = text.rpartition("=")
+        accept[name] = (*accept.get(name, ()), *_masked([network]))
+    return Limits(_masked(limits.only_networks), _masked(limits.deny), accept)
+
+
+def _masked(texts: Iterable[str]) -> tuple[Cidr, ...]:
+    return tuple(cidr.masked() for cidr in _cidrs(texts))
+
+
+def _cidrs(texts: Iterable[str]) -> tuple[Cidr, ...]:
+    found = map(parse_cidr, texts)
+    return tuple(cidr for cidr in found if cidr is not None)  # all are: the file was checked

@@ -1,0 +1,111 @@
+"""What has to be done to link clusters: steps, and plans of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.mesh.errors import KgctlError
+from kgctl.mesh.text import printable
+from kgctl.reporter import plain_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kgctl.link.clusters import ClusterRef
+
+Object = dict[str, Any]
+
+PEER, SECRET, SERVICE, SLICE = "peer", "secret", "service", "endpointslice"
+"""The kinds of objects that linking writes; the last two make up a mirrored service."""
+
+ADD, CHANGE, REMOVE, STALE, SAME = "add", "change", "remove", "stale", "same"
+
+_SIGNS = {ADD: "+", CHANGE: "~", REMOVE: "-", STALE: "?"}
+_WRITES = (ADD, CHANGE, REMOVE)
+_ORDER = (
+    (SECRET, (ADD, CHANGE)),
+    (PEER, (ADD, CHANGE)),
+    (SERVICE, (ADD, CHANGE)),
+    (SLICE, (ADD, CHANGE)),
+    (SLICE, (REMOVE,)),
+    (SERVICE, (REMOVE,)),
+    (PEER, (REMOVE,)),
+    (SECRET, (REMOVE,)),
+)
+
+
+class LinkError(KgctlError):
+    """The clusters cannot be linked as they are, or were linked in part."""
+
+
+class Step(NamedTuple):
+    """What becomes of one object: ``fields`` are those of it that differ, ``details`` say how.
+
+    No detail holds a secret. With a ``patch`` the object is not applied but patched. ``heir`` is
+    the Peer that has the key of one that is to be removed.
+    """
+
+    action: str
+    name: str
+    wanted: Object | None = None
+    fields: tuple[str, ...] = ()
+    uid: str | None = None
+    kind: str = PEER
+    namespace: str = ""
+    details: tuple[str, ...] = ()
+    patch: Object | None = None
+    heir: str = ""
+
+
+class Plan(NamedTuple):
+    """What has to be done, by cluster. Its ``str`` is for people, and leaves out what stays."""
+
+    clusters: Sequence[tuple[ClusterRef, Sequence[Step]]]
+
+    def __str__(self) -> str:
+        return self.text(plain_setting)
+
+    def text(self, setting: Callable[[str], str]) -> str:
+        """Return what has to be done, for people; ``setting`` returns how one is given."""
+        prune = setting("prune")
+        return "\n".join(line for one in self.clusters for line in _lines(*one, prune))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not any(self.counts().values())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many steps add, change and remove something, by the action."""
+        actions = [step.action for _, steps in self.clusters for step in steps]
+        return {action: actions.count(action) for action in _WRITES}
+
+    def ordered(self) -> list[tuple[ClusterRef, Step]]:
+        """Return the steps that write something, in the order in which they have to be made.
+
+        A key is kept before it is used, first in the cluster that is the first by name (see
+        ``kgctl.link.key_secrets``). What is added and changed comes before what is removed, so
+        that nobody is cut off in between.
+        """
+        return list(self._ordered())
+
+    def _ordered(self) -> Iterator[tuple[ClusterRef, Step]]:
+        by_name = sorted(self.clusters, key=lambda one: one[0].name)
+        for kind, actions in _ORDER:
+            for ref, steps in by_name if kind == SECRET else self.clusters:
+                for step in steps:
+                    if step.kind == kind and step.action in actions:
+                        yield ref, step
+
+
+def _lines(ref: ClusterRef, steps: Sequence[Step], prune: str) -> Iterator[str]:
+    """Yield a line for each step, and its details below."""
+    changes = [step for step in steps if step.action != SAME]
+    if changes:
+        yield f"{printable(ref.name)}:"
+    for step in changes:
+        more = f" ({', '.join(step.fields)})" if step.fields else ""
+        more += f" is stale; {prune} removes it" if step.action == STALE else ""
+        name = f"{step.namespace}/{step.name}" if step.kind in (SERVICE, SLICE) else step.name
+        yield f"  {_SIGNS[step.action]} {step.kind} {printable(name)}{more}"
+        yield from (f"      {detail}" for detail in step.details)

@@ -1,0 +1,1 @@
+"""What `kgctl check` finds, in the formats of people and of CI."""

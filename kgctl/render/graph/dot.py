@@ -1,0 +1,134 @@
+"""The network as a graph in Graphviz's DOT language.
+
+The graph is the reference's: the same nodes, labels, clusters, attributes and edges. It is written
+line by line, with every text quoted: there may be half a million edges, and the ``graphviz``
+package, with which the other pictures are made, takes longer to import than all of this does.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from kgctl.mesh.cidr import address_text
+from kgctl.render.graph.dotquoting import identifier, label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kgctl.mesh.linked import ClusterLink, Crossing, Linked
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Segment, Topology
+
+
+def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
+    """Return the network as DOT text, with the edges ``drawn_in`` that :func:`edge` made."""
+    return _sheet([str(topology.subnet)], chain(_network(topology), drawn_in))
+
+
+def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
+    """Return several networks as DOT text: a cluster each, and edges between linked segments.
+
+    The name of a node begins with that of its cluster: ``CLUSTER/NAME``. An edge of a link that one
+    side alone has points to the side that is known, and says who lacks whom.
+    """
+    clusters = []
+    for number, member in enumerate(linked.members):
+        links = {link.peer.name: link for link in linked.links if link.holder == member.name}
+        peers = [peer for peer in member.topology.peers if peer.name not in links]
+        shown = member.topology._replace(peers=tuple(peers))
+        prefix = f"{member.name}/"
+        lines = chain(_network(shown, prefix, f"{number}_"), _stale(links.values(), prefix))
+        clusters.append(_cluster(f"cluster_{number}", member.name, "rounded", lines))
+    title = [str(member.topology.subnet) for member in linked.members]
+    crossings = map(_crossing, linked.crossings())
+    return _sheet(title, chain(*clusters, crossings, drawn_in))
+
+
+def _sheet(title: Iterable[str], lines: Iterable[str]) -> str:
+    look = f"label={label(*title)} labelloc=t outputorder=nodesfirst overlap=false"
+    return "".join(chain(("digraph kilo {\n", f"\t{look}\n"), lines, ("}\n",)))
+
+
+def _cluster(name: str, caption: str, style: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a part of the graph in a frame of its own."""
+    yield f"\tsubgraph {identifier(name)} {{\n"
+    yield f'\t\tlabel={label(caption)} style="{style}"\n'
+    for line in lines:
+        yield f"\t{line}"
+    yield "\t}\n"
+
+
+def _network(topology: Topology, prefix: str = "", number: str = "") -> Iterator[str]:
+    yield from _edges(topology, prefix)
+    for segment in topology.segments:
+        name, lines = f"cluster_{number}location_{segment.name}", _nodes(segment, prefix)
+        yield from _cluster(name, segment.name, "dashed,rounded", lines)
+    peers = _peers(topology.peers, prefix)
+    yield from _cluster(f"cluster_{number}peers", "peers", "dashed,rounded", peers)
+
+
+def _stale(links: Iterable[ClusterLink], prefix: str) -> Iterator[str]:
+    for link in links:
+        if link.segment is None:
+            caption = label(link.peer.name, f"stale link to {link.source}", link.why)
+            name = identifier(prefix + link.peer.name)
+            yield f"\t{name} [label={caption} shape=octagon style=dotted]\n"
+
+
+def _crossing(one: Crossing) -> str:
+    ends = [f"{one.first}/{one.segment.leader.name}", f"{one.second}/{one.other.leader.name}"]
+    if one.there is None:
+        ends.reverse()
+    source, target = map(identifier, ends)
+    if one.works:
+        said = ' label="by hand"' if one.by_hand else ""
+        return f"\t{source} -> {target} [dir=both style=bold{said}]\n"
+    look = f"label={label(f'one-sided: {one.missing()}')} style=dotted color=crimson"
+    return f"\t{source} -> {target} [{look}]\n"
+
+
+def edge(start: str, end: str, words: str, **attributes: str) -> str:
+    """Return a line of DOT: an edge from one name to another, with a label."""
+    look = " ".join(f"{name}={value}" for name, value in attributes.items())
+    return f"\t{identifier(start)} -> {identifier(end)} [label={label(words)} {look}]\n"
+
+
+def _edges(topology: Topology, prefix: str) -> Iterator[str]:
+    leaders = [identifier(prefix + segment.leader.name) for segment in topology.segments]
+    for segment, leader in zip(topology.segments, leaders, strict=True):
+        for node in segment.nodes:
+            if node is not segment.leader:
+                yield f"\t{leader} -> {identifier(prefix + node.name)} [dir=both]\n"
+    for position, leader in enumerate(leaders):
+        for other in leaders[position + 1 :]:
+            yield f"\t{leader} -> {other} [dir=both]\n"
+    peers = [identifier(prefix + peer.name) for peer in topology.peers]
+    for leader in leaders:
+        for peer in peers:
+            yield f"\t{leader} -> {peer} [dir=both style=dashed]\n"
+
+
+def _nodes(segment: Segment, prefix: str) -> Iterator[str]:
+    for node in segment.nodes:
+        rank = " rank=1" if node is segment.leader else ""
+        caption = label(*_node_lines(segment, node))
+        yield f"\t{identifier(prefix + node.name)} [label={caption}{rank} shape=ellipse]\n"
+
+
+def _peers(peers: Iterable[Peer], prefix: str) -> Iterator[str]:
+    for peer in peers:
+        caption = label(peer.name, "" if peer.endpoint is None else str(peer.endpoint))
+        yield f"\t{identifier(prefix + peer.name)} [label={caption} shape=ellipse]\n"
+
+
+def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
+    yield segment.name
+    yield node.name
+    yield str(node.subnet)
+    if node.internal_ip is not None:
+        yield address_text(node.internal_ip.address)
+    if node is segment.leader:
+        yield str(segment.wireguard_ip)
+        yield str(node.endpoint)  # as annotated: the reference draws no discovered one

@@ -1,0 +1,250 @@
+"""What a picture of the network shows, before it is drawn in any format.
+
+A picture has every node, ready or not, in the area of its location, and every peer. Texts are as
+the cluster has them, so untrusted: each format quotes them by its own rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.dialling import is_behind_nat
+from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
+from kgctl.mesh.text import bytewise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kgctl.mesh.cidr import Address, Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Segment, Topology
+
+READY, STALE, BROKEN = "ready", "stale", "broken"
+"""Takes part; took part until its heartbeats ended; lacks something that it needs to take part."""
+
+LOCAL, MESH, OUTSIDE = "local", "mesh", "peer"
+"""Kinds of links: leader to node, leader to leader, leader to peer."""
+
+End = tuple[str, str]
+"""What a link leads to: ``node`` or ``peer``, and the name."""
+
+
+class Member(NamedTuple):
+    """A node. ``endpoint`` is the one that others use; ``reasons`` say why it is not ready.
+
+    ``segment`` is None where it is in none; ``heartbeat_age`` is in seconds, None without one.
+    """
+
+    name: str
+    location: str
+    state: str
+    reasons: tuple[str, ...]
+    segment: str | None
+    leads: bool
+    behind_nat: bool
+    endpoint: Endpoint | None
+    subnet: Cidr | None
+    internal_ip: Cidr | None
+    wireguard_ip: Address | None
+    persistent_keepalive: int
+    heartbeat_age: int | None
+
+    @property
+    def end(self) -> End:
+        """The node as an end of links."""
+        return ("node", self.name)
+
+
+class Outsider(NamedTuple):
+    """A peer. ``behind_nat``: others reach it only where it calls first."""
+
+    name: str
+    state: str
+    reasons: tuple[str, ...]
+    behind_nat: bool
+    endpoint: Endpoint | None
+    allowed_ips: tuple[Cidr, ...]
+    persistent_keepalive: int
+
+    @property
+    def end(self) -> End:
+        """The peer as an end of links."""
+        return ("peer", self.name)
+
+
+class Area(NamedTuple):
+    """A location and its nodes, leaders first, then by name."""
+
+    location: str
+    nodes: tuple[Member, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many nodes there are of each state."""
+        return Counter(node.state for node in self.nodes)
+
+    @property
+    def worst(self) -> str:
+        """The worst state that a node has."""
+        counts = self.counts
+        return next((state for state in (BROKEN, STALE) if counts[state]), READY)
+
+
+class Link(NamedTuple):
+    """A connection between two ends, with the keepalive in seconds of the side that has one."""
+
+    kind: str
+    source: End
+    target: End
+    behind_nat: bool
+    persistent_keepalive: int
+
+
+class Picture(NamedTuple):
+    """All that is to be drawn. ``reach`` is None, or how many links each end is from the focus.
+
+    Of a focused picture only those links are drawn that begin at fewer than ``hops`` links.
+    """
+
+    subnet: str
+    granularity: str
+    areas: tuple[Area, ...]
+    peers: tuple[Outsider, ...]
+    collapsed: bool = False
+    reach: Mapping[End, int] | None = None
+    hops: int = 0
+
+    @property
+    def nodes(self) -> Iterator[Member]:
+        """All nodes, area by area."""
+        return (node for area in self.areas for node in area.nodes)
+
+    @property
+    def leaders(self) -> list[Member]:
+        """The leaders of all segments, in the order of these."""
+        return sorted((node for node in self.nodes if node.leads), key=_segment_order)
+
+    @property
+    def size(self) -> int:
+        """How many nodes and peers there are."""
+        return sum(len(area.nodes) for area in self.areas) + len(self.peers)
+
+    def links(self) -> Iterator[Link]:
+        """Yield every link between what is in the picture, one at a time: there may be millions."""
+        leaders = self.leaders
+        every = self._local(leaders), self._mesh(leaders), self._outside(leaders)
+        return (link for links in every for link in links if self._shows(link))
+
+    def _shows(self, link: Link) -> bool:
+        if self.reach is None:
+            return True
+        return min(self.reach[link.source], self.reach[link.target]) < self.hops
+
+    def _local(self, leaders: Iterable[Member]) -> Iterator[Link]:
+        by_segment = {leader.segment: leader for leader in leaders}
+        for node in self.nodes:
+            leader = by_segment.get(node.segment)
+            if node.segment is not None and leader is not None and not node.leads:
+                yield Link(LOCAL, leader.end, node.end, behind_nat=False, persistent_keepalive=0)
+
+    def _mesh(self, leaders: Iterable[Member]) -> Iterator[Link]:
+        for one, other in combinations(leaders, 2):
+            natted = one.behind_nat or other.behind_nat
+            keepalive = max(one.persistent_keepalive, other.persistent_keepalive)
+            yield Link(MESH, one.end, other.end, natted, keepalive)
+
+    def _outside(self, leaders: Iterable[Member]) -> Iterator[Link]:
+        peers = [peer for peer in self.peers if peer.state == READY]
+        for leader in leaders:
+            for peer in peers:
+                natted = leader.behind_nat or peer.behind_nat
+                keepalive = peer.persistent_keepalive
+                yield Link(OUTSIDE, leader.end, peer.end, natted, keepalive)
+
+
+def picture_of(
+    state: State, topology: Topology, now: float, *, present: float | None = None
+) -> Picture:
+    """Make the picture of a whole cluster, as it is at ``now``, in Unix seconds.
+
+    Ages are counted to ``present``, where that is another time.
+    """
+    places = {node.name: one for one in topology.segments for node in one.nodes}
+    by_location: dict[str, list[Member]] = {}
+    for node in state.nodes:
+        member = _member(node, places.get(node.name), now, now if present is None else present)
+        by_location.setdefault(node.location, []).append(member)
+    areas = [Area(place, tuple(_leaders_first(nodes))) for place, nodes in by_location.items()]
+    return Picture(
+        subnet=str(topology.subnet),
+        granularity=topology.granularity,
+        areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
+        peers=tuple(_outsiders(state, topology)),
+    )
+
+
+def _member(node: Node, segment: Segment | None, now: float, present: float) -> Member:
+    leads = segment is not None and segment.leader.name == node.name
+    used = segment.endpoint if segment is not None and leads else node.endpoint
+    return Member(
+        name=node.name,
+        location=node.location,
+        state=_state(node, now),
+        reasons=why_not_ready(node, now, present=present),
+        segment=segment and segment.name,
+        leads=leads,
+        behind_nat=node.endpoint is not None and is_behind_nat(node.endpoint, used),
+        endpoint=used,
+        subnet=node.subnet,
+        internal_ip=node.internal_ip,
+        wireguard_ip=segment.wireguard_ip if segment is not None and leads else None,
+        persistent_keepalive=node.persistent_keepalive,
+        heartbeat_age=int(present - node.last_seen) if node.last_seen else None,
+    )
+
+
+def _state(node: Node, now: float) -> str:
+    if node.is_ready(now):
+        return READY
+    lacks = node.endpoint is None or node.key is None or node.subnet is None
+    return BROKEN if lacks or not node.last_seen else STALE
+
+
+def _outsiders(state: State, topology: Topology) -> Iterator[Outsider]:
+    taking_part = {peer.name: peer for peer in topology.peers}
+    known: dict[str, Outsider] = {}
+    for peer in state.peers:
+        known[peer.name] = _outsider(peer, taking_part.get(peer.name, peer))
+    for invalid in state.invalid_peers:
+        problems = tuple(f"invalid: {problem}" for problem in invalid.problems)
+        known[invalid.name] = Outsider(
+            invalid.name, BROKEN, problems, behind_nat=False, endpoint=None,
+            allowed_ips=invalid.allowed_ips, persistent_keepalive=0,
+        )  # fmt: skip
+    return (known[name] for name in sorted(known, key=bytewise))
+
+
+def _outsider(peer: Peer, in_use: Peer) -> Outsider:
+    reasons = why_peer_not_ready(peer)
+    return Outsider(
+        name=peer.name,
+        state=BROKEN if reasons else READY,
+        reasons=reasons,
+        behind_nat=is_behind_nat(peer.endpoint, in_use.endpoint),
+        endpoint=in_use.endpoint,
+        allowed_ips=in_use.allowed_ips,
+        persistent_keepalive=peer.persistent_keepalive,
+    )
+
+
+def _leaders_first(nodes: Iterable[Member]) -> list[Member]:
+    return sorted(nodes, key=lambda node: (not node.leads, bytewise(node.name)))
+
+
+def _segment_order(node: Member) -> bytes:
+    return bytewise(node.segment or "")

@@ -1,0 +1,74 @@
+"""The title and the legend of a rich picture: a table in Graphviz's HTML-like labels.
+
+No text of the cluster comes here, for in such a label it would act.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.render.graph.panorama import LINKED, ONE_SIDED
+from kgctl.render.graph.picture import BROKEN, READY, STALE
+from kgctl.render.graph.richlook import BLUE, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from kgctl.render.graph.picture import Picture
+
+_BETWEEN = {
+    LINKED: ("━━━", "#009e73", "tunnel between clusters"),
+    ONE_SIDED: ("┅┅┅", ORANGE, "one-sided: no tunnel"),
+}
+_GAP = "<td>  </td>"
+
+
+def legend(
+    picture: Picture, title: str, *, framed: bool, lines: bool, between: tuple[str, ...] = ()
+) -> str:
+    """Return the label: ``title``, which is ours alone, and a sample of each thing there is.
+
+    ``between`` are the states of what links several clusters, where there are several.
+    """
+    assert not set("<>&").intersection(title)
+    found = _samples(picture, framed=framed, lines=lines)
+    found += [_line(*_BETWEEN[state]) for state in between]
+    samples = _GAP.join(found)
+    return (
+        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="4">'
+        f'<tr><td><font point-size="16"><b>{title}</b></font></td></tr>'
+        f'<tr><td><table border="0" cellborder="0" cellspacing="4" cellpadding="5"><tr>{samples}'
+        "</tr></table></td></tr></table>>"
+    )
+
+
+def _samples(picture: Picture, *, framed: bool, lines: bool) -> list[str]:
+    samples = []
+    if not picture.collapsed:
+        states = {node.state for node in picture.nodes}
+        samples.append(_cell("★ leader", f'border="3" style="rounded" color="{BLUE}"'))
+        if READY in states:
+            samples.append(_cell("ready node", f'border="1" style="rounded" color="{BLUE}"'))
+        if STALE in states:
+            samples.append(
+                _cell("stale: silent", 'border="2" style="rounded,dashed" color="#b36b00"')
+            )
+        if BROKEN in states:
+            samples.append(
+                _cell("broken: lacks something", f'border="2" style="dotted" color="{ORANGE}"')
+            )
+    if not framed:
+        natted = any(leader.behind_nat for leader in picture.leaders)
+        samples.append(_line("━━━", BLUE, "WireGuard tunnel"))
+        if natted:
+            samples.append(_line("╍╍╍", ORANGE, "through a NAT"))
+        if any(peer.state == READY for peer in picture.peers):
+            where = "" if lines else ", to every leader"
+            samples.append(_line("┅┅┅", GREY, f"peer{where}"))
+    return samples or ["<td> </td>"]
+
+
+def _cell(name: str, look: str) -> str:
+    return f"<td {look}>{name}</td>"
+
+
+def _line(strokes: str, colour: str, name: str) -> str:
+    return f'<td><font color="{colour}">{strokes}</font> {name}</td>'

@@ -1,0 +1,1 @@
+"""Nodes, peers and segments as lists."""

@@ -1,0 +1,69 @@
+"""How code below the command line talks to whoever called it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Receives one line of text at a time, without a line break at its end.
+
+    The command line prints them (``kgctl.cli.core.output.Printer``); tests keep them.
+    """
+
+    def show(self, text: str, /) -> None:
+        """Show a part of the answer that is known before the rest, such as a plan."""
+        ...
+
+    def inform(self, text: str, /) -> None:
+        """Report what was found or decided."""
+        ...
+
+    def warn(self, text: str, /) -> None:
+        """Report what failed, was refused or was left out, and what a person can do about it."""
+        ...
+
+    def worded(self, error: object, /) -> str:
+        """Return the message of an error; the command line adds the options that would help."""
+        ...
+
+    def setting(self, name: str, value: str = "", /) -> str:
+        """Return how a person gives a setting, such as ``adopt``; the command line has options."""
+        ...
+
+
+class LogReporter:
+    """Writes to the standard library's log: the default of the Python API.
+
+    Without any configuration of logging, Python prints warnings to stderr and nothing else.
+    """
+
+    def __init__(self, name: str = "kgctl") -> None:
+        import logging
+
+        self._log = logging.getLogger(name)
+
+    def show(self, text: str, /) -> None:
+        """Log the text at the level INFO."""
+        self._log.info("%s", text)
+
+    def inform(self, text: str, /) -> None:
+        """Log the text at the level INFO."""
+        self._log.info("%s", text)
+
+    def warn(self, text: str, /) -> None:
+        """Log the text at the level WARNING."""
+        self._log.warning("%s", text)
+
+    def worded(self, error: object, /) -> str:
+        """Return the message of an error."""
+        return str(error)
+
+    def setting(self, name: str, value: str = "", /) -> str:
+        """Return the name of a setting, and its value."""
+        return plain_setting(name, value)
+
+
+def plain_setting(name: str, value: str = "") -> str:
+    """Return a setting as the Python API names it, and its value."""
+    return f"{name} {value}" if value else name

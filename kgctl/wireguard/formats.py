@@ -1,0 +1,121 @@
+"""The formats of a machine's configuration: the table from which ``kgctl showconf`` takes its own.
+
+Options, the names of files and what goes with which format follow from it. A writer imports what it
+needs when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.wireguard.conf import Configuration
+
+
+class Machine(NamedTuple):
+    """What a writer has to know besides the configuration.
+
+    ``name`` is the machine's as the beginning of a file's name, and ``interface`` its interface's.
+    ``identity`` tells it from every other machine. ``ending`` is the one of a picture that was
+    asked for, without its dot.
+    """
+
+    name: str
+    interface: str
+    identity: str
+    ending: str = ""
+
+
+class MachineFormat(NamedTuple):
+    """A format of the configuration of a machine.
+
+    ``files`` returns the files of a machine by their names, and ``text`` what is printed instead.
+    ``interface`` and ``table``: it has the name of the interface, and a routing table. ``single``:
+    it is one text file, which can be kept up to date. ``pictures`` are the endings of the pictures
+    that it can be. ``reader`` names what reads it, where that makes a difference. ``needs_key``:
+    nothing takes it without a private key.
+    """
+
+    name: str
+    files: Callable[[Configuration, Machine], dict[str, bytes]]
+    text: Callable[[Configuration, Machine], str]
+    interface: bool
+    table: bool
+    single: bool
+    pictures: tuple[str, ...] = ()
+    reader: str = ""
+    needs_key: bool = False
+
+
+def _plain(configuration: Configuration, _machine: Machine) -> str:
+    return str(configuration)
+
+
+def _plain_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
+    return {f"{machine.name}.conf": str(configuration).encode()}
+
+
+def _code(configuration: Configuration, _machine: Machine) -> str:
+    from kgctl.wireguard.qr import to_terminal, without_comments
+
+    return to_terminal(without_comments(str(configuration)))
+
+
+def _code_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
+    from kgctl.wireguard.qr import to_picture, without_comments
+
+    kind = machine.ending or "svg"
+    picture = to_picture(without_comments(str(configuration)), kind)
+    return {f"{machine.name}.{kind}": picture}
+
+
+def _networkd(configuration: Configuration, machine: Machine) -> str:
+    from kgctl.wireguard.networkd import networkd_files
+
+    found = networkd_files(configuration, machine.interface)
+    return "\n".join(f"# /etc/systemd/network/{file}\n{text}" for file, text in found.items())
+
+
+def _networkd_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
+    from kgctl.wireguard.networkd import networkd_files
+
+    found = networkd_files(configuration, machine.interface)
+    return {f"{machine.name}-{file}": text.encode() for file, text in found.items()}
+
+
+def _nmconnection(configuration: Configuration, machine: Machine) -> str:
+    from kgctl.wireguard.nmconnection import nmconnection_file
+
+    return nmconnection_file(configuration, machine.interface, machine.identity)
+
+
+def _nmconnection_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
+    return {f"{machine.name}.nmconnection": _nmconnection(configuration, machine).encode()}
+
+
+WIREGUARD = MachineFormat(
+    "wireguard", _plain_files, _plain, interface=False, table=False, single=True
+)
+"""The format of wg(8), and of the reference; what is printed where no format is asked for."""
+
+MACHINE_FORMATS = (
+    WIREGUARD,
+    MachineFormat("wg-quick", _plain_files, _plain, interface=False, table=True, single=True),
+    MachineFormat(
+        "qr", _code_files, _code, interface=False, table=False, single=False,
+        pictures=("png", "svg"), needs_key=True,
+    ),
+    MachineFormat(
+        "networkd", _networkd_files, _networkd, interface=True, table=True, single=False,
+        reader="systemd-networkd",
+    ),
+    MachineFormat(
+        "nmconnection", _nmconnection_files, _nmconnection, interface=True, table=True, single=True
+    ),
+)  # fmt: skip
+"""Every format that a machine reads; all but the first are whole files, which options shape."""
+
+WHOLE_FILES = tuple(one for one in MACHINE_FORMATS if one is not WIREGUARD)
+"""The formats of whole files for machines outside the cluster."""

@@ -1,0 +1,43 @@
+"""The Peers that link clusters: agents bear each of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgctl.link.peers import wanted_peers
+from kgctl.mesh.sharing import Share
+from tests.mesh.test_linking import cidr, member, node
+
+
+def only(**annotations: str) -> dict[str, object]:
+    source = member("a", node("n1", 1, **annotations))
+    (peer,) = wanted_peers(source).values()
+    found: dict[str, object] = peer["spec"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "keepalive", "expected"),
+    [
+        ("10.9.0.1:51820", "0", 25),
+        ("10.9.0.1:51820", "17", 17),
+        ("203.0.113.1:51820", "0", None),
+        ("203.0.113.1:51820", "17", 17),
+    ],
+)
+def test_a_peer_without_endpoint_has_a_keepalive(
+    endpoint: str, keepalive: str, expected: int | None
+) -> None:
+    spec = only(endpoint=endpoint, persistent_keepalive=keepalive)
+    assert ("endpoint" in spec) is endpoint.startswith("203")
+    assert spec.get("persistentKeepalive") == expected
+
+
+def test_networks_have_no_host_bits_and_are_there_once() -> None:
+    share = Share(location_ips=True, cidrs=(cidr("10.8.0.9/24"), cidr("10.8.0.0/24")))
+    source = member("a", node("n1", 1, allowed_location_ips="10.9.0.7/24"), share=share)
+    (peer,) = wanted_peers(source).values()
+    networks = peer["spec"]["allowedIPs"]
+    assert "10.9.0.0/24" in networks
+    assert networks.count("10.8.0.0/24") == 1
+    assert all(text == str(cidr(text).masked()) for text in networks)
