@@ -15,7 +15,7 @@ FUZZ := $(BIN)/python -m tests.fuzz
 LOCK := pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	--python-version 3.11
 
-TEST_TOOLS := chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv strace sysctl \
+TEST_TOOLS := cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv strace sysctl \
 	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
 
 
-CUT_OFF = 180.0
-"""Seconds without a word from the API server after which its way may be what is wrong."""
-
-
 class Guarding:
     """What this host needs itself, of which ``here`` is what was seen of it last.
 
@@ -38,6 +34,7 @@ class Guarding:
         self._servers = servers
         self.here = Surroundings()
         self.silence = 0.0
+        self._cut_off = False
 
     def guards(self) -> tuple[Guard, ...]:
         """Return what nobody in the network is granted."""
@@ -49,11 +46,16 @@ class Guarding:
         return kept | self._servers.addresses()
 
     def is_cut_off(self) -> bool:
-        """Tell whether the API server is away, and nobody who is asked knows where it is.
+        """Tell whether the API server is away, and nobody who was asked knew where it is.
 
-        Then DNS servers that are reached through the tunnel may be the reason.
+        Then DNS servers that are reached through the tunnel may be the reason. It stays so until
+        the server is heard: who follows it looks its name up again, up to 30 seconds later.
         """
-        return self.silence >= CUT_OFF and self._servers.is_lost()
+        if self.silence < self._options.cut_off:
+            self._cut_off = False
+        elif self._servers.is_lost():
+            self._cut_off = True
+        return self._cut_off
 
 
 def guards(here: Surroundings, servers: Collection[Address], options: Options) -> tuple[Guard, ...]:

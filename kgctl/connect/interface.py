@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Objects
 
 
+CUT_OFF = 180.0
+"""Seconds without a word from the API server after which its way may be what is wrong."""
+
 _NO_LIMITS = Limits()
 
 
@@ -24,7 +27,9 @@ class Options:
 
     ``limits`` are what nodes and peers may claim; ``extra`` are the person's own networks.
     ``address`` is None where none was named: then it is the Peer's own, or the default. So is
-    ``listen_port``: then it is that of the Peer's endpoint, or the default.
+    ``listen_port``: then it is that of the Peer's endpoint, or the default. ``cut_off``, which no
+    option of the command line sets, is how long the API server is silent before DNS servers are
+    taken out of the tunnel.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Options:
     dns: tuple[Address, ...] = ()
     search_domains: tuple[str, ...] = ()
     limits: Limits = _NO_LIMITS
+    cut_off: float = CUT_OFF
 
 
 class Cluster(Protocol):

@@ -53,9 +53,13 @@ class Contact:
         return 0.0 if self._heard is None else max(0.0, steady - self._heard[1])
 
     def judged(self, now: float, steady: float) -> float:
-        """Return the moment at which heartbeats are to be judged now, which is ``steady``."""
+        """Return the moment at which heartbeats are to be judged now, which is ``steady``.
+
+        Once the server was heard, the clock counts as it was then, and time goes on by the steady
+        one: what somebody does to the clock meanwhile makes no heartbeat older.
+        """
         if steady < self._until:
             return self._frozen
-        if self._heard is None or self.silence(steady) <= QUIET:
+        if self._heard is None:
             return now
-        return self._heard[0] + QUIET
+        return self._heard[0] + min(self.silence(steady), QUIET)

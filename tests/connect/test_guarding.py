@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.connect.guarding import CUT_OFF, Guarding, guards, kept_outside
+from kgctl.connect.guarding import Guarding, guards, kept_outside
 from kgctl.connect.interface import Options
 from kgctl.connect.network import wanted_of
 from kgctl.connect.outside import Servers
@@ -185,21 +185,28 @@ def test_the_api_server_is_where_the_connections_go_before_any_name_is_known() -
     assert address("203.0.113.39") in servers.addresses()
 
 
-def test_cut_off_is_who_hears_no_server_and_knows_not_where_it_is() -> None:
+@pytest.mark.parametrize("more", [{}, {"cut_off": 5.0}])
+def test_cut_off_is_who_hears_no_server_and_knows_not_where_it_is(more: dict[str, float]) -> None:
     dns = Dns()
     names = Names(lambda: None, dns)
-    guarding = Guarding(
-        changed(dns=(address("10.66.0.53"),)), Servers("api.example", names, frozenset)
-    )
+    options = changed(dns=(address("10.66.0.53"),), **more)
+    guarding = Guarding(options, Servers("api.example", names, frozenset))
     guarding.here = HERE
     assert not guarding.outside() & HERE.resolvers  # the person wants it in the tunnel
     assert names.settle(5)
     assert not guarding.outside() & HERE.resolvers  # the name fails, but the server is heard
-    guarding.silence = CUT_OFF
+    silence = more.get("cut_off", 180.0)
+    guarding.silence = silence - 0.1
+    assert not guarding.outside() & HERE.resolvers
+    guarding.silence = silence
     assert guarding.outside() & HERE.resolvers == HERE.resolvers
     dns.names["api.example"] = ["192.0.2.2"]
     names.refresh("api.example")
     assert names.settle(5)
+    assert guarding.outside() & HERE.resolvers  # who connects has to look it up, too
+    guarding.silence = 0.0
+    assert not guarding.outside() & HERE.resolvers
+    guarding.silence = silence
     assert not guarding.outside() & HERE.resolvers  # it is only down
 
 

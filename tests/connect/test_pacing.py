@@ -111,6 +111,16 @@ def test_a_clock_that_is_put_right_ends_no_silence() -> None:
     assert contact.judged(start + 731 + GRACE, 731 + GRACE) == start + 731 + GRACE
 
 
+@pytest.mark.parametrize("jump", [7200, -7200])
+def test_a_clock_that_jumps_makes_no_heartbeat_older(jump: int) -> None:
+    contact, start = Contact(), 1_000_000.0
+    contact.heard(start, 0)
+    for away in range(int(QUIET)):  # also right after the last word, when time does not stand yet
+        assert contact.judged(start + away + jump, away) == start + away
+    for away in range(int(QUIET), 600, 10):
+        assert contact.judged(start + away + jump, away) == start + QUIET
+
+
 class Script:
     """A loop whose clock is moved by waiting, and by acting."""
 

@@ -27,15 +27,21 @@ PATIENCE = 40.0
 class Connection:
     """A running ``kgctl connect``. A context manager: on leaving it is ended, by force if need be.
 
-    ``within`` is a program that runs it, such as setpriv. ``lines`` are the log lines so far,
-    decoded; ``errors`` is stderr.
+    ``within`` is a program that runs it, such as setpriv; a ``module`` with its arguments is run in
+    the place of kgctl. ``lines`` are the log lines so far, decoded; ``errors`` is stderr.
     """
 
     def __init__(
-        self, namespace: Namespace, kubeconfig: Path, *options: str, within: Sequence[str] = ()
+        self,
+        namespace: Namespace,
+        kubeconfig: Path,
+        *options: str,
+        within: Sequence[str] = (),
+        module: Sequence[str] = (),
     ) -> None:
         self.namespace = namespace
-        argv = [sys.executable, "-m", "kgctl", "--kubeconfig", str(kubeconfig), "connect", *options]
+        connect = ("kgctl", "--kubeconfig", str(kubeconfig), "connect", *options)
+        argv = [sys.executable, "-m", *(module or connect)]
         self.lines: list[dict[str, Any]] = []
         self.errors = ""
         self._process = subprocess.Popen(

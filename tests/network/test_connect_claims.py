@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from tests.network import plan, probe, tunnel
 from tests.network.connection import kgctl
+from tests.network.far import API_ADDRESS, API_RESOLVER, far_site
 from tests.network.namespace import ETC_NETNS
 from tests.network.site import Site, within
 from tests.network.stream import Pinging
@@ -38,10 +36,6 @@ OFFICE_ROUTER = "192.168.88.1"
 def site(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
     with Uplink(cluster["laptop"], api_server.url) as uplink:
         yield Site(cluster, api_server, uplink)
-
-
-NAMESERVER = Path(__file__).with_name("nameserver.py")
-API_ADDRESS, API_RESOLVER, API_NAME = "10.77.0.1", "10.77.0.53", "api.kilo.example"
 
 
 class Counted:
@@ -187,27 +181,8 @@ def test_hearsay_neither_moves_a_session_nor_keeps_one_from_beginning(site: Site
 
 @pytest.fixture
 def far(cluster: SmallCluster, api_server: ApiServer) -> Iterator[Site]:
-    """The API server on the Internet, by a name that a DNS server there knows."""
-    server, laptop = cluster["server"], cluster["laptop"]
-    for address in (API_ADDRESS, API_RESOLVER):
-        server.ip("address", "add", f"{address}/32", "dev", "lo")
-    cluster.internet.ip("route", "add", "10.77.0.0/24", "via", "198.19.60.60")
-    resolv_conf = ETC_NETNS / laptop.name / "resolv.conf"
-    before = resolv_conf.read_text()
-    resolv_conf.write_text(f"nameserver {API_RESOLVER}\n")
-    cluster.lab.start(server, sys.executable, str(NAMESERVER), API_RESOLVER, API_ADDRESS)
-    try:
-        with Uplink(server, api_server.url, API_ADDRESS, API_NAME) as uplink:
-            site = Site(cluster, api_server, uplink)
-            config = yaml.safe_load(site.kubeconfig.read_text())
-            config["clusters"][0]["cluster"]["tls-server-name"] = "127.0.0.1"
-            site.kubeconfig.write_text(yaml.safe_dump(config))
-            yield site
-    finally:
-        resolv_conf.write_text(before)
-        cluster.internet.ip("route", "del", "10.77.0.0/24", "via", "198.19.60.60")
-        for address in (API_ADDRESS, API_RESOLVER):
-            server.ip("address", "del", f"{address}/32", "dev", "lo")
+    with far_site(cluster, api_server) as site:
+        yield site
 
 
 def test_the_way_to_the_api_server_stays_whatever_a_network_takes(far: Site) -> None:
