@@ -23,6 +23,7 @@ def main() -> int:
             pass  # the command line tells it better
         else:
             return 0
+    from kgctl.cli.core.table import COMPLETE_VARIABLE
     from kgctl.kube.fast import fast_lane
 
     fast = fast_lane()
@@ -30,7 +31,7 @@ def main() -> int:
     # objects: by default a tenth of the time would go into looking through them
     if fast:
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    if "_KGCTL_COMPLETE" in os.environ:
+    if COMPLETE_VARIABLE in os.environ:
         _hush()
     elif fast:
         from kgctl.cli.core.ahead import ahead

@@ -9,8 +9,8 @@ import typer
 
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.shared import Shared, with_shared
-
-_VARIABLE = "_KGCTL_COMPLETE"
+from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
+from kgctl.cli.core.typer_private import completion_script
 
 
 class Shell(StrEnum):
@@ -35,17 +35,5 @@ def completion(
     bash: source <(kgctl completion bash). zsh: the same, after compinit. fish: kgctl completion
     fish | source. PowerShell: kgctl completion powershell | Out-String | Invoke-Expression.
     """
-    from typer._completion_shared import get_completion_script
-
-    script = get_completion_script(prog_name="kgctl", complete_var=_VARIABLE, shell=shell.value)
+    script = completion_script(PROGRAM, COMPLETE_VARIABLE, shell.value)
     answer(script.rstrip("\n") + "\n")
-
-
-def prepare() -> None:
-    """Make Typer answer what its completion scripts ask.
-
-    It does so by itself only for programs that keep Typer's own ``--install-completion``.
-    """
-    from typer._completion_classes import completion_init
-
-    completion_init()

@@ -10,7 +10,6 @@ import typer
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.core.shared import Shared, with_shared
-from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-@trouble_exits_2
 def diff(
     shared: Shared,
     base: Annotated[

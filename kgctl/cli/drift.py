@@ -13,7 +13,6 @@ from kgctl.cli.completing import complete_member
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.shared import Shared, with_shared
-from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.names import unknown_member
 from kgctl.mesh.text import printable
@@ -41,7 +40,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-@trouble_exits_2
 def drift(
     shared: Shared,
     name: Annotated[str, typer.Argument(metavar="NODE|PEER", autocompletion=complete_member)],

@@ -10,7 +10,6 @@ import typer
 from kgctl.cli.completing import complete_member
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.shared import Shared, of_several, with_shared
-from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.names import unknown_member
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-@trouble_exits_2
 @of_several
 def path(
     shared: Shared,

@@ -206,13 +206,7 @@ def live_cluster(
 
     Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
     """
-    target = Target(
-        shared.kubeconfig,
-        shared.context,
-        shared.request_timeout,
-        shared.topology_label,
-        shared.max_list_size,
-    )
+    target = Target.of(shared)
     if interactive and not shared.debug and not every_label:
         asked = ahead.take(target)
         if asked is not None:

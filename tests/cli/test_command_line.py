@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kgctl import __version__
-from kgctl.cli.core.arguments import normalised, split_values
+from kgctl.cli.core.arguments import split_values
+from kgctl.cli.core.line import normalised
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -211,4 +212,5 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
     answer = kgctl("--example", "graph")
     assert answer.code == 1
     assert answer.stderr.startswith("internal error: ZeroDivisionError; run it again with --debug")
-    assert "Traceback" in kgctl("--example", "graph", "--debug").stderr
+    for option in ("--debug", "--debug=true", "--debug=1"):
+        assert "Traceback" in kgctl("--example", "graph", option).stderr

@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
-from kgctl.cli.core.options import OPTIONS
 from kgctl.cli.core.program import app
+from kgctl.cli.core.table import OPTIONS
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -141,5 +141,5 @@ def test_every_option_of_showconf_is_in_the_table(path: str) -> None:
     """A new one has to say where it has an effect."""
     named = {effect.option for effect in EFFECTS[path]()} | {"--output", "--version", "--help"}
     for one in _command(path).params:
-        if one.name not in OPTIONS and one.param_type_name == "option":
+        if one.name not in {option.field for option in OPTIONS} and one.param_type_name == "option":
             assert named & set(one.opts), one.opts

@@ -1,1 +1,1 @@
-"""The command line itself: its table, how it is read, and how it ends."""
+"""The command line itself: the table of options and commands, and what reads it."""

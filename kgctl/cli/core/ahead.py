@@ -10,25 +10,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.cli.core.line import read_line
+from kgctl.cli.core.table import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kgctl.cli.core.options import Shared
     from kgctl.state.api_server import ApiServer
 
 DEFAULT_TIMEOUT = "30s"
-_READERS = frozenset({"graph", "showconf", "get", "check", "path", "drift"})
-_VALUED = frozenset({"--at", "--mesh-granularity", "--port", "--backend"})
-_ELSEWHERE = ("-f", "--filename", "--example", "--cluster", "--debug", "-h", "--help")
+_ELSEWHERE = tuple(option.field for option in OPTIONS if option.head_start == "elsewhere")
 
 
 class Target(NamedTuple):
-    """The live cluster that options name, as they were given."""
+    """The live cluster that options name, as they were given.
+
+    The fields are those options of the table that ``name`` it.
+    """
 
     kubeconfig: str | None = None
     context: str | None = None
     request_timeout: str | None = None
     topology_label: str | None = None
     max_list_size: str | None = None
+
+    @classmethod
+    def of(cls, shared: Shared) -> Target:
+        """Return the live cluster that the shared options name."""
+        return cls(*(getattr(shared, field) for field in cls._fields))
 
     def server(
         self, *, debug: bool = False, interactive: bool = True, every_label: bool = False
@@ -99,23 +109,9 @@ ahead = Ahead()
 
 def target_of(arguments: Sequence[str]) -> Target | None:
     """Return the live cluster that a command with these arguments will read; None if unsure."""
-    command = None
-    given: dict[str, str] = {}
-    words = iter(arguments)
-    for word in words:
-        name, equals, value = word.partition("=")
-        option = name.removeprefix("--").replace("-", "_")
-        if word == "--":
-            break
-        if name.startswith("--") and option in Target._fields:
-            value = value if equals else next(words, "")
-            if option == "context" and given.get(option, value) != value:
-                return None  # several clusters, which are read at once
-            given[option] = value
-        elif name in _VALUED and not equals:
-            next(words, "")
-        elif word.startswith(_ELSEWHERE):
-            return None
-        elif command is None and not word.startswith("-"):
-            command = word
-    return Target(**given) if command in _READERS else None
+    line = read_line(arguments)
+    if line is None or line.shared.several:
+        return None
+    if any(getattr(line.shared, field) for field in _ELSEWHERE):
+        return None
+    return Target.of(line.shared)

@@ -7,7 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.line import normalised
 from kgctl.cli.core.output import discard_rest
+from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
 from kgctl.cli.core.verdict import exit_code_of
 from kgctl.cli.hints import message
 from kgctl.kube.fast import fast_lane
@@ -17,7 +19,6 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROGRAM = "kgctl"
 _INTERRUPTED = 130
 _LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some
 
@@ -46,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    plain = "_KGCTL_COMPLETE" not in os.environ and fast_lane()
+    plain = COMPLETE_VARIABLE not in os.environ and fast_lane()
     call = plain_call(arguments) if plain else None
     if call is not None:
         call()
@@ -74,7 +75,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _fail(text: str, error: BaseException | None, code: int) -> int:
-    if error is not None and {"--debug", "--debug=true"} & set(sys.argv):
+    if error is not None and "--debug" in normalised(sys.argv):
         import traceback
 
         from kgctl.mesh.text import without_logins

@@ -1,4 +1,4 @@
-"""The commands of kgctl, each imported only when it is called."""
+"""The commands of the table, as Typer has them: each imported only when it is called."""
 
 from __future__ import annotations
 
@@ -8,29 +8,8 @@ from typing import Any
 import typer.main
 from typer.core import TyperGroup
 
-COMMANDS = {
-    "graph": "Draw the network: for Graphviz, as a picture, a page, or a tree.",
-    "showconf": "Print the WireGuard configuration of a node or a peer.",
-    "get": "List nodes, peers or segments, and why one is not ready.",
-    "check": "Find what is wrong with the network, and what to do.",
-    "explain": "Print the page of a rule of check.",
-    "path": "Show how a packet travels from one machine to another, or where it stops.",
-    "diff": "Show what a change would do to the network, before it is made.",
-    "drift": "Show how the WireGuard of a machine differs from what it should be.",
-    "node": "Set Kilo's annotations on nodes.",
-    "peer": "Add, change and remove the machines outside the cluster.",
-    "link": "Make several clusters one network.",
-    "unlink": "Remove the links between clusters.",
-    "genkey": "Print a new private key.",
-    "pubkey": "Print the public key of the private key on stdin.",
-    "genpsk": "Print a new preshared key.",
-    "connect": "Join the network with this host, and stay on it.",
-    "serve": "Show the network in a browser, live, and count it for Prometheus.",
-    "status": "Show how this host's tunnels do, and why a peer is not connected.",
-    "completion": "Print the completion script for a shell.",
-    "help": "Print the help of a command.",
-}
-"""Each command and what it does; its Typer app is ``app`` in ``kgctl.cli.NAME``."""
+from kgctl.cli.core.table import COMMANDS
+from kgctl.cli.core.typer_private import completion_item
 
 
 class Commands(TyperGroup):
@@ -65,15 +44,13 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands into the help."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(command.name, command.help) for command in COMMANDS.values()])
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Complete the name of a command, or an option of kgctl itself."""
-        from typer._click.shell_completion import CompletionItem
-
         found = [
-            CompletionItem(name, help=summary)
-            for name, summary in COMMANDS.items()
-            if name.startswith(incomplete)
+            completion_item(command.name, command.help)
+            for command in COMMANDS.values()
+            if command.name.startswith(incomplete)
         ]
         return [*found, *super(TyperGroup, self).shell_complete(ctx, incomplete)]

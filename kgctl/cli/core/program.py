@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kgctl.cli.core.app import PROGRAM
-from kgctl.cli.core.arguments import normalised
 from kgctl.cli.core.group import Commands
+from kgctl.cli.core.line import normalised
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.cli.core.table import COMPLETE_VARIABLE, HELP, PROGRAM
+from kgctl.cli.core.typer_private import answer_completions, is_help
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_SETTINGS: dict[str, Any] = {"help_option_names": list(HELP), "max_content_width": 100}
 
 app = typer.Typer(
     name=PROGRAM,
@@ -43,16 +44,14 @@ def call(arguments: Sequence[str]) -> int:
         KeyboardInterrupt: a person ended it.
         Exception: the command line is wrong; it has a ``format_message``.
     """
-    if "_KGCTL_COMPLETE" in os.environ:
-        from kgctl.cli.completion import prepare
-
-        prepare()
+    if COMPLETE_VARIABLE in os.environ:
+        answer_completions()
     try:
         code = app(args=normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # Typer's; it has no public name
+        if not is_help(error):
             raise
         answer(f"{error}\n")
         code = 0

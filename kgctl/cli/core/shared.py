@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgctl.cli.core.options import OPTIONS
 from kgctl.cli.core.options import Shared as Shared
+from kgctl.cli.core.table import OPTIONS, VERSION, Kind, Option
+from kgctl.cli.core.verdict import is_verdict, trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,7 @@ def print_version(asked: bool) -> None:
 
 _VersionOption = Annotated[
     bool,
-    typer.Option(
-        "--version", "-v", help="Print the version.", is_eager=True, callback=print_version
-    ),
+    typer.Option(*VERSION, help="Print the version.", is_eager=True, callback=print_version),
 ]
 
 
@@ -50,7 +49,7 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     signature = inspect.signature(function, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
 
-    taken = [name for name in OPTIONS if name not in left_out]
+    taken = [option.field for option in OPTIONS if option.field not in left_out]
     several = getattr(function, "several", False)
 
     @wraps(function)
@@ -60,7 +59,8 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
         _refuse_without_effect(ctx)
         if ctx.obj.named or (ctx.obj.several and not several):
             ctx.obj = _chosen(ctx, several)
-        return function(shared=ctx.obj, **given)
+        run = trouble_exits_2(function) if is_verdict(ctx) else function
+        return run(shared=ctx.obj, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -145,7 +145,7 @@ def _chosen(ctx: typer.Context, several: bool) -> Shared:
 
 def shared_of(context: typer.Context) -> Shared:
     """Return the shared options as far as they are parsed, for completing a command line."""
-    names = set(OPTIONS)
+    names = {option.field for option in OPTIONS}
     options = Shared()
     chain = [context]
     while chain[-1].parent is not None:
@@ -156,14 +156,34 @@ def shared_of(context: typer.Context) -> Shared:
     return options
 
 
+_TYPES: dict[Kind, Any] = {
+    "text": str | None,
+    "texts": list[str] | None,
+    "number": int | None,
+    "switch": bool | None,
+}
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    name = f"{option.name}/{option.off}" if option.off else option.name
+    declared = typer.Option(
+        *filter(None, (name, option.short)),
+        metavar=option.metavar,
+        help=option.help,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        option.field,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[_TYPES[option.kind], declared],
+    )
+
+
 def _shared_parameters() -> list[inspect.Parameter]:
-    hints = get_type_hints(Shared, localns={"typer": typer}, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    shared = [
-        inspect.Parameter(name, keyword, default=None, annotation=hints[name]) for name in OPTIONS
-    ]
     version = inspect.Parameter("version", keyword, default=False, annotation=_VersionOption)
-    return [*shared, version]
+    return [*map(_parameter, OPTIONS), version]
 
 
 _SHARED_PARAMETERS = _shared_parameters()

@@ -1,15 +1,17 @@
-"""Commands whose exit code is their answer: 0 and 1 are two answers, 2 is trouble."""
+"""Commands whose exit code is their answer: 0 and 1 are two answers, 2 is trouble.
+
+The table marks them as ``verdict``.
+"""
 
 from __future__ import annotations
 
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from kgctl.cli.core.table import COMMANDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-VERDICTS = frozenset(("check", "path", "diff", "drift"))
-"""The commands whose exit code is their answer, 0 or 1."""
 
 TROUBLE = 2
 """The exit code of a command that could not find its answer, as that of ``kubectl diff``."""
@@ -37,8 +39,14 @@ def exit_code_of(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     if context is None:
         return TROUBLE if getattr(error, "trouble", False) else 1
+    return TROUBLE if is_verdict(context) else 1
+
+
+def is_verdict(context: Any) -> bool:
+    """Tell whether the command that Typer's ``context`` is of has its exit code for an answer."""
     while context is not None:
-        if context.info_name in VERDICTS:
-            return TROUBLE
+        command = COMMANDS.get(context.info_name)
+        if command is not None and command.verdict:
+            return True
         context = context.parent
-    return 1
+    return False

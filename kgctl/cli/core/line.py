@@ -1,0 +1,180 @@
+"""Reads a command line by the table, without Typer, as far as the shared options go.
+
+The head start and the plain call use it. It reads as Typer does or returns nothing: a mistake, or a
+line in doubt, is left to Typer. A test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.cli.core.options import Shared
+from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kgctl.cli.core.table import Command, Option
+
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
+
+_NUMBERS = {option.field for option in OPTIONS if option.kind == "number"}
+_BY_NAME = {name: one for one in OPTIONS for name in (one.name, one.short, one.off) if name}
+
+SWITCHES = {
+    name: f"--no-{name.removeprefix('--')}"
+    for name in (
+        *(option.name for option in OPTIONS if option.kind == "switch"),
+        *(name for command in COMMANDS.values() for name in command.switches),
+    )
+}
+"""The switches that may be given a truth value, and what switches them off."""
+
+
+def normalised(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--switch=true|false`` and ``-o=value`` as Typer takes them.
+
+    Truth values are those of Go's ``strconv.ParseBool``; anything after ``--`` stays as it is.
+    """
+    if "--" not in arguments:
+        return list(_rewritten(arguments))
+    end = arguments.index("--")
+    return [*_rewritten(arguments[:end]), *arguments[end:]]
+
+
+def _rewritten(arguments: Sequence[str]) -> Iterator[str]:
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if equals and name in SWITCHES and value in _TRUE:
+            yield name
+        elif equals and name in SWITCHES and value in _FALSE:
+            yield SWITCHES[name]
+        elif (
+            equals and len(name) == 2 and name[0] == "-" and name[1].isascii() and name[1].isalpha()
+        ):
+            yield from (name, value)
+        else:
+            yield argument
+
+
+class Line(NamedTuple):
+    """A command line of a command that reads a live cluster.
+
+    ``words`` are the command and all else that is no option. ``plain`` tells that there are no
+    options but those that the plain call understands.
+    """
+
+    command: Command
+    words: tuple[str, ...]
+    shared: Shared
+    plain: bool
+
+
+class _UnsureError(Exception):
+    """The line is a mistake, or Typer would have to be asked."""
+
+
+def read_line(arguments: Sequence[str]) -> Line | None:
+    """Return what the command line says; None if it is not of a command that reads, or in doubt."""
+    reader = _Reader()
+    try:
+        reader.read(iter(normalised(arguments)))
+    except _UnsureError:
+        return None
+    if reader.command is None:
+        return None
+    shared = Shared(**reader.given).over(None)
+    return Line(reader.command, tuple(reader.words), shared, reader.plain)
+
+
+class _Reader:
+    """Goes through the words of one command line."""
+
+    def __init__(self) -> None:
+        self.command: Command | None = None
+        self.words: list[str] = []
+        self.given: dict[str, Any] = {}
+        self.plain = True
+
+    def read(self, words: Iterator[str]) -> None:
+        """Read all words.
+
+        Raises:
+            _UnsureError: the line is a mistake, or of a command that does not read.
+        """
+        for word in words:
+            if word == "--":
+                self._rest(words)
+            elif word == "-" or not word.startswith("-"):
+                self._word(word)
+            elif word.startswith("--"):
+                name, equals, value = word.partition("=")
+                self._option(name, value if equals else None, words)
+            else:
+                self._letters(word, words)
+        for field in _NUMBERS & self.given.keys():  # of several Typer looks at the last alone
+            self.given[field] = _number(self.given[field])
+
+    def _word(self, word: str) -> None:
+        if self.command is None:
+            self.command = COMMANDS.get(word)
+            if self.command is None or not self.command.reads:
+                raise _UnsureError
+        self.words.append(word)
+
+    def _rest(self, words: Iterator[str]) -> None:
+        """Take what follows ``--`` as arguments; behind that of a group there may be options."""
+        if self.command is None or len(self.words) <= self.command.group:
+            raise _UnsureError
+        self.plain = False
+        self.words.extend(words)
+
+    def _letters(self, word: str, words: Iterator[str]) -> None:
+        """Read ``-f``, or several in one, the last of which may have its value right after it."""
+        for index, letter in enumerate(word[1:], 2):
+            name = f"-{letter}"
+            if self._takes_value(name):
+                self._option(name, word[index:] or None, words)
+                return
+            self._option(name, None, words)
+
+    def _takes_value(self, name: str) -> bool:
+        option = _BY_NAME.get(name)
+        if option is not None:
+            return option.kind != "switch"
+        return self.command is not None and name in self.command.valued
+
+    def _option(self, name: str, value: str | None, words: Iterator[str]) -> None:
+        if self._takes_value(name):
+            if value is None:
+                value = next(words, None)
+            if value is None:
+                raise _UnsureError
+        option = _BY_NAME.get(name)
+        if option is not None:
+            self._note(option, name, value)
+        elif self.command is None or name in VERSION or name in HELP:
+            raise _UnsureError
+        else:
+            self.plain = False
+
+    def _note(self, option: Option, name: str, value: str | None) -> None:
+        if option.kind == "switch":
+            if value is not None:
+                raise _UnsureError
+            self.given[option.field] = name == option.name
+        elif option.kind == "texts":
+            self.given.setdefault(option.field, []).append(value)
+        else:
+            self.given[option.field] = value
+        # a value that is empty, or looks like an option, is a mistake mostly: Typer tells it better
+        if not option.plain or value == "" or (value or "")[:1] == "-" != value:
+            self.plain = False
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _UnsureError from None
