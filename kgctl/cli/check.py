@@ -9,7 +9,6 @@ import typer
 
 from kgctl.cli.core.output import answer, note, on_terminal
 from kgctl.cli.core.shared import Shared, of_several, with_shared
-from kgctl.cli.core.verdict import trouble_exits_2
 from kgctl.cli.finding_places import Files, with_places
 from kgctl.cli.formats import format_named, format_option
 from kgctl.cli.limits import Accept, LimitOptions, warn_of_unknown
@@ -38,7 +37,6 @@ _Codes = list[str] | None
 
 @app.command()
 @with_shared
-@trouble_exits_2
 @of_several
 def check(
     shared: Shared,

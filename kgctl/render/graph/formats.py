@@ -83,7 +83,7 @@ class GraphFormat(NamedTuple):
 
     ``endings`` are those of files, with their dots. ``several`` is None for what shows one cluster
     alone. ``style`` is the style where none is asked for, and None where there is only one.
-    ``drawn``: Graphviz draws it. ``binary``: it is not a string. ``shaped``: it can show a part of the
+    ``drawn``: Graphviz draws it. ``binary``: not text. ``shaped``: it can show a part of the
     network. ``terminal`` is how it is shown on one, if otherwise than as text, and then it can be
     watched. ``excess`` tells whether a graph is too large for those who draw it.
     """
