@@ -218,7 +218,8 @@ def test_clients_that_read_nothing_give_way(large: Path) -> None:
         for _ in range(CONNECTIONS + 10):
             wire = stack.enter_context(socket.create_connection((parts.hostname, parts.port)))
             wire.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
-        assert fetch(f"{url}metrics")[0] == 200
+        # they shut others out for 160 s; a busy machine takes some of these to make the pages
+        assert fetch(f"{url}metrics", seconds=90)[0] == 200
 
 
 def test_of_requests_asked_ahead_one_is_answered() -> None:

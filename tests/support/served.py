@@ -26,11 +26,11 @@ def served(*arguments: str) -> Iterator[str]:
             assert process.wait(60) == 0
 
 
-def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+def fetch(url: str, method: str = "GET", seconds: float = 30, **headers: str) -> tuple[int, str]:
     """Return the status and the body of an answer, whatever the status."""
     request = urllib.request.Request(url, method=method, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:  # it is an open connection as well
