@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.connect.status import PeerStatus
-    from kgctl.host.links import Link
+    from kgctl.host.links import NetLink
     from kgctl.host.record import KnownRefusal
     from kgctl.wireguard.device import DeviceState
 
@@ -86,7 +86,7 @@ def status(
     answer((to_json if output is Format.JSON else to_yaml)({"items": items}))
 
 
-def _links(links: Any, names: list[str]) -> list[Link]:
+def _links(links: Any, names: list[str]) -> list[NetLink]:
     from kgctl.host.record import recorded_interfaces
 
     wanted = names or sorted({*recorded_interfaces(), _KILO})
@@ -110,7 +110,7 @@ class _Tunnel(NamedTuple):
     refusals: tuple[KnownRefusal, ...]
 
 
-def _look(links: Sequence[Link]) -> list[_Tunnel]:
+def _look(links: Sequence[NetLink]) -> list[_Tunnel]:
     """Look at the devices twice, and return what there is to say of each."""
     from kgctl.connect.status import peer_statuses
     from kgctl.host.reach import source_towards

@@ -23,7 +23,7 @@ _NO_DAD = 0x02  # IFA_F_NODAD: nobody else can have an address of a tunnel's
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class NetLink:
     """A link. ``kind`` is ``wireguard``, ``tun``, … or empty; ``mtu`` is in bytes."""
 
     index: int
@@ -43,7 +43,7 @@ class Links:
         """Close the socket."""
         self._netlink.close()
 
-    def find(self, name: str) -> Link | None:
+    def find(self, name: str) -> NetLink | None:
         """Return the link of that name, or None.
 
         Raises:
@@ -58,7 +58,7 @@ class Links:
             return None
         return _link(found[0]) if found else None
 
-    def all(self) -> list[Link]:
+    def all(self) -> list[NetLink]:
         """Return every link.
 
         Raises:
@@ -82,7 +82,7 @@ class Links:
                 raise
         return True
 
-    def configure(self, link: Link, *, mtu: int | None = None, up: bool | None = None) -> None:
+    def configure(self, link: NetLink, *, mtu: int | None = None, up: bool | None = None) -> None:
         """Set the MTU, in bytes, or the state of a link.
 
         Raises:
@@ -95,7 +95,7 @@ class Links:
             with told(f"set the interface {link.name} {'up' if up else 'down'}"):
                 self._netlink.link("set", index=link.index, state="up" if up else "down")
 
-    def delete(self, link: Link) -> None:
+    def delete(self, link: NetLink) -> None:
         """Delete a link, and with it its addresses and routes; it may be gone already.
 
         Raises:
@@ -104,7 +104,7 @@ class Links:
         with suppress(GoneError), told(f"delete the interface {link.name}"):
             self._netlink.link("del", index=link.index)
 
-    def addresses(self, link: Link) -> set[Cidr]:
+    def addresses(self, link: NetLink) -> set[Cidr]:
         """Return the addresses of a link with their prefixes, link-local ones left out.
 
         Raises:
@@ -114,7 +114,7 @@ class Links:
             found = list(self._netlink.get_addr(index=link.index))
         return {cidr for message in found if (cidr := _address(message)) is not None}
 
-    def addresses_elsewhere(self, link: Link) -> list[Address]:
+    def addresses_elsewhere(self, link: NetLink) -> list[Address]:
         """Return the addresses of all links but this one.
 
         Raises:
@@ -122,7 +122,7 @@ class Links:
         """
         return read_addresses(self._netlink, link.index)
 
-    def add_addresses(self, link: Link, addresses: Iterable[Cidr]) -> None:
+    def add_addresses(self, link: NetLink, addresses: Iterable[Cidr]) -> None:
         """Give a link addresses; it may have them already.
 
         Raises:
@@ -132,7 +132,7 @@ class Links:
             with told(f"give {link.name} the address {cidr}"):
                 self._address("add", link, cidr, errno.EEXIST)
 
-    def remove_addresses(self, link: Link, addresses: Iterable[Cidr]) -> None:
+    def remove_addresses(self, link: NetLink, addresses: Iterable[Cidr]) -> None:
         """Take addresses from a link; they may be gone already.
 
         Raises:
@@ -142,7 +142,7 @@ class Links:
             with suppress(GoneError), told(f"take the address {cidr} from {link.name}"):
                 self._address("del", link, cidr, errno.EADDRNOTAVAIL)
 
-    def _address(self, verb: str, link: Link, cidr: Cidr, harmless: int) -> None:
+    def _address(self, verb: str, link: NetLink, cidr: Cidr, harmless: int) -> None:
         settings: dict[str, Any] = {"index": link.index, "address": str(cidr.address)}
         settings["prefixlen"] = cidr.prefix
         if cidr.version == 6:
@@ -156,9 +156,9 @@ class Links:
                 raise
 
 
-def _link(message: Any) -> Link:
+def _link(message: Any) -> NetLink:
     info = message.get_attr("IFLA_LINKINFO")
-    return Link(
+    return NetLink(
         index=message["index"],
         name=message.get_attr("IFLA_IFNAME") or "",
         kind=(info.get_attr("IFLA_INFO_KIND") if info else None) or "",

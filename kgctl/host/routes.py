@@ -20,7 +20,7 @@ from kgctl.mesh.routes import Route, order
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from kgctl.host.links import Link
+    from kgctl.host.links import NetLink
 
 PROTOCOL = 75
 """kgctl's number as the origin of a route (rtnetlink(7), rtm_protocol): no other program's."""
@@ -53,7 +53,7 @@ class LinkRoutes:
     ``addresses`` are those that this host sends from, where the link has others as well.
     """
 
-    def __init__(self, link: Link, addresses: Iterable[Cidr] = ()) -> None:
+    def __init__(self, link: NetLink, addresses: Iterable[Cidr] = ()) -> None:
         self._link = link
         sources: dict[int, Address] = {}
         for cidr in addresses:
@@ -97,7 +97,7 @@ class LinkRoutes:
         return TAKEN if code == errno.EEXIST else os.strerror(code)
 
 
-def read_routes(netlink: Any, link: Link | None) -> RouteTable:
+def read_routes(netlink: Any, link: NetLink | None) -> RouteTable:
     """Return the main table as ``link`` stands in it; None is a link that is not there yet.
 
     Raises:

@@ -10,7 +10,7 @@ from kgctl.host import processes, userspace
 from kgctl.host.ages import SteadyDevice
 from kgctl.host.errors import GoneError, HostError
 from kgctl.host.interface import RouteChange
-from kgctl.host.links import Link, Links
+from kgctl.host.links import Links, NetLink
 from kgctl.host.record import Record
 from kgctl.host.routes import LinkRoutes
 from kgctl.host.surroundings import surroundings
@@ -42,12 +42,12 @@ class Origin(StrEnum):
 class _Before:
     """What an interface was like that kgctl did not make."""
 
-    link: Link
+    link: NetLink
     addresses: frozenset[Cidr]
     device: DeviceState
 
 
-def open_device(link: Link, *, own: bool = False) -> KernelDevice | UserspaceDevice | None:
+def open_device(link: NetLink, *, own: bool = False) -> KernelDevice | UserspaceDevice | None:
     """Return the WireGuard device of a link; None where the link is of another kind.
 
     With ``own``, nothing is read from a program of a third user, or written to it.
@@ -73,7 +73,7 @@ class Tunnel:
         self._file = file
         self._links = Links()
         self._before: _Before | None = None
-        self._link: Link | None = None
+        self._link: NetLink | None = None
         self._device: KernelDevice | UserspaceDevice | None = None
         self._steady: SteadyDevice
         self._routes: LinkRoutes | None = None
@@ -81,7 +81,7 @@ class Tunnel:
         self.origin: Origin | None = None
 
     @property
-    def link(self) -> Link:
+    def link(self) -> NetLink:
         """The link, once it is open."""
         assert self._link is not None
         return self._link
@@ -212,7 +212,7 @@ class Tunnel:
         if program is not None and record is not None:
             self._file.write(replace(record, program=program.pid, program_started=program.started))
 
-    def _attach(self, link: Link, addresses: tuple[Cidr, ...]) -> None:
+    def _attach(self, link: NetLink, addresses: tuple[Cidr, ...]) -> None:
         self.release()
         device = open_device(link, own=True)
         if device is None:
@@ -225,7 +225,7 @@ class Tunnel:
         self._link, self._device, self._steady = link, device, SteadyDevice(device)
         self._routes = LinkRoutes(link, addresses)
 
-    def _remember(self, link: Link) -> None:
+    def _remember(self, link: NetLink) -> None:
         if self._before is None:
             addresses = frozenset(self._links.addresses(link))
             self._before = _Before(link, addresses, self.device.read())
@@ -234,7 +234,9 @@ class Tunnel:
         record = self._file.read() or Record(interface=self.name)
         self._file.write(replace(record, made_link=made_link, link_index=link_index))
 
-    def _dress(self, link: Link, mtu: int, addresses: tuple[Cidr, ...], old: Record | None) -> None:
+    def _dress(
+        self, link: NetLink, mtu: int, addresses: tuple[Cidr, ...], old: Record | None
+    ) -> None:
         """Set MTU and addresses; addresses that an earlier kgctl gave it and we do not, go."""
         if link.mtu != mtu:
             self._links.configure(link, mtu=mtu)
@@ -247,7 +249,7 @@ class Tunnel:
         if not link.up:
             self._links.configure(link, up=True)
 
-    def _delete(self, link: Link, record: Record) -> None:
+    def _delete(self, link: NetLink, record: Record) -> None:
         """Remove the link, and see to it that the program behind it ends.
 
         It does so by itself where all is well.
@@ -263,7 +265,7 @@ class Tunnel:
             device.forget()
 
     def _restore(
-        self, link: Link, before: _Before, failed: Callable[[str, KgctlError], None]
+        self, link: NetLink, before: _Before, failed: Callable[[str, KgctlError], None]
     ) -> None:
         """Give back an interface that was there before us, as it was."""
         self._attempt("remove the routes", self._remove_routes, failed)
@@ -307,6 +309,6 @@ def _end_program(record: Record) -> None:
         processes.end(processes.Process(record.program, record.program_started))
 
 
-def _made(record: Record, link: Link) -> bool:
+def _made(record: Record, link: NetLink) -> bool:
     """Tell whether kgctl made this very link: an index of 0 was killed before it knew."""
     return record.made_link and record.link_index in (0, link.index)
