@@ -1,4 +1,4 @@
-"""From Kubernetes objects to nodes and peers; how a Peer is read, peerobjects.py has.
+"""From Kubernetes objects to nodes and peers; how a Peer is read, peer_objects.py has.
 
 Nothing in either raises, whatever an object holds: what does not parse counts as absent, as it does
 for Kilo, and its text is kept aside to be shown to a person.
