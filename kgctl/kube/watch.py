@@ -120,8 +120,8 @@ def _watch(
                 event = _event(line, decode, api, body.budget)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise AnswerError(
-                    f"cannot read a change of {path} from {place(api.access)}: it is no JSON of "
-                    "a watch event"
+                    f"cannot read a change of {path} from {place(api.access)}: it is not the "
+                    "JSON of a watch event"
                 ) from error
             body.budget.renew()  # whoever keeps it counts it
             yield event

@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(run: Run, api_server: ApiServer, dry_run: str)
         (["n1", "--force-endpoint", "1.2.3.4", "-y"], "Kilo would ignore it"),
         (["n1", "--leader", "--unset", "leader", "-y"], "does not go with"),
         (["-l", "region=mars", "--leader", "-y"], "no node has the labels"),
-        (["-l", "(", "--leader", "-y"], "no label selector"),
+        (["-l", "(", "--leader", "-y"], "not a label selector"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_written(
