@@ -95,8 +95,7 @@ def test_what_happens_elsewhere_costs_no_packet(site: Site, record_property: Rec
         record_property("pings", str(pings.losses))
         record_property("datagrams", str(datagrams.losses))
         assert datagrams.losses.sent > 1000
-        # a busy machine drops one now and then; that the session went on is asserted below
-        assert datagrams.losses.lost <= 2
+        assert datagrams.losses.lost == 0
         # ams-2 was out of the network for a moment; the leader was not
         assert tunnel.dump(laptop)[site.cluster.keys["ams-1"].public].latest_handshake <= (
             handshake + 130
