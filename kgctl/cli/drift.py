@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kgctl.cli.reading import Reading
+    from kgctl.mesh.owners import Present
     from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.topology import Topology
     from kgctl.render.drift import Line
     from kgctl.wireguard.drift import Drift
     from kgctl.wireguard.dump import Device
@@ -99,6 +101,7 @@ def drift(
     from kgctl.cli.quick import QuickOptions
     from kgctl.cli.reading import read
     from kgctl.render.drift import drift_to_object, drift_to_text
+    from kgctl.wireguard.drift import present_of
     from kgctl.wireguard.machinefiles import read_machine_file
 
     given = QuickOptions(
@@ -108,10 +111,13 @@ def drift(
     given.settings()  # what is wrong with them is said before anything is read
     file = read_machine_file(_text(dump), "standard input" if dump == "-" else printable(dump))
     reading = read(shared)
-    machine = _machine(reading, name)
+    topology = reading.topology()
+    machine = _machine(reading, topology, name)
     device = _device(file.devices, machine, interface)
-    found, count = Comparison(reading, machine, given, file.made_with).with_device(device)
-    lines = _lines(reading, found, device)
+    present = present_of(device, topology)
+    comparison = Comparison(reading, topology, machine, present, given, file.made_with)
+    found, count = comparison.with_device(device)
+    lines = _lines(reading, found, present)
     if output is Format.JSON:
         from kgctl.kube.codec.structured import to_json
 
@@ -143,10 +149,10 @@ def _text(name: str) -> str:
     return decoded(data)
 
 
-def _machine(reading: Reading, text: str) -> Machine:
+def _machine(reading: Reading, topology: Topology, text: str) -> Machine:
     from kgctl.mesh.path.ends import find_end
 
-    end = find_end(reading.topology(), text)
+    end = find_end(topology, text)
     if end is None or end.machine is None or not end.named:
         raise unknown_member(reading, text)
     if end.machine.node is not None and not end.machine.leads:
@@ -172,14 +178,13 @@ def _device(devices: Sequence[Device], machine: Machine, interface: str | None) 
     raise UsageError(f"--interface has to say which one is meant; there are: {names}")
 
 
-def _lines(reading: Reading, found: Sequence[Drift], device: Device) -> list[Line]:
+def _lines(reading: Reading, found: Sequence[Drift], present: Present) -> list[Line]:
     from kgctl.render.drift import Line
-    from kgctl.wireguard.drift import present_of
 
     owners = {node.key: f"node {node.name}" for node in reading.state.nodes if node.key}
     peers = {peer.public_key: f"peer {peer.name}" for peer in reading.state.peers}
     owners.update({key: who for key, who in peers.items() if key is not None})
-    for key, name in present_of(device, reading.topology()).keys.items():  # of two, who keeps it
+    for key, name in present.keys.items():  # of two, who keeps it
         owner = reading.state.peer(name)
         is_peer = owner is not None and owner.public_key == key
         owners[key] = f"{'peer' if is_peer else 'node'} {name}"

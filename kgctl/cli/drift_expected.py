@@ -12,7 +12,7 @@ from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface
 from kgctl.wireguard.configure import node_configuration, peer_configuration
-from kgctl.wireguard.drift import Kind, beyond, drift, present_of
+from kgctl.wireguard.drift import Kind, beyond, drift
 from kgctl.wireguard.quick import QuickSettings, port_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kgctl.cli.reading import Reading
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.owners import Present
     from kgctl.mesh.path.machine import Machine
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
@@ -33,10 +34,15 @@ Found = tuple[list["Drift"], int]
 
 
 class Comparison(NamedTuple):
-    """A machine, the options given of its file, and those that the file was made with."""
+    """A machine of a network, and the options of its file: given, and those that it was made with.
+
+    ``present`` is what the machine is set up with.
+    """
 
     reading: Reading
+    topology: Topology
     machine: Machine
+    present: Present
     given: QuickOptions
     made_with: str = ""
 
@@ -47,7 +53,6 @@ class Comparison(NamedTuple):
             UsageError: an option does not fit the machine, or names what is not there.
         """
         machine = self.machine
-        topology = self.reading.topology(hostname=machine.name if machine.node else None)
         if machine.node is not None:
             if self.given.shapes:
                 raise UsageError(
@@ -56,12 +61,13 @@ class Comparison(NamedTuple):
                 )
             assert machine.node.endpoint is not None  # it is ready
             port = machine.node.endpoint.port  # agents listen on that, whatever --port says
+            topology = self.reading.topology(hostname=machine.name)
             wanted = node_configuration(topology, machine.node, listen_port=port)
             return self._differences(device, wanted, {})
         assert machine.peer is not None
-        return self._with_peer(topology, machine.peer, device)
+        return self._with_peer(machine.peer, device)
 
-    def _with_peer(self, topology: Topology, peer: Peer, device: Device) -> Found:
+    def _with_peer(self, peer: Peer, device: Device) -> Found:
         if self.made_with.startswith("--cluster "):
             raise UsageError(
                 f"the file joins several clusters ({printable(self.made_with)}), and drift "
@@ -70,34 +76,34 @@ class Comparison(NamedTuple):
         options = self.given if self.given.shapes else recorded(self.made_with)
         if options.shapes:
             try:
-                settings = options.settings()._replace(present=present_of(device, topology))
-                wanted = quick_file(topology, peer, settings)
+                settings = options.settings()._replace(present=self.present)
+                wanted = quick_file(self.topology, peer, settings)
                 return self._differences(device, wanted, {})
             except UsageError as error:
                 if self.given.shapes:
                     raise
                 note(f"the file was made with {printable(options.shown())}: {message(error)}")
-        found = min(self._ways(topology, peer, device), key=lambda one: _faults(one[0]))
+        found = min(self._ways(peer, device), key=lambda one: _faults(one[0]))
         if any(one.kind is Kind.MISSING for one in found[0]):
             note("if it is limited on purpose, give what its file was made with: --only NAME,...")
         return found
 
-    def _ways(self, topology: Topology, peer: Peer, device: Device) -> Iterator[Found]:
+    def _ways(self, peer: Peer, device: Device) -> Iterator[Found]:
         """Yield what differs from each configuration that the peer may have.
 
         It may have been given a whole file, its plain configuration, or what ``connect`` sets:
         the plain one of what is granted, as it keeps routes and not networks clear of endpoints.
         """
-        present = present_of(device, topology)
+        topology, present = self.topology, self.present
         interface = Interface(listen_port=port_of(peer))
         granted = limited(topology, beside=peer.name, present=present).topology
+        segments = {segment.key for segment in topology.segments}
         for wanted in (
             quick_file(topology, peer, QuickSettings(present=present)),
             peer_configuration(topology, peer)._replace(interface=interface),
             peer_configuration(granted, peer)._replace(interface=interface),
         ):
             more = beyond(device, wanted, _claimed(topology))
-            segments = {segment.key for segment in topology.segments}
             besides = {key: networks for key, networks in more.items() if key in segments}
             yield self._differences(device, wanted, besides)
 

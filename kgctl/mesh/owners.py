@@ -83,7 +83,7 @@ class Owned(NamedTuple):
     losses: tuple[Loss, ...] = ()
 
 
-class _Holder(NamedTuple):
+class Holder(NamedTuple):
     """A segment or a peer: what has a key. ``name`` is that of the leader, or of the peer."""
 
     key: PublicKey
@@ -126,7 +126,7 @@ def owned_once(
     order of segments and peers stays. The work is linear but for what is there twice.
     """
     itself = None if beside is None else Place(beside, is_peer=True)
-    holders = list(_holders(topology))
+    holders = list(holders_of(topology))
     losses = _lost_keys(holders, itself, present)
     if losses:
         holders = [holder for holder in holders if holder.place not in losses]
@@ -138,25 +138,26 @@ def owned_once(
     return Owned(topology, (*with_keys, *lost.values()))
 
 
-def _holders(topology: Topology) -> Iterator[_Holder]:
+def holders_of(topology: Topology) -> Iterator[Holder]:
+    """Yield the segments and peers of a network, each with its key and its networks."""
     for segment in topology.segments:
         networks = segment.allowed_ips + segment.allowed_location_ips
-        yield _Holder(segment.key, segment.leader.name, networks, segment, Place(segment.name))
+        yield Holder(segment.key, segment.leader.name, networks, segment, Place(segment.name))
     for peer in topology.peers:
         assert peer.public_key is not None  # a peer of a topology is ready
         place = Place(peer.name, is_peer=True)
-        yield _Holder(peer.public_key, peer.name, peer.allowed_ips, peer, place)
+        yield Holder(peer.public_key, peer.name, peer.allowed_ips, peer, place)
 
 
 # --- keys ---
 
 
 def _lost_keys(
-    holders: Sequence[_Holder], itself: Place | None, present: Present
+    holders: Sequence[Holder], itself: Place | None, present: Present
 ) -> dict[Place, list[Loss]]:
     """Return the segments and peers whose key another one keeps, and what each loses with it."""
     counts = Counter(holder.key for holder in holders)
-    by_key: dict[PublicKey, list[_Holder]] = {}
+    by_key: dict[PublicKey, list[Holder]] = {}
     for holder in holders:
         if counts[holder.key] > 1:
             by_key.setdefault(holder.key, []).append(holder)
@@ -171,13 +172,13 @@ def _lost_keys(
 
 
 def _order_by_key(
-    holder: _Holder, itself: Place | None, known: str | None
+    holder: Holder, itself: Place | None, known: str | None
 ) -> tuple[bool, bool, bool, bytes]:
     place = holder.place
     return place != itself, holder.name != known, place.is_peer, bytewise(holder.name)
 
 
-def _losses_with_key(holder: _Holder, keeper: _Holder, itself: Place | None) -> Iterator[Loss]:
+def _losses_with_key(holder: Holder, keeper: Holder, itself: Place | None) -> Iterator[Loss]:
     is_own = keeper.place == itself
     owner = "this machine itself" if is_own else keeper.words
     claims = list(holder.claims(holder.networks)) or list(_claims(holder.owner))
@@ -203,11 +204,11 @@ class _Claimed(NamedTuple):
     """A network, who has it, and by which claim."""
 
     network: Cidr
-    holder: _Holder
+    holder: Holder
     claim: Claim
 
 
-def _lost_networks(holders: Sequence[_Holder], present: Present) -> dict[tuple[Place, Cidr], Loss]:
+def _lost_networks(holders: Sequence[Holder], present: Present) -> dict[tuple[Place, Cidr], Loss]:
     """Return what is lost by who loses it, and by the network as it stands there."""
     counts = Counter(
         number for holder in holders for number in {one.number for one in holder.networks}

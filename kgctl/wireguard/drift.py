@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.overlap import OverlapIndex
-from kgctl.mesh.owners import Present
+from kgctl.mesh.owners import Present, holders_of
 from kgctl.mesh.readiness import age
 from kgctl.wireguard.device import SESSION_SECONDS, wanted_peers
 
@@ -97,22 +97,14 @@ def present_of(device: Device, topology: Topology) -> Present:
     networks = {cidr.masked(): one.public_key for one in device.peers for cidr in one.allowed_ips}
     names: dict[PublicKey, str] = {}
     most: dict[PublicKey, int] = {}
-    for key, name, theirs in _holders(topology):
-        count = sum(networks.get(one) == key for one in {cidr.masked() for cidr in theirs})
+    for holder in holders_of(topology):
+        key, theirs = holder.key, {cidr.masked() for cidr in holder.networks}
+        count = sum(networks.get(one) == key for one in theirs)
         if count and count == most.get(key):
             names.pop(key, None)
         elif count > most.get(key, 0):
-            names[key], most[key] = name, count
+            names[key], most[key] = holder.name, count
     return Present(names, networks)
-
-
-def _holders(topology: Topology) -> Iterator[tuple[PublicKey, str, tuple[Cidr, ...]]]:
-    for segment in topology.segments:
-        networks = segment.allowed_ips + segment.allowed_location_ips
-        yield segment.key, segment.leader.name, networks
-    for peer in topology.peers:
-        assert peer.public_key is not None  # a peer of a topology is ready
-        yield peer.public_key, peer.name, peer.allowed_ips
 
 
 def beyond(
