@@ -15,3 +15,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 PEERS = f"/apis/{API_VERSION}/peers"
 """The path of the collection of all Peers of an API server."""
+
+TOPOLOGY_LABEL = "topology.kubernetes.io/region"
+"""The label that Kilo's agents read a node's location from, unless they are told another one."""
+
+KEY = f"{PREFIX}key"
+"""The annotation with a node's public key."""

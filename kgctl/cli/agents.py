@@ -10,7 +10,7 @@ from kgctl.mesh.state import network_of
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
-    from kgctl.edit.writing import Object
+    from kgctl.kube.stored import Object
     from kgctl.mesh.settling import Unsettled
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Topology

@@ -41,8 +41,6 @@ def examined(shared: Shared, *, live: bool) -> Examined:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    from kgctl.kube.objects import TOPOLOGY_LABEL
-
     granularity = mesh_granularity(shared)
     listen_port(shared)
     if live and shared.example:
@@ -50,7 +48,7 @@ def examined(shared: Shared, *, live: bool) -> Examined:
     evidence = as_of(shared, _evidence(shared, live=live))
     note_clock(shared, evidence.clock_ahead)
     now = read_at(evidence.objects)
-    subject = evidence.subject(topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    subject = evidence.subject(topology_label=shared.location_label)
     return Examined(subject, time_of(shared, subject.state, now), granularity)
 
 
@@ -67,7 +65,6 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
         ClusterError: one cannot be read; the message says which.
     """
     from kgctl.cli.clusters import at_once, chosen_clusters, said_of
-    from kgctl.kube.objects import TOPOLOGY_LABEL
     from kgctl.state.evidence import evidence_of, read_evidence
     from kgctl.state.manifests import Manifests
 
@@ -89,7 +86,7 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
     for one, evidence in zip(chosen, read, strict=True):
         note_unread(evidence.objects)
         note_clock(one.shared, evidence.clock_ahead)
-        label = shared.topology_label or TOPOLOGY_LABEL
+        label = shared.location_label
         subject = as_of(one.shared, evidence).subject(topology_label=label)
         with said_of(one.name):
             require_some(subject, one.shared.filename)

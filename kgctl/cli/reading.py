@@ -143,12 +143,11 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
     Raises:
         UsageError: an option is wrong.
     """
-    from kgctl.kube.objects import TOPOLOGY_LABEL
     from kgctl.state.objects import state_of
 
     if now is None:
         now = read_at(objects)
-    state = state_of(objects, topology_label=shared.topology_label or TOPOLOGY_LABEL)
+    state = state_of(objects, topology_label=shared.location_label)
     moment = time_of(shared, state, now)
     return Reading(state, moment, mesh_granularity(shared), from_files=bool(shared.filename))
 

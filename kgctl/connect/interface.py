@@ -71,7 +71,7 @@ class Cluster(Protocol):
 
 
 class Copy(Protocol):
-    """A copy of a cluster's state that is kept up to date; see ``kgctl.kube.informer``."""
+    """A copy of a cluster's state that is kept up to date; see ``kgctl.state.informer``."""
 
     @property
     def heard(self) -> float:
@@ -80,7 +80,7 @@ class Copy(Protocol):
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``kgctl.state.contact.steady``."""
+        """The same on the clock of ``kgctl.steady.steady``."""
         ...
 
     def start(self) -> None:

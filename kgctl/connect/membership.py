@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kgctl.kilo import API_VERSION
 from kgctl.kube.errors import NotFoundError
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import InvalidPeer, Peer
@@ -54,7 +55,7 @@ class Application:
     def manifest(self) -> dict[str, Any]:
         """Return the Peer object to be created."""
         return {
-            "apiVersion": "kilo.squat.ai/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "Peer",
             "metadata": {"name": self.name},
             "spec": {

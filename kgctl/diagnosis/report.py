@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.check import ALL_RULES, RULES, check
 from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Place, Rule
+from kgctl.kilo import PREFIX
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.subject import Settings, Subject
     from kgctl.mesh.linked import Linked
 
-IGNORE = "kilo.squat.ai/kgctl-ignore"
+IGNORE = f"{PREFIX}kgctl-ignore"
 """The annotation of a Node or Peer that names rules, separated by commas, to pass over there."""
 
 

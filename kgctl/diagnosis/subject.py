@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import AUTO
 
@@ -20,8 +21,6 @@ _NONE: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 _NO_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 _NO_PLATFORMS: Mapping[str, Platform] = MappingProxyType({})
 
-REGION = "topology.kubernetes.io/region"
-"""The label that Kilo's agents read a node's location from, unless they are told another one."""
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -53,7 +52,7 @@ class Subject(NamedTuple):
     node_labels: Mapping[str, Mapping[str, str]] = _NONE
     peer_labels: Mapping[str, Mapping[str, str]] = _NONE
     platforms: Mapping[str, Platform] = _NO_PLATFORMS
-    topology_label: str = REGION
+    topology_label: str = TOPOLOGY_LABEL
     live: bool = False
     unknown_fields: Mapping[str, Sequence[str]] = _NO_FIELDS
     clock_ahead: float | None = None

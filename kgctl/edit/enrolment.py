@@ -14,7 +14,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.edit import hearing
-from kgctl.edit.writing import Object, spec_of, sure, withdraw
+from kgctl.edit.writing import spec_of, sure, withdraw
 from kgctl.kube.errors import ClusterError, ConflictError
 from kgctl.mesh.allocation import Claims, claims_beside, count_free, first_free, learned_pools
 from kgctl.mesh.claims import Claim, Use
@@ -23,6 +23,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.state import State

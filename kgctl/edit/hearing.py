@@ -11,16 +11,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.edit.writing import Object, spec_of, sure
+from kgctl.edit.writing import spec_of, sure
+from kgctl.kilo import PREFIX
 from kgctl.kube.errors import ConflictError, ForbiddenError
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.peer import InvalidPeer
 from kgctl.state.peer_objects import peer_of
 
 if TYPE_CHECKING:
+    from kgctl.kube.stored import Object
     from kgctl.state.peers import PeerObjects
 
-MARK = "kilo.squat.ai/kgctl-mending"
+MARK = f"{PREFIX}kgctl-mending"
 """The annotation that the first of two writes has, for the second to be a change."""
 
 _ATTEMPTS = 12

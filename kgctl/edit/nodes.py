@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from kgctl.kube.errors import AnswerError, ConflictError
 from kgctl.kube.lists import JSON, NODES
 from kgctl.kube.single import DRY_RUN, decoded_object, object_path
+from kgctl.kube.stored import MERGE_PATCH
 from kgctl.mesh.text import printable
-from kgctl.state.peers import MERGE_PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

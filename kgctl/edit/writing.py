@@ -17,9 +17,8 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kgctl.kube.stored import Object
     from kgctl.state.peers import PeerObjects
-
-Object = dict[str, Any]
 
 _UNANSWERED = (UnreachableError, OverloadedError, AnswerError)
 

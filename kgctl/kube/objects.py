@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-TOPOLOGY_LABEL = "topology.kubernetes.io/region"
-"""The node label that tells a node's location, unless its annotation does."""
-
 Advance = Callable[[int, int], None]
 """Is told now and then how much is done, and of how much, in any unit."""
 

@@ -6,7 +6,7 @@ what is read and written here is the same in both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kgctl.kube.errors import AnswerError, NotFoundError
 from kgctl.kube.lists import JSON, Listed
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from kgctl.kube.http.client import Api, Body
+    from kgctl.kube.stored import Object
     from kgctl.kube.watch import Event
-
-Object = dict[str, Any]
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label of an EndpointSlice that names its Service."""

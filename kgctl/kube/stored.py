@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+MERGE_PATCH = "application/merge-patch+json"
+"""RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+
 APPLY_PATCH = "application/apply-patch+yaml"
 """Server-Side Apply; JSON is YAML, too."""
 

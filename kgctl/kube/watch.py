@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LASTS = 290
-"""Seconds after which the API server ends a watch, so that a dead connection shows."""
-
 _GRACE = 30.0  # seconds more until silence counts as a dead connection
 
 
@@ -60,7 +57,7 @@ _VERSIONED = msgspec.json.Decoder(_Versioned)
 
 
 def watch_nodes(
-    api: Api, resource_version: str, lasts: int = LASTS, *, annotation: str = ""
+    api: Api, resource_version: str, lasts: int, *, annotation: str = ""
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_objects``.
 
@@ -82,12 +79,12 @@ def _decoded(raw: msgspec.Raw, budget: Budget) -> tuple[Any, int]:
 
 
 def watch_objects(
-    api: Api, path: str, resource_version: str, lasts: int = LASTS, *, selector: str = ""
+    api: Api, path: str, resource_version: str, lasts: int, *, selector: str = ""
 ) -> Generator[Event[Any], None, None]:
     """Yield the changes of what ``path`` lists, and a label ``selector`` takes.
 
-    It ends by itself after ``lasts`` seconds; watch again from the last event's resource
-    version. Closing it ends the connection.
+    It ends by itself after ``lasts`` seconds, so that a dead connection shows; watch again from
+    the last event's resource version. Closing it ends the connection.
 
     Raises:
         kgctl.kube.errors.GoneError: that version is too old; list again.

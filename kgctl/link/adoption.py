@@ -18,10 +18,9 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linked import ClusterLink
-
-Object = dict[str, Any]
 
 LINK_ANNOTATION = "kgctl.dev/link"
 """The name that a Peer would have if linking had made it: it was made by hand, and taken over."""

@@ -12,8 +12,9 @@ from kgctl.mesh.text import printable
 from kgctl.state.errors import PeersNotServedError
 
 if TYPE_CHECKING:
+    from kgctl.kube.stored import Object
     from kgctl.link.clusters import ClusterRef
-    from kgctl.link.steps import Object, Plan, Step
+    from kgctl.link.steps import Plan, Step
     from kgctl.reporter import Reporter
 
 _DENIED = (400, 403, 422)  # what a validating webhook answers

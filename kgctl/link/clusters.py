@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.kilo import PREFIX
+from kgctl.kilo import KEY
 from kgctl.kube.secrets import SecretObjects
 from kgctl.kube.service_cidr import read_service_networks
 from kgctl.kube.services import ServiceObjects
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from kgctl.state.informer import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects
-
-_KEY = f"{PREFIX}key"
 
 
 class ReadOnlyClusterError(InputError):
@@ -203,7 +201,7 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
     owners: dict[tuple[str, str], list[int]] = {}
     sizes = []
     for number, (_, objects) in enumerate(clusters):
-        nodes = {(node.name, node.annotations.get(_KEY, "")) for node in objects.nodes}
+        nodes = {(node.name, node.annotations.get(KEY, "")) for node in objects.nodes}
         known = {node for node in nodes if node[1]}
         sizes.append(len(known))
         for node in known:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.edit.writing import spec_of
-from kgctl.kilo import PREFIX
+from kgctl.kilo import KEY
 from kgctl.link.peers import linked_source
 from kgctl.link.steps import LinkError
 from kgctl.mesh.text import printable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kgctl.reporter import Reporter
     from kgctl.state.interface import Objects
 
-_KEY = f"{PREFIX}key"
 _SHOWN = 10  # links that are named; the rest is counted
 
 
@@ -62,10 +61,10 @@ def _other_link(link: ClusterLink) -> str:
 def report_foreign_links(clusters: Mapping[str, Objects], reporter: Reporter) -> None:
     """Say which Peers link the clusters as well, and stay: kgctl link did not make them."""
     owners = {
-        node.annotations[_KEY]: name
+        node.annotations[KEY]: name
         for name, objects in clusters.items()
         for node in objects.nodes
-        if _KEY in node.annotations
+        if KEY in node.annotations
     }
     for name, objects in clusters.items():
         for peer in objects.peers:

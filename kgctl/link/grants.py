@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.policy import Refusal, Summary
     from kgctl.reporter import Reporter
 
-Object = dict[str, Any]
-
 _SHOWN = 4  # networks that wait for a person and are named; the rest is counted
 _MOST_SAID = 20  # networks of one claimer that are said: it can claim ever others
 

@@ -23,7 +23,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Object = dict[str, Any]
+    from kgctl.kube.stored import Object
 
 DATA_KEY = "presharedKey"
 """The key of a Secret's data that kgctl keeps a preshared key in, in base64 as ``wg`` has it."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kgctl.kube.secrets import SecretObjects
+    from kgctl.kube.stored import Object
     from kgctl.link.clusters import ClusterRef
-    from kgctl.link.key_secrets import Object, Pair
+    from kgctl.link.key_secrets import Pair
     from kgctl.link.mesh_format import MeshFile, PairKey, PresharedKeys, SecretReference
     from kgctl.link.spec import LinkSpec
     from kgctl.link.steps import Step

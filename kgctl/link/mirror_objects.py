@@ -25,9 +25,8 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Address, Cidr
-
-Object = dict[str, Any]
 
 SLICE_MANAGER_LABEL, SLICE_MANAGER = "endpointslice.kubernetes.io/managed-by", "kgctl-link"
 """The label of an EndpointSlice that keeps Kubernetes' own controllers from it."""

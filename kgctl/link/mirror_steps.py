@@ -20,7 +20,7 @@ from kgctl.state.peer_objects import peer_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-Object = dict[str, Any]
+    from kgctl.kube.stored import Object
 
 
 class ForeignServiceError(ClusterError):

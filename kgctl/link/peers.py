@@ -20,13 +20,12 @@ from kgctl.wireguard.conf import PeerSection
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
     from kgctl.mesh.linked import Labels
     from kgctl.mesh.sharing import Layout
     from kgctl.mesh.topology import Segment
-
-Object = dict[str, Any]
 
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
 SOURCE_LABEL = "kgctl.dev/linked-cluster"

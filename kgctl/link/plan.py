@@ -30,10 +30,10 @@ from kgctl.reporter import LogReporter
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from kgctl.kube.stored import Object
     from kgctl.link.claim_policy import Grants
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
-    from kgctl.link.steps import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.linking import Member, Obstacle
     from kgctl.reporter import Reporter

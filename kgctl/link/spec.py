@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.link.clusters import ClusterRef
 from kgctl.link.keys import key_settings
 from kgctl.link.service_mirrors import mirrored_services

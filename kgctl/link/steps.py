@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
@@ -11,9 +11,8 @@ from kgctl.reporter import plain_setting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from kgctl.kube.stored import Object
     from kgctl.link.clusters import ClusterRef
-
-Object = dict[str, Any]
 
 PEER, SECRET, SERVICE, SLICE = "peer", "secret", "service", "endpointslice"
 """The kinds of objects that linking writes; the last two make up a mirrored service."""

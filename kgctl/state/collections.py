@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from kgctl.kube.objects import NodeObject
     from kgctl.kube.watch import Event
 
-_LASTS = 290
-"""Seconds after which the API server ends a watch, so that a dead connection shows."""
-
 
 def list_nodes(
     api: Api,
@@ -65,7 +62,7 @@ def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
 
 
 def watch_nodes(
-    api: Api, resource_version: str, lasts: int = _LASTS
+    api: Api, resource_version: str, lasts: int
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes; see ``kgctl.kube.watch.watch_objects``."""
     from kgctl.kube import watch
@@ -74,7 +71,7 @@ def watch_nodes(
 
 
 def watch_peers(
-    api: Api, resource_version: str, lasts: int = _LASTS
+    api: Api, resource_version: str, lasts: int
 ) -> Generator[Event[Mapping[str, Any]], None, None]:
     """Yield the changes of Peers; see ``kgctl.kube.watch.watch_objects``."""
     from kgctl.kube.watch import watch_objects

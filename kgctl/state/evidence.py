@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.diagnosis.subject import Subject
-from kgctl.kilo import GROUP, VERSION
+from kgctl.kilo import GROUP, TOPOLOGY_LABEL, VERSION
 from kgctl.kube.errors import ForbiddenError, StatusError
-from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.kube.lists import JSON
 from kgctl.state.errors import PeersNotServedError
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
@@ -112,7 +112,7 @@ def _read(server: ApiServer) -> Evidence:
 def _other_versions(api: Api) -> tuple[str, ...]:
     """Return the versions of Kilo's API group, which any user may ask for; empty if none."""
     try:
-        return api.get(f"/apis/{GROUP}", {}, "application/json", _group_versions)
+        return api.get(f"/apis/{GROUP}", {}, JSON, _group_versions)
     except StatusError:
         return ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.mesh.readiness import newest_heartbeat
 from kgctl.mesh.state import AUTO, State, network_of
 from kgctl.state.objects import state_of

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from kgctl.kilo import API_VERSION, GROUP
 from kgctl.kube.errors import ManifestError
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.platform import Platform
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Kind
 
 _NODE = ("v1", "Node")
-_PEER = ("kilo.squat.ai/v1alpha1", "Peer")
+_PEER = (API_VERSION, "Peer")
 _Kind = tuple[str, str]  # apiVersion and kind
 _LISTS = {("v1", "List"): None, ("v1", "NodeList"): _NODE, (_PEER[0], "PeerList"): _PEER}
 
@@ -154,7 +155,7 @@ def _meant(passed_over: str) -> _Kind | None:
         ours = known[0].rpartition("/")[0]
         if known[0] == version or (ours and ours in (group, nearest(group, [ours]))):
             return known
-    if group == _PEER[0].rpartition("/")[0] and nearest(kind, [_PEER[1]]):
+    if group == GROUP and nearest(kind, [_PEER[1]]):
         return _PEER
     return None
 

@@ -11,8 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kilo import PREFIX
-from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.kilo import PREFIX, TOPOLOGY_LABEL
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey

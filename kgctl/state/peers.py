@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from kgctl.kilo import PEERS
 from kgctl.kube.lists import JSON
 from kgctl.kube.single import DRY_RUN
-from kgctl.kube.stored import Stored, as_object
+from kgctl.kube.stored import MERGE_PATCH, Stored, as_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kgctl.kube.http.client import Api
-
-MERGE_PATCH = "application/merge-patch+json"
-"""RFC 7386: members replace their like, null removes them, lists are replaced whole."""
 
 
 class PeerObjects(Stored):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kgctl.state.api_server import ApiServer as Source
     from tests.apiserver.server import ApiServer
 
+LASTS = 290
+"""Seconds of a watch."""
+
 PEER: dict[str, Any] = {
     "apiVersion": "kilo.squat.ai/v1alpha1",
     "kind": "Peer",
@@ -110,14 +113,14 @@ def test_changes_of_peers_are_watched(admin: Source) -> None:
     start = peers.create(PEER)["metadata"]["resourceVersion"]
     peers.patch("laptop", {"spec": {"persistentKeepalive": 25}})
     peers.delete("laptop")
-    events = watch_peers(admin.api(), start)
+    events = watch_peers(admin.api(), start, LASTS)
     changed, deleted = next(events), next(events)
     events.close()
     assert changed.kind == "MODIFIED"
     assert changed.object is not None
     assert changed.object["spec"]["persistentKeepalive"] == 25
     assert deleted.kind == "DELETED"
-    later = watch_peers(admin.api(), changed.resource_version)
+    later = watch_peers(admin.api(), changed.resource_version, LASTS)
     assert next(later) == deleted
     later.close()
 
@@ -126,7 +129,7 @@ def test_changes_of_nodes_are_watched(admin: Source, api_server: ApiServer) -> N
     annotations = {"kilo.squat.ai/key": "k", "other": "o"}
     metadata = {"name": "n", "annotations": annotations}
     api_server.apply([{"apiVersion": "v1", "kind": "Node", "metadata": metadata}])
-    events = watch_nodes(admin.api(), "")
+    events = watch_nodes(admin.api(), "", LASTS)
     event = next(events)
     events.close()
     assert event.kind == "ADDED"
@@ -137,4 +140,4 @@ def test_changes_of_nodes_are_watched(admin: Source, api_server: ApiServer) -> N
 
 def test_a_version_long_gone_says_so(admin: Source) -> None:
     with pytest.raises(GoneError, match="too old resource version"):
-        next(watch_peers(admin.api(), "1"))
+        next(watch_peers(admin.api(), "1", LASTS))

@@ -17,8 +17,8 @@ import yaml
 
 from kgctl.edit.nodes import NodeObjects
 from kgctl.kube.errors import ConflictError, NotFoundError
+from kgctl.kube.stored import MERGE_PATCH
 from kgctl.state.api_server import ApiServer as Cluster
-from kgctl.state.peers import MERGE_PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kilo import PREFIX
-from kgctl.kube.objects import TOPOLOGY_LABEL, NodeObject
+from kgctl.kilo import PREFIX, TOPOLOGY_LABEL
+from kgctl.kube.objects import NodeObject
 from kgctl.state.interface import Objects
 
 if TYPE_CHECKING:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     Answer = Callable[[socket.socket, threading.Event], None]
 
+LASTS = 290
+"""Seconds of a watch."""
+
 WAYS = ("lean", "proxy")
 
 
@@ -263,6 +266,6 @@ def test_a_changed_object_is_counted_before_it_is_decoded() -> None:
     line = f'{{"type":"ADDED","object":{{"metadata":{{"name":"a"}},"x":[{lists}0]}}}}\n'
     api = Api(ACCESS, MemoryTransport(Page(line), Page(line)), memory=2 << 20)
     with pytest.raises(AnswerError, match="takes more than 2 MiB of memory"):
-        list(watch_peers(api, "1"))
+        list(watch_peers(api, "1", LASTS))
     large = Api(ACCESS, MemoryTransport(Page(line * 3)), memory=8 << 20)
-    assert len(list(watch_peers(large, "1"))) == 3  # one after the other
+    assert len(list(watch_peers(large, "1", LASTS))) == 3  # one after the other

@@ -9,9 +9,12 @@ import pytest
 
 from kgctl.kube.errors import AnswerError, ConnectionLostError, GoneError, StatusError
 from kgctl.kube.objects import NodeObject
-from kgctl.kube.watch import LASTS, Event
+from kgctl.kube.watch import Event
 from kgctl.state.collections import watch_nodes, watch_peers
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body
+
+LASTS = 290
+"""Seconds of a watch."""
 
 
 def change(event: str, members: Any) -> str:
@@ -26,7 +29,7 @@ def peer(name: str, version: str) -> dict[str, Any]:
 def test_changes_come_in_order_whatever_pieces_they_arrive_in(piece: int) -> None:
     lines = change("ADDED", peer("a", "5")) + change("DELETED", peer("a", "6"))
     transport = MemoryTransport(Answer(lines, piece=piece))
-    events = [one._replace(size=0) for one in watch_peers(api_on(transport), "4")]
+    events = [one._replace(size=0) for one in watch_peers(api_on(transport), "4", LASTS)]
     assert events == [Event("ADDED", peer("a", "5"), "5"), Event("DELETED", peer("a", "6"), "6")]
     (request,) = transport.requests
     assert request.query["resourceVersion"] == "4"
@@ -39,14 +42,14 @@ def test_nodes_come_as_lists_hold_them() -> None:
     annotations = {"kilo.squat.ai/key": "k", "other": "o"}
     meta = {"name": "n", "resourceVersion": "5", "annotations": annotations}
     line = change("MODIFIED", {"metadata": meta, "spec": {"podCIDR": "10.0.0.0/24"}, "status": 5})
-    (event,) = watch_nodes(api_on(MemoryTransport(Answer(line))), "4")
+    (event,) = watch_nodes(api_on(MemoryTransport(Answer(line))), "4", LASTS)
     expected = NodeObject("n", "10.0.0.0/24", {}, {"kilo.squat.ai/key": "k"})
     assert event._replace(size=0) == Event("MODIFIED", expected, "5")
 
 
 def test_a_bookmark_moves_on_without_an_object() -> None:
     line = change("BOOKMARK", {"kind": "Node", "metadata": {"resourceVersion": "9"}})
-    (event,) = watch_nodes(api_on(MemoryTransport(Answer(line))), "4")
+    (event,) = watch_nodes(api_on(MemoryTransport(Answer(line))), "4", LASTS)
     assert event._replace(size=0) == Event("BOOKMARK", None, "9")
 
 
@@ -56,7 +59,7 @@ def test_a_change_says_what_memory_it_takes_and_a_large_one_ends() -> None:
     lines = change("ADDED", small) + change("ADDED", large)
     api = api_on(MemoryTransport(Answer(lines)))
     api.memory = 300_000
-    changes = watch_peers(api, "4")
+    changes = watch_peers(api, "4", LASTS)
     assert len(change("ADDED", small)) < next(changes).size < 2_000
     with pytest.raises(AnswerError, match="of memory: is it the API server"):
         next(changes)
@@ -71,18 +74,18 @@ def test_a_change_says_what_memory_it_takes_and_a_large_one_ends() -> None:
 )
 def test_a_version_that_is_too_old_is_told_apart(answer: Answer) -> None:
     with pytest.raises(GoneError, match="too old: 4"):
-        list(watch_peers(api_on(MemoryTransport(answer)), "4"))
+        list(watch_peers(api_on(MemoryTransport(answer)), "4", LASTS))
 
 
 def test_another_error_keeps_its_words() -> None:
     line = change("ERROR", status_body("boom\x1b[2J", "InternalError", 500))
     with pytest.raises(StatusError, match=r"ended a watch: boom\\x1b\[2J"):
-        list(watch_peers(api_on(MemoryTransport(Answer(line))), "4"))
+        list(watch_peers(api_on(MemoryTransport(Answer(line))), "4", LASTS))
 
 
 def test_what_came_before_a_broken_connection_is_not_lost() -> None:
     answer = Answer(change("ADDED", peer("a", "5")) + '{"type": "ADD', breaks=True)
-    events = watch_peers(api_on(MemoryTransport(answer)), "4")
+    events = watch_peers(api_on(MemoryTransport(answer)), "4", LASTS)
     assert next(events).resource_version == "5"
     with pytest.raises(ConnectionLostError):
         next(events)
@@ -101,9 +104,9 @@ def test_what_came_before_a_broken_connection_is_not_lost() -> None:
 )
 def test_what_is_no_change_gets_one_line(line: str) -> None:
     with pytest.raises(AnswerError, match="it is not the JSON of a watch event"):
-        list(watch_nodes(api_on(MemoryTransport(Answer(line + "\n"))), "4"))
+        list(watch_nodes(api_on(MemoryTransport(Answer(line + "\n"))), "4", LASTS))
 
 
 def test_a_line_without_end_is_given_up() -> None:
     with pytest.raises(AnswerError, match="sent an object above"):
-        list(watch_nodes(api_on(MemoryTransport(Answer(b"x" * (17 << 20)))), "4"))
+        list(watch_nodes(api_on(MemoryTransport(Answer(b"x" * (17 << 20)))), "4", LASTS))

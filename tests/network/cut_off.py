@@ -15,7 +15,7 @@ from kgctl.cli.connect.running import Level, LogFormat, run
 from kgctl.cli.core.options import Shared
 from kgctl.cli.reading import live_cluster, mesh_granularity
 from kgctl.connect.interface import Options
-from kgctl.kube.objects import TOPOLOGY_LABEL
+from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.policy import Limits
 from tests.network import plan

@@ -157,6 +157,5 @@ def _cluster(shared: Shared) -> ApiServer:
 
 
 def _topology_label(shared: Shared) -> str:
-    from kgctl.kube.objects import TOPOLOGY_LABEL
 
-    return shared.topology_label or TOPOLOGY_LABEL
+    return shared.location_label

@@ -50,8 +50,8 @@ class Target(NamedTuple):
         Raises:
             ClusterError: the timeout is none, or the size.
         """
+        from kgctl.kilo import TOPOLOGY_LABEL
         from kgctl.kube.budget import MEMORY, parse_size
-        from kgctl.kube.objects import TOPOLOGY_LABEL
         from kgctl.kube.timeout import parse_timeout
         from kgctl.state.api_server import ApiServer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kgctl.cli.core.table import OPTIONS
+from kgctl.kilo import TOPOLOGY_LABEL
 
 
 class Shared(NamedTuple):
@@ -39,6 +40,11 @@ class Shared(NamedTuple):
         values["contexts"] = contexts or None
         values["context"] = contexts[0] if len(contexts) == 1 else None
         return Shared(**values)
+
+    @property
+    def location_label(self) -> str:
+        """The node label with the location: the one that was given, else that of Kilo's agents."""
+        return self.topology_label or TOPOLOGY_LABEL
 
     @property
     def several(self) -> bool:

@@ -9,7 +9,6 @@ from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.limits import LimitOptions
 from kgctl.cli.link.limits import limits_of_options
 from kgctl.cli.reading import judged_at, live_cluster, mesh_granularity
-from kgctl.kube.objects import TOPOLOGY_LABEL
 from kgctl.link.clusters import ClusterRef
 from kgctl.link.service_mirrors import mirrored_services
 from kgctl.link.spec import LinkSpec, read_link_spec
@@ -94,7 +93,7 @@ def as_judged(spec: LinkSpec, shared: Shared) -> LinkSpec:
     return spec._replace(
         at=judged_at(shared),
         granularity=mesh_granularity(shared),
-        topology_label=shared.topology_label or TOPOLOGY_LABEL,
+        topology_label=shared.location_label,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.peer.target import Target
     from kgctl.edit.enrolment import Addresses
-    from kgctl.edit.writing import Object
+    from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PresharedKey, PublicKey

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kgctl.cli.peer.target import Target
     from kgctl.edit.enrolment import Addresses
     from kgctl.edit.hearing import Mended
-    from kgctl.edit.writing import Object
+    from kgctl.kube.stored import Object
     from kgctl.mesh.key import PresharedKey, PublicKey
     from kgctl.state.peers import PeerObjects
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.core.output import answer
 from kgctl.cli.secret import answer_with_secret
+from kgctl.kilo import GROUP
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from kgctl.edit.writing import Object
+    from kgctl.kube.stored import Object
 
-KIND = "peer.kilo.squat.ai"
+KIND = f"peer.{GROUP}"
 KEPT = (
     "agents that knew it keep it in the network until they restart: "
     "kubectl -n kube-system rollout restart daemonset kilo"

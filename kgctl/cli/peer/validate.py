@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.peer.printing import KIND
 from kgctl.cli.reading import note_unread
+from kgctl.kilo import API_VERSION
 from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable, some
 
@@ -65,7 +66,7 @@ def _require_peers(objects: Objects, files: Sequence[str]) -> None:
         raise InvalidPeersError(
             f"no Peer in {some([printable(one) for one in files], 5)}"
             f"{f', but {some(there, 5)}' if there else ''}: a Peer has apiVersion "
-            "kilo.squat.ai/v1alpha1 and kind Peer"
+            f"{API_VERSION} and kind Peer"
         )
 
 

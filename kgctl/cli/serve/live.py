@@ -243,8 +243,7 @@ def _watched(
 
 
 def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
-    from kgctl.kube.objects import TOPOLOGY_LABEL
 
-    label = shared.topology_label or TOPOLOGY_LABEL
+    label = shared.location_label
     subject = as_of(shared, evidence).subject(topology_label=label)
     return Examined(subject, time_of(shared, subject.state, now), mesh_granularity(shared))

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
-from kgctl.diagnosis.subject import REGION
-from kgctl.kilo import PREFIX
+from kgctl.kilo import PREFIX, TOPOLOGY_LABEL
 from kgctl.mesh.text import printable
 from kgctl.mesh.topology import LOCATION, group_nodes
 
@@ -84,7 +83,7 @@ def _candidates(facts: Facts) -> list[str]:
         for label in facts.subject.node_labels.get(node.name, {}):
             counts[label] = counts.get(label, 0) + 1
     least = (len(facts.ready_nodes) - placed) / 2
-    found = {label for label, count in counts.items() if count >= least} | {REGION}
+    found = {label for label, count in counts.items() if count >= least} | {TOPOLOGY_LABEL}
     return sorted(found - {facts.subject.topology_label})
 
 
@@ -106,7 +105,7 @@ def _other_label(facts: Facts) -> Iterator[Found]:
     given = facts.subject.topology_label
     shown = printable(label, 100)
     flag = f"give kgctl --topology-label {quoted(label)}"
-    if label == REGION:
+    if label == TOPOLOGY_LABEL:
         flag = "leave --topology-label out"
     yield Found(
         CLUSTER,

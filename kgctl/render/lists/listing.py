@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.kilo import GROUP
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import printable
 
@@ -102,7 +103,7 @@ def list_peers(state: State) -> Listing:
     valid = [_peer_item(peer) for peer in state.peers]
     invalid = [_invalid_peer_item(peer) for peer in state.invalid_peers]
     items = sorted(valid + invalid, key=lambda item: str(item["name"]))
-    return Listing("peers", "peer.kilo.squat.ai", _PEER_COLUMNS, tuple(items))
+    return Listing("peers", f"peer.{GROUP}", _PEER_COLUMNS, tuple(items))
 
 
 def list_segments(topology: Topology) -> Listing:
