@@ -1,4 +1,4 @@
-"""Keeps sessions alive across what makes nodes drop them: a timer of the loop."""
+"""Keeps sessions alive across what makes nodes drop them: a turn of the loop."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ class SessionKeeper:
         self._renewals = Renewals()
         self._names: Mapping[PublicKey, str] = {}
 
-    def changed(self, before: Wanted, after: Wanted) -> None:
+    def network_changed(self, before: Wanted, after: Wanted) -> None:
         """Take note of a change of the network."""
         self._names = after.names
         keys = rewritten(before.devices, after.devices)
         self._renewals.rewritten(keys, time.monotonic(), hosts=len(after.devices.peers))
 
-    def wait(self) -> float:
+    def changed(self, _now: float) -> None:
+        """Ignore an event: the round that it brings says what changed."""
+
+    def wait(self, _now: float) -> float:
         """Return the seconds until there is something to do; infinite where there is nothing."""
         return self._renewals.wait(time.monotonic())
 

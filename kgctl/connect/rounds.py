@@ -113,7 +113,7 @@ class Rounds:
             self._report_doubts(wanted)
         self._report_unknown(state)
         if self._wanted is not None:
-            self.keeper.changed(self._wanted, wanted)
+            self.keeper.network_changed(self._wanted, wanted)
         self._wanted = wanted
         if change or whole:
             self._keep_record(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kgctl.state.follow import take_turns
 
@@ -64,18 +64,6 @@ class Schedule:
             self._next = now + self._period
 
 
-class Timer(Protocol):
-    """Something else that is done now and then."""
-
-    def wait(self) -> float:
-        """Return the seconds until it is due; 0 when it is, infinite where it is not."""
-        ...
-
-    def run(self) -> None:
-        """Do it."""
-        ...
-
-
 def run(
     inbox: Inbox,
     schedule: Schedule,
@@ -83,7 +71,7 @@ def run(
     *,
     tick: Callable[[], None],
     every: float,
-    timer: Timer | None = None,
+    timer: Turn | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
     """Act whenever it is due, until the end; return why it ended, as ``inbox.end`` was given it.
@@ -93,7 +81,7 @@ def run(
     """
     turns: list[Turn] = [_Ticks(tick, every, clock), _Rounds(schedule, act, clock)]
     if timer is not None:
-        turns.append(_Timed(timer))
+        turns.append(timer)
     return take_turns(inbox, turns, clock=clock)
 
 
@@ -136,16 +124,3 @@ class _Rounds:
         whole = self._schedule.whole(self._clock())
         succeeded = self._act(whole)
         self._schedule.done(self._clock(), whole=whole, failed=not succeeded)
-
-
-class _Timed:
-    """The turn of a timer."""
-
-    def __init__(self, timer: Timer) -> None:
-        self._timer = timer
-        self.run = timer.run
-
-    def changed(self, _now: float) -> None: ...
-
-    def wait(self, _now: float) -> float:
-        return self._timer.wait()

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from kgctl.connect.interface import Cluster, Copy, Options
     from kgctl.connect.journal import Journal
     from kgctl.connect.membership import PeerStore
-    from kgctl.connect.schedule import Timer
     from kgctl.host.record import RecordFile
     from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Listener
+    from kgctl.state.follow import Turn
     from kgctl.wireguard.device import DeviceState
 
 TICK = 10.0
@@ -141,7 +141,7 @@ class Session:
             self.leave()
         self._tunnel.dispose()
 
-    def _follow(self, copy: Copy, timer: Timer, tick: Callable[[], None], every: float) -> str:
+    def _follow(self, copy: Copy, timer: Turn, tick: Callable[[], None], every: float) -> str:
         """Act on what happens, until a signal; return its name."""
 
         def ticked() -> None:
