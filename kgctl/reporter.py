@@ -38,10 +38,10 @@ class LogReporter:
     Without any configuration of logging, Python prints warnings to stderr and nothing else.
     """
 
-    def __init__(self, name: str = "kgctl") -> None:
+    def __init__(self) -> None:
         import logging
 
-        self._log = logging.getLogger(name)
+        self._log = logging.getLogger("kgctl")
 
     def show(self, text: str, /) -> None:
         """Log the text at the level INFO."""

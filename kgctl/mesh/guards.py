@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.mesh.cidr import Cidr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from kgctl.mesh.cidr import Cidr
 
 
 class Reason(StrEnum):
@@ -72,6 +73,9 @@ class Guard(NamedTuple):
     cut: bool = False
 
 
+_EVERYTHING = {4: Cidr(IPv4Address(0), 0), 6: Cidr(IPv6Address(0), 0)}
+
+
 class _Widest(NamedTuple):
     """Guards that lie in no other one, in order: the first address of each, and that after it."""
 
@@ -106,16 +110,9 @@ class Guards:
 
     def _without_nested(self, version: int) -> _Widest:
         """Return the guards of a family that lie in no other one: they have nothing in common."""
-        found = _Widest([], [], [])
-        end = 0
-        for value, prefix, number in self._order[version]:
-            if value >= end:
-                guard = self._tables[version][prefix][number]
-                end = value + (1 << guard.network.host_bits)
-                found.starts.append(value)
-                found.ends.append(end)
-                found.guards.append(guard)
-        return found
+        guards = list(self.widest_within(_EVERYTHING[version]))
+        spans = [one.network.span for one in guards]
+        return _Widest([first for first, _ in spans], [end for _, end in spans], guards)
 
     def around(self, network: Cidr) -> Guard | None:
         """Return the widest that holds ``network``, or is the same; None where none does."""

@@ -11,7 +11,7 @@ from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_creden
 from kgctl.kube.errors import KubeconfigError
 from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
 from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
-from kgctl.kube.http.dial import Dialler
+from kgctl.kube.http.dial import DIALLER, Dialler
 from kgctl.kube.timeout import remaining
 from kgctl.mesh.text import printable
 
@@ -52,7 +52,7 @@ class LeanTransport:
         self._idle: list[Wire] = []
         self._ahead: dict[_Request, Wire] = {}
         self._access = access
-        self._dialler = dialler or Dialler()
+        self._dialler = dialler or DIALLER
         self._asking = (interactive, limit)
         self._credentials = resolve_credentials(access, *self._asking)
         try:

@@ -87,6 +87,10 @@ class Dialler:
         look.done.set()
 
 
+DIALLER = Dialler()
+"""That of the program: what hangs for one transport is not asked again by another."""
+
+
 class _LookUp:
     """One look-up that is under way, and what came of it."""
 

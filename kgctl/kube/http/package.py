@@ -31,7 +31,7 @@ from kgctl.kube.failures import (
     no_http,
     place,
 )
-from kgctl.kube.http.dial import Dialler
+from kgctl.kube.http.dial import DIALLER, Dialler
 from kgctl.kube.http.watchdog import Watchdog, watched
 from kgctl.mesh.text import printable, without_logins
 
@@ -55,7 +55,7 @@ class PackageTransport:
         dialler: Dialler | None = None,
     ) -> None:
         self._access = access
-        self._dialler = dialler or Dialler()
+        self._dialler = dialler or DIALLER
         self._asking = (interactive, limit)
         self._proxy = proxy_for(access)
         _refuse_split_login(access.server, f"the server's URL of {access.origin}")
