@@ -10,7 +10,7 @@ import typer
 
 from kgctl.cli.core.options import Shared as Shared
 from kgctl.cli.core.table import OPTIONS, VERSION, Kind, Option
-from kgctl.cli.core.verdict import is_verdict, trouble_exits_2
+from kgctl.cli.core.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +56,11 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     def command(ctx: typer.Context, version: bool, **given: Any) -> Any:
         options = Shared(**{name: given.pop(name) for name in taken})
         ctx.obj = options.over(ctx.obj)
-        _refuse_without_effect(ctx)
-        if ctx.obj.named or (ctx.obj.several and not several):
-            ctx.obj = _chosen(ctx, several)
-        run = trouble_exits_2(function) if is_verdict(ctx) else function
-        return run(shared=ctx.obj, **given)
+        with trouble_exits_2(ctx):
+            _refuse_without_effect(ctx)
+            if ctx.obj.named or (ctx.obj.several and not several):
+                ctx.obj = _chosen(ctx, several)
+            return function(shared=ctx.obj, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -101,9 +101,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
     if wrong is not None:
         from kgctl.cli.core.arguments import UsageError
 
-        error = UsageError(wrong)
-        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
-        raise error
+        raise UsageError(wrong)
 
 
 def _given(ctx: typer.Context) -> set[str]:
@@ -129,17 +127,13 @@ def _chosen(ctx: typer.Context, several: bool) -> Shared:
     shared: Shared = ctx.obj
     if ctx.invoked_subcommand is not None:
         return shared
-    try:
-        if not shared.several:
-            (only,) = chosen_clusters(shared)
-            return only.shared
-        if not several:
-            raise UsageError(
-                f"{ctx.command_path} works on one cluster: give one --context or --cluster"
-            )
-    except UsageError as error:
-        error.ctx = ctx  # type: ignore[attr-defined]  # tells the exit code
-        raise
+    if not shared.several:
+        (only,) = chosen_clusters(shared)
+        return only.shared
+    if not several:
+        raise UsageError(
+            f"{ctx.command_path} works on one cluster: give one --context or --cluster"
+        )
     return shared
 
 

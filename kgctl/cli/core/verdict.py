@@ -5,30 +5,29 @@ The table marks them as ``verdict``.
 
 from __future__ import annotations
 
-from functools import wraps
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kgctl.cli.core.table import COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 TROUBLE = 2
 """The exit code of a command that could not find its answer, as that of ``kubectl diff``."""
 
 
-def trouble_exits_2(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make every error that a command raises exit with 2, so that 1 stays an answer."""
+@contextmanager
+def trouble_exits_2(context: Any) -> Iterator[None]:
+    """Make every error of a command whose 1 is an answer exit with 2.
 
-    @wraps(function)
-    def command(**given: Any) -> Any:
-        try:
-            return function(**given)
-        except Exception as error:
-            error.trouble = True  # type: ignore[attr-defined]
-            raise
-
-    return command
+    ``context`` is Typer's, of the command.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.trouble = is_verdict(context)  # type: ignore[attr-defined]
+        raise
 
 
 def exit_code_of(error: Exception) -> int:
