@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kgctl.cli.core.arguments import UsageError, cidrs
 from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import first_twice, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +85,7 @@ def chosen_clusters(shared: Shared) -> list[Chosen]:
     ]
     found += [cluster_of(shared, argument) for argument in shared.named or ()]
     names = [one.name for one in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = first_twice(names)
     if twice is not None:
         raise UsageError(
             f'two clusters are called "{printable(twice)}"; name them: --cluster NAME=CLUSTER'

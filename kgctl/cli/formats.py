@@ -44,8 +44,3 @@ def format_named(formats: Sequence[Format], name: str) -> Format:
     """Return the format of that name, which ``format_option`` has checked."""
     (found,) = (one for one in formats if one.name == name)
     return found
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names in a row of words: ``dot, svg and png``."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

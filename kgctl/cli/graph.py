@@ -10,7 +10,8 @@ import typer
 from kgctl.cli.completing import complete_node
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.shared import Shared, of_several, with_shared
-from kgctl.cli.formats import format_named, listed
+from kgctl.cli.formats import format_named
+from kgctl.mesh.text import listed
 from kgctl.render.graph.drawing import LAYOUTS
 from kgctl.render.graph.formats import DOT, GRAPH_FORMATS, PLAIN, STYLES, GraphFormat
 

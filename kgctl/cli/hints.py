@@ -39,6 +39,7 @@ HINTS = MappingProxyType(
         "only": " with --only",
         "pool": " with --pool",
         "private_key": " with --private-key FILE",
+        "read_only": ": write manifests with --directory DIR, or look with --dry-run",
         "qr_code": " with --only NAME, or take the file: -o wg-quick",
         "request_timeout": " --request-timeout sets how long to wait",
     }

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, answer_bytes, note, on_terminal
-from kgctl.cli.formats import listed
 from kgctl.cli.reading import read
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import listed, printable
 from kgctl.render.graph.drawing import (
     LAYOUTS,
     GraphvizError,

@@ -10,7 +10,7 @@ from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import note
 from kgctl.cli.progress import ProgressBar
 from kgctl.mesh.leader import disputes_in_words
-from kgctl.mesh.readiness import clock_trouble, newest_heartbeat
+from kgctl.mesh.readiness import clock_trouble, moment
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
 from kgctl.mesh.text import printable
 
@@ -239,10 +239,7 @@ def mesh_granularity(shared: Shared) -> str:
 
 def time_of(shared: Shared, state: State, now: float) -> float:
     """Return the time, in Unix seconds, at which the options have heartbeats judged."""
-    moment = judged_at(shared)
-    if moment == NEWEST:
-        return newest_heartbeat((node.last_seen for node in state.nodes), now)
-    return now if moment is None else moment
+    return moment(judged_at(shared), (node.last_seen for node in state.nodes), now)
 
 
 def judged_at(shared: Shared) -> float | Literal["newest"] | None:

@@ -12,6 +12,7 @@ from kgctl.mesh.text import printable
 from kgctl.state.errors import PeersNotServedError
 
 if TYPE_CHECKING:
+    from kgctl.kube.services import ServiceObjects
     from kgctl.kube.stored import Object
     from kgctl.link.clusters import ClusterRef
     from kgctl.link.steps import Plan, Step
@@ -28,10 +29,12 @@ def apply_plan(plan: Plan) -> None:
         kgctl.link.LinkError: one failed; it says what was done, and the next run does the rest.
     """
     ordered = plan.ordered()
-    stores = {(ref.name, step.kind, step.namespace): _store(ref, step) for ref, step in ordered}
+    stores = _Stores()
+    for ref, step in ordered:
+        stores.of(ref, step)
     for done, (ref, step) in enumerate(ordered):
         try:
-            apply_step(step, stores[ref.name, step.kind, step.namespace])
+            apply_step(step, stores.of(ref, step))
         except KgctlError as error:
             raise LinkError(
                 f"{printable(ref.name)}: {error}; {done} of {len(ordered)} steps were done, "
@@ -56,11 +59,12 @@ def apply_each(plan: Plan, reporter: Reporter) -> None:
     failed: dict[str, KgctlError] = {}
     ended: set[str] = set()
     done = 0
+    stores = _Stores()
     for ref, step in ordered:
         if ref.name in ended or (ref.name in failed and step.action == REMOVE):
             continue
         try:
-            apply_step(step, _store(ref, step))
+            apply_step(step, stores.of(ref, step))
             done += 1
         except KgctlError as error:
             failed.setdefault(ref.name, error)
@@ -139,11 +143,31 @@ def _touch(step: Step, store: PeerStore) -> None:
     store.patch(step.heir, {"metadata": {"annotations": {REPLACED_ANNOTATION: step.name}}})
 
 
-def _store(ref: ClusterRef, step: Step) -> Store:
-    if step.kind == PEER:
-        return ref.store()
-    if step.kind == SECRET:
-        return ref.secrets(step.namespace)
-    services = ref.services()
-    of_kind = services.services if step.kind == SERVICE else services.slices
-    return of_kind(step.namespace)
+class _Stores:
+    """Where the steps of a plan are written to, each made once."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, ServiceObjects] = {}
+        self._made: dict[tuple[str, str, str], Store] = {}
+
+    def of(self, ref: ClusterRef, step: Step) -> Store:
+        """Return where the object of a step is.
+
+        Raises:
+            kgctl.InputError: the cluster was read from files.
+        """
+        key = ref.name, step.kind, step.namespace
+        if key not in self._made:
+            self._made[key] = self._store(ref, step)
+        return self._made[key]
+
+    def _store(self, ref: ClusterRef, step: Step) -> Store:
+        if step.kind == PEER:
+            return ref.store()
+        if step.kind == SECRET:
+            return ref.secrets(step.namespace)
+        if ref.name not in self._services:  # it asks which version of slices there is, once
+            self._services[ref.name] = ref.services()
+        services = self._services[ref.name]
+        of_kind = services.services if step.kind == SERVICE else services.slices
+        return of_kind(step.namespace)

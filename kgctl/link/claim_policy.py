@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.link.guards import Narrowing, dialled, in_use
-from kgctl.link.peers import link_name, slug
+from kgctl.link.peers import link_name, link_prefix
 from kgctl.link.rivals import Offer, settled
 from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
 from kgctl.mesh.claims import Claim, Use
@@ -276,7 +276,7 @@ def _keeps_its_network(source: Member, held: Held) -> bool:
     handed out: in a network of its choice, one is somebody's gateway.
     """
     own = {node.internal_ip.address for node in source.state.nodes if node.internal_ip}
-    prefix = f"link-{slug(source.name)}."
+    prefix = link_prefix(source.name)
     known = [networks for link, networks in held.networks.items() if link.startswith(prefix)]
     addresses = [
         int(one.address)

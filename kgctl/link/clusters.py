@@ -17,7 +17,7 @@ from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.errors import InputError, MeshError
 from kgctl.mesh.linked import linked
 from kgctl.mesh.linking import Member
-from kgctl.mesh.readiness import newest_heartbeat
+from kgctl.mesh.readiness import moment
 from kgctl.mesh.sharing import EVERYTHING
 from kgctl.mesh.state import network_of
 from kgctl.mesh.state import unbuilt as unbuilt_network
@@ -111,7 +111,9 @@ class ClusterRef(NamedTuple):
         Raises:
             ReadOnlyClusterError: it is not a live cluster.
         """
-        return self._server("which link does not change", ReadOnlyClusterError).peers()
+        return self._server(
+            "which link does not change", ReadOnlyClusterError, field="read_only"
+        ).peers()
 
     def secrets(self, namespace: str) -> SecretObjects:
         """Return its Secrets of a namespace.
@@ -138,9 +140,11 @@ class ClusterRef(NamedTuple):
         """
         return read_service_networks(self._server("which tell none").api()) if self.live else None
 
-    def _server(self, but: str, error: type[InputError] = InputError) -> ApiServer:
+    def _server(
+        self, but: str, error: type[InputError] = InputError, *, field: str = ""
+    ) -> ApiServer:
         if not isinstance(self.source, ApiServer):
-            raise error(f"{printable(self.name)} was read from files, {but}")
+            raise error(f"{printable(self.name)} was read from files, {but}", field=field)
         return self.source
 
 
@@ -257,10 +261,7 @@ def _dialled(states: Sequence[ClusterState], links: Iterable[ClusterLink]) -> di
 def _read(spec: LinkSpec, ref: ClusterRef) -> ClusterState:
     objects, now = ref.read()
     state = state_of(objects, topology_label=spec.topology_label)
-    if spec.at == "newest":
-        now = newest_heartbeat((node.last_seen for node in state.nodes), now)
-    elif spec.at is not None:
-        now = spec.at
+    now = moment(spec.at, (node.last_seen for node in state.nodes), now)
     failure = None
     try:
         topology = network_of(state, now=now, granularity=spec.granularity, acting_leaders=True)

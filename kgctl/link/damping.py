@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.steps import ADD, CHANGE, PEER, REMOVE, Plan
+from kgctl.link.steps import PEER, Plan
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kgctl.link.clusters import ClusterState
     from kgctl.link.steps import Step
     from kgctl.reporter import Reporter
-
-_WRITES = (ADD, CHANGE, REMOVE)
 
 AT_ONCE = 4
 """Writes of one thing that wait for nothing."""
@@ -90,7 +88,7 @@ class PlanDamper:
         )
 
     def _is_due(self, cluster: str, step: Step) -> bool:
-        if step.kind != PEER or step.action not in _WRITES:
+        if step.kind != PEER or not step.writes:
             return True
         key = cluster, step.name
         if self._damper.pause(key):

@@ -8,7 +8,7 @@ from kgctl.edit.writing import spec_of
 from kgctl.link.adoption import adopted_as, held_links
 from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.clusters import unbuilt_clusters
-from kgctl.link.peers import linked_source, slug
+from kgctl.link.peers import link_prefix, linked_source, slug
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.policy import summaries
@@ -106,7 +106,7 @@ class Granting:
         if self._spec.layout.linked(target, source):
             found = [self._known[target, link]] if (target, link) in self._known else []
         else:  # the first hub's Peers lead to it
-            hub = f"link-{slug(self._spec.layout.hubs[0])}."
+            hub = link_prefix(self._spec.layout.hubs[0])
             found = [
                 known
                 for (holder, name), known in self._known.items()
@@ -187,5 +187,8 @@ def _held(target: ClusterState, foreign: Collection[str] = ()) -> Held:
 
 def frozen_peers(target: ClusterState, found: Grants) -> frozenset[str]:
     """Return the names of the Peers of a cluster that stay as they are."""
+    frozen = found.frozen
+    if not frozen:
+        return frozenset()
     links = held_links(target.objects.peers, target.links)
-    return frozenset(name for name, link in links.items() if link in found.frozen)
+    return frozenset(name for name, link in links.items() if link in frozen)

@@ -64,10 +64,15 @@ def slug(text: str) -> str:
     return f"{plain}-{digest}" if plain else digest
 
 
+def link_prefix(source: str) -> str:
+    """Return what the names of all links to a cluster begin with."""
+    return f"link-{slug(source)}."
+
+
 def link_name(source: str, segment: Segment) -> str:
     """Return the name of the Peer for a segment: the same for as long as it is that segment."""
     # with a dot, which no slug has: "a" and "b-c" must not have the name of "a-b" and "c"
-    return f"link-{slug(source)}.{slug(segment.name.removeprefix('location:'))}"
+    return f"{link_prefix(source)}{slug(segment.name.removeprefix('location:'))}"
 
 
 def wanted_peers(

@@ -130,8 +130,9 @@ def wanted_objects(spec: LinkSpec, reporter: Reporter | None = None) -> dict[str
     if missing:
         raise MissingKeysError(sorted(missing))
     found = {}
+    terms = _terms(checked.states, spec)
     for target in checked.states:
-        peers = _wanted_peers_of(checked.states, target, spec, wanted)
+        peers = _wanted_peers_of(checked.states, target, spec, wanted, terms)
         others = wanted.mirrors.wanted.get(target.ref.name, {})
         found[target.ref.name] = [
             *(peers[name] for name in sorted(peers)),
@@ -208,7 +209,7 @@ def plan_of(states: Sequence[ClusterState], spec: LinkSpec, wanted: Wanted) -> P
         ForeignPeerError: a Peer that is no link has the name of one.
     """
     found = []
-    unbuilt = unbuilt_clusters(states)
+    unbuilt, terms = unbuilt_clusters(states), _terms(states, spec)
     for target in states:
         name = target.ref.name
         if name in unbuilt:
@@ -218,7 +219,7 @@ def plan_of(states: Sequence[ClusterState], spec: LinkSpec, wanted: Wanted) -> P
         taken = [one.peer.name for one in others if spec.adopt]
         steps = peer_steps(
             target.objects.peers,
-            _wanted_peers_of(states, target, spec, wanted),
+            _wanted_peers_of(states, target, spec, wanted, terms),
             spec.without(unbuilt).others(name),
             prune=spec.prune,
             taken=taken,
@@ -231,13 +232,17 @@ def plan_of(states: Sequence[ClusterState], spec: LinkSpec, wanted: Wanted) -> P
 
 
 def _wanted_peers_of(
-    states: Sequence[ClusterState], target: ClusterState, spec: LinkSpec, wanted: Wanted
+    states: Sequence[ClusterState],
+    target: ClusterState,
+    spec: LinkSpec,
+    wanted: Wanted,
+    terms: Terms,
 ) -> dict[str, Object]:
     """Return the Peers that the cluster ``target`` is to hold, by their names there."""
     taken = adoptions(target.links) if spec.adopt else ()
     members = wanted.views[target.ref.name].members
     links = _wanted_links(states, target, members, spec, wanted.keys)
-    return placed(links, target.objects.peers, taken, _terms(states, spec))
+    return placed(links, target.objects.peers, taken, terms)
 
 
 def _still_relayed(

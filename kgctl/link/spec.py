@@ -15,7 +15,7 @@ from kgctl.mesh.errors import InputError
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.sharing import FULL_MESH, Layout, Share
 from kgctl.mesh.state import AUTO
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import first_twice, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.state.interface import Source
 
-_FEWEST = 2
+FEWEST = 2
+"""Clusters that can be linked."""
 
 
 class LinkSpec(NamedTuple):
@@ -74,10 +75,10 @@ class LinkSpec(NamedTuple):
             InputError: there are fewer than two, or two of one name.
         """
         names = [one.name for one in self.clusters]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = first_twice(names)
         if twice is not None:
             raise InputError(f'two clusters are called "{printable(twice)}"')
-        if len(names) < _FEWEST:
+        if len(names) < FEWEST:
             raise InputError("fewer than two clusters cannot be linked")
 
     def others(self, name: str) -> list[str]:

@@ -55,6 +55,11 @@ class Step(NamedTuple):
     patch: Object | None = None
     heir: str = ""
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything in the cluster."""
+        return self.action in _WRITES
+
 
 class Plan(NamedTuple):
     """What has to be done, by cluster. Its ``str`` is for people, and leaves out what stays."""

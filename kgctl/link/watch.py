@@ -218,11 +218,7 @@ def _follow_services(spec: LinkSpec, news: _News) -> None:
             mine = mirrored.cluster in ("", ref.name)
             if mine and isinstance(ref.source, ApiServer):
                 follower = _pods_behind(ref.source, mirrored, news)
-                threading.Thread(target=_run, args=[follower], daemon=True).start()
-
-
-def _run(follower: Informer[Object]) -> None:
-    follower.run()
+                threading.Thread(target=follower.run, daemon=True).start()
 
 
 def _pods_behind(source: ApiServer, mirrored: Mirrored, news: _News) -> Informer[Object]:

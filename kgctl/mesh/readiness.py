@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kgctl.mesh.node import READY_SECONDS, Node
 from kgctl.mesh.text import printable
@@ -96,3 +96,13 @@ def newest_heartbeat(heartbeats: Iterable[float], now: float) -> float:
     found = list(heartbeats)
     past = [one for one in found if one <= now]
     return max(past if 2 * len(past) >= len(found) else found, default=0)
+
+
+def moment(at: float | Literal["newest"] | None, heartbeats: Iterable[float], now: float) -> float:
+    """Return the time at which heartbeats are judged, all in Unix seconds.
+
+    ``at`` is that time, ``"newest"`` for that of the newest heartbeat, or None for ``now``.
+    """
+    if at == "newest":
+        return newest_heartbeat(heartbeats, now)
+    return now if at is None else at

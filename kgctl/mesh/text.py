@@ -103,3 +103,13 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, list(names), n=1)), None)
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Return names in a row of words: ``dot, svg and png``."""
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def first_twice(names: Sequence[str]) -> str | None:
+    """Return the first name that stands there twice, or None."""
+    return next((name for name in names if names.count(name) > 1), None)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kgctl.kilo import TOPOLOGY_LABEL
-from kgctl.mesh.readiness import newest_heartbeat
+from kgctl.mesh.readiness import moment
 from kgctl.mesh.state import AUTO, State, network_of
 from kgctl.state.objects import state_of
 
@@ -102,10 +102,8 @@ def load_files(
     from kgctl.state.manifests import Manifests
 
     read = _judged(Manifests([str(path) for path in paths]), topology_label)
-    if at == "newest":
-        heartbeats = (node.last_seen for node in read.state.nodes)
-        return Cluster(read.state, newest_heartbeat(heartbeats, read.now))
-    return read if at is None else Cluster(read.state, at)
+    heartbeats = (node.last_seen for node in read.state.nodes)
+    return Cluster(read.state, moment(at, heartbeats, read.now))
 
 
 def load_example() -> Cluster:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from kgctl.mesh.text import listed
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from kgctl.cli.formats import Named
 
@@ -65,7 +67,8 @@ def _showconf_peer() -> Rules:
         Effect("--output-file", pictures, beside=("--all", "--directory", "--watch"),
                said=_ONE_CODE),
         Effect("--watch", single,
-               beside=("--all", "--directory", "--as-peer"), said=_ONE_FILE + _one_of(not_watched)),
+               beside=("--all", "--directory", "--as-peer"),
+               said=_ONE_FILE + listed(not_watched, "or")),
         Effect("--interval", needs=("--watch",)),
         Effect("--all", needs=("--directory",),
                said="--all takes no NAME, and writes into --directory DIR; give that"),
@@ -161,13 +164,9 @@ def without_effect(command: str, given: Collection[str], format_: str) -> str | 
 def _broken(effect: Effect, given: Collection[str], format_: str) -> Iterator[str]:
     option = effect.option
     if effect.formats and format_ not in effect.formats:
-        yield f"{option} goes with -o {_one_of(effect.formats)} only"
+        yield f"{option} goes with -o {listed(effect.formats, 'or')} only"
     if effect.needs and not any(need in given for need in effect.needs):
-        yield f"{option} has no effect without {_one_of(effect.needs)}"
+        yield f"{option} has no effect without {listed(effect.needs, 'or')}"
     for other in effect.beside:
         if other in given:
             yield f"{option} has no effect with {other}"
-
-
-def _one_of(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.core.options import Shared
-from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION
+from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION, switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _NUMBERS = {option.field for option in OPTIONS if option.kind == "number"}
 _BY_NAME = {name: one for one in OPTIONS for name in (one.name, one.short, one.off) if name}
 
 SWITCHES = {
-    name: f"--no-{name.removeprefix('--')}"
+    name: switched_off(name)
     for name in (
         *(option.name for option in OPTIONS if option.kind == "switch"),
         *(name for command in COMMANDS.values() for name in command.switches),

@@ -25,6 +25,11 @@ COMPLETE_VARIABLE = "_KGCTL_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
 
+def switched_off(name: str) -> str:
+    """Return the option that switches the switch ``name`` off."""
+    return f"--no-{name.removeprefix('--')}"
+
+
 class Option(NamedTuple):
     """An option that all commands share.
 
@@ -42,14 +47,9 @@ class Option(NamedTuple):
     short: str | None = None
 
     @property
-    def key(self) -> str:
-        """The name as an identifier: the field of ``Target``, where the option names a cluster."""
-        return self.name.removeprefix("--").replace("-", "_")
-
-    @property
     def off(self) -> str | None:
         """What switches a switch off."""
-        return f"--no-{self.name.removeprefix('--')}" if self.kind == "switch" else None
+        return switched_off(self.name) if self.kind == "switch" else None
 
 
 class Command(NamedTuple):

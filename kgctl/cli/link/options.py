@@ -11,8 +11,8 @@ from kgctl.cli.link.limits import limits_of_options
 from kgctl.cli.reading import judged_at, live_cluster, mesh_granularity
 from kgctl.link.clusters import ClusterRef
 from kgctl.link.service_mirrors import mirrored_services
-from kgctl.link.spec import LinkSpec, read_link_spec
-from kgctl.mesh.text import printable
+from kgctl.link.spec import FEWEST, LinkSpec, read_link_spec
+from kgctl.mesh.text import first_twice, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from kgctl.cli.core.shared import Shared
     from kgctl.state.interface import Source
-
-_FEWEST = 2
 
 
 class LinkOptions(NamedTuple):
@@ -113,10 +111,10 @@ def _clusters(shared: Shared, arguments: Sequence[str]) -> list[ClusterRef]:
         )
     found = [_cluster(shared, argument) for argument in arguments]
     names = [one.name for one in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = first_twice(names)
     if twice is not None:
         raise UsageError(f'two clusters are called "{printable(twice)}"; name them: NAME=CLUSTER')
-    if len(found) < _FEWEST:
+    if len(found) < FEWEST:
         raise UsageError("give two clusters or more: contexts, kubeconfigs or manifest files")
     return found
 

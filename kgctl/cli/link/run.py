@@ -10,7 +10,6 @@ from kgctl.cli.core.confirm import ask
 from kgctl.cli.core.output import Printer, answer
 from kgctl.cli.link.options import as_judged
 from kgctl.link.apply import apply_plan
-from kgctl.link.clusters import ReadOnlyClusterError
 from kgctl.link.peers import slug
 from kgctl.link.plan import MissingKeysError, ObstacleError, plan_links, plan_unlink, wanted_objects
 from kgctl.link.steps import ADD, CHANGE, REMOVE, LinkError, Plan
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from kgctl.cli.link.options import LinkOptions
     from kgctl.link.spec import LinkSpec
 
-_OF_FILES = ": write manifests with --directory DIR, or look with --dry-run"
 _WORDS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove"}
 _DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
@@ -43,8 +41,6 @@ def link(shared: Shared, options: LinkOptions) -> None:
         raise UsageError(
             "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
         )
-    if options.output is not None and options.directory is None:
-        raise UsageError(f"-o {options.output} writes a file for each cluster: add --directory DIR")
     spec = as_judged(options.spec(shared), shared)
     if options.watch:
         _watch(spec)
@@ -83,8 +79,6 @@ def _naming_options() -> Iterator[None]:
             f"{', '.join(error.clusters)} lack preshared keys that are to be generated: run it "
             "without --directory first, which makes them and keeps them in Secrets"
         ) from None
-    except ReadOnlyClusterError as error:
-        raise UsageError(f"{error}{_OF_FILES}") from None
 
 
 def _watch(spec: LinkSpec) -> None:

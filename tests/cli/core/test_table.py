@@ -42,7 +42,8 @@ def test_shared_has_a_field_of_the_right_type_for_each_option() -> None:
 
 
 def test_a_target_has_the_options_that_name_a_cluster() -> None:
-    names = {option.key for option in OPTIONS if option.head_start == "names"}
+    words = [option.name for option in OPTIONS if option.head_start == "names"]
+    names = {word.removeprefix("--").replace("-", "_") for word in words}
     assert set(Target._fields) == names
     assert names <= set(Shared._fields)
 
