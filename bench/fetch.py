@@ -12,7 +12,7 @@ from kgctl.kube.access.kubeconfig import load_access
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.client import Api
 from kgctl.kube.lists import JSON, PROTOBUF
-from kgctl.state.collections import list_nodes
+from kgctl.state.api_server import list_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

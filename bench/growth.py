@@ -15,11 +15,11 @@ from kgctl.__main__ import OBJECTS_BETWEEN_COLLECTIONS
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.state import network_of
 from kgctl.render.graph.dot import to_dot
+from kgctl.render.lists.formats import to_columns
 from kgctl.render.lists.listing import list_nodes
-from kgctl.render.lists.table import to_columns
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.conf import peer_configuration
 from tests.apiserver.fleet import FOREVER, fleet
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kgctl.connect.network import wanted_of
-from kgctl.connect.parsed import Parser
+from kgctl.connect.rounds import Parser
 from kgctl.connect.synchroniser import Synchroniser
-from kgctl.host.interface import RouteTable
+from kgctl.host.links import RouteTable
 from kgctl.host.names import Names
 from kgctl.kube.objects import NodeObject
 from kgctl.state.interface import Objects
@@ -26,7 +26,7 @@ from kgctl.wireguard.keys import PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.host.interface import Refused, RouteChange
+    from kgctl.host.links import Refused, RouteChange
     from kgctl.wireguard.device import DeviceChange
 
 NOW = 1_769_860_800.0

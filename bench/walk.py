@@ -113,7 +113,7 @@ def connect_event(_folder: Path) -> Steps:
     """Take in one changed node of ten, without a host."""
     import bench.round as one
     from kgctl.connect.network import wanted_of
-    from kgctl.connect.parsed import Parser
+    from kgctl.connect.rounds import Parser
     from kgctl.connect.synchroniser import Synchroniser
     from kgctl.host.names import Names
     from kgctl.wireguard.keys import PrivateKey

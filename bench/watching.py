@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.http.client import Backoff
 from kgctl.state.api_server import ApiServer
-from kgctl.state.informer import ClusterInformer
+from kgctl.state.feeds import ClusterInformer
 from tests.support import hostile
 from tests.support.hostile import SHAPES
 
 if TYPE_CHECKING:
-    from kgctl.kube.errors import ClusterError
+    from kgctl.errors import ClusterError
 
 
 class Hearer:

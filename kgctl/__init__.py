@@ -15,14 +15,17 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would be most of the start
 if TYPE_CHECKING:
-    from kgctl.kube.errors import (
+    from kgctl.errors import (
         AnswerError,
         ClusterError,
         ConnectionLostError,
         CredentialsError,
         ForbiddenError,
+        InputError,
+        KgctlError,
         KubeconfigError,
         ManifestError,
+        MeshError,
         NotFoundError,
         OverloadedError,
         RequestTimeoutError,
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     )
     from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
-    from kgctl.mesh.errors import InputError, KgctlError, MeshError
     from kgctl.mesh.node import Node
     from kgctl.mesh.path.ends import find_end
     from kgctl.mesh.path.walk import find_path
@@ -43,10 +45,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.render.graph.dot import to_dot
     from kgctl.reporter import Reporter
-    from kgctl.state.errors import PeersNotServedError
+    from kgctl.state.interface import PeersNotServedError
     from kgctl.state.load import Cluster, load_cluster, load_example, load_files
-    from kgctl.wireguard.conf import Configuration
-    from kgctl.wireguard.configure import node_configuration, peer_configuration
+    from kgctl.wireguard.conf import Configuration, node_configuration, peer_configuration
     from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_private_key
     from kgctl.wireguard.quick import QuickSettings, quick_configuration
 
@@ -103,16 +104,16 @@ __all__ = [
 ]
 
 _PLACES = {
-    "kgctl.kube.errors": (
+    "kgctl.errors": (
         "AnswerError ClusterError ConnectionLostError CredentialsError ForbiddenError "
-        "KubeconfigError ManifestError NotFoundError OverloadedError RequestTimeoutError "
-        "StatusError TlsError UnauthorizedError UnreachableError"
+        "InputError KgctlError KubeconfigError ManifestError MeshError NotFoundError "
+        "OverloadedError RequestTimeoutError StatusError TlsError UnauthorizedError "
+        "UnreachableError"
     ),
-    "kgctl.state.errors": "PeersNotServedError",
+    "kgctl.state.interface": "PeersNotServedError",
     "kgctl.state.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",
-    "kgctl.mesh.errors": "InputError KgctlError MeshError",
     "kgctl.mesh.node": "Node",
     "kgctl.mesh.path.ends": "find_end",
     "kgctl.mesh.path.walk": "find_path",
@@ -122,8 +123,7 @@ _PLACES = {
     "kgctl.mesh.topology": "Segment Topology",
     "kgctl.render.graph.dot": "to_dot",
     "kgctl.reporter": "Reporter",
-    "kgctl.wireguard.conf": "Configuration",
-    "kgctl.wireguard.configure": "node_configuration peer_configuration",
+    "kgctl.wireguard.conf": "Configuration node_configuration peer_configuration",
     "kgctl.wireguard.keys": "KeyFileError PrivateKey read_private_key",
     "kgctl.wireguard.quick": "QuickSettings quick_configuration",
 }

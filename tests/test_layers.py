@@ -1,7 +1,7 @@
 """What a layer may know: no option, no rule of ``check`` and no key of the mesh file below ``cli``.
 
 A text of a lower layer reaches people who use kgctl from Python, or another command. So an error
-carries data, and ``kgctl/cli/hints.py`` and ``kgctl/diagnosis`` put words to it. import-linter
+carries data, and ``kgctl/cli/core/hints.py`` and ``kgctl/diagnosis`` put words to it. import-linter
 holds which layer imports which; this holds what they say.
 """
 

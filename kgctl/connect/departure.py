@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.host import resolver
-from kgctl.host.errors import HostError
+from kgctl.errors import HostError, KgctlError
+from kgctl.host import names as resolver
 from kgctl.host.tunnel import Origin
-from kgctl.mesh.errors import KgctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kgctl.connect.identity import Identity
+    from kgctl.connect.identity import Identity, PeerStore
     from kgctl.connect.journal import Journal
-    from kgctl.connect.membership import PeerStore
     from kgctl.host.record import RecordFile
     from kgctl.host.tunnel import Tunnel
 

@@ -10,7 +10,7 @@ from kgctl.mesh.policy import Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kgctl.connect.membership import PeerStore
+    from kgctl.connect.identity import PeerStore
     from kgctl.mesh.cidr import Address, Cidr
     from kgctl.state.interface import Objects
 
@@ -71,7 +71,7 @@ class Cluster(Protocol):
 
 
 class Copy(Protocol):
-    """A copy of a cluster's state that is kept up to date; see ``kgctl.state.informer``."""
+    """A copy of a cluster's state that is kept up to date; see ``kgctl.state.feeds``."""
 
     @property
     def heard(self) -> float:

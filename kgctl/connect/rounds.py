@@ -1,4 +1,9 @@
-"""One round of a session: what is known of the network, made true on this host, and told."""
+"""One round of a session: what is known of the network, made true on this host, and told.
+
+Cluster state that is parsed once an object, however often it is asked for.
+
+Claims of nodes and peers that this host does not grant: warned of once, and kept for a view.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +11,124 @@ import os
 import time
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kgctl.connect.keeper import SessionKeeper
 from kgctl.connect.network import Memory, Wanted, wanted_of
-from kgctl.connect.parsed import Parser
-from kgctl.connect.refusals import Refusals
+from kgctl.connect.renewal import SessionKeeper
 from kgctl.connect.sharing import shared_addresses
-from kgctl.host.record import KnownPeer, Record
+from kgctl.host.record import KnownPeer, KnownRefusal, Record
+from kgctl.host.routes import TAKEN
+from kgctl.mesh.guards import Reason
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.owners import Present
-from kgctl.mesh.policy import unknown_names
+from kgctl.mesh.policy import Untold, summaries, unknown_names
 from kgctl.mesh.text import some
-from kgctl.state.peer_objects import peer_name
+from kgctl.state.objects import node_of, state_from
+from kgctl.state.peer_objects import peer_name, peer_of
 
 if TYPE_CHECKING:
-    from kgctl.connect.guarding import Guarding
+    from collections.abc import Mapping, Sequence
+
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Options
     from kgctl.connect.journal import Journal
+    from kgctl.connect.outside import Guarding
     from kgctl.connect.synchroniser import Change, Synchroniser
     from kgctl.host.names import Names
     from kgctl.host.record import RecordFile
     from kgctl.host.tunnel import Tunnel
+    from kgctl.kube.objects import NodeObject
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import InvalidPeer, Peer
+    from kgctl.mesh.policy import Refusal
     from kgctl.mesh.state import State
     from kgctl.state.interface import Objects
     from kgctl.wireguard.device import DeviceState
+
+
+class Parser:
+    """Makes a ``State`` of objects; what was parsed for the last one is used again."""
+
+    def __init__(self, topology_label: str) -> None:
+        self._label = topology_label
+        self._nodes: dict[str, tuple[NodeObject, Node]] = {}
+        self._peers: dict[str, tuple[Mapping[str, Any], Peer | InvalidPeer]] = {}
+
+    def state(self, objects: Objects) -> State:
+        """Parse what is new. Of two objects of one name the later one counts."""
+        known_nodes, self._nodes = self._nodes, {}
+        known_peers, self._peers = self._peers, {}
+
+        def node(source: NodeObject) -> Node:
+            known = known_nodes.get(source.name)
+            if known is None or known[0] is not source:
+                known = source, node_of(source, topology_label=self._label)
+            self._nodes[source.name] = known
+            return known[1]
+
+        def peer(source: Mapping[str, Any]) -> Peer | InvalidPeer:
+            name = peer_name(source)
+            known = known_peers.get(name)
+            if known is None or known[0] is not source:
+                known = source, peer_of(source)
+            self._peers[name] = known
+            return known[1]
+
+        return state_from(objects, node, peer)
+
+
+_MOST_KEPT = 1000
+_NETWORKS = 100
+
+
+class Refusals:
+    """Warns of each claimer, network and reason once, unless the person asked for it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._untold = Untold()
+        self.known: tuple[KnownRefusal, ...] = ()
+
+    def report(self, refusals: Sequence[Refusal]) -> None:
+        """Take note of all that is refused now, and warn of what is new."""
+        self.known = known_refusals(refusals)
+        new = self._untold.pick(refusals)
+        for one in filter(_is_route, new):
+            network = one.claim.network.masked()
+            self._journal.warn("route refused", route=network, reason=TAKEN, claimer=one.claimer)
+        for summary in summaries(one for one in new if not _is_route(one)):
+            first = summary.first
+            consent = {"accept": summary.consent} if summary.consent else {}
+            self._journal.warn(
+                "refused a claim",
+                claimer=first.claimer,
+                networks=summary.networks,
+                reason=first.why,
+                **consent,
+            )
+
+
+def _is_route(refusal: Refusal) -> bool:
+    """Tell whether the network is one that this host has a route to, and no part of it."""
+    network, guard = refusal.claim.network.masked(), refusal.guard
+    return refusal.reason is Reason.OWN and guard is not None and guard.network == network
+
+
+def known_refusals(refusals: Sequence[Refusal]) -> tuple[KnownRefusal, ...]:
+    """Return refusals as they are recorded: of each claimer and reason, of many the first few."""
+    return tuple(
+        KnownRefusal(
+            claimer=one.first.claimer,
+            reason=str(one.first.reason),
+            message=str(one),
+            networks=tuple(str(each.claim.network.masked()) for each in one.refusals[:_NETWORKS]),
+            count=len(one.refusals),
+            expected=one.first.is_expected,
+        )
+        for one in summaries(refusals)[:_MOST_KEPT]
+    )
 
 
 _NAMED = 5  # nodes in one line of the log

@@ -10,32 +10,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kgctl.connect.departure import Departure
-from kgctl.connect.guarding import Guarding
 from kgctl.connect.identity import Identity, RejectedError, establish
-from kgctl.connect.outside import Servers
+from kgctl.connect.outside import Guarding, Servers
 from kgctl.connect.rounds import Rounds
-from kgctl.connect.schedule import Schedule, run
-from kgctl.connect.signals import Signals
+from kgctl.connect.schedule import Schedule, Signals, run
 from kgctl.connect.synchroniser import Synchroniser
-from kgctl.host import resolver
-from kgctl.host.errors import GoneError, UnresponsiveError
+from kgctl.errors import InterfaceGoneError, KgctlError, UnresponsiveError
+from kgctl.host import names as resolver
 from kgctl.host.names import Names
 from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.readiness import clock_trouble
-from kgctl.state.contact import OUTAGE, Contact
 from kgctl.state.follow import Inbox
+from kgctl.state.standing import OUTAGE, Contact
 from kgctl.steady import steady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kgctl.connect.identity import PeerStore
     from kgctl.connect.interface import Cluster, Copy, Options
     from kgctl.connect.journal import Journal
-    from kgctl.connect.membership import PeerStore
+    from kgctl.errors import ClusterError
     from kgctl.host.record import RecordFile
-    from kgctl.kube.errors import ClusterError
     from kgctl.kube.informer import Listener
     from kgctl.state.follow import Turn
     from kgctl.wireguard.device import DeviceState
@@ -299,7 +296,7 @@ class Session:
         return self._contact.judged(time.time(), steady())
 
     def _take_failure(self, error: KgctlError, rounds: Rounds) -> None:
-        if isinstance(error, GoneError):
+        if isinstance(error, InterfaceGoneError):
             rounds.forget()
         if isinstance(error, RejectedError):
             self.rejected = self._journal.worded(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.connect.dialling import Dialler
 from kgctl.connect.network import DEFAULT_PORT
 from kgctl.connect.outside import dialled
-from kgctl.host.interface import Refused
+from kgctl.host.links import Refused
 from kgctl.host.routes import TAKEN, route_change
 from kgctl.mesh.endpoint import Endpoint
 from kgctl.mesh.routes import passage
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kgctl.connect.network import Wanted
-    from kgctl.host.interface import Device, RouteChange, Routes, RouteTable
+    from kgctl.host.links import Device, RouteChange, Routes, RouteTable
     from kgctl.host.names import Names
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.key import PublicKey

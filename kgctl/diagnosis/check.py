@@ -1,7 +1,11 @@
-"""Looking at a cluster with every rule."""
+"""Looking at a cluster with every rule.
+
+The pages of the rules, which are files beside this module.
+"""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.facts import Facts
@@ -12,46 +16,37 @@ from kgctl.diagnosis.rules import (
     claims,
     cluster,
     grouping,
-    hearsay,
-    leaders,
     locations,
     machines,
-    meeting,
-    networks,
     nodes,
     peers,
     placement,
-    resolution,
+    reachability,
     trust,
-    undialable,
 )
 from kgctl.diagnosis.rules import annotations as node_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.diagnosis.facts import Settings, Subject
+
 
 _FAMILIES = (
     nodes.RULES,
     node_annotations.RULES,
     claims.RULES,
-    networks.RULES,
     grouping.RULES,
     machines.RULES,
     locations.RULES,
     placement.RULES,
-    undialable.RULES,
-    leaders.RULES,
+    reachability.RULES,
     agents.OF_NODES,
     peers.RULES,
-    meeting.RULES,
     agents.OF_PEERS,
     cluster.RULES,
     agents.OF_CLUSTER,
-    resolution.RULES,
     trust.RULES,
-    hearsay.RULES,
 )
 
 RULES: tuple[Rule, ...] = tuple(
@@ -70,3 +65,19 @@ def check(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -
     """Return what is wrong, rule by rule. The work grows as n log n with nodes and peers."""
     facts = Facts(subject, settings)
     return [Finding(rule.code, rule.severity, *one) for rule in rules for one in rule.find(facts)]
+
+
+def page_of(rule: AnyRule) -> str:
+    """Return the page of a rule, in Markdown."""
+    return files("kgctl.diagnosis").joinpath("pages", f"{rule.code}.md").read_text("utf-8")
+
+
+def index() -> str:
+    """Return all rules as a table in Markdown, each with a link to its page from ``docs/``."""
+    lines = ["| code | severity | name | |", "|---|---|---|---|"]
+    lines += [
+        f"| [{rule.code}](../kgctl/diagnosis/pages/{rule.code}.md) | {rule.severity} "
+        f"| `{rule.name}` | {rule.summary} |"
+        for rule in ALL_RULES
+    ]
+    return "".join(f"{line}\n" for line in lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh import nesting
+from kgctl.mesh import overlap as nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

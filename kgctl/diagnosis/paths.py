@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.claims import Use
-from kgctl.mesh.path.reason import Reason
+from kgctl.mesh.path.route import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.check import ALL_RULES, RULES, check
 from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Place, Rule
+from kgctl.errors import KgctlError
 from kgctl.kilo import PREFIX
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from kgctl.diagnosis.subject import Settings, Subject
+    from kgctl.diagnosis.facts import Settings, Subject
     from kgctl.mesh.linked import Linked
 
 IGNORE = f"{PREFIX}kgctl-ignore"

@@ -13,9 +13,9 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.edit import hearing
-from kgctl.edit.writing import spec_of, sure, withdraw
-from kgctl.kube.errors import ClusterError, ConflictError
+from kgctl.edit import peer_writes as hearing
+from kgctl.edit.peer_writes import spec_of, sure, withdraw
+from kgctl.errors import ClusterError, ConflictError
 from kgctl.mesh.allocation import Claims, claims_beside, count_free, first_free, learned_pools
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.text import printable
@@ -157,7 +157,7 @@ class Enrolment:
         Raises:
             InUseError: a given allowed IP is in use, or no address could be kept.
             PoolExhaustedError: no address is free.
-            kgctl.edit.writing.UnfinishedError: it is not known whether there is such a Peer now.
+            kgctl.edit.peer_writes.UnfinishedError: it is not known whether the Peer exists now.
             ClusterError: the Peer cannot be created; nothing is left of it.
         """
         own = self._addresses.propose(state, self._name)
@@ -211,12 +211,12 @@ class Enrolment:
 def change(store: PeerObjects, name: str, edit: Callable[[Object], Object]) -> Object:
     """Replace the Peer by what ``edit`` makes of it, without losing another's change.
 
-    One that was invalid is written twice, such that agents hear of it (``kgctl.edit.hearing``).
+    One that was invalid is written twice, such that agents hear of it (``kgctl.edit.peer_writes``).
 
     Raises:
         NotFoundError: there is no such Peer.
         ConflictError: it is changed faster than it can be edited.
-        kgctl.edit.writing.UnfinishedError: it is not known whether it was changed.
+        kgctl.edit.peer_writes.UnfinishedError: it is not known whether it was changed.
     """
     for attempt in range(ATTEMPTS):
         present = store.get(name)

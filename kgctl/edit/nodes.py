@@ -1,19 +1,26 @@
-"""Annotations of Node objects: read and changed, without losing or overriding others' changes."""
+"""Annotations of Node objects: read and changed, without losing or overriding others' changes.
+
+The annotations that people write on a node, checked before they are.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kube.errors import AnswerError, ConflictError
+from kgctl.errors import AnswerError, ClusterError, ConflictError
+from kgctl.kilo import PREFIX
 from kgctl.kube.lists import JSON, NODES
-from kgctl.kube.single import DRY_RUN, decoded_object, object_path
-from kgctl.kube.stored import MERGE_PATCH
+from kgctl.kube.objects import NodeObject
+from kgctl.kube.stored import DRY_RUN, MERGE_PATCH, decoded_object, object_path
+from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.text import printable
+from kgctl.state.objects import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kgctl.kube.http.client import Api
+
 
 _ATTEMPTS = 8  # a kubelet and Kilo's agent write to their node all the time
 
@@ -39,8 +46,8 @@ class NodeObjects:
         With ``dry_run`` the API server checks everything and stores nothing.
 
         Raises:
-            kgctl.kube.errors.NotFoundError: there is no such node.
-            kgctl.kube.errors.ConflictError: someone else changed one of the annotations.
+            kgctl.errors.NotFoundError: there is no such node.
+            kgctl.errors.ConflictError: someone else changed one of the annotations.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         for attempt in range(1, _ATTEMPTS + 1):
@@ -75,3 +82,62 @@ def _check_unchanged(
                 409,
                 "Conflict",
             )
+
+
+SETTABLE: Mapping[str, str] = {
+    "location": "a name",
+    "leader": "true, or nothing",
+    "force-endpoint": "host:port or [IPv6]:port",
+    "force-internal-ip": "address/prefix, or - for none",
+    "persistent-keepalive": "a number of seconds",
+    "allowed-location-ips": "networks as 192.168.1.0/24, separated by commas",
+}
+"""The annotations that are people's to write, and what each holds. The rest is Kilo's agent's."""
+
+_LOCATION_LENGTH = 63
+_MOST_SECONDS = 65535
+
+
+class AnnotationError(ClusterError):
+    """An annotation is not one that people write, or Kilo would not take its value."""
+
+
+def checked(key: str, value: str | None) -> tuple[str, str | None]:
+    """Return the whole name of an annotation and its value as Kilo takes it; None removes it.
+
+    ``leader`` counts by its presence, so that ``false`` removes it. White space beside the commas
+    of a list is left out: Kilo would drop what stands next to it. Allowed location IPs lose their
+    host bits, as in WireGuard, which Kilo's agents would set again and again for want of them.
+
+    Raises:
+        AnnotationError: Kilo would ignore it.
+    """
+    name = key.removeprefix(PREFIX)
+    if name not in SETTABLE:
+        known = ", ".join(SETTABLE)
+        raise AnnotationError(f'"{printable(name, 60)}" cannot be set; these can: {known}')
+    if value is None or (name == "leader" and value == "false"):
+        return PREFIX + name, None
+    text = ",".join(part.strip() for part in value.split(","))
+    if not _is_taken(name, text):
+        raise AnnotationError(
+            f'"{printable(value, 60)}" is no {name}: Kilo would ignore it; it is {SETTABLE[name]}'
+        )
+    if name == "allowed-location-ips":
+        text = ",".join(
+            str(cidr.masked()) for part in text.split(",") if (cidr := parse_cidr(part))
+        )
+    return PREFIX + name, text
+
+
+def _is_taken(name: str, text: str) -> bool:
+    if not text.isprintable():
+        return False
+    if name == "location":
+        return len(text) <= _LOCATION_LENGTH and text == text.strip()
+    if name == "leader":
+        return text == "true"
+    node = node_of(NodeObject("", "", {}, {PREFIX + name: text}))
+    if name == "persistent-keepalive":
+        return not node.unreadable and 0 <= node.persistent_keepalive <= _MOST_SECONDS
+    return not node.unreadable

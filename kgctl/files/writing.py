@@ -12,6 +12,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from kgctl.errors import KgctlError
 from kgctl.files.walk import (
     AS_IT_IS,
     HAS_OWNERS,
@@ -25,7 +26,6 @@ from kgctl.files.walk import (
     refusal,
     system_error,
 )
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Links of this machine and their addresses."""
+"""Links of this machine and their addresses.
+
+What setting up a tunnel takes of a machine; the real thing, or a test's.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import errno
 import socket
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kgctl.host.errors import GoneError
+from kgctl.errors import InterfaceGoneError
 from kgctl.host.netlink import errno_of, open_netlink, told
 from kgctl.host.surroundings import read_addresses
 from kgctl.mesh.cidr import Cidr, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from kgctl.mesh.cidr import Address
+    from kgctl.mesh.routes import Route
+    from kgctl.wireguard.device import DeviceChange, DeviceState
+
 
 _UP = 1  # IFF_UP
 _NO_DAD = 0x02  # IFA_F_NODAD: nobody else can have an address of a tunnel's
@@ -54,7 +60,7 @@ class Links:
         try:
             with closing(open_netlink()) as netlink, told(f"look up the interface {name}"):
                 found = list(netlink.link("get", ifname=name))
-        except GoneError:
+        except InterfaceGoneError:
             return None
         return _link(found[0]) if found else None
 
@@ -101,7 +107,7 @@ class Links:
         Raises:
             HostError: it was refused.
         """
-        with suppress(GoneError), told(f"delete the interface {link.name}"):
+        with suppress(InterfaceGoneError), told(f"delete the interface {link.name}"):
             self._netlink.link("del", index=link.index)
 
     def addresses(self, link: NetLink) -> set[Cidr]:
@@ -139,7 +145,7 @@ class Links:
             HostError: one was refused.
         """
         for cidr in addresses:
-            with suppress(GoneError), told(f"take the address {cidr} from {link.name}"):
+            with suppress(InterfaceGoneError), told(f"take the address {cidr} from {link.name}"):
                 self._address("del", link, cidr, errno.EADDRNOTAVAIL)
 
     def _address(self, verb: str, link: NetLink, cidr: Cidr, harmless: int) -> None:
@@ -173,3 +179,84 @@ def _address(message: Any) -> Cidr | None:
     if address is None or address.is_link_local:
         return None
     return Cidr(address, message["prefixlen"])
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """What to do to the routes of a link. ``replace`` have another gateway than before."""
+
+    add: Sequence[Route] = ()
+    replace: Sequence[Route] = ()
+    remove: Sequence[Route] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return any((self.add, self.replace, self.remove))
+
+    def __len__(self) -> int:
+        """How many routes are touched."""
+        return len(self.add) + len(self.replace) + len(self.remove)
+
+
+class Refused(NamedTuple):
+    """A route that the kernel did not take, and why, in words."""
+
+    route: Route
+    reason: str
+
+
+class RouteTable(NamedTuple):
+    """The routes of a machine: kgctl's of one link, and the networks that all others lead to.
+
+    ``gateways`` are the next hops of those others.
+    """
+
+    own: set[Route]
+    others: frozenset[Cidr]
+    gateways: frozenset[Address] = frozenset()
+
+
+class Device(Protocol):
+    """A WireGuard device."""
+
+    def read(self) -> DeviceState:
+        """Return its state.
+
+        Raises:
+            kgctl.errors.InterfaceGoneError: it is not there any more.
+            kgctl.KgctlError: it cannot be read.
+        """
+        ...
+
+    def apply(self, change: DeviceChange) -> None:
+        """Carry out a change, and nothing more.
+
+        Raises:
+            kgctl.errors.InterfaceGoneError: it is not there any more.
+            kgctl.KgctlError: it was refused.
+        """
+        ...
+
+
+class Routes(Protocol):
+    """The routes of one link that are kgctl's, among those of the machine."""
+
+    def read(self) -> RouteTable:
+        """Return them all.
+
+        Raises:
+            kgctl.KgctlError: they cannot be read.
+        """
+        ...
+
+    def apply(
+        self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Refused]:
+        """Carry out a change; what the kernel refuses is left out, and returned.
+
+        It ends early once ``stopped`` returns True, which is asked now and then.
+
+        Raises:
+            kgctl.errors.InterfaceGoneError: the link is not there any more.
+        """
+        ...

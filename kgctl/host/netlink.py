@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kgctl.host.errors import GoneError, HostError, PrivilegeError
+from kgctl.errors import HostError, InterfaceGoneError, PrivilegeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def told(what: str) -> Iterator[None]:
 
     Raises:
         PrivilegeError: the kernel does not allow it.
-        GoneError: the link is not there.
+        InterfaceGoneError: the link is not there.
         HostError: any other refusal.
     """
     from pyroute2.netlink.exceptions import NetlinkError
@@ -47,4 +47,4 @@ def told(what: str) -> Iterator[None]:
         text = f"cannot {what}: {os.strerror(code) if code else error}"
         if code in _NOT_ALLOWED:
             raise PrivilegeError(f"{text}; it takes CAP_NET_ADMIN") from error
-        raise (GoneError if code in _GONE else HostError)(text) from error
+        raise (InterfaceGoneError if code in _GONE else HostError)(text) from error

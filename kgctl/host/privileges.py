@@ -1,11 +1,21 @@
-"""What this process may do to the network of this machine (capabilities(7))."""
+"""What this process may do to the network of this machine (capabilities(7)).
+
+With which address this machine would send somewhere.
+"""
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kgctl.host.errors import HostError, PrivilegeError
+from kgctl.errors import HostError, PrivilegeError
+from kgctl.mesh.cidr import parse_address
+
+if TYPE_CHECKING:
+    from kgctl.mesh.cidr import Address
+
 
 CAP_NET_ADMIN = 12
 """The one capability that setting up a tunnel takes: links, addresses, routes, WireGuard."""
@@ -48,3 +58,17 @@ def require_net_admin(status: Path = _STATUS) -> None:
             "kgctl-connect@.service, or in a container (docker run --cap-add NET_ADMIN)",
             field="dry_run",
         )
+
+
+_DISCARD = 9  # any port: nothing is sent
+
+
+def source_towards(address: Address) -> Address | None:
+    """Return the address that the kernel would choose; None where it has no route there."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), _DISCARD))
+        except OSError:
+            return None
+        return parse_address(str(probe.getsockname()[0]))

@@ -1,7 +1,12 @@
-"""What this machine needs itself, whatever a network claims: its routes, addresses, resolvers."""
+"""What this machine needs itself, whatever a network claims: its routes, addresses, resolvers.
+
+Where the connections of this very process go.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +17,8 @@ from kgctl.mesh.cidr import Address, Cidr, parse_address
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.host.interface import RouteTable
+    from kgctl.host.links import RouteTable
+
 
 RESOLVER_FILES = (
     Path("/etc/resolv.conf"),
@@ -77,3 +83,26 @@ def read_resolvers(files: Iterable[Path] = RESOLVER_FILES) -> Iterator[Address]:
                 address = parse_address(words[1])
                 if address is not None and not address.is_loopback:
                     yield address
+
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+def remote_addresses() -> frozenset[Address]:
+    """Return the addresses at the other ends of this process' TCP connections.
+
+    They are what it really talks to, whatever a name stands for by now.
+    """
+    found = map(_remote_address, list(Path("/proc/self/fd").iterdir()))
+    return frozenset(one for one in found if one is not None)
+
+
+def _remote_address(descriptor: Path) -> Address | None:
+    """Return where a file descriptor is connected to; None where it is no TCP connection."""
+    with suppress(OSError):  # another thread closes what was listed
+        if not str(descriptor.readlink()).startswith("socket:"):
+            return None
+        with socket.socket(fileno=os.dup(int(descriptor.name))) as found:
+            if found.family in _FAMILIES and found.type == socket.SOCK_STREAM:
+                return parse_address(str(found.getpeername()[0]).partition("%")[0])
+    return None

@@ -11,7 +11,7 @@ import time
 from sys import getsizeof
 from typing import TYPE_CHECKING
 
-from kgctl.kube.errors import AnswerError, ClusterError, RequestTimeoutError
+from kgctl.errors import AnswerError, ClusterError, RequestTimeoutError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from kgctl.kube.errors import (
+from kgctl.errors import (
     AnswerError,
     ConnectionLostError,
     RequestTimeoutError,
@@ -16,8 +16,8 @@ from kgctl.kube.errors import (
 from kgctl.mesh.text import printable, without_logins
 
 if TYPE_CHECKING:
+    from kgctl.errors import ClusterError
     from kgctl.kube.access.kubeconfig import Access
-    from kgctl.kube.errors import ClusterError
 
 CONNECT_LIMIT = 30.0
 """Seconds for a TCP or TLS handshake, as in client-go, whatever the timeout of the request."""

@@ -14,13 +14,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from kgctl.kube.budget import MEMORY, too_much
-from kgctl.kube.errors import (
+from kgctl.errors import (
     ClusterError,
     ForbiddenError,
     GoneError,
     OverloadedError,
 )
+from kgctl.kube.budget import MEMORY, too_much
 from kgctl.mesh.text import printable
 from kgctl.steady import steady
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
-from kgctl.kube.errors import AnswerError, GoneError
+from kgctl.errors import AnswerError, GoneError
 from kgctl.kube.failures import place
 from kgctl.kube.fast import fast_lane
 from kgctl.kube.fast.protobuf import CONTENT_TYPE, NodePage, read_node_list

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from kgctl.kube.errors import (
+from kgctl.errors import (
     AlreadyExistsError,
     AnswerError,
     ClusterError,

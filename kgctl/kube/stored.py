@@ -1,17 +1,51 @@
-"""Objects of one collection: Server-Side Apply, and the deletion of just the one that was read."""
+"""Objects of one collection: Server-Side Apply, and the deletion of just the one that was read.
+
+One object of the API server: where it is, and its JSON.
+
+Secrets of one namespace, one by one, by name: they are never listed.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from kgctl.kube.errors import AnswerError, ClusterError, NotFoundError
+from kgctl.errors import AnswerError, ClusterError, NotFoundError
 from kgctl.kube.lists import JSON
-from kgctl.kube.single import DRY_RUN, decoded_object, object_path
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kgctl.kube.http.client import Api
+    from kgctl.kube.http.client import Api, Body
+
+
+DRY_RUN = {"dryRun": "All"}
+"""The query by which the API server checks everything, answers as if, and stores nothing."""
+
+
+def object_path(collection: str, kind: str, name: str) -> str:
+    """Return the path of the object ``name`` below that of its collection.
+
+    Raises:
+        NotFoundError: no object can be called so.
+    """
+    if not name.strip("."):  # in a path, "" and dots would lead elsewhere
+        raise NotFoundError(f'there is no {kind} named "{printable(name)}"', 404, "NotFound")
+    return f"{collection}/{quote(name, safe='')}"
+
+
+def decoded_object(body: Body) -> dict[str, Any]:
+    """Return the object that an answer holds.
+
+    Raises:
+        kgctl.errors.AnswerError: it holds none.
+    """
+    found = body.json()
+    if not isinstance(found, dict):
+        raise body.unreadable(b"")
+    return found
+
 
 Object = dict[str, Any]
 
@@ -41,7 +75,7 @@ class Stored:
         """Return the object ``name`` as it is stored now.
 
         Raises:
-            kgctl.kube.errors.NotFoundError: there is none.
+            kgctl.errors.NotFoundError: there is none.
             kgctl.ClusterError: it cannot be read.
         """
         return self._api.get(self._path(name), {}, JSON, decoded_object)
@@ -100,8 +134,8 @@ class Stored:
         """Delete the object ``name``, if it still is the one of ``uid`` and ``resource_version``.
 
         Raises:
-            kgctl.kube.errors.NotFoundError: there is none.
-            kgctl.kube.errors.ConflictError: it is another, or was changed since.
+            kgctl.errors.NotFoundError: there is none.
+            kgctl.errors.ConflictError: it is another, or was changed since.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         wanted = {"uid": uid, "resourceVersion": resource_version}
@@ -127,3 +161,26 @@ def as_object(stored: object, method: str, path: str) -> Object:
     if not isinstance(stored, dict):
         raise AnswerError(f"the API server answered {method} {path} with no object")
     return stored
+
+
+class SecretObjects(Stored):
+    """The Secrets of a namespace, as decoded JSON."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        within = object_path("/api/v1/namespaces", "namespace", namespace)
+        super().__init__(api, f"{within}/secrets", "secret")
+
+    def apply(self, wanted: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Create a Secret, or replace the one whose ``metadata.resourceVersion`` this one has.
+
+        Not by Server-Side Apply: of two that make a key at the same time, one has to lose.
+
+        Raises:
+            kgctl.errors.ConflictError: somebody else created or changed it meanwhile.
+            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        """
+        replaced = "resourceVersion" in wanted["metadata"]
+        method = "PUT" if replaced else "POST"
+        path = self._path(str(wanted["metadata"]["name"])) if replaced else self._collection
+        stored = self._api.send(method, path, DRY_RUN if dry_run else {}, wanted)
+        return as_object(stored, method, path)

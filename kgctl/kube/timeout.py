@@ -1,11 +1,18 @@
-"""Parses request timeouts as kubectl does, and measures what is left of one."""
+"""Parses request timeouts as kubectl does, and measures what is left of one.
+
+Whether this machine's clock is that of the API server, by the ``Date`` of its answers.
+"""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def parse_timeout(text: str) -> float | None:
@@ -19,7 +26,7 @@ def parse_timeout(text: str) -> float | None:
     """
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text) or None
-    from kgctl.mesh.duration import parse_duration
+    from kgctl.mesh.text import parse_duration
 
     seconds = parse_duration(text)
     if seconds is None:
@@ -44,3 +51,73 @@ def remaining(deadline: float | None, limit: float | None = None) -> float | Non
     if left <= 0:
         raise TimeoutError
     return left if limit is None else min(left, limit)
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class _Heard(NamedTuple):
+    date: str
+    asked: float
+    answered: float
+
+
+class ServerClock:
+    """Compares this machine's clock with that of a server that is asked.
+
+    All times are in Unix seconds, by this machine's clock.
+    """
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+        self._heard: _Heard | None = None
+
+    def asked(self, at: float) -> None:
+        """Note that a request was sent at ``at`` whose answer is taken later."""
+        if self._asked is None:
+            self._asked = at
+
+    def answered(self, date: str, asked: float, at: float) -> None:
+        """Note the ``date`` of an answer that was there at ``at``, to a request of ``asked``."""
+        if date:
+            self._heard = _Heard(date, asked if self._asked is None else self._asked, at)
+        self._asked = None
+
+    def ahead(self) -> float | None:
+        """Return by how many seconds, at least, this machine's clock is ahead; negative if behind.
+
+        It is 0 where the clocks may agree: the server wrote its time at some moment between the
+        request and the answer, and without the fraction of the second. None if no answer says.
+        """
+        server = None if self._heard is None else http_date(self._heard.date)
+        if self._heard is None or server is None:
+            return None
+        if self._heard.asked > server + 1:
+            return self._heard.asked - (server + 1)
+        return min(0.0, self._heard.answered - server)
+
+
+def http_date(text: str) -> float | None:
+    """Return the Unix seconds of a ``Date`` header (RFC 9110, 5.6.7); None if it is not one.
+
+    Only the form that senders have to use is read: ``Sun, 06 Nov 1994 08:49:37 GMT``.
+    """
+    fields = text.split(" ")
+    if len(fields) != 6 or fields[5] != "GMT" or fields[2] not in _MONTHS:
+        return None
+    day, year, clock = fields[1], fields[3], fields[4].split(":")
+    if not _digits([day, *clock], 2) or not _digits([year], 4) or len(clock) != 3:
+        return None
+    from datetime import UTC, datetime
+
+    hour, minute, second = map(int, clock)
+    month = _MONTHS.index(fields[2]) + 1
+    try:
+        moment = datetime(int(year), month, int(day), hour, minute, min(second, 59), tzinfo=UTC)
+        return moment.timestamp()
+    except ValueError:
+        return None
+
+
+def _digits(texts: Sequence[str], count: int) -> bool:
+    return all(len(one) == count and one.isascii() and one.isdigit() for one in texts)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from kgctl.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.kube.budget import OBJECT, json_size, node_size
 from kgctl.kube.codec.node_json import read_node
-from kgctl.kube.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.kube.failures import place
 from kgctl.kube.fast.wire import MAX_OBJECT
 from kgctl.kube.lists import JSON, NODES
@@ -87,8 +87,8 @@ def watch_objects(
     the last event's resource version. Closing it ends the connection.
 
     Raises:
-        kgctl.kube.errors.GoneError: that version is too old; list again.
-        kgctl.kube.errors.ConnectionLostError: the connection ended; watch again.
+        kgctl.errors.GoneError: that version is too old; list again.
+        kgctl.errors.ConnectionLostError: the connection ended; watch again.
         kgctl.ClusterError: they cannot be watched.
     """
     return _watch(api, path, resource_version, lasts, _decoded, selector)

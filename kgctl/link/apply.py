@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from kgctl.kube.errors import NotFoundError, StatusError
+from kgctl.errors import KgctlError, NotFoundError, StatusError
 from kgctl.link.peers import REPLACED_ANNOTATION
 from kgctl.link.steps import ADD, CHANGE, PEER, REMOVE, SECRET, SERVICE, LinkError
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
-from kgctl.state.errors import PeersNotServedError
+from kgctl.state.interface import PeersNotServedError
 
 if TYPE_CHECKING:
     from kgctl.kube.services import ServiceObjects

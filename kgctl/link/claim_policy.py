@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.link.guards import Narrowing, dialled, in_use
 from kgctl.link.peers import link_name, link_prefix
-from kgctl.link.rivals import Offer, settled
-from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
-from kgctl.mesh.claims import Claim, Use
+from kgctl.link.rivals import Narrowing, Offer, dialled, in_use, settled
+from kgctl.mesh.claims import Claim, Use, claims_of_segment, claims_to_locations
 from kgctl.mesh.guards import Guards, Reason
 from kgctl.mesh.limiting import judged
 from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, granularities, keys_of

@@ -7,18 +7,16 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.errors import InputError, MeshError
 from kgctl.kilo import KEY
-from kgctl.kube.secrets import SecretObjects
-from kgctl.kube.service_cidr import read_service_networks
-from kgctl.kube.services import ServiceObjects
-from kgctl.link.adoption import adopted_as
+from kgctl.kube.services import ServiceObjects, read_service_networks
+from kgctl.kube.stored import SecretObjects
+from kgctl.link.foreign_links import adopted_as
 from kgctl.link.peers import link_labels, linked_source, links_of, slug
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.errors import InputError, MeshError
 from kgctl.mesh.linked import linked
-from kgctl.mesh.linking import Member
+from kgctl.mesh.linking import EVERYTHING, Member
 from kgctl.mesh.readiness import moment
-from kgctl.mesh.sharing import EVERYTHING
 from kgctl.mesh.state import network_of
 from kgctl.mesh.state import unbuilt as unbuilt_network
 from kgctl.mesh.text import printable
@@ -32,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from os import PathLike
 
-    from kgctl.kube.service_cidr import ServiceNetworks
+    from kgctl.kube.services import ServiceNetworks
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.linked import ClusterLink
-    from kgctl.state.informer import ClusterInformer
+    from kgctl.state.feeds import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects
 

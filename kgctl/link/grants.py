@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kgctl.edit.writing import spec_of
-from kgctl.link.adoption import adopted_as, held_links
+from kgctl.edit.peer_writes import spec_of
 from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.clusters import unbuilt_clusters
+from kgctl.link.foreign_links import adopted_as, held_links
 from kgctl.link.peers import link_prefix, linked_source, slug
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.guards import Guard, Guards, Reason

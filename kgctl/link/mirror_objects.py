@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.diagnosis.nesting import Lookup, Used
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.kube.services import SERVICE_NAME
 from kgctl.link.peers import owner_labels, slug
 from kgctl.mesh.cidr import parse_address, single

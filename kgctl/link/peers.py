@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kgctl.edit.writing import spec_of
-from kgctl.kube.errors import ClusterError
+from kgctl.edit.peer_writes import spec_of
+from kgctl.errors import ClusterError
 from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, STALE, Step
 from kgctl.mesh.linking import Member, is_written
 from kgctl.mesh.peer import NAT_KEEPALIVE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
     from kgctl.mesh.linked import Labels
-    from kgctl.mesh.sharing import Layout
+    from kgctl.mesh.linking import Layout
     from kgctl.mesh.topology import Segment
 
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.diagnosis.concessions import in_words
-from kgctl.link.adoption import Terms, adoptions, placed
+from kgctl.diagnosis.finding import in_words
 from kgctl.link.clusters import read_clusters, refuse_one_twice, unbuilt_clusters
-from kgctl.link.foreign_links import refuse_foreign_links, report_foreign_links
+from kgctl.link.foreign_links import (
+    Terms,
+    adoptions,
+    placed,
+    refuse_foreign_links,
+    report_foreign_links,
+)
 from kgctl.link.grants import Granting, frozen_peers
 from kgctl.link.keys import LinkKeys, link_keys, secrets_to_remove
-from kgctl.link.mirror_steps import in_order
 from kgctl.link.peers import (
     link_name,
     linked_source,
@@ -20,7 +24,7 @@ from kgctl.link.peers import (
     slug,
     wanted_peers,
 )
-from kgctl.link.service_mirrors import MirrorPlan, ServiceMirrors
+from kgctl.link.service_mirrors import MirrorPlan, ServiceMirrors, in_order
 from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.link.steps import ADD, CHANGE, LinkError, Plan
 from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled, obstacles

@@ -12,7 +12,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.kube.service_cidr import ServiceNetworks
+    from kgctl.kube.services import ServiceNetworks
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr

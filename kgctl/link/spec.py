@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from kgctl.errors import InputError
 from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.link.clusters import ClusterRef
 from kgctl.link.keys import key_settings
 from kgctl.link.service_mirrors import mirrored_services
 from kgctl.mesh.cidr import parse_cidr
-from kgctl.mesh.errors import InputError
+from kgctl.mesh.linking import FULL_MESH, Layout, Share
 from kgctl.mesh.policy import Limits
-from kgctl.mesh.sharing import FULL_MESH, Layout, Share
 from kgctl.mesh.state import AUTO
 from kgctl.mesh.text import first_twice, printable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.mesh.text import printable
 from kgctl.reporter import plain_setting
 
@@ -88,7 +88,7 @@ class Plan(NamedTuple):
         """Return the steps that write something, in the order in which they have to be made.
 
         A key is kept before it is used, first in the cluster that is the first by name (see
-        ``kgctl.link.key_secrets``). What is added and changed comes before what is removed, so
+        ``kgctl.link.keys``). What is added and changed comes before what is removed, so
         that nobody is cut off in between.
         """
         return list(self._ordered())

@@ -3,6 +3,8 @@
 Every network that a packet may be sent to is somebody's: a node's pods and its internal IP, what
 is behind a location, the WireGuard network, services, a peer's allowed IPs. One rule says which
 of them go together; ``check``, ``link``, ``path``, ``peer add`` and ``node set`` all ask it.
+
+What segments and peers of a network claim, and who of a segment it is that claims it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
     from kgctl.mesh.state import State
+    from kgctl.mesh.topology import Segment
 
 
 class Use(StrEnum):
@@ -328,3 +332,36 @@ class _Claimants:
     def beside(self, inner: Claim) -> Iterator[Claim]:
         yield from self._some.values()
         yield from self._at_home.get(inner.place, ())
+
+
+def claims_of_segment(segment: Segment) -> Iterator[Claim]:
+    """Yield what a segment claims, in the order of its allowed IPs, and who of it claims that.
+
+    The WireGuard IP is the leader's.
+    """
+    for node in segment.nodes:
+        if node.subnet is not None:
+            yield Claim(node.subnet, Use.PODS, node.name, segment.name)
+        if node.internal_ip is not None:
+            own = single(node.internal_ip.address)
+            yield Claim(own, Use.INTERNAL_IP, node.name, segment.name)
+    wireguard_ip = single(segment.wireguard_ip)
+    yield Claim(wireguard_ip, Use.WIREGUARD, segment.leader.name, segment.name)
+
+
+def claims_to_locations(segment: Segment) -> Iterator[Claim]:
+    """Yield the allowed location IPs of a segment, and the first of its nodes that claims each."""
+    claimers: dict[Cidr, str] = {}
+    if segment.allowed_location_ips:
+        for node in segment.nodes:
+            for cidr in node.allowed_location_ips:
+                claimers.setdefault(cidr, node.name)
+    for cidr in segment.allowed_location_ips:
+        name = claimers.get(cidr, segment.leader.name)
+        yield Claim(cidr, Use.LOCATION_IPS, name, segment.name)
+
+
+def claims_of_peer(peer: Peer) -> Iterator[Claim]:
+    """Yield the allowed IPs of a peer."""
+    for cidr in peer.allowed_ips:
+        yield Claim(cidr, Use.PEER, peer.name)

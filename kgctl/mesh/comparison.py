@@ -11,17 +11,21 @@ that has no endpoint on either side: a peer that never connected hides what come
 
 The rules were read off the behaviour of Kilo 0.7's agent. All leaders want the same but for their
 own segment, so the work is that of sorting: n leaders are not compared with n peers each.
+
+What keeps an agent from ever finding its WireGuard device as it wants it.
+
+``kgctl.mesh.comparison`` finds it out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
-from kgctl.mesh.settling import Cause, Leaders, Owner, Unsettled
+from kgctl.mesh.claims import claims_of_segment, claims_to_locations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -32,6 +36,65 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+
+
+class Cause(Enum):
+    """Why a device can never be as it is wanted."""
+
+    HOST_BITS = "host-bits"
+    """WireGuard keeps the network without the bits right of the prefix."""
+    TWICE = "twice"
+    """WireGuard keeps the network once, at the last of those that claim it."""
+    MOVED = "moved"
+    """The endpoint is where packets came from, and may not move, for want of a keepalive."""
+    CALLS = "calls"
+    """There is an endpoint once it calls, and none is wanted, for want of a keepalive."""
+    KEY = "key"
+    """WireGuard knows a peer by its key: of two with one key there is one, of its own none."""
+    KEEPALIVE = "keepalive"
+    """WireGuard's keepalive has 16 bits."""
+
+
+class Owner(NamedTuple):
+    """Who brings something into the network: a ``node`` or a ``peer``."""
+
+    kind: str
+    name: str
+
+
+class Leaders(NamedTuple):
+    """Leaders whose agents are at it ``now``: how many, and the names of the first.
+
+    ``hidden`` are those that are not yet, as a peer that never connected, ``behind``, ends their
+    comparison before. ``total`` is how many leaders the network has.
+    """
+
+    now: int
+    names: tuple[str, ...]
+    hidden: int = 0
+    behind: str = ""
+    total: int = 0
+
+    @property
+    def every(self) -> bool:
+        """Whether each leader is at it, or will be."""
+        return self.now + self.hidden == self.total
+
+
+class Unsettled(NamedTuple):
+    """Something that some leaders' agents can never see as they want it.
+
+    ``network`` is the one at issue, ``other`` who claims it too, ``seen`` the endpoint that a
+    device has.
+    """
+
+    cause: Cause
+    owner: Owner
+    leaders: Leaders
+    network: Cidr | None = None
+    other: Owner | None = None
+    seen: Endpoint | None = None
+
 
 _NOBODY = "~"  # sorts after all of base64: no peer ends the comparison
 _NAMED = 3  # leaders named as examples; the others are counted

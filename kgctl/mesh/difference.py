@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.path.dial import dial
-from kgctl.mesh.path.machine import Machine, leader_of
+from kgctl.mesh.path.ends import Machine, leader_of
+from kgctl.mesh.path.route import dial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import single
-from kgctl.mesh.claimants import claims_of_peer, claims_of_segment, claims_to_locations
+from kgctl.mesh.claims import claims_of_peer, claims_of_segment, claims_to_locations
 from kgctl.mesh.guards import Guard, Reason
 from kgctl.mesh.owners import NOTHING, Present, owned_once
 from kgctl.mesh.peer import is_own_address

@@ -3,6 +3,8 @@
 Kilo links clusters through Peer objects: each segment of one is a peer of the other's
 (kilo.squat.ai, "Multi-cluster Services"). Their networks must not overlap, since every one of
 them is an allowed IP on the other side, and of two segments one must be able to dial the other.
+
+Which clusters are linked with each other, and which of their networks the others get.
 """
 
 from __future__ import annotations
@@ -11,21 +13,79 @@ from enum import IntEnum
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.cidr import Cidr, single
 from kgctl.mesh.claims import Use, claims_of
 from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
-from kgctl.mesh.nesting import nested
-from kgctl.mesh.sharing import EVERYTHING, FULL_MESH, Layout, Share
+from kgctl.mesh.overlap import nested
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.claims import Claim
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.state import State
     from kgctl.mesh.topology import Segment, Topology
+
+
+class Share(NamedTuple):
+    """The networks of a cluster that others get; ``cidrs`` are more that it leads to.
+
+    WireGuard lets in only what comes from a network that it would send to, so what is not shared
+    neither is reached, nor reaches others. WireGuard IPs are always shared: nodes speak from them.
+    """
+
+    pods: bool = True
+    services: bool = True
+    internal_ips: bool = True
+    location_ips: bool = False
+    cidrs: tuple[Cidr, ...] = ()
+
+    def of_segment(self, segment: Segment) -> Iterator[Cidr]:
+        """Yield what is shared of a segment, in Kilo's order of allowed IPs."""
+        for node in segment.nodes:
+            if self.pods and node.subnet is not None:
+                yield node.subnet
+            if self.internal_ips and node.internal_ip is not None:
+                yield single(node.internal_ip.address)
+        yield single(segment.wireguard_ip)
+        if self.location_ips:
+            yield from segment.allowed_location_ips
+
+    def of_cluster(self, service_cidrs: Iterable[Cidr]) -> Iterator[Cidr]:
+        """Yield what is shared besides: what any of the cluster's nodes leads to."""
+        if self.services:
+            yield from service_cidrs
+        yield from self.cidrs
+
+
+EVERYTHING = Share()
+"""What linking shares where nothing else is said."""
+
+
+class Layout(NamedTuple):
+    """Which clusters are linked: all with each other, or, where there are hubs, only with those.
+
+    Hubs are linked with each other, too. What one spoke sends to another passes through the first
+    hub: it is a router that Kilo's agents set up, since they forward from any peer to any other.
+    """
+
+    hubs: tuple[str, ...] = ()
+
+    def linked(self, one: str, other: str) -> bool:
+        """Tell whether two clusters are to know each other's segments as Peers."""
+        return one != other and (not self.hubs or one in self.hubs or other in self.hubs)
+
+    def relays(self, hub: str, source: str, target: str) -> bool:
+        """Tell whether ``target`` reaches ``source`` through ``hub``."""
+        first = self.hubs[:1] == (hub,)
+        return first and source != target and not self.linked(source, target)
+
+
+FULL_MESH = Layout()
+"""All clusters are linked with each other."""
+
 
 OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
 """What is checked before clusters are linked."""
@@ -110,7 +170,7 @@ class Concession(NamedTuple):
 class Obstacle(NamedTuple):
     """What stands against linking: the check that failed, and in words what.
 
-    Of two networks that clash, ``concession`` is the one to change; ``kgctl.diagnosis.concessions``
+    Of two networks that clash, ``concession`` is the one to change; ``kgctl.diagnosis.finding``
     says how.
     """
 

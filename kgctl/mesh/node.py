@@ -1,4 +1,7 @@
-"""A machine of the cluster, as its Node object describes it to Kilo."""
+"""A machine of the cluster, as its Node object describes it to Kilo.
+
+What a machine of the cluster runs on, as its Node object says; Kilo does not read it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
+
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -54,3 +58,18 @@ class Node(NamedTuple):
             and self.subnet is not None
             and now - self.last_seen < READY_SECONDS
         )
+
+
+class Platform(NamedTuple):
+    """What a Node's ``spec`` holds besides its first pod CIDR: untrusted text.
+
+    ``pod_cidrs`` is the whole list, of which ``podCIDR`` is the first; ``provider_id`` begins with
+    the name of a cloud; ``taints`` are keys.
+    """
+
+    pod_cidrs: tuple[str, ...] = ()
+    provider_id: str = ""
+    taints: tuple[str, ...] = ()
+
+
+NO_PLATFORM = Platform()

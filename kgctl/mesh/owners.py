@@ -20,8 +20,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr
-from kgctl.mesh.claimants import claims_of_peer, claims_of_segment, claims_to_locations
-from kgctl.mesh.claims import Use
+from kgctl.mesh.claims import Use, claims_of_peer, claims_of_segment, claims_to_locations
 from kgctl.mesh.guards import Guard, Reason
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import Refusal

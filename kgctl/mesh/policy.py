@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use
 from kgctl.mesh.dialling import Scope, ranges_of
-from kgctl.mesh.exclusion import without
 from kgctl.mesh.guards import Guard, Guards, Reason
+from kgctl.mesh.routes import without
 from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.errors import MeshError
 from kgctl.mesh.cidr import Address, Cidr, single
-from kgctl.mesh.errors import MeshError
 from kgctl.mesh.leader import elected_leader
 from kgctl.mesh.overlap import OverlapIndex
 from kgctl.mesh.text import bytewise
@@ -80,7 +80,7 @@ def build_topology(
 ) -> Topology:
     """Build the network that ready ``nodes`` and ready ``peers`` make, with annotated endpoints.
 
-    The order of the input does not matter. ``kgctl.mesh.viewpoint`` adds what was discovered.
+    The order of the input does not matter. ``kgctl.mesh.state`` adds what was discovered.
     ``lead`` chooses the leader among the nodes of a segment (``kgctl.mesh.leader``).
 
     Raises:

@@ -1,4 +1,7 @@
-"""A path for a person, line by line, and as plain data."""
+"""A path for a person, line by line, and as plain data.
+
+A path as edges that are drawn into the graph of the network.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.diagnosis.paths import rule_of, rule_where_two_claim
 from kgctl.mesh.text import printable
+from kgctl.render.graph.dot import edge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.path.ends import End
-    from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.path.ends import End, Machine
     from kgctl.mesh.path.walk import Hop, Path, Walk
 
 
@@ -140,3 +143,30 @@ def _hop_object(hop: Hop) -> dict[str, Any]:
             "opened": hop.how,
         }
     return found
+
+
+THERE, BACK, STOPPED = "forestgreen", "royalblue", "crimson"
+
+
+def path_edges(path: Path) -> Iterator[str]:
+    """Yield the lines of DOT that draw the path: there and back, numbered, dotted where clear.
+
+    The machine at which a packet stops is drawn in red, with the reason.
+    """
+    for walk, colour in ((path.there, THERE), (path.back, BACK)):
+        if walk is None:
+            continue
+        for number, hop in enumerate(walk.hops, 1):
+            style = "bold" if hop.encrypted else "dotted"
+            label = f"{number}" if colour == THERE else f"back {number}"
+            yield edge(
+                hop.start.full_name,
+                hop.end.full_name,
+                label,
+                color=colour,
+                style=style,
+                constraint="false",
+            )
+        if walk.failure is not None:
+            name = walk.failure.machine.full_name
+            yield edge(name, name, walk.failure.why, color=STOPPED, fontcolor=STOPPED)

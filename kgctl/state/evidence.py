@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.diagnosis.subject import Subject
+from kgctl.diagnosis.facts import Subject
+from kgctl.errors import ForbiddenError, StatusError
 from kgctl.kilo import GROUP, TOPOLOGY_LABEL, VERSION
-from kgctl.kube.errors import ForbiddenError, StatusError
 from kgctl.kube.lists import JSON
-from kgctl.state.errors import PeersNotServedError
-from kgctl.state.interface import Objects
+from kgctl.state.interface import Objects, PeersNotServedError
 from kgctl.state.objects import state_of
 from kgctl.state.overlay import applied
-from kgctl.state.peer_fields import unknown_fields
-from kgctl.state.peer_objects import peer_name
+from kgctl.state.peer_objects import peer_name, unknown_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +91,7 @@ def read_evidence(server: ApiServer) -> Evidence:
 
 
 def _read(server: ApiServer) -> Evidence:
-    from kgctl.state.collections import list_peers
+    from kgctl.state.api_server import list_peers
 
     api, nodes = server.api(), server.nodes(whole=True)
     try:

@@ -1,13 +1,20 @@
-"""What a source of cluster state hands over, wherever the state comes from."""
+"""What a source of cluster state hands over, wherever the state comes from.
+
+Why an API server that answers gives no state of a Kilo network.
+"""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from kgctl.errors import NotServedError
+from kgctl.kilo import GROUP
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kgctl.errors import ClusterError
     from kgctl.kube.objects import NodeObject
 
 
@@ -48,3 +55,19 @@ class Source(Protocol):
             kgctl.ClusterError: the state cannot be read.
         """
         ...
+
+
+class PeersNotServedError(NotServedError):
+    """404 on the API group of Peers: their CustomResourceDefinition is not installed."""
+
+
+def about_kilo(error: ClusterError) -> ClusterError:
+    """Return what an API server's refusal means to Kilo: one of its group is one of all Peers."""
+    if isinstance(error, NotServedError) and error.group == GROUP:
+        return PeersNotServedError(
+            f"the cluster at {error.place} knows no Kilo peers: the CustomResourceDefinition "
+            f"peers.{GROUP} is not installed; is Kilo installed there, or is this another context?",
+            group=error.group,
+            place=error.place,
+        )
+    return error

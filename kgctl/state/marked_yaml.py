@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import Platform
+from kgctl.mesh.node import Platform
 from kgctl.mesh.text import printable
 from kgctl.state.interface import Objects
 from kgctl.state.peer_objects import peer_name

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.kilo import PEERS
 from kgctl.kube.lists import JSON
-from kgctl.kube.single import DRY_RUN
-from kgctl.kube.stored import MERGE_PATCH, Stored, as_object
+from kgctl.kube.stored import DRY_RUN, MERGE_PATCH, Stored, as_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,7 @@ class PeerObjects(Stored):
         """Create ``peer`` and return it as it is stored.
 
         Raises:
-            kgctl.kube.errors.AlreadyExistsError: there is one of that name.
+            kgctl.errors.AlreadyExistsError: there is one of that name.
             kgctl.ClusterError: it was refused, or it is not known whether it was created.
         """
         return self._send("POST", PEERS, dry_run, peer)
@@ -40,7 +39,7 @@ class PeerObjects(Stored):
         else is overwritten.
 
         Raises:
-            kgctl.kube.errors.ConflictError: it was changed since; read it again.
+            kgctl.errors.ConflictError: it was changed since; read it again.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         return self._send("PUT", self._path(str(peer["metadata"]["name"])), dry_run, peer)
@@ -53,8 +52,8 @@ class PeerObjects(Stored):
         A ``metadata.resourceVersion`` in the patch makes it hold for that state only.
 
         Raises:
-            kgctl.kube.errors.NotFoundError: there is none.
-            kgctl.kube.errors.ConflictError: it is not in that state any more.
+            kgctl.errors.NotFoundError: there is none.
+            kgctl.errors.ConflictError: it is not in that state any more.
             kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
         """
         return self._send("PATCH", self._path(name), dry_run, patch, MERGE_PATCH)

@@ -2,14 +2,21 @@
 
 Options, the names of files and what goes with which format follow from it. A writer imports what it
 needs when it is called.
+
+A configuration as a QR code, for the WireGuard apps of phones.
 """
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.errors import KgctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import segno
 
     from kgctl.wireguard.conf import Configuration
 
@@ -58,13 +65,11 @@ def _plain_files(configuration: Configuration, machine: Machine) -> dict[str, by
 
 
 def _code(configuration: Configuration, _machine: Machine) -> str:
-    from kgctl.wireguard.qr import to_terminal, without_comments
 
     return to_terminal(without_comments(str(configuration)))
 
 
 def _code_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
-    from kgctl.wireguard.qr import to_picture, without_comments
 
     kind = machine.ending or "svg"
     picture = to_picture(without_comments(str(configuration)), kind)
@@ -119,3 +124,53 @@ MACHINE_FORMATS = (
 
 WHOLE_FILES = tuple(one for one in MACHINE_FORMATS if one is not WIREGUARD)
 """The formats of whole files for machines outside the cluster."""
+
+
+_MOST = 2953
+"""Bytes that the largest QR code holds: ISO/IEC 18004, version 40 with error correction L."""
+
+
+class TooLargeError(KgctlError):
+    """The configuration does not fit into a QR code."""
+
+
+def to_terminal(text: str) -> str:
+    """Return the code of ``text`` as lines of half blocks.
+
+    Raises:
+        TooLargeError: it has more bytes than a QR code holds.
+    """
+    out = io.StringIO()
+    _qr_code(text).terminal(out=out, compact=True)
+    return out.getvalue()
+
+
+def to_picture(text: str, kind: str) -> bytes:
+    """Return the code of ``text`` as a PNG or SVG file.
+
+    Raises:
+        TooLargeError: it has more bytes than a QR code holds.
+    """
+    out = io.BytesIO()
+    _qr_code(text).save(out, kind=kind, scale=4)
+    return out.getvalue()
+
+
+def without_comments(text: str) -> str:
+    """Return a configuration without its comments, which no phone shows."""
+    return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
+
+
+def _qr_code(text: str) -> segno.QRCode:
+    import segno
+
+    try:
+        return segno.make_qr(text, error="L", boost_error=False, encoding="utf-8")
+    except segno.DataOverflowError:
+        size = len(text.encode())
+        raise TooLargeError(
+            f"the configuration has {size:,} bytes and a QR code holds {_MOST:,}; leave some "
+            "segments and peers out",
+            field="qr_code",
+            value=size,
+        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.mesh.key import KEY_BYTES, PresharedKey, PublicKey, SecretKey, decode_key, encode_key
 from kgctl.mesh.text import printable
 

@@ -10,12 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.wireguard.conf import MADE_WITH
-from kgctl.wireguard.dump import Device, DevicePeer, is_dump, read_dump
-from kgctl.wireguard.ini import ini_sections, section_names
-from kgctl.wireguard.parse import QUICK_KEYS, parse_configuration, section_of, sections
-from kgctl.wireguard.showtext import is_show, obfuscating, read_show
+from kgctl.wireguard.dump import (
+    Device,
+    DevicePeer,
+    is_dump,
+    is_show,
+    obfuscating,
+    read_dump,
+    read_show,
+)
+from kgctl.wireguard.parse import (
+    QUICK_KEYS,
+    ini_sections,
+    parse_configuration,
+    section_names,
+    section_of,
+    sections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kgctl.wireguard.conf import Interface, PeerSection
-    from kgctl.wireguard.ini import IniSection
-    from kgctl.wireguard.parse import Line
+    from kgctl.wireguard.parse import IniSection, Line
 
 _PEER_KEYS = ("PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive")
 

@@ -10,19 +10,24 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
-from kgctl.mesh.errors import KgctlError
-from kgctl.mesh.exclusion import exclude
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
+from kgctl.mesh.routes import exclude
 from kgctl.mesh.sightings import with_best_endpoints
 from kgctl.mesh.text import printable
-from kgctl.wireguard.conf import MADE_WITH, Configuration, Interface, PeerSection
-from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.conf import (
+    MADE_WITH,
+    Configuration,
+    Interface,
+    PeerSection,
+    peer_configuration,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.claimants import claims_of_segment
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
+from kgctl.mesh.claims import claims_of_segment
 from kgctl.mesh.guards import Guard, Reason
 from kgctl.mesh.linked import own_networks
-from kgctl.mesh.nesting import nested
+from kgctl.mesh.overlap import nested
 from kgctl.mesh.policy import Refusal
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Configuration

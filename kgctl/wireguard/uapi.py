@@ -9,9 +9,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.key import KEY_BYTES, NO_KEY, PresharedKey, PublicKey
 from kgctl.wireguard.device import DevicePeer, DeviceState
 from kgctl.wireguard.keys import PrivateKey

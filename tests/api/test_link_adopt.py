@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.kube.errors import ConflictError
-from kgctl.link.adoption import LINK_ANNOTATION as LINK
+from kgctl.errors import ConflictError
 from kgctl.link.apply import apply_step
+from kgctl.link.foreign_links import LINK_ANNOTATION as LINK
 from kgctl.link.peers import owner_labels, peer_steps
 from kgctl.mesh.peer import Peer
 from kgctl.state.api_server import ApiServer as Source
-from kgctl.state.collections import watch_peers
+from kgctl.state.api_server import watch_peers
 from kgctl.state.peer_objects import peer_of
 from tests.api.test_link import PEERS, pair
 from tests.support.several import key

@@ -374,9 +374,9 @@ def test_after_a_failure_at_any_write_the_next_run_does_the_rest(
 
 
 def test_who_was_too_late_to_make_a_key_takes_the_other_next_time(trio: Trio) -> None:
-    from kgctl.kube.errors import AlreadyExistsError, ConflictError
-    from kgctl.kube.secrets import SecretObjects
-    from kgctl.link.key_secrets import settled
+    from kgctl.errors import AlreadyExistsError, ConflictError
+    from kgctl.kube.stored import SecretObjects
+    from kgctl.link.keys import settled
     from kgctl.state.api_server import ApiServer as Cluster
     from kgctl.wireguard.keys import generate_preshared_key
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cli.hints import message
-from kgctl.kube.access.kubeconfig import load_access
-from kgctl.kube.errors import (
+from kgctl.cli.core.hints import message
+from kgctl.errors import (
     AnswerError,
     ClusterError,
     ConnectionLostError,
@@ -24,11 +23,12 @@ from kgctl.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from kgctl.kube.access.kubeconfig import load_access
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.client import Backoff
 from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source
-from kgctl.state.errors import PeersNotServedError
+from kgctl.state.interface import PeersNotServedError
 from tests.apiserver.process import free_ports
 from tests.support.certificates import self_signed
 from tests.support.faults import (

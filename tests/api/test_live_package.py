@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.errors import ClusterError, CredentialsError
 from kgctl.kube.access.kubeconfig import Access, load_access
 from kgctl.kube.access.proxy import proxy_for
-from kgctl.kube.errors import ClusterError, CredentialsError
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.package import PackageTransport
 from kgctl.kube.http.transport import open_transport

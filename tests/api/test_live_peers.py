@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.kube.errors import (
+from kgctl.errors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
@@ -16,7 +16,7 @@ from kgctl.kube.errors import (
 )
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.objects import NodeObject
-from kgctl.state.collections import list_peers, watch_nodes, watch_peers
+from kgctl.state.api_server import list_peers, watch_nodes, watch_peers
 from tests.support.ways import WAYS, Way, source
 
 if TYPE_CHECKING:

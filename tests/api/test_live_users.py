@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from kgctl.errors import TlsError
 from kgctl.kube.access.kubeconfig import load_access
-from kgctl.kube.errors import TlsError
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.package import PackageTransport
 from kgctl.kube.http.transport import open_transport

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kgctl.edit.nodes import NodeObjects
-from kgctl.kube.errors import ConflictError, NotFoundError
+from kgctl.errors import ConflictError, NotFoundError
 from kgctl.kube.stored import MERGE_PATCH
 from kgctl.state.api_server import ApiServer as Cluster
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kgctl.errors import KgctlError
 from kgctl.kube.codec.structured import to_yaml
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.peer import Peer
-from kgctl.state.documents import read_documents
-from kgctl.state.manifests import Manifests
+from kgctl.state.manifests import Manifests, read_documents
 from kgctl.state.peer_objects import peer_of
 from tests.apiserver.client import RESOURCES, RefusedError
 from tests.support.yamltable import KEYS, NO_KEYS, TEXTS, VALUES

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.app import plain_call
 from tests.support.recorded import kgctl
 from tests.test_imports import new_modules
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kgctl.cli.packages import install_command, plugin_hint
+from kgctl.cli.commands.pictures import install_command, plugin_hint
 from tests.support.recorded import CLUSTERS, kgctl, load
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import kgctl
-from kgctl.cli.hints import HINTS, OPTIONS, message
-from kgctl.kube.errors import ClusterError, RequestTimeoutError
-from kgctl.mesh.errors import KgctlError
+from kgctl.cli.core.hints import HINTS, OPTIONS, message
+from kgctl.errors import ClusterError, KgctlError, RequestTimeoutError
 from tests.support.recorded import kgctl as run
 
 CLI = Path(kgctl.__file__).parent / "cli"

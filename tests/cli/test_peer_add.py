@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kgctl.cli.commands.peer_add import NewPeer, PeerExistsError, add_peer
+from kgctl.cli.commands.peer_adopt import adopted
+from kgctl.cli.commands.peer_target import Target
 from kgctl.cli.core.arguments import UsageError
-from kgctl.cli.hints import message
-from kgctl.cli.peer.add import NewPeer, PeerExistsError, add_peer
-from kgctl.cli.peer.adopt import adopted
-from kgctl.cli.peer.target import Target
+from kgctl.cli.core.hints import message
 from kgctl.edit.enrolment import ATTEMPTS, InUseError
-from kgctl.edit.writing import UnfinishedError
-from kgctl.kube.errors import (
+from kgctl.edit.peer_writes import UnfinishedError
+from kgctl.errors import (
     ClusterError,
     ConflictError,
     ConnectionLostError,
     ForbiddenError,
+    KgctlError,
     RequestTimeoutError,
 )
-from kgctl.mesh.errors import KgctlError
 from kgctl.wireguard.keys import KeyFileError, PrivateKey, read_preshared_key, read_private_key
 from tests.support.living import PEERS, LivingTransport
 from tests.support.memory import Answer, Request, status_body

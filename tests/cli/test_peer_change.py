@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kgctl.cli.commands.peer_change import Changes, Renewal, rotate_peer, set_peer
+from kgctl.cli.commands.peer_remove import MissingPeersError, remove_peers
+from kgctl.cli.commands.peer_target import Target
 from kgctl.cli.core.arguments import UsageError
-from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
-from kgctl.cli.peer.remove import MissingPeersError, remove_peers
-from kgctl.cli.peer.target import Target
 from kgctl.edit.enrolment import ATTEMPTS, InUseError
-from kgctl.edit.writing import UnfinishedError
-from kgctl.kube.errors import (
+from kgctl.edit.peer_writes import UnfinishedError
+from kgctl.errors import (
     ConflictError,
     ConnectionLostError,
+    KgctlError,
     NotFoundError,
 )
-from kgctl.mesh.errors import KgctlError
-from kgctl.state.errors import PeersNotServedError
+from kgctl.state.interface import PeersNotServedError
 from kgctl.wireguard.keys import read_preshared_key, read_private_key
 from tests.support.living import LivingTransport
 from tests.support.memory import Answer, Request

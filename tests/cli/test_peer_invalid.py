@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cli.peer.change import Changes, Renewal, rotate_peer, set_peer
-from kgctl.cli.peer.remove import MissingPeersError, remove_peers
-from kgctl.cli.peer.target import Target
-from kgctl.edit.hearing import MARK
-from kgctl.kube.errors import ConnectionLostError
+from kgctl.cli.commands.peer_change import Changes, Renewal, rotate_peer, set_peer
+from kgctl.cli.commands.peer_remove import MissingPeersError, remove_peers
+from kgctl.cli.commands.peer_target import Target
+from kgctl.edit.peer_writes import MARK
+from kgctl.errors import ConnectionLostError
 from tests.support.listening import Listener
 from tests.support.living import PEERS, LivingTransport
 from tests.support.memory import Answer, Request, status_body

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import kgctl.state.example
-from kgctl.cli.peer.validate import InvalidPeersError, validate_peers
+from kgctl.cli.commands.peer_validate import InvalidPeersError, validate_peers
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.state.interface import Objects

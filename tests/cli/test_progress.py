@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import time
 
-from kgctl.cli.progress import ProgressBar
-from kgctl.state.documents import read_documents
+from kgctl.cli.core.reading import ProgressBar
+from kgctl.state.manifests import read_documents
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.wireguard.formats import TooLargeError, to_picture, to_terminal
 from kgctl.wireguard.keys import PrivateKey, write_key
-from kgctl.wireguard.qr import TooLargeError, to_picture, to_terminal
 from tests.support.qr import scanned
 from tests.support.recorded import kgctl
 

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kgctl.cli.serve.listening import CONNECTIONS, REQUEST_LIMIT, _Secret
-from kgctl.cli.serve.web import Application, own_hosts
+from kgctl.cli.commands.serve_web import CONNECTIONS, REQUEST_LIMIT, Application, _Secret, own_hosts
 from tests.browser.clusters import ATTACK, PRESHARED, hostile
 from tests.support.quiet import QuietServer, node
 from tests.support.served import fetch, served
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from kgctl.cli.serve.live import Network
+    from kgctl.cli.commands.serve_live import Network
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kgctl.cli.clusters import at_once
-from kgctl.mesh.errors import KgctlError
+from kgctl.cli.core.clusters import at_once
+from kgctl.errors import KgctlError
 from tests.support.recorded import kgctl
 from tests.support.several import NOW, east, options, west, write
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.connect.guarding import Guarding, guards, kept_outside
 from kgctl.connect.interface import Options
 from kgctl.connect.network import wanted_of
-from kgctl.connect.outside import Servers
-from kgctl.connect.refusals import Refusals
+from kgctl.connect.outside import Guarding, Servers, guards, kept_outside
+from kgctl.connect.rounds import Refusals
 from kgctl.connect.synchroniser import plan_routes
-from kgctl.host.interface import RouteTable
+from kgctl.host.links import RouteTable
 from kgctl.host.names import Names
 from kgctl.host.surroundings import Surroundings
 from kgctl.mesh.cidr import parse_address

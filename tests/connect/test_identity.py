@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cli.hints import message
-from kgctl.connect.commands import device_commands, peer_commands
+from kgctl.cli.core.hints import message
+from kgctl.connect.dryrun import device_commands, peer_commands
 from kgctl.connect.identity import RejectedError, establish
 from kgctl.connect.interface import Options
 from kgctl.connect.sharing import shared_addresses

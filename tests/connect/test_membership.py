@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.cli.hints import message
-from kgctl.connect.membership import Application, Membership, MembershipError
-from kgctl.kube.errors import AlreadyExistsError, NotFoundError
-from kgctl.state.errors import PeersNotServedError
+from kgctl.cli.core.hints import message
+from kgctl.connect.identity import Application, Membership, MembershipError
+from kgctl.errors import AlreadyExistsError, NotFoundError
+from kgctl.state.interface import PeersNotServedError
 from tests.wireguard.test_device import KEYS, cidr
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kgctl.connect.commands import device_commands, link_commands, route_commands
+from kgctl.connect.dryrun import device_commands, link_commands, route_commands
 from kgctl.connect.network import Memory, NotAMemberError, Wanted, wanted_of
 from kgctl.host.routes import route_change
-from kgctl.mesh.duration import parse_duration
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
@@ -17,9 +16,10 @@ from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import State, network_of
+from kgctl.mesh.text import parse_duration
 from kgctl.state.example import TAKEN_AT, Example
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.conf import peer_configuration
 from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
 from kgctl.wireguard.keys import PrivateKey
 from tests.wireguard.test_device import KEYS, cidr

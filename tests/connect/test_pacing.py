@@ -10,8 +10,8 @@ import pytest
 from kgctl.connect.journal import Journal, rfc3339
 from kgctl.connect.schedule import PATIENCE, Schedule, run
 from kgctl.mesh.node import READY_SECONDS
-from kgctl.state.contact import GRACE, QUIET, Contact
 from kgctl.state.follow import CHANGED, Inbox
+from kgctl.state.standing import GRACE, QUIET, Contact
 from kgctl.steady import steady
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from kgctl.connect.network import devices_of, rewritten
 from kgctl.connect.renewal import DELAY, INTERVAL, LATE, LONGEST_SPREAD, RATE, Renewals
-from kgctl.connect.rewrites import devices_of, rewritten
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host.names import Names
 from kgctl.mesh.key import PresharedKey, PublicKey

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.connect.signals import Signals
+from kgctl.connect.schedule import Signals
 from kgctl.state.follow import Inbox
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from kgctl.connect.network import Wanted
 from kgctl.connect.synchroniser import OVERDUE, Synchroniser
-from kgctl.host.interface import Refused, RouteChange, RouteTable
+from kgctl.host.links import Refused, RouteChange, RouteTable
 from kgctl.host.names import Names
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import Endpoint

@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from kgctl.diagnosis.check import check
-from kgctl.diagnosis.subject import Settings
+from kgctl.diagnosis.facts import Settings
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import NO_PLATFORM, Platform
+from kgctl.mesh.node import NO_PLATFORM, Platform
 from kgctl.state.evidence import Evidence
 from kgctl.state.interface import Objects
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.diagnosis.names import KNOWN, WRITTEN_BY_AGENTS, meant_by, value_for
+from kgctl.diagnosis.reasons import KNOWN, WRITTEN_BY_AGENTS, meant_by, value_for
 from kgctl.mesh.endpoint import parse_endpoint
 from tests.diagnosis.cluster import PREFIX, codes, findings, node, of, peer
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import Platform
+from kgctl.mesh.node import Platform
 from tests.diagnosis.cluster import NOW, PREFIX, codes, findings, node, of
 
 PLATFORMS = [

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import kgctl
-from kgctl.diagnosis.facts import Facts
-from kgctl.diagnosis.subject import Settings, Subject
+from kgctl.diagnosis.facts import Facts, Settings, Subject
 from kgctl.mesh.claims import Use
 from kgctl.mesh.state import GRANULARITIES
 from tests.support.recorded import CLUSTERS

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kgctl.diagnosis.rules.grouping import fit
-from kgctl.diagnosis.spelling import skeleton, slips
-from kgctl.mesh.platform import Platform
+from kgctl.diagnosis.sites import skeleton, slips
+from kgctl.mesh.node import Platform
 from tests.diagnosis.cluster import PREFIX, codes, discovered, findings, node, of
 
 if TYPE_CHECKING:

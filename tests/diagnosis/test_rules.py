@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kgctl.diagnosis.check import ALL_RULES, RULES
-from kgctl.diagnosis.explanation import index, page_of
+from kgctl.diagnosis.check import ALL_RULES, RULES, index, page_of
 from tests.diagnosis.options import CHECKED_WITH
 from tests.support.recorded import CLUSTERS, kgctl, load
 

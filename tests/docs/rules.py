@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kgctl.diagnosis.explanation import index
+from kgctl.diagnosis.check import index
 
 
 def main() -> None:

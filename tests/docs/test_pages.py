@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 import kgctl
-from kgctl.cli.hints import HINTS
+from kgctl.cli.core.hints import HINTS
 from kgctl.cli.roles import remedy
-from kgctl.kube.errors import ForbiddenError
+from kgctl.errors import ForbiddenError
 from tests.docs.console import ROOT, blocks
 from tests.support.dotgraph import parsed_graph
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kgctl.errors import StatusError
 from kgctl.kilo import PEERS
-from kgctl.kube.errors import StatusError
 from kgctl.kube.stored import APPLY_PATCH
 from kgctl.state.peers import PeerObjects
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body

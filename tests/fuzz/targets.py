@@ -6,11 +6,9 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from kgctl.kube.errors import ManifestError
+from kgctl.errors import KgctlError, ManifestError
 from kgctl.link.mesh_file import parse_mesh
-from kgctl.mesh.errors import KgctlError
-from kgctl.state.documents import read_documents
-from kgctl.state.manifests import Manifests
+from kgctl.state.manifests import Manifests, read_documents
 from kgctl.state.marked_yaml import PlacedError
 from kgctl.state.objects import state_of
 from kgctl.wireguard.conf import Configuration, PeerSection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.host.ages import HandshakeAges
+from kgctl.host.tunnel import HandshakeAges
 from kgctl.wireguard.device import DevicePeer, DeviceState
 from tests.wireguard.test_device import KEYS
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.host import resolver
-from kgctl.host.errors import BusyError, HostError, PrivilegeError
-from kgctl.host.interface import RouteChange
+from kgctl.errors import BusyError, HostError, PrivilegeError
+from kgctl.host import names as resolver
+from kgctl.host.links import RouteChange
 from kgctl.host.names import AT_ONCE, Names
 from kgctl.host.privileges import has_net_admin, require_linux, require_net_admin
 from kgctl.host.record import KnownPeer, Record, RecordFile, recorded_interfaces

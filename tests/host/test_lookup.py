@@ -8,7 +8,7 @@ import time
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from kgctl.host.lookup import LookedUp, look_up_all
+from kgctl.host.names import LookedUp, look_up_all
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address

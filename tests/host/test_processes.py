@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.host import processes
-from kgctl.host.processes import Process, end, process
-from kgctl.host.userspace import UserspaceDevice
+from kgctl.host import userspace as processes
+from kgctl.host.userspace import Process, UserspaceDevice, end, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

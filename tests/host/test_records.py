@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.host.errors import HostError
+from kgctl.errors import HostError
 from kgctl.host.record import (
     KnownPeer,
     Record,

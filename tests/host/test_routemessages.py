@@ -9,8 +9,7 @@ from ipaddress import ip_address
 import pytest
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from kgctl.host.routemessages import MAIN, answers, message
-from kgctl.host.routes import PROTOCOL
+from kgctl.host.routes import MAIN, PROTOCOL, answers, message
 from kgctl.mesh.routes import Route
 from tests.wireguard.test_device import cidr
 

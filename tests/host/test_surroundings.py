@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from kgctl.host.connections import remote_addresses
-from kgctl.host.interface import RouteTable
-from kgctl.host.surroundings import read_resolvers, surroundings
+from kgctl.host.links import RouteTable
+from kgctl.host.surroundings import read_resolvers, remote_addresses, surroundings
 from kgctl.mesh.cidr import parse_address
 
 if TYPE_CHECKING:

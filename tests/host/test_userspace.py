@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.host.errors import HostError
+from kgctl.errors import HostError
 from kgctl.host.userspace import UserspaceDevice
 from kgctl.wireguard.device import DeviceChange
 from kgctl.wireguard.keys import PrivateKey

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.kube.clock import ServerClock, http_date
 from kgctl.kube.http.client import Api, Body
 from kgctl.kube.lists import JSON, NODES
+from kgctl.kube.timeout import ServerClock, http_date
 from tests.support.memory import ACCESS, Answer, MemoryTransport
 
 SERVER = 1_700_000_000

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.errors import AnswerError, ClusterError, RequestTimeoutError
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.budget import Budget, json_size, node_size, parse_size
 from kgctl.kube.codec.node_json import read_node_json
-from kgctl.kube.errors import AnswerError, ClusterError, RequestTimeoutError
 from kgctl.kube.http.client import Api, Backoff
-from kgctl.state.api_server import ApiServer
-from kgctl.state.collections import list_peers, watch_peers
-from kgctl.state.informer import ClusterInformer
+from kgctl.state.api_server import ApiServer, list_peers, watch_peers
+from kgctl.state.feeds import ClusterInformer
 from tests.support import hostile
 from tests.support.hostile import SHAPES
 from tests.support.memory import ACCESS, MemoryTransport, api_on

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.kube.errors import (
+from kgctl.errors import (
     ClusterError,
     ConnectionLostError,
     ForbiddenError,

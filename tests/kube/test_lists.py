@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from kgctl.errors import AnswerError, GoneError
 from kgctl.kilo import PEERS
-from kgctl.kube.errors import AnswerError, GoneError
 from kgctl.kube.lists import NODES, list_names
-from kgctl.state.collections import list_nodes, list_peers
-from kgctl.state.errors import PeersNotServedError
+from kgctl.state.api_server import list_nodes, list_peers
+from kgctl.state.interface import PeersNotServedError
 from tests.support import encode
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body
 

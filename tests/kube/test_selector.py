@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.kube.selector import SelectorError, parse_selector
+from kgctl.kube.objects import SelectorError, parse_selector
 
 LABELS = {"a": "1", "example.com/b": "x-y", "empty": ""}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kgctl.kube.service_cidr import ServiceNetworks, read_service_networks
+from kgctl.kube.services import ServiceNetworks, read_service_networks
 from kgctl.mesh.cidr import parse_cidr
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.kube.timeout import parse_timeout
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kgctl.kube.errors import AnswerError, ConnectionLostError, GoneError, StatusError
+from kgctl.errors import AnswerError, ConnectionLostError, GoneError, StatusError
 from kgctl.kube.objects import NodeObject
 from kgctl.kube.watch import Event
-from kgctl.state.collections import watch_nodes, watch_peers
+from kgctl.state.api_server import watch_nodes, watch_peers
 from tests.support.memory import Answer, MemoryTransport, api_on, status_body
 
 LASTS = 290

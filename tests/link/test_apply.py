@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from kgctl.kube.errors import StatusError, UnreachableError
+from kgctl.errors import StatusError, UnreachableError
 from kgctl.link.apply import apply_each, apply_plan
 from kgctl.link.steps import ADD, CHANGE, REMOVE, LinkError, Plan, Step
 from tests.support.reporting import Recorder

@@ -10,8 +10,8 @@ import pytest
 from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.peers import wanted_peers
 from kgctl.mesh.guards import Reason
+from kgctl.mesh.linking import Share
 from kgctl.mesh.policy import Limits
-from kgctl.mesh.sharing import Share
 from tests.mesh.test_linking import cidr, member, node, peer
 
 if TYPE_CHECKING:

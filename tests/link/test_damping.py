@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kgctl.errors import MeshError
 from kgctl.link.clusters import ClusterRef, ClusterState
-from kgctl.link.damping import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper, FailureReports, PlanDamper
 from kgctl.link.steps import CHANGE, SAME, Plan, Step
-from kgctl.mesh.errors import MeshError
+from kgctl.link.watch import AT_ONCE, FORGIVEN, LONGEST_PAUSE, Damper, FailureReports, PlanDamper
 from kgctl.state.example import Example
 from tests.support.reporting import Recorder
 from tests.support.several import east, member, objects_of

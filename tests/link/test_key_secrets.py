@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.link.key_secrets import SecretError, abandoned, key_in, secret_name, settled
+from kgctl.link.keys import SecretError, abandoned, key_in, secret_name, settled
 from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, STALE
 from kgctl.mesh.key import PresharedKey
 

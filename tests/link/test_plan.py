@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.errors import InputError
 from kgctl.link.apply import apply_plan
 from kgctl.link.clusters import ClusterRef, ReadOnlyClusterError
 from kgctl.link.plan import ObstacleError, plan_links, plan_unlink, wanted_objects
 from kgctl.link.spec import LinkSpec, read_link_spec
-from kgctl.mesh.errors import InputError
 from tests.support.reporting import Recorder
 from tests.support.several import east, node, west, with_links, write
 

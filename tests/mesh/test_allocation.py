@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kgctl.cli.hints import message
+from kgctl.cli.core.hints import message
 from kgctl.mesh.allocation import (
     Claims,
     PoolExhaustedError,

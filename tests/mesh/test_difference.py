@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from kgctl.mesh.difference import Change, Link, difference
 from kgctl.mesh.key import PresharedKey
 from kgctl.mesh.state import network_of
-from kgctl.render.difference import difference_to_markdown, difference_to_text
+from kgctl.render.changes import difference_to_markdown, difference_to_text
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import node_configuration, peer_configuration
+from kgctl.wireguard.conf import node_configuration, peer_configuration
 from tests.mesh.test_path import HOME, NOW, _network, _node, _peer
 from tests.support.harmless import network
 from tests.support.strategies import clusters, hostile_clusters

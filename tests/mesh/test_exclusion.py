@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgctl.mesh.cidr import Address, Cidr, parse_address, single
-from kgctl.mesh.exclusion import around, exclude, halves
-from kgctl.mesh.routes import Exclusion, Route, passage
+from kgctl.mesh.routes import Exclusion, Route, around, exclude, halves, passage
 from tests.wireguard.test_device import cidr
 
 GATEWAY = parse_address("10.4.0.1")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
+from kgctl.errors import MeshError
 from kgctl.mesh.cidr import parse_cidr
-from kgctl.mesh.errors import MeshError
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.policy import Limits

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.diagnosis.concessions import in_words
+from kgctl.diagnosis.finding import in_words
 from kgctl.kube.objects import NodeObject
 from kgctl.link.peers import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
-from kgctl.mesh.linking import Member, Obstacle, obstacles
-from kgctl.mesh.sharing import EVERYTHING, Share
+from kgctl.mesh.linking import EVERYTHING, Member, Obstacle, Share, obstacles
 from kgctl.mesh.state import network_of
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of

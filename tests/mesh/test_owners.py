@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgctl.errors import MeshError
 from kgctl.mesh.cidr import parse_cidr
-from kgctl.mesh.errors import MeshError
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.limiting import limited

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.cidr import parse_address
-from kgctl.mesh.path.absent import absent_owner
-from kgctl.mesh.path.ends import find_end
-from kgctl.mesh.path.reason import Reason
+from kgctl.mesh.path.ends import absent_owner, find_end
+from kgctl.mesh.path.route import Reason
 from kgctl.mesh.path.walk import find_path
 from kgctl.mesh.state import network_of
 from kgctl.render.graph.dot import to_dot
-from kgctl.render.path import path_to_object, path_to_text
-from kgctl.render.pathdot import path_edges
+from kgctl.render.path import path_edges, path_to_object, path_to_text
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
 from tests.support.harmless import network

@@ -9,7 +9,7 @@ import pytest
 
 from kgctl.diagnosis.paths import rule_of
 from kgctl.mesh.path.across import find_path_across, find_places
-from kgctl.mesh.path.reason import Reason
+from kgctl.mesh.path.route import Reason
 from tests.support.recorded import kgctl
 from tests.support.several import Object, east, key, members, node, options, peer, west, with_links
 

@@ -12,11 +12,11 @@ from kgctl.kube.codec.structured import to_json, to_yaml
 from kgctl.mesh.state import State, network_of, viewpoints_of
 from kgctl.mesh.subnets import kilo_subnet
 from kgctl.render.graph.dot import to_dot
+from kgctl.render.lists.formats import to_columns
 from kgctl.render.lists.listing import list_nodes, list_peers, list_segments
-from kgctl.render.lists.table import to_columns
 from kgctl.render.manifest import peer_object
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import node_configuration, peer_as_peer, peer_configuration
+from kgctl.wireguard.conf import node_configuration, peer_as_peer, peer_configuration
 from kgctl.wireguard.quick import NobodyLeftError, QuickSettings, quick_configuration
 from tests.mesh import oracle
 from tests.support.strategies import clusters

@@ -10,20 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgctl.mesh.cidr import Cidr, parse_cidr
-from kgctl.mesh.comparison import Comparison, unsettled
+from kgctl.mesh.comparison import Cause, Comparison, Unsettled, unsettled
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.node import Node
 from kgctl.mesh.peer import Peer
-from kgctl.mesh.settling import Cause, Unsettled
 from kgctl.mesh.state import State, viewpoints_of
 from kgctl.mesh.subnets import kilo_subnet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kgctl.mesh.state import Viewpoints
     from kgctl.mesh.topology import Topology
-    from kgctl.mesh.viewpoint import Viewpoints
 
 NOW = 1_700_000_000
 

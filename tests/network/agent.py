@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
-from kgctl.wireguard.configure import node_configuration
+from kgctl.wireguard.conf import node_configuration
 from tests.network import tunnel
 from tests.network.commands import run
 from tests.network.plan import PORT

@@ -12,7 +12,7 @@ import time
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from kgctl.host.errors import GoneError
+from kgctl.errors import InterfaceGoneError
 from kgctl.host.kernel import KernelDevice
 from kgctl.host.links import Links
 from kgctl.host.routes import LinkRoutes, route_change
@@ -104,7 +104,7 @@ def main() -> None:
     links.delete(link)
     try:
         device.read()
-    except GoneError:
+    except InterfaceGoneError:
         pass
     else:
         print("a device that is gone can still be read")

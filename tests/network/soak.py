@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from kgctl.connect.interface import Options
 from kgctl.connect.journal import Journal
 from kgctl.connect.session import Session
+from kgctl.errors import NotFoundError
 from kgctl.host.record import RecordFile
-from kgctl.kube.errors import NotFoundError
 from kgctl.kube.objects import NodeObject
 from kgctl.state.interface import Objects
 from kgctl.steady import steady

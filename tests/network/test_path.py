@@ -11,7 +11,7 @@ import pytest
 
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.path.ends import find_end
-from kgctl.mesh.path.reason import Reason
+from kgctl.mesh.path.route import Reason
 from kgctl.mesh.path.walk import find_path
 from kgctl.render.path import path_to_text
 from kgctl.state.load import load_files

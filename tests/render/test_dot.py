@@ -11,8 +11,7 @@ from graphviz.quoting import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.render.graph.dot import to_dot
-from kgctl.render.graph.dotquoting import identifier, label
+from kgctl.render.graph.dot import identifier, label, to_dot
 from kgctl.state.objects import state_of
 from tests.fuzz.language import cluster_of
 from tests.support.harmless import network

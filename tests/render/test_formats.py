@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import yaml
 
+from kgctl.diagnosis.facts import Settings, Subject
 from kgctl.diagnosis.finding import SEVERITIES
 from kgctl.diagnosis.report import examine
-from kgctl.diagnosis.subject import Settings, Subject
 from kgctl.mesh.state import State, network_of
 from kgctl.render.findings.formats import FINDINGS_FORMATS, Terms
 from kgctl.render.graph.drawing import LAYOUTS
@@ -21,7 +21,7 @@ from kgctl.render.lists.listing import list_nodes, list_peers, list_segments, to
 from kgctl.render.manifest import MANIFEST_FORMATS, peer_object
 from kgctl.render.page.content import Shown
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import peer_as_peer
+from kgctl.wireguard.conf import peer_as_peer
 from tests.support.recorded import kgctl
 from tests.support.several import (
     NOW,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.errors import ForbiddenError, NotFoundError
 from kgctl.kilo import PEERS
-from kgctl.kube.errors import ForbiddenError, NotFoundError
 from kgctl.kube.http.client import Backoff
 from kgctl.kube.lists import NODES
 from kgctl.state.api_server import ApiServer
@@ -133,7 +133,7 @@ def test_the_plain_way_imports_none_of_the_heavy_packages(tmp_path: Path, kubeco
     program = f"""
 import sys
 from kgctl.state.api_server import ApiServer
-from kgctl.kube.errors import UnreachableError
+from kgctl.errors import UnreachableError
 try:
     ApiServer(kubeconfig={str(tmp_path / "k")!r}).read()
 except UnreachableError as error:

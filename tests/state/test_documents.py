@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.kube.errors import ManifestError
-from kgctl.state.documents import read_documents
+from kgctl.errors import ManifestError
+from kgctl.state.manifests import read_documents
 from tests.kube.codec.test_yaml_loader import TOO_DEEP
 
 _MERGE_OF_MANY = (

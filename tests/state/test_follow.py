@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.state.feeds import PolledFeed
 from kgctl.state.follow import CHANGED, Inbox, Once, end_at_signals, follow, rest_after, until_tick
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.kube.errors import ManifestError
+from kgctl.errors import ManifestError
 from kgctl.state.manifests import Manifests
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.kube.errors import ClusterError
+from kgctl.errors import ClusterError
 from kgctl.state.marked_yaml import PlacedError, ValuePath, read_marked_yaml
 
 # PyYAML writes YAML's other line breaks as they are, and reads them as blanks

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kgctl.edit.annotations import AnnotationError, checked
+from kgctl.edit.nodes import AnnotationError, checked
 from kgctl.kube.objects import NodeObject
 from kgctl.state.interface import Objects
 from kgctl.state.overlay import MissingObjectError, annotated, applied, without

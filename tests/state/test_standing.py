@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from kgctl.kube.errors import ClusterError, ForbiddenError
+from kgctl.errors import ClusterError, ForbiddenError
 from kgctl.mesh.node import READY_SECONDS
 from kgctl.state.standing import LASTS, SILENCE, Hearing
 
 if TYPE_CHECKING:
-    from kgctl.state.informer import ClusterInformer
+    from kgctl.state.feeds import ClusterInformer
     from kgctl.state.standing import Standing
 
 START = 1_000_000.0

@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kgctl.errors import MeshError
 from kgctl.kube.codec.structured import to_json, to_yaml
 from kgctl.mesh.cidr import parse_address, parse_cidr
 from kgctl.mesh.difference import difference
-from kgctl.mesh.errors import MeshError
 from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.walk import find_path
 from kgctl.mesh.state import network_of
-from kgctl.render.difference import (
+from kgctl.render.changes import (
     difference_to_markdown,
     difference_to_object,
     difference_to_text,
 )
 from kgctl.render.graph.dot import to_dot
+from kgctl.render.lists.formats import to_columns
 from kgctl.render.lists.listing import Listing, list_nodes, list_peers, list_segments
-from kgctl.render.lists.table import to_columns
 from kgctl.render.manifest import peer_object
-from kgctl.render.path import path_to_object, path_to_text
-from kgctl.render.pathdot import path_edges
-from kgctl.wireguard.conf import Configuration
-from kgctl.wireguard.configure import (
+from kgctl.render.path import path_edges, path_to_object, path_to_text
+from kgctl.wireguard.conf import (
+    Configuration,
     node_configuration,
     peer_as_peer,
     peer_configuration,

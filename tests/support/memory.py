@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.errors import ConnectionLostError
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.errors import ConnectionLostError
 from kgctl.kube.http.client import Api, Backoff
-from kgctl.state.errors import about_kilo
+from kgctl.state.interface import about_kilo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.errors import MeshError
+from kgctl.errors import MeshError
 from kgctl.mesh.state import network_of
 from kgctl.render.graph.picture import Picture, picture_of
 from kgctl.state.manifests import Manifests

@@ -16,7 +16,7 @@ from kgctl.cli.core.table import HELP, OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kgctl.cli.core.options import Shared
+    from kgctl.cli.core.line import Shared
 
 ROOT: Any = typer.main.get_command(app)
 SHARED = {option.field for option in OPTIONS}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.wireguard.conf import Configuration, Interface, PeerSection
 from kgctl.wireguard.drift import Drift, Kind, drift

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.wireguard.dump import Device, DevicePeer
 from kgctl.wireguard.keys import PrivateKey

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kgctl.mesh.state import network_of
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import node_configuration, peer_configuration
+from kgctl.wireguard.conf import node_configuration, peer_configuration
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.support.strategies import clusters
 

@@ -14,7 +14,7 @@ from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.state import network_of
 from kgctl.state.objects import state_of
-from kgctl.wireguard.configure import peer_configuration
+from kgctl.wireguard.conf import peer_configuration
 from kgctl.wireguard.parse import parse_configuration
 from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, quick_configuration
 from tests.support.strategies import addresses4, clusters

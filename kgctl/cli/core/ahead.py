@@ -16,7 +16,7 @@ from kgctl.cli.core.table import OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kgctl.cli.core.options import Shared
+    from kgctl.cli.core.line import Shared
     from kgctl.state.api_server import ApiServer
 
 DEFAULT_TIMEOUT = "30s"
@@ -80,7 +80,7 @@ class Ahead:
 
     def ask(self, arguments: Sequence[str]) -> None:
         """Ask the live cluster that the arguments lead to, if they lead to one."""
-        from kgctl.mesh.errors import KgctlError
+        from kgctl.errors import KgctlError
 
         target = target_of(arguments)
         if target is None:

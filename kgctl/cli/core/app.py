@@ -1,23 +1,61 @@
-"""The program: how it is called, and what becomes of an error."""
+"""The program: how it is called, and what becomes of an error.
+
+Plain calls, carried out at once: ``graph``, ``showconf node NAME``, ``showconf peer NAME``.
+
+People type them all day, and scripts call them in loops; Typer takes half as long to import as such
+a call takes in all (20 to 40 of 100 ms). So those that have no other options than what the table
+marks as ``plain`` are carried out here. Whatever else there is to a command line, a mistake
+included, is left to Typer, which reads these calls in the same way: a test holds that.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from kgctl.cli.core.direct import plain_call
-from kgctl.cli.core.line import normalised
-from kgctl.cli.core.output import discard_rest
+from kgctl.cli.core.hints import message
+from kgctl.cli.core.line import normalised, read_line
+from kgctl.cli.core.output import discard_rest, exit_code_of
 from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
-from kgctl.cli.core.verdict import exit_code_of
-from kgctl.cli.hints import message
+from kgctl.errors import KgctlError
 from kgctl.kube.fast import fast_lane
-from kgctl.mesh.errors import KgctlError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from kgctl.cli.core.line import Shared
+
+
+def plain_call(arguments: Sequence[str]) -> Callable[[], None] | None:
+    """Return what carries out the command line ``arguments``, or None if it is not as plain.
+
+    What it returns raises ``KgctlError`` for what cannot be read, or is not there.
+    """
+    line = read_line(arguments)
+    if line is None or not line.plain or line.shared.several:
+        return None
+    return _call(line.words, line.shared)
+
+
+def _call(commands: Sequence[str], shared: Shared) -> Callable[[], None] | None:
+    match commands:
+        case ["graph"]:
+            from kgctl.cli.core.plain import print_graph
+
+            return partial(print_graph, shared)
+        case ["showconf", "node", name] if name:
+            from kgctl.cli.core.plain import print_node
+
+            return partial(print_node, shared, name)
+        case ["showconf", "peer", name] if name:
+            from kgctl.cli.core.plain import print_peer
+
+            return partial(print_peer, shared, name)
+    return None
+
 
 _INTERRUPTED = 130
 _LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some

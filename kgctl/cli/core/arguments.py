@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.errors import InputError
+from kgctl.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

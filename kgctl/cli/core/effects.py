@@ -14,7 +14,7 @@ from kgctl.mesh.text import listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from kgctl.cli.formats import Named
+    from kgctl.cli.core.choices import Named
 
 SEVERAL = "several clusters"
 """Stands among the options for more than one ``--context`` or ``--cluster``."""

@@ -1,11 +1,25 @@
-"""Printing: the answer to stdout, whole or not at all; everything else to stderr."""
+"""Printing: the answer to stdout, whole or not at all; everything else to stderr.
+
+Commands whose exit code is their answer: 0 and 1 are two answers, 2 is trouble.
+
+The table marks them as ``verdict``.
+
+Asking a person whether to go on.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.table import COMMANDS
+from kgctl.errors import KgctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class OutputError(KgctlError):
@@ -70,7 +84,7 @@ class Printer:
 
     def worded(self, error: object, /) -> str:
         """Return the message of an error with the options that would help."""
-        from kgctl.cli.hints import message
+        from kgctl.cli.core.hints import message
 
         return message(error)
 
@@ -78,3 +92,59 @@ class Printer:
         """Return the option of a setting, and its value."""
         option = f"--{name.replace('_', '-')}"
         return f"{option} {value}" if value else option
+
+
+TROUBLE = 2
+"""The exit code of a command that could not find its answer, as that of ``kubectl diff``."""
+
+
+@contextmanager
+def trouble_exits_2(context: Any) -> Iterator[None]:
+    """Make every error of a command whose 1 is an answer exit with 2.
+
+    ``context`` is Typer's, of the command.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.trouble = is_verdict(context)  # type: ignore[attr-defined]
+        raise
+
+
+def exit_code_of(error: Exception) -> int:
+    """Return the exit code for an error: 1, or 2 where a command's 1 is an answer.
+
+    A mistake on the command line knows the command that it was made for.
+    """
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return TROUBLE if getattr(error, "trouble", False) else 1
+    return TROUBLE if is_verdict(context) else 1
+
+
+def is_verdict(context: Any) -> bool:
+    """Tell whether the command that Typer's ``context`` is of has its exit code for an answer."""
+    while context is not None:
+        command = COMMANDS.get(context.info_name)
+        if command is not None and command.verdict:
+            return True
+        context = context.parent
+    return False
+
+
+class DeclinedError(KgctlError):
+    """Whoever was asked said no."""
+
+
+def ask(question: str) -> None:
+    """Ask on the terminal whether to go on; anything but y or yes is no.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        DeclinedError: the answer is no.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("nothing is changed without being asked for; give --yes, or --dry-run")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise DeclinedError("nothing was changed")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgctl.cli.core.options import Shared as Shared
+from kgctl.cli.core.line import Shared as Shared
+from kgctl.cli.core.output import trouble_exits_2
 from kgctl.cli.core.table import OPTIONS, VERSION, Kind, Option
-from kgctl.cli.core.verdict import trouble_exits_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,8 +121,8 @@ def _chosen(ctx: typer.Context, several: bool) -> Shared:
     Raises:
         UsageError: a command of one cluster was given several.
     """
-    from kgctl.cli.clusters import chosen_clusters
     from kgctl.cli.core.arguments import UsageError
+    from kgctl.cli.core.clusters import chosen_clusters
 
     shared: Shared = ctx.obj
     if ctx.invoked_subcommand is not None:

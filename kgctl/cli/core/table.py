@@ -53,7 +53,7 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command; its Typer app is ``app`` in ``kgctl.cli.NAME``.
+    """A command; its Typer app is ``app`` in ``kgctl.cli.commands.NAME``, or what ``app`` names.
 
     ``reads``: it reads one live cluster first of all, so a request is sent ahead. ``verdict``: its
     exit code is its answer, 0 or 1, and 2 is trouble. ``group``: it consists of commands.
@@ -70,6 +70,13 @@ class Command(NamedTuple):
     group: bool = False
     valued: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    app: str | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The module that holds the Typer app, and the app's name there."""
+        module, _, name = (self.app or f"{self.name}:app").partition(":")
+        return f"kgctl.cli.commands.{module}", name
 
 
 OPTIONS = (
@@ -192,12 +199,22 @@ _ALL_COMMANDS = (
         reads=False, verdict=False, group=True,
     ),
     Command("link", "Make several clusters one network.", reads=False, verdict=False),
-    Command("unlink", "Remove the links between clusters.", reads=False, verdict=False),
-    Command("genkey", "Print a new private key.", reads=False, verdict=False),
     Command(
-        "pubkey", "Print the public key of the private key on stdin.", reads=False, verdict=False
+        "unlink", "Remove the links between clusters.",
+        reads=False, verdict=False, app="link:unlink_app",
     ),
-    Command("genpsk", "Print a new preshared key.", reads=False, verdict=False),
+    Command(
+        "genkey", "Print a new private key.",
+        reads=False, verdict=False, app="keys:genkey_app",
+    ),
+    Command(
+        "pubkey", "Print the public key of the private key on stdin.",
+        reads=False, verdict=False, app="keys:pubkey_app",
+    ),
+    Command(
+        "genpsk", "Print a new preshared key.",
+        reads=False, verdict=False, app="keys:genpsk_app",
+    ),
     Command(
         "connect", "Join the network with this host, and stay on it.",
         reads=False, verdict=False, switches=("--clean-up", "--dry-run", "--once"),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kgctl.kube.errors import ForbiddenError
+    from kgctl.errors import ForbiddenError
 
 ROLES = MappingProxyType(
     {

@@ -6,15 +6,14 @@ from itertools import combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.diagnosis.concessions import remedy_of
-from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule
+from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule, remedy_of
 from kgctl.diagnosis.rules.nodes import quoted
-from kgctl.mesh.claimants import claims_of_segment
+from kgctl.mesh.claims import claims_of_segment
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
 from kgctl.mesh.limiting import judged
 from kgctl.mesh.linked import own_networks
 from kgctl.mesh.linking import is_dialled, key_collisions, overlaps
-from kgctl.mesh.nesting import nested
+from kgctl.mesh.overlap import nested
 from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable, some
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import ERROR, NODE, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
+from kgctl.mesh.comparison import Cause
 from kgctl.mesh.peer import NAT_KEEPALIVE
-from kgctl.mesh.settling import Cause
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.diagnosis.facts import Facts
-    from kgctl.mesh.settling import Leaders, Owner, Unsettled
+    from kgctl.mesh.comparison import Leaders, Owner, Unsettled
 
 
 def effect(leaders: Leaders) -> str:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.facts import CROSS, granularity_of
 from kgctl.diagnosis.finding import ERROR, INFO, NODE, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.names import (
+from kgctl.diagnosis.reasons import (
     KNOWN,
     OF_OTHERS,
     WRITTEN_BY_AGENTS,
     WRITTEN_BY_PEOPLE,
     meant_by,
     value_for,
+    why_unreadable,
 )
-from kgctl.diagnosis.reasons import why_unreadable
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.kilo import PREFIX
 from kgctl.mesh.text import printable

@@ -9,13 +9,12 @@ from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.nesting import Lookup, Used
 from kgctl.diagnosis.rules.nodes import quoted
-from kgctl.diagnosis.rules.undialable import called, is_never_dialled
+from kgctl.diagnosis.rules.reachability import called, is_never_dialled
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
-from kgctl.mesh.claimants import claims_of_segment, claims_to_locations
-from kgctl.mesh.claims import Use
+from kgctl.mesh.claims import Use, claims_of_segment, claims_to_locations
 from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.nesting import nested as all_around
+from kgctl.mesh.overlap import nested as all_around
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

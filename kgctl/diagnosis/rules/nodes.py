@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.diagnosis.finding import CLUSTER, ERROR, NODE, WARNING, Found, Rule
 from kgctl.diagnosis.reasons import why_unreadable
 from kgctl.kilo import PREFIX
-from kgctl.mesh.node import READY_SECONDS
-from kgctl.mesh.platform import NO_PLATFORM
+from kgctl.mesh.node import NO_PLATFORM, READY_SECONDS
 from kgctl.mesh.readiness import CLOCK_TOLERANCE, age, clock_trouble
 from kgctl.mesh.text import printable
 

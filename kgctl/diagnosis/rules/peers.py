@@ -8,16 +8,16 @@ from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.rules.agents import effect
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.cidr import single
+from kgctl.mesh.comparison import Cause
 from kgctl.mesh.readiness import why_peer_not_ready
-from kgctl.mesh.settling import Cause
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.comparison import Unsettled
     from kgctl.mesh.peer import Peer
-    from kgctl.mesh.settling import Unsettled
 
 _P = 2**255 - 19
 _LOW_ORDER = frozenset(

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import LOCATION, WARNING, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
-from kgctl.diagnosis.sites import Site, near, networks_of, public_host, site_of
-from kgctl.diagnosis.spelling import skeleton, slips
+from kgctl.diagnosis.sites import Site, near, networks_of, public_host, site_of, skeleton, slips
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
-from kgctl.mesh.platform import NO_PLATFORM
+from kgctl.mesh.node import NO_PLATFORM
 from kgctl.mesh.text import printable, some
 from kgctl.mesh.topology import LOCATION as BY_LOCATION
 from kgctl.mesh.topology import location_segment

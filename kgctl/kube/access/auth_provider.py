@@ -14,9 +14,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.errors import ClusterError, CredentialsError
 from kgctl.kube.access.credentials import clean_token, pem
 from kgctl.kube.budget import Budget
-from kgctl.kube.errors import ClusterError, CredentialsError
 from kgctl.kube.failures import place
 from kgctl.mesh.text import printable
 

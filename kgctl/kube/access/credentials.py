@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.kube.errors import CredentialsError
+from kgctl.errors import CredentialsError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kgctl.errors import CredentialsError
 from kgctl.kube.access.credentials import QUIET_LIMIT, clean_token, pem
-from kgctl.kube.errors import CredentialsError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

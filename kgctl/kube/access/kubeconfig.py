@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.errors import KubeconfigError
 from kgctl.kube.access.kubeconfig_file import read_kubeconfig
-from kgctl.kube.errors import KubeconfigError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

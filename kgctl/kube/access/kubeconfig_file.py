@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgctl.kube.errors import CredentialsError, KubeconfigError
+from kgctl.errors import CredentialsError, KubeconfigError
 from kgctl.kube.fast import fast_lane
 from kgctl.mesh.text import NotTextError, decoded, printable
 

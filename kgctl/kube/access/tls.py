@@ -7,8 +7,8 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
+from kgctl.errors import CredentialsError
 from kgctl.kube.access.credentials import pem
-from kgctl.kube.errors import CredentialsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

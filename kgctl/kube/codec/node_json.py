@@ -12,7 +12,7 @@ import msgspec
 from kgctl.kube.budget import NODE_PEAK, node_size
 from kgctl.kube.fast.protobuf import NodePage
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import NO_PLATFORM, Platform
+from kgctl.mesh.node import NO_PLATFORM, Platform
 
 if TYPE_CHECKING:
     from kgctl.kube.budget import Budget
@@ -82,7 +82,7 @@ def read_node(
     """Read one Node object, if the budget has the memory that this takes at most.
 
     Raises:
-        kgctl.kube.errors.AnswerError: it has not.
+        kgctl.errors.AnswerError: it has not.
         msgspec.MsgspecError, ValueError, RecursionError: it is no Node object.
     """
     budget.require(NODE_PEAK * len(memoryview(data)))
@@ -100,7 +100,7 @@ def read_node_json(
     The budget is charged for that.
 
     Raises:
-        kgctl.kube.errors.AnswerError: it takes more than the budget has.
+        kgctl.errors.AnswerError: it takes more than the budget has.
     """
     budget.require(_RAW * data.count(b","))
     nodes: list[NodeObject] = []

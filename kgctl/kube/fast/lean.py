@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from kgctl.errors import KubeconfigError
 from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
-from kgctl.kube.errors import KubeconfigError
 from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
 from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
 from kgctl.kube.http.dial import DIALLER, Dialler

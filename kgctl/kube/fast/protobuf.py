@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.kube.budget import ENTRY, OBJECT
 from kgctl.kube.fast.wire import CUT, TOO_LONG, MalformedError, Stream, fields, span
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import NO_PLATFORM, Platform
+from kgctl.mesh.node import NO_PLATFORM, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.kube.errors import AnswerError
+from kgctl.errors import AnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

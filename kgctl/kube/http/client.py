@@ -6,16 +6,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from kgctl.kube.budget import MEMORY, Budget
-from kgctl.kube.clock import ServerClock
-from kgctl.kube.errors import (
+from kgctl.errors import (
     AnswerError,
     ClusterError,
     ConnectionLostError,
     OverloadedError,
 )
+from kgctl.kube.budget import MEMORY, Budget
 from kgctl.kube.failures import place
 from kgctl.kube.refusal import RETRIED, Refusal
+from kgctl.kube.timeout import ServerClock
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

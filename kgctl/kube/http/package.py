@@ -12,6 +12,7 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
+from kgctl.errors import ClusterError, CredentialsError, UnreachableError
 from kgctl.kube.access.auth_provider import AuthProvider
 from kgctl.kube.access.credentials import (
     QUIET_LIMIT,
@@ -21,7 +22,6 @@ from kgctl.kube.access.credentials import (
 )
 from kgctl.kube.access.proxy import proxy_for
 from kgctl.kube.access.tls import skips_verification, tls_context
-from kgctl.kube.errors import ClusterError, CredentialsError, UnreachableError
 from kgctl.kube.failures import (
     CONNECT_LIMIT,
     HEAD_LIMIT,

@@ -61,8 +61,8 @@ class Response(Protocol):
         Returns ``b""`` at the end of the body.
 
         Raises:
-            kgctl.kube.errors.ConnectionLostError: the body ended too early.
-            kgctl.kube.errors.RequestTimeoutError: the time of the request is up.
+            kgctl.errors.ConnectionLostError: the body ended too early.
+            kgctl.errors.RequestTimeoutError: the time of the request is up.
         """
         ...
 

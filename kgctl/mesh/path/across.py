@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.path.dial import dial
-from kgctl.mesh.path.ends import find_end
-from kgctl.mesh.path.machine import Machine, leader_of, tunnel_to
-from kgctl.mesh.path.reason import Reason
+from kgctl.mesh.path.ends import Machine, find_end, leader_of, tunnel_to
+from kgctl.mesh.path.route import Reason, dial
 from kgctl.mesh.path.walk import Failure, Hop, Path, follow, next_hop
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.linked import ClusterLink, Linked
-    from kgctl.mesh.path.dial import Dial
-    from kgctl.mesh.path.ends import End
-    from kgctl.mesh.path.machine import Entry
+    from kgctl.mesh.path.ends import End, Entry
+    from kgctl.mesh.path.route import Dial
     from kgctl.mesh.path.walk import Opened, Step
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.path.dial import dial
-from kgctl.mesh.path.machine import tunnel_to
-from kgctl.mesh.path.reason import Reason
-from kgctl.mesh.path.route import Way, route_to
+from kgctl.mesh.path.ends import tunnel_to
+from kgctl.mesh.path.route import Reason, Way, dial, route_to
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.path.ends import End
-    from kgctl.mesh.path.machine import Machine
+    from kgctl.mesh.path.ends import End, Machine
     from kgctl.mesh.topology import Topology
 
 Opened = tuple[tuple["PublicKey | None", "PublicKey | None"], ...]

@@ -8,10 +8,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from kgctl.diagnosis.explanation import page_of
+from kgctl.diagnosis.check import page_of
 from kgctl.diagnosis.finding import SEVERITIES
 from kgctl.mesh.text import printable
-from kgctl.render.findings.text import object_of
+from kgctl.render.findings.formats import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,15 +1,22 @@
 """The formats of findings: the table from which ``kgctl check`` takes its options.
 
 A writer imports what it needs when it is called.
+
+Findings as a table, as JSON, and as Markdown.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.diagnosis.finding import SEVERITIES
+from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kgctl.diagnosis.finding import Finding
     from kgctl.diagnosis.report import Report
 
 
@@ -33,13 +40,11 @@ class FindingsFormat(NamedTuple):
 
 
 def _text(report: Report, terms: Terms) -> str:
-    from kgctl.render.findings.text import to_text
 
     return to_text(report, terms.marks)
 
 
 def _json(report: Report, _terms: Terms) -> str:
-    from kgctl.render.findings.text import to_json
 
     return to_json(report)
 
@@ -63,7 +68,6 @@ def _github(report: Report, _terms: Terms) -> str:
 
 
 def _markdown(report: Report, _terms: Terms) -> str:
-    from kgctl.render.findings.text import to_markdown
 
     return to_markdown(report)
 
@@ -80,3 +84,96 @@ FINDINGS_FORMATS = (
     FindingsFormat("markdown", _markdown, places=False),
 )
 """Every format of findings."""
+
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&@-])")
+
+
+def object_of(finding: Finding) -> str:
+    """Return the object that a finding is about: ``node/aws-1``, or ``cluster``.
+
+    Of several clusters it begins with the name of its own: ``west/node/aws-1``, ``west``.
+    """
+    if finding.cluster:
+        cluster = printable(finding.cluster)
+        return f"{cluster}/{finding.kind}/{printable(finding.name)}" if finding.name else cluster
+    return f"{finding.kind}/{printable(finding.name)}" if finding.name else finding.kind
+
+
+def summary(report: Report) -> str:
+    """Return one line that counts what was found, and what was passed over."""
+    counts = [_counted(report.count(severity), severity) for severity in SEVERITIES]
+    found = ", ".join(counted for counted in counts if counted) or "no findings"
+    if report.ignored:
+        found += f"; {len(report.ignored)} ignored by annotation"
+    return found
+
+
+def _counted(number: int, severity: str) -> str:
+    plural = "" if number == 1 or severity == "info" else "s"
+    return f"{number} {severity}{plural}" if number else ""
+
+
+def to_text(report: Report, marks: Mapping[str, tuple[str, str]] = {}) -> str:
+    """Return each finding as a line on what is wrong, and below it what it breaks and what to do.
+
+    ``marks`` gives for a severity what to put before and after it: colour, on a terminal.
+    """
+    lines = []
+    for finding in report.findings:
+        before, after = marks.get(finding.severity, ("", ""))
+        head = f"{finding.code} {before}{finding.severity}{after}"
+        lines.append(f"{head} {object_of(finding)}: {finding.sentence}")
+        lines += [f"    breaks: {finding.consequence}", f"    do: {finding.remedy}"]
+    return "".join(f"{line}\n" for line in [*lines, summary(report)])
+
+
+def finding_item(finding: Finding) -> dict[str, str | int]:
+    """Return a finding as plain data.
+
+    ``cluster`` is there where there are several; ``file`` is there if the object was read from
+    one, and ``line`` with it, if it is known.
+    """
+    texts = {key: value for key, value in finding._asdict().items() if isinstance(value, str)}
+    found: dict[str, str | int] = {key: printable(text, 2000) for key, text in texts.items()}
+    cluster = found.pop("cluster")
+    if finding.place is not None:
+        found["file"] = printable(finding.place.file, 2000)
+        if finding.place.line:
+            found["line"] = finding.place.line
+    return {"cluster": cluster, **found} if cluster else found
+
+
+def to_json(report: Report) -> str:
+    """Return all that was found as one JSON object; its keys are part of the interface."""
+    from kgctl.kube.codec.structured import to_json as dump
+
+    return dump(
+        {
+            "findings": [finding_item(finding) for finding in report.findings],
+            "ignored": [finding_item(finding) for finding in report.ignored],
+            "summary": {severity: report.count(severity) for severity in SEVERITIES},
+            "unseen": list(report.unseen),
+        }
+    )
+
+
+def to_markdown(report: Report) -> str:
+    """Return a table for a pull request; nothing from the cluster becomes markup."""
+    lines = [f"**kgctl check**: {summary(report)}"]
+    if report.findings:
+        lines += ["", "| rule | severity | object | what is wrong | what to do |"]
+        lines.append("|---|---|---|---|---|")
+    for one in report.findings:
+        wrong = _escaped(f"{one.sentence}: {one.consequence}")
+        remedy = _escaped(one.remedy)
+        subject = _escaped(object_of(one))
+        lines.append(f"| {one.code} | {one.severity} | {subject} | {wrong} | {remedy} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Return text that GitHub shows as it is: no markup, no link, no mention of a user."""
+    escaped = _SPECIAL.sub(r"\\\1", printable(text, 2000))
+    # a backslash does not keep a bare address from becoming a link, nor @name from calling someone
+    return escaped.replace("\\@", "&#64;").replace("://", "&#58;//").replace("www.", "www&#46;")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.mesh.text import printable
 
 LAYOUTS = ("dot", "neato", "fdp", "sfdp", "circo", "twopi")

@@ -201,8 +201,7 @@ def _terminal_trees(panorama: Panorama) -> Tree:
 
 
 def _page(cluster: Cluster, _look: Look) -> str:
-    from kgctl.render.page.content import content
-    from kgctl.render.page.document import to_page
+    from kgctl.render.page.content import content, to_page
 
     return to_page(content(cluster.page()))
 

@@ -10,9 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.text import printable
-from kgctl.render.graph.captions import keepalive, place
 from kgctl.render.graph.formats import Excess
-from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE
+from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE, keepalive, place
 from kgctl.render.graph.plan import Mesh, Room, plan_of, plan_of_clusters
 
 if TYPE_CHECKING:

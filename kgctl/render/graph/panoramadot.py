@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import graphviz
 
-from kgctl.render.graph.dotquoting import label, text, without_entities
+from kgctl.render.graph.dot import label, text, without_entities
 from kgctl.render.graph.panorama import LINKED, ONE_SIDED
 from kgctl.render.graph.plan import plan_of_clusters
 from kgctl.render.graph.richdot import ROOM, Drawing, sheet

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import graphviz
 
-from kgctl.render.graph.captions import (
+from kgctl.render.graph.dot import label, text, without_entities
+from kgctl.render.graph.picture import (
+    BROKEN,
+    LOCAL,
+    OUTSIDE,
+    READY,
     area_lines,
     keepalive,
     node_lines,
@@ -19,11 +24,8 @@ from kgctl.render.graph.captions import (
     peer_lines,
     place,
 )
-from kgctl.render.graph.dotquoting import label, text, without_entities
-from kgctl.render.graph.picture import BROKEN, LOCAL, OUTSIDE, READY
 from kgctl.render.graph.plan import Room, plan_of
-from kgctl.render.graph.richlegend import legend
-from kgctl.render.graph.richlook import (
+from kgctl.render.graph.richlegend import (
     AREAS,
     BLUE,
     GREY,
@@ -34,6 +36,7 @@ from kgctl.render.graph.richlook import (
     PAPER,
     STATES,
     TUNNEL,
+    legend,
 )
 
 if TYPE_CHECKING:

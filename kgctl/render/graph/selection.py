@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.errors import KgctlError
+from kgctl.errors import KgctlError
 from kgctl.mesh.text import nearest, printable
 from kgctl.render.graph.picture import READY, Area
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.text import printable
-from kgctl.render.graph.captions import keepalive, number, place
-from kgctl.render.graph.picture import BROKEN, READY, STALE
+from kgctl.render.graph.picture import BROKEN, READY, STALE, keepalive, number, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,6 +1,8 @@
 """The formats of lists: the table from which ``kgctl get`` takes its options.
 
 A writer imports what it needs when it is called.
+
+A listing as a table: aligned columns for a pipe, a rich table for a terminal.
 """
 
 from __future__ import annotations
@@ -25,8 +27,6 @@ class TableForm(NamedTuple):
 
     def shown(self, listing: Listing, width: int) -> tuple[Table, list[str]]:
         """Return the table for so many characters, and the titles that were left out."""
-        from kgctl.render.lists.table import fitted, terminal_table
-
         fitting = listing if self.wide else fitted(listing, width)
         kept = fitting.titles(wide=self.wide)
         left_out = [title for title in listing.titles(wide=self.wide) if title not in kept]
@@ -47,13 +47,11 @@ class ListFormat(NamedTuple):
 
 
 def _table(listing: Listing, _single: bool) -> str:
-    from kgctl.render.lists.table import to_columns
 
     return to_columns(listing)
 
 
 def _wide(listing: Listing, _single: bool) -> str:
-    from kgctl.render.lists.table import to_columns
 
     return to_columns(listing, wide=True)
 
@@ -89,3 +87,52 @@ LIST_FORMATS = (
     ListFormat("name", _names, table=None),
 )
 """Every format of lists; the nameless one is no value of ``-o``."""
+
+
+_GAP = "   "
+_LAST = 24  # characters of the last column, which has the reasons and may be broken
+
+
+def to_columns(listing: Listing, *, wide: bool = False) -> str:
+    """Return plain aligned columns as kubectl prints them, with three spaces between two."""
+    table = [listing.titles(wide=wide), *listing.rows(wide=wide)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "".join(
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in table
+    )
+
+
+def fitted(listing: Listing, width: int) -> Listing:
+    """Return the listing without columns that can be spared, so that the others fit."""
+    while _width(listing) > width:
+        spare = max(listing.columns, key=lambda column: 0 if column.wide else column.spare)
+        if spare.wide or not spare.spare:
+            break
+        columns = tuple(column for column in listing.columns if column is not spare)
+        listing = listing._replace(columns=columns)
+    return listing
+
+
+def _width(listing: Listing) -> int:
+    table = [listing.titles(wide=False), *listing.rows(wide=False)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths[-1] = min(widths[-1], _LAST)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def terminal_table(listing: Listing, *, wide: bool = False) -> Table:
+    """Return a table for a terminal, which breaks cells that are too long for it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in listing.titles(wide=wide):
+        table.add_column(title, overflow="fold")
+    for item, row in zip(listing.items, listing.rows(wide=wide), strict=True):
+        cells = [Text(cell) for cell in row]
+        if "ready" in item:
+            cells[-1].stylize("green" if item["ready"] else "red")
+        table.add_row(*cells)
+    return table

@@ -2,22 +2,34 @@
 
 Texts are as printable as for a terminal, so that no control character or mark of direction gets
 into a page; the page sets each as text, never as markup. Private and preshared keys are not in it.
+
+The page itself: its parts put together into one file, under a strict policy.
+
+The policy (a Content-Security-Policy in a meta tag) allows the scripts and the style that are in
+the file, each by its hash, and nothing else: no request to anywhere, no frame, no form.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.render.graph.captions import place
+from kgctl.render.graph.picture import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kgctl.diagnosis.finding import Finding
     from kgctl.render.graph.picture import Area, End, Member, Outsider, Picture
+
 
 _TEXT_LIMIT = 1000  # characters of one text
 
@@ -147,3 +159,47 @@ def _id(end: End) -> str:
 
 def _text(text: str) -> str:
     return printable(text, _TEXT_LIMIT)
+
+
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_FORBIDDEN = ("default-src 'none'", "base-uri 'none'", "form-action 'none'")
+
+
+def to_page(content: dict[str, Any], connects_to: str = "'none'") -> str:
+    """Return the HTML of a page that shows ``content``.
+
+    ``connects_to`` is the source that its script may ask, in the words of the policy.
+    """
+    parts = {name: _part(file) for name, file in _FILES.items()}
+    policy = "; ".join(
+        (
+            *_FORBIDDEN,
+            f"connect-src {connects_to}",
+            f"script-src {_hash(parts['library'])} {_hash(parts['script'])}",
+            f"style-src {_hash(parts['style'])}",
+        )
+    )
+    page = Template(_part("page.html"))
+    return page.substitute(parts, policy=policy, data=script_data(content))
+
+
+_FILES = {
+    "style": "page.css",
+    "library": "vendor/cytoscape.min.js",
+    "script": "page.js",
+}
+
+
+def script_data(content: dict[str, Any]) -> str:
+    """Return JSON that may stand in a script element: it ends none, and begins no comment."""
+    return json.dumps(content, separators=(",", ":")).translate(_ESCAPES)
+
+
+@cache
+def _part(name: str) -> str:
+    return files("kgctl.render.page").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

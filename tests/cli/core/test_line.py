@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kgctl.cli.core.ahead import Target, target_of
-from kgctl.cli.core.direct import plain_call
+from kgctl.cli.core.app import plain_call
 from kgctl.cli.core.line import read_line
 from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION, Option
 from tests.support.typer_commands import commands, own_options, read_by_typer

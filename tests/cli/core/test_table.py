@@ -13,8 +13,7 @@ import typer
 
 import kgctl.cli
 from kgctl.cli.core.ahead import Target
-from kgctl.cli.core.line import SWITCHES
-from kgctl.cli.core.options import Shared
+from kgctl.cli.core.line import SWITCHES, Shared
 from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION, Kind, Option
 from tests.docs.console import ROOT
 from tests.support.typer_commands import commands, options, own_options

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
+from kgctl.errors import CredentialsError
 from kgctl.kube.access.auth_provider import AuthProvider, Token
 from kgctl.kube.access.kubeconfig import load_access
-from kgctl.kube.errors import CredentialsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.errors import CredentialsError
 from kgctl.kube.access.credentials import Credentials, renewable, resolve_credentials
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.access.tls import tls_context
-from kgctl.kube.errors import CredentialsError
 from kgctl.kube.fast.lean import LeanTransport
 from tests.apiserver.credentials import Authority
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kgctl.cli.hints import message
+from kgctl.cli.core.hints import message
+from kgctl.errors import KubeconfigError
 from kgctl.kube.access.kubeconfig import Access, load_access
-from kgctl.kube.errors import KubeconfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

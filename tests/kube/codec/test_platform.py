@@ -13,7 +13,7 @@ from kgctl.kube.codec.node_json import read_node_json
 from kgctl.kube.fast.protobuf import read_node_list
 from kgctl.kube.fast.wire import MalformedError
 from kgctl.kube.objects import NodeObject
-from kgctl.mesh.platform import NO_PLATFORM, Platform
+from kgctl.mesh.node import NO_PLATFORM, Platform
 from kgctl.state.interface import Objects
 from kgctl.state.manifests import Manifests
 from kgctl.state.overlay import applied

@@ -15,7 +15,7 @@ from kgctl.kube.codec.yaml_loader import BoundedLoader, TextLoader
 from kgctl.kube.codec.yaml_scalars import WORDS, is_text, key_of, needs_quotes, value_of
 from kgctl.kube.fast.plain_yaml import NotPlainError, read_plain
 from kgctl.kube.fast.yaml_objects import ObjectReader
-from kgctl.state.documents import read_documents
+from kgctl.state.manifests import read_documents
 from tests.support.yamltable import KEYS, NO_KEYS, TEXTS, VALUES
 
 NUMBERLIKE = st.text("0123456789+-._:eExXoObBaFyn~<= Tt/Z", max_size=12)

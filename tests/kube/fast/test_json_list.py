@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kgctl.kube.fast.json_list import read_list
-from kgctl.state.documents import read_documents
+from kgctl.state.manifests import read_documents
 from tests.apiserver.fleet import fleet
 
 

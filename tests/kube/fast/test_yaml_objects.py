@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgctl.errors import ManifestError
 from kgctl.kube.codec.yaml_loader import DEEPEST, BoundedLoader
-from kgctl.kube.errors import ManifestError
 from kgctl.kube.fast.yaml_objects import ObjectReader, UnusualError
-from kgctl.state.documents import read_documents
+from kgctl.state.manifests import read_documents
 from tests.apiserver.fleet import fleet
 from tests.kube.codec.test_yaml_loader import TOO_DEEP
 

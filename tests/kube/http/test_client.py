@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cli.hints import message
-from kgctl.kilo import PEERS
-from kgctl.kube.budget import Budget
-from kgctl.kube.errors import (
+from kgctl.cli.core.hints import message
+from kgctl.errors import (
     AlreadyExistsError,
     AnswerError,
     ClusterError,
@@ -24,6 +22,8 @@ from kgctl.kube.errors import (
     StatusError,
     UnauthorizedError,
 )
+from kgctl.kilo import PEERS
+from kgctl.kube.budget import Budget
 from kgctl.kube.fast.protobuf import CONTENT_TYPE
 from kgctl.kube.http.client import Api, Backoff, Body
 from kgctl.kube.lists import JSON, NODES

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.errors import ClusterError, RequestTimeoutError, UnreachableError
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.errors import ClusterError, RequestTimeoutError, UnreachableError
 from kgctl.kube.failures import LookupTimeoutError
 from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.http.dial import Dialler, Found

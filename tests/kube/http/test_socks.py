@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import socks  # noqa: F401 - what is tested does not work without
 
+from kgctl.errors import ClusterError, UnreachableError
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.errors import ClusterError, UnreachableError
 from kgctl.kube.http.package import PackageTransport
 
 if TYPE_CHECKING:

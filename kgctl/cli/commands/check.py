@@ -1,0 +1,308 @@
+"""``kgctl check``: what is wrong with the network, and what to do.
+
+Where the objects of findings stand in the files that ``kgctl check`` read.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from kgctl.cli.core.choices import format_named, format_option
+from kgctl.cli.core.limits import Accept, LimitOptions, warn_of_unknown
+from kgctl.cli.core.output import answer, note, on_terminal
+from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.render.findings.formats import FINDINGS_FORMATS, TABLE, Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kgctl.diagnosis.facts import Settings, Subject
+    from kgctl.diagnosis.finding import AnyRule, Finding, Place, Rule
+    from kgctl.diagnosis.report import Report
+    from kgctl.mesh.policy import Limits
+
+
+_SMALL = 2_000_000
+"""Bytes of files that are searched for lines whatever the format: less than 0.2 s."""
+
+
+class Files(NamedTuple):
+    """The files of one cluster, and the cluster as it was read from them."""
+
+    names: Sequence[str]
+    subject: Subject
+    settings: Settings
+
+
+def with_places(report: Report, files: Mapping[str, Files], *, every_size: bool) -> Report:
+    """Return the report with the file and line of each finding whose cluster was read from files.
+
+    ``files`` has those by the name that findings give their cluster; "" is the only one. A finding
+    about a location has the place of its leader, one about the whole cluster has the first file.
+    Finding the lines means reading the files once more, so large ones are searched only if
+    ``every_size`` says that the lines are needed.
+
+    Raises:
+        ClusterError: a file cannot be read any more.
+    """
+    if not files or not (report.findings or report.ignored):
+        return report
+    searched = {name: _Searched(one, every_size=every_size) for name, one in files.items()}
+
+    def place_of(finding: Finding) -> Place | None:
+        found = searched.get(finding.cluster)
+        return None if found is None else found.place_of(finding)
+
+    return report.placed(place_of)
+
+
+class _Searched:
+    """The places in the files of one cluster."""
+
+    def __init__(self, files: Files, *, every_size: bool) -> None:
+        from kgctl.state.manifest_files import STDIN
+        from kgctl.state.object_places import object_places
+
+        self._files = files
+        self._named = [name for name in files.names if name != STDIN]
+        search = every_size or _size_of(self._named) <= _SMALL
+        self._places = object_places(self._named) if search else {}
+        self._leaders: dict[str, str] | None = None
+
+    def place_of(self, finding: Finding) -> Place | None:
+        """Return where what the finding is about stands, or None if no file holds it."""
+        from kgctl.diagnosis.finding import CLUSTER, LOCATION, NODE, Place
+
+        if finding.kind == CLUSTER:
+            first = next(iter(self._places.values()), None)  # of a directory, a file in it
+            return Place(first.file) if first else None
+        kind, name = finding.kind, finding.name
+        if kind == LOCATION:
+            kind, name = NODE, self._leader_of(name)
+        return self._places.get((kind, name))
+
+    def _leader_of(self, segment: str) -> str:
+        if self._leaders is None:
+            from kgctl.diagnosis.facts import Facts
+
+            facts = Facts(self._files.subject, self._files.settings)
+            self._leaders = {one.name: one.leader.name for one in facts.segments}
+        return self._leaders.get(segment, "")
+
+
+def _size_of(names: Sequence[str]) -> int:
+    from kgctl.state.manifest_files import manifest_files
+
+    files = (file.path for name in names for file in manifest_files(name))
+    return sum(Path(path).stat().st_size for path in files if path.is_file())
+
+
+class Severity(StrEnum):
+    """How much a finding has to weigh, for the exit code to be 1."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_Codes = list[str] | None
+
+
+@app.command()
+@with_shared
+@of_several
+def check(
+    shared: Shared,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Check the live cluster as it would be with the -f files."),
+    ] = False,
+    select: Annotated[
+        _Codes, typer.Option(metavar="CODES", help="These rules alone: KG001,KG3. Repeatable.")
+    ] = None,
+    ignore: Annotated[
+        _Codes, typer.Option(metavar="CODES", help="All but these rules. Repeatable.")
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(help="Exit with 1 from this severity on. Default: error.", show_default=False),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR",
+            help="A service network of the cluster; of several, CLUSTER=CIDR. Repeatable.",
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Settings. Default: kgctl.toml or pyproject.toml here."),
+    ] = None,
+    accept: Accept = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
+    ] = False,
+    output: Annotated[
+        str, format_option(FINDINGS_FORMATS, "How to print what is found.")
+    ] = TABLE.name,
+) -> None:
+    """Say what is wrong with the network, what it breaks, and what to do.
+
+    Exits with 0 when nothing is found that weighs as much as --fail-on, with 1 when something is,
+    with 2 when the cluster could not be looked at.
+    """
+    from kgctl.cli.core.settings import CheckSettings, settings_file
+    from kgctl.diagnosis.report import choose_rules
+
+    given = CheckSettings(select, ignore, fail_on and fail_on.value, service_cidr, offline or None)
+    file = settings_file(config)
+    settings = given.over(file.check())
+    rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
+    limit = settings.fail_on or Severity.ERROR
+    options = LimitOptions(accept=accept).over_settings(file)
+    outside = _Outside(shared, rules, options.limits(), offline=bool(settings.offline))
+    if shared.several:
+        checked = _checked_several(shared, live, rules, settings.service_cidrs or (), outside)
+    else:
+        checked = _checked(shared, live, _of_one(rules), settings.service_cidrs or (), outside)
+    chosen = format_named(FINDINGS_FORMATS, output)
+    report = with_places(checked.report, checked.files, every_size=chosen.places)
+    warn_of_unknown(outside.limits, outside.names)
+    for unseen in report.unseen:
+        note(f"not looked at: {unseen}")
+    answer(chosen.write(report, Terms(limit, _colours())))
+    if report.fails(limit):
+        raise typer.Exit(1)
+
+
+class _Outside:
+    """What a cluster does not say and its findings hang on: limits, and the addresses of names.
+
+    Names of endpoints are looked up where a rule asks for them; the example's are made up.
+    ``names`` are those of the nodes and peers of all clusters that were judged.
+    """
+
+    def __init__(
+        self, shared: Shared, rules: Sequence[AnyRule], limits: Limits, *, offline: bool
+    ) -> None:
+        from kgctl.diagnosis.rules.reachability import RULES
+
+        self.limits = limits
+        self.names: set[str] = set()
+        self._wanted = not shared.example and any(rule in RULES for rule in rules)
+        self._offline = offline
+
+    def judged(self, subject: Subject, settings: Settings) -> tuple[Subject, Settings]:
+        """Return the two with the limits, and what was found out about names."""
+        from kgctl.cli.commands.agents import names_looked_up
+
+        settings = settings._replace(limits=self.limits)
+        self.names |= subject.state.names
+        if not self._wanted:
+            return subject, settings
+        subject, missing = names_looked_up(subject, settings.now, offline=self._offline)
+        return subject, settings._replace(missing_names=missing)
+
+
+class _Checked(NamedTuple):
+    """What was found, and the files that were looked at, by the names of their clusters."""
+
+    report: Report
+    files: Mapping[str, Files]
+
+
+def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
+    """Return the rules about one cluster.
+
+    Raises:
+        UsageError: those that were chosen are about several alone.
+    """
+    from kgctl.cli.core.arguments import UsageError
+    from kgctl.diagnosis.finding import Rule
+
+    found = [rule for rule in rules if isinstance(rule, Rule)]
+    if rules and not found:
+        raise UsageError(
+            f"{rules[0].code} looks at several clusters together: give --context or --cluster "
+            "more than once"
+        )
+    return found
+
+
+def _checked_several(
+    shared: Shared,
+    live: bool,
+    rules: Sequence[AnyRule],
+    service_cidrs: Sequence[str],
+    outside: _Outside,
+) -> _Checked:
+    from kgctl.cli.commands.examining import examined_several
+    from kgctl.cli.core.arguments import UsageError
+    from kgctl.cli.core.clusters import chosen_clusters, networks_of_clusters
+    from kgctl.diagnosis.facts import Facts, Settings
+    from kgctl.diagnosis.report import examine_several
+    from kgctl.link.peers import link_labels
+    from kgctl.mesh.linked import linked
+    from kgctl.mesh.linking import Member
+
+    if live:
+        raise UsageError("--live lays files over one cluster: give one --context or --cluster")
+    seen = examined_several(shared)
+    networks = networks_of_clusters(service_cidrs, [name for name, _, _ in seen])
+    clusters = {}
+    members = []
+    for name, (subject, now, granularity), _ in seen:
+        subject, settings = outside.judged(
+            subject, Settings(now, granularity, networks.get(name, ()))
+        )
+        clusters[name] = subject, settings
+        topology = Facts(subject, settings).topology
+        if topology is not None:  # else the cluster's own findings say why
+            members.append(Member(name, subject.state, topology, settings.service_cidrs))
+    labels = link_labels({name: peers for name, _, peers in seen})
+    files = {
+        one.name: Files(one.shared.filename, *clusters[one.name])
+        for one in chosen_clusters(shared)
+        if one.shared.filename
+    }
+    return _Checked(examine_several(clusters, linked(members, labels), rules), files)
+
+
+def _checked(
+    shared: Shared,
+    live: bool,
+    rules: Sequence[Rule],
+    service_cidrs: Sequence[str],
+    outside: _Outside,
+) -> _Checked:
+    from kgctl.cli.commands.examining import examined, require_some
+    from kgctl.cli.core.arguments import cidrs
+    from kgctl.diagnosis.facts import Settings
+    from kgctl.diagnosis.report import examine
+
+    networks = tuple(cidrs("--service-cidr", service_cidrs))
+    subject, now, granularity = examined(shared, live=live)
+    if not live:
+        require_some(subject, shared.filename)
+    subject, settings = outside.judged(subject, Settings(now, granularity, networks))
+    files = {"": Files(shared.filename, subject, settings)} if shared.filename else {}
+    return _Checked(examine(subject, settings, rules), files)
+
+
+def _colours() -> dict[str, tuple[str, str]]:
+    """Return the codes that colour a severity: on a terminal that is not dumb, but for NO_COLOR."""
+    import os
+
+    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return {}
+    reset = "\x1b[0m"
+    return {
+        "error": ("\x1b[31m", reset),
+        "warning": ("\x1b[33m", reset),
+        "info": ("\x1b[36m", reset),
+    }

@@ -1,0 +1,210 @@
+"""A live view of a session on a terminal: peers, handshakes, rates, and what happened last.
+
+Running a session, with what it says on a terminal or in lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from kgctl.cli.core.hints import message
+from kgctl.cli.core.output import OutputError, answer, discard_rest, note
+from kgctl.connect.journal import Journal
+from kgctl.connect.status import peer_statuses
+from kgctl.errors import KgctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kgctl.cli.core.shared import Shared
+    from kgctl.connect.identity import PeerStore
+    from kgctl.connect.interface import Options
+    from kgctl.connect.session import Session
+    from kgctl.kube.informer import Listener
+    from kgctl.state.api_server import ApiServer
+    from kgctl.state.feeds import ClusterInformer
+    from kgctl.wireguard.device import DeviceState
+
+
+_SHORTEST_WATCH, _LONGEST_WATCH = 30, 290  # seconds
+_FAREWELL_SECONDS = 5.0
+_LIVE_EVERY = 1.0
+
+
+class Level(StrEnum):
+    """What is logged: this and what is more important."""
+
+    ALL = "all"
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    NONE = "none"
+
+
+class LogFormat(StrEnum):
+    """How it says what happens."""
+
+    JSON = "json"
+    TEXT = "text"
+    LIVE = "live"
+
+
+def run(
+    shared: Shared,
+    options: Options,
+    cluster: ApiServer,
+    *,
+    once: bool,
+    level: Level,
+    log_format: LogFormat | None,
+) -> None:
+    """Join with this host, and stay, or not (``once``).
+
+    Raises:
+        KgctlError: it could not join; what was made is taken back.
+    """
+    from kgctl.connect.session import Session
+    from kgctl.host.privileges import require_net_admin
+    from kgctl.host.record import RecordFile
+
+    require_net_admin()
+    live = not once and log_format in (None, LogFormat.LIVE) and sys.stdout.isatty()
+    file = RecordFile(options.interface)
+    file.lock()
+
+    def session(journal: Journal) -> Session:
+        return Session(options, cluster, file, journal, farewell=lambda: _farewell(shared))
+
+    try:
+        if live:
+            _stay_live(session, options, cluster, level)
+        elif once:
+            session(_journal(level, log_format)).once()
+        else:
+            session(_journal(level, log_format)).stay(_informers(cluster, options))
+    finally:
+        file.unlock()
+
+
+def _informers(cluster: ApiServer, options: Options) -> Callable[[Listener], ClusterInformer]:
+    from kgctl.state.feeds import ClusterInformer
+
+    lasts = round(min(max(2 * options.period, _SHORTEST_WATCH), _LONGEST_WATCH))
+    return lambda listener: ClusterInformer(
+        cluster.api(), listener, lasts=lasts, poll=options.period
+    )
+
+
+def _stay_live(
+    session: Callable[[Journal], Session], options: Options, cluster: ApiServer, level: Level
+) -> None:
+
+    with LiveView(level) as view:
+        running = session(view.journal)
+        view.watch(running)
+        running.stay(_informers(cluster, options), tick=view.show, every=_LIVE_EVERY)
+
+
+def _journal(level: Level, log_format: LogFormat | None) -> Journal:
+
+    def write(line: str) -> None:
+        try:
+            answer(f"{line}\n")
+        except (BrokenPipeError, OutputError):
+            discard_rest()  # nobody reads the log any more: no reason to lose the tunnel
+
+    as_json = log_format in (None, LogFormat.JSON) and not (
+        log_format is None and sys.stdout.isatty()
+    )
+    return Journal(write, level=level, as_json=as_json, worded=message)
+
+
+def _farewell(shared: Shared) -> PeerStore:
+    """Return the Peer objects for the way out: nobody wants to wait then."""
+    from kgctl.kube.http.client import Backoff
+    from kgctl.state.api_server import ApiServer
+
+    cluster = ApiServer(
+        kubeconfig=shared.kubeconfig,
+        context=shared.context,
+        request_timeout=_FAREWELL_SECONDS,
+        interactive=False,
+        trace=note if shared.debug else None,
+        backoff=Backoff(attempts=2, total=1.0),
+    )
+    return cluster.peers()
+
+
+class LiveView:
+    """Draws a table below the log lines, again each time ``show`` is called."""
+
+    def __init__(self, level: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(highlight=False, emoji=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self.journal = Journal(self._print, level=level, as_json=False, worded=message)
+        self._session: Session | None = None
+        self._before: tuple[float, DeviceState] | None = None
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._live.stop()
+
+    def watch(self, session: Session) -> None:
+        """Show this session from now on."""
+        self._session = session
+
+    def show(self) -> None:
+        """Draw the view as it is now."""
+        if self._session is None:
+            return
+        try:
+            state = self._session.tunnel.device.read()
+        except KgctlError:
+            return  # the next round says what is wrong
+        with suppress(OSError):  # the terminal is gone, and with it whoever looked
+            self._live.update(self._table(self._session, state), refresh=True)
+        self._before = (time.monotonic(), state)
+
+    def _print(self, line: str) -> None:
+        from rich.text import Text
+
+        with suppress(OSError):
+            self._console.print(Text(line), soft_wrap=True)
+
+    def _table(self, session: Session, state: DeviceState) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        from kgctl.cli.commands.status import status_table
+        from kgctl.host.privileges import source_towards
+        from kgctl.mesh.text import printable
+
+        then, before = self._before or (0.0, None)
+        statuses = peer_statuses(
+            state,
+            session.known_peers(),
+            now=time.time(),
+            source=source_towards,
+            before=before,
+            seconds=time.monotonic() - then if before is not None else 0.0,
+        )
+        connected = sum(one.connected for one in statuses)
+        heading = f"{session.tunnel.name}: {connected} of {len(statuses)} peers connected"
+        event = f"last event: {printable(session.last_event or 'none')}"
+        rows = max(3, self._console.height - 6)
+        if session.rejected:
+            heading = f"{session.tunnel.name}: rejected: {printable(session.rejected, 1000)}"
+        style = "bold red" if session.rejected else "bold"
+        return Group(Text(heading, style=style), status_table(statuses[:rows]), Text(event))

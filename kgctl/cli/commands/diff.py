@@ -1,0 +1,163 @@
+"""``kgctl diff``: what a change does to the network, before it is made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.mesh.difference import Difference
+    from kgctl.state.interface import Objects
+
+
+class Format(StrEnum):
+    """How the difference is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+Files = list[str] | None
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@with_shared
+def diff(
+    shared: Shared,
+    base: Annotated[
+        Files,
+        typer.Option(
+            metavar="FILE|REV",
+            help="Compare with this state, or the -f files at a git revision, not a live cluster.",
+        ),
+    ] = None,
+    before: Annotated[
+        Files, typer.Option("--from", metavar="FILE", help="Compare this snapshot with --to.")
+    ] = None,
+    after: Annotated[Files, typer.Option("--to", metavar="FILE", help="A later snapshot.")] = None,
+    settings: Annotated[
+        Files,
+        typer.Option("--set", metavar="node/NAME:KEY=VALUE", help="What if it were annotated so?"),
+    ] = None,
+    absent: Annotated[
+        Files,
+        typer.Option("--without", metavar="node/NAME|peer/NAME", help="What if it were gone?"),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="How to print it.")
+    ] = Format.TEXT,
+) -> None:
+    """Tell what applying -f FILE, --set and --without would change in the network.
+
+    Segments, leaders, addresses, endpoints, and who loses or gains a link. Exit 0 without a
+    difference, 1 with one, 2 when that cannot be told.
+    """
+    found = _snapshots(shared, before, after) if before or after else None
+    if found is None:
+        found = _what_if(shared, base, settings or [], absent or [])
+    elif base or settings or absent or shared.filename:
+        raise UsageError("--from and --to compare two snapshots; -f, --set and the rest do not fit")
+    answer(shown(found, output.value))
+    raise typer.Exit(1 if found else 0)
+
+
+def shown(found: Difference, output: str) -> str:
+    """Return the difference in one of the formats."""
+    from kgctl.render import changes as render
+
+    if output == Format.JSON.value:
+        from kgctl.kube.codec.structured import to_json
+
+        return to_json(render.difference_to_object(found))
+    if output == Format.MARKDOWN.value:
+        return render.difference_to_markdown(found)
+    return render.difference_to_text(found)
+
+
+def _snapshots(shared: Shared, before: Files, after: Files) -> Difference:
+    from kgctl.cli.commands.whatif import compared, read_files
+
+    if not (before and after):
+        raise UsageError("--from and --to go together: give both snapshots")
+    return compared(shared, read_files(before), read_files(after), snapshots=True)
+
+
+def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]) -> Difference:
+    from kgctl.cli.commands.whatif import changed, compared, read_base, read_files
+
+    if not (shared.filename or settings or absent):
+        raise UsageError(
+            "nothing to compare is given: -f FILE, --set, --without, or --from and --to"
+        )
+    if base and shared.example:
+        raise UsageError("--example and --base name two states; give one of them")
+    commit = _commit(base, shared)
+    if commit is not None:
+        return _since(shared, commit, base or [], settings, absent)
+    now = read_base(shared, base)
+    then = now
+    if shared.filename:
+        from kgctl.state.overlay import applied
+
+        files = read_files(shared.filename)
+        _note_compared(shared, base, now, files)
+        then = applied(now, files)
+    return compared(shared, now, changed(then, settings, absent), snapshots=bool(base))
+
+
+def _commit(base: Files, shared: Shared) -> str | None:
+    """Return the commit that --base names, or None if it names files or is not given."""
+    from pathlib import Path
+
+    if not base or any(one == "-" or Path(one).exists() for one in base):
+        return None
+    from kgctl.state.manifest_files import commit_of
+
+    commit = commit_of(base[0]) if len(base) == 1 else None
+    if commit is None:
+        raise UsageError(
+            f"--base {printable(base[0])} is neither a file nor a revision of a git repository here"
+        )
+    if not shared.filename:
+        raise UsageError("--base with a git revision compares files: give -f FILE")
+    return commit
+
+
+def _since(
+    shared: Shared, commit: str, base: list[str], settings: list[str], absent: list[str]
+) -> Difference:
+    """Return what differs between the -f files at a commit and as they are."""
+    from kgctl.cli.commands.whatif import changed, compared, read_files
+    from kgctl.state.manifest_files import contents_at
+    from kgctl.state.manifests import objects_in
+
+    names = shared.filename or []
+    before = objects_in(contents_at(commit, names))
+    files = ", ".join(map(printable, names))
+    note(f"compared: {files} at {printable(base[0])} with {files} as it is")
+    return compared(shared, before, changed(read_files(names), settings, absent), snapshots=True)
+
+
+def _note_compared(shared: Shared, base: Files, now: Objects, files: Objects) -> None:
+    """Print on stderr what is compared with what: a snapshot with -f is laid over the cluster."""
+    what = "the example" if shared.example else "the live cluster"
+    if base:
+        what = ", ".join(map(printable, base))
+    laid = ", ".join(map(printable, shared.filename or ()))
+    note(f"compared: {what} as it is with {what} after kubectl apply -f {laid}")
+    known = {node.name for node in now.nodes}
+    if known and known <= {node.name for node in files.nodes}:
+        note(
+            f"{laid} holds every node of {what}, as a snapshot does: what it lacks is not taken "
+            f"for gone; to compare two snapshots: --from {what if base else 'FILE'} --to {laid}"
+        )

@@ -1,0 +1,71 @@
+"""``kgctl pubkey``: the public key of a private one, as ``wg pubkey`` prints it.
+
+``kgctl genkey``: a new private key, as ``wg genkey`` prints one.
+
+``kgctl genpsk``: a new preshared key, as ``wg genpsk`` prints one.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from kgctl.cli.core.output import answer
+from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.errors import KgctlError
+
+genkey_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@genkey_app.command()
+@with_shared
+def genkey(shared: Shared) -> None:
+    """Print a new private key, in base64.
+
+    Keep it in a file that nobody else can read: (umask 077; kgctl genkey > private.key)
+    """
+    from kgctl.cli.core.secret import print_secret
+    from kgctl.wireguard.keys import PrivateKey
+
+    print_secret(PrivateKey.generate())
+
+
+genpsk_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@genpsk_app.command()
+@with_shared
+def genpsk(shared: Shared) -> None:
+    """Print a new preshared key, in base64."""
+    from kgctl.cli.core.secret import print_secret
+    from kgctl.wireguard.keys import generate_preshared_key
+
+    print_secret(generate_preshared_key())
+
+
+pubkey_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_MAX_INPUT = 1 << 16  # bytes; a key has 44, and what follows may be white space only
+
+
+class NoKeyError(KgctlError):
+    """What came on stdin is not a private key."""
+
+
+@pubkey_app.command()
+@with_shared
+def pubkey(shared: Shared) -> None:
+    """Print the public key that belongs to the private key on stdin.
+
+    kgctl pubkey < private.key > public.key
+    """
+    from kgctl.wireguard.keys import parse_private_key
+
+    content = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT + 1)
+    key = None if len(content) > _MAX_INPUT else parse_private_key(content)
+    if key is None:
+        raise NoKeyError(
+            "stdin does not hold a private key: base64 of 32 bytes, as kgctl genkey prints it"
+        )
+    answer(f"{key.public_key()}\n")

@@ -1,0 +1,205 @@
+"""``kgctl peer add``: a new Peer, and the keys that go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.commands.agents import warn_of_address, warn_of_name
+from kgctl.cli.commands.peer_values import (
+    DRY_RUNS,
+    NewKeys,
+    addresses_of,
+    check_keepalive,
+    check_name,
+    endpoint_of,
+    given_preshared_key,
+    keepalive_of,
+    note_host_bits,
+    public_key_of,
+    refuse_both,
+    show,
+)
+from kgctl.cli.core.limits import warn_of_claims
+from kgctl.cli.core.output import note
+from kgctl.errors import KgctlError
+from kgctl.mesh.peer import NAT_KEEPALIVE
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.cli.commands.peer_target import Target
+    from kgctl.edit.enrolment import Addresses
+    from kgctl.kube.stored import Object
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.mesh.state import State
+    from kgctl.state.peers import PeerObjects
+
+_NOBODYS_KEYS = (
+    "a dry run keeps no key: those shown are nobody's, so do not apply them; --public-key and "
+    "--preshared-key-file name keys that you have"
+)
+
+
+class PeerExistsError(KgctlError):
+    """There is a peer of that name already."""
+
+
+class NewPeer(NamedTuple):
+    """What was given of a new peer, as it stood on the command line."""
+
+    name: str
+    allowed_ips: list[str] | None = None
+    pools: list[str] | None = None
+    public_key: str | None = None
+    private_key_file: Path | None = None
+    preshared_key_file: Path | None = None
+    new_preshared_key: bool = False
+    endpoint: str | None = None
+    persistent_keepalive: int | None = None
+    service_cidrs: list[str] | None = None
+    force: bool = False
+
+    def plan(self) -> Plan:
+        """Return what is to be created: everything checked that needs no cluster.
+
+        Raises:
+            UsageError: a value is wrong, or does not go with another one.
+            KeyFileError: the file of the preshared key cannot be read, or holds none.
+        """
+        check_name(self.name)
+        refuse_both(self.public_key, self.private_key_file)
+        endpoint = endpoint_of(self.endpoint)
+        keepalive = keepalive_of(self.persistent_keepalive)
+        if keepalive is not None:
+            check_keepalive(endpoint, keepalive)
+        return Plan(
+            name=self.name,
+            addresses=addresses_of(self.allowed_ips, self.pools, self.service_cidrs, self.force),
+            public_key=None if self.public_key is None else public_key_of(self.public_key),
+            preshared_key=given_preshared_key(self.preshared_key_file, self.new_preshared_key),
+            endpoint=endpoint,
+            keepalive=_default_keepalive(endpoint) if keepalive is None else keepalive,
+            chosen=keepalive is None,
+        )
+
+
+class Plan(NamedTuple):
+    """A Peer to be created; ``public_key`` is None as long as its key pair is not made.
+
+    ``keepalive`` is in seconds, ``chosen`` if kgctl chose it.
+    """
+
+    name: str
+    addresses: Addresses
+    public_key: PublicKey | None
+    preshared_key: PresharedKey | None
+    endpoint: Endpoint | None
+    keepalive: int
+    chosen: bool
+
+    def manifest(self, allowed_ips: Sequence[Cidr]) -> Object:
+        """Return the Peer object."""
+        from kgctl.render.manifest import peer_object
+        from kgctl.wireguard.conf import PeerSection
+
+        assert self.public_key is not None
+        section = PeerSection(
+            self.public_key, tuple(allowed_ips), self.endpoint, self.keepalive, self.preshared_key
+        )
+        return peer_object(self.name, section)
+
+    def checked(self, state: State) -> State:
+        """Return ``state`` if nobody in it has the public key.
+
+        Raises:
+            InUseError: somebody has.
+        """
+        from kgctl.edit.enrolment import check_key
+
+        if self.public_key is not None and not self.addresses.forced:
+            check_key(state, self.public_key, self.name)
+        return state
+
+
+def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> None:
+    """Create a peer, its keys first where none are given; say what was chosen, and what is next."""
+    plan, keys = new.plan(), NewKeys()
+    note_host_bits(new.allowed_ips)
+    warn_of_claims(new.name, new.allowed_ips)
+    warn_of_address(plan.endpoint)
+    warn_of_name(plan.endpoint, target.look_up)
+    if plan.public_key is None:
+        path = new.private_key_file or Path(f"{new.name}.key")
+        plan = plan._replace(public_key=keys.key_pair(path))
+    if new.new_preshared_key:
+        path = new.preshared_key_file or Path(f"{new.name}.psk")
+        plan = plan._replace(preshared_key=keys.preshared_key(path))
+    if dry_run != "none":
+        _rehearse(target, plan, dry_run, output)
+        if keys:
+            note(_NOBODYS_KEYS)
+        return
+    store = target.store()
+    with keys.in_files():
+        stored = _create(target, store, plan)
+    show(stored, output, "created")
+    _tell(plan, stored)
+    keys.tell()
+    tell_next(target, plan.name, keys.private_key_file)
+
+
+def tell_next(target: Target, name: str, private_key_file: Path | None) -> None:
+    """Say on stderr which command writes the machine's configuration."""
+    wanted = ["showconf", "peer", name, "-o", "wg-quick"]
+    if private_key_file is not None:
+        wanted += ["--private-key", str(private_key_file)]
+    note(f"next: {printable(target.command(*wanted), 1000)}")
+
+
+def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
+    from kgctl.edit.enrolment import Enrolment
+    from kgctl.errors import AlreadyExistsError
+
+    enrolment = Enrolment(
+        plan.name,
+        plan.manifest,
+        plan.addresses,
+        store=store,
+        read=target.state,
+        sleep=target.sleep,
+    )
+    try:
+        return enrolment.run(plan.checked(target.state()))
+    except AlreadyExistsError:
+        raise PeerExistsError(
+            f'the peer "{plan.name}" already exists; change it with kgctl peer set, give it new '
+            "keys with kgctl peer rotate, or delete it with kgctl peer rm"
+        ) from None
+
+
+def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> None:
+    """Print the Peer as it would be created, by kgctl's judgement or by the API server's."""
+    peer = plan.manifest(plan.addresses.propose(plan.checked(target.state()), plan.name))
+    if dry_run == "server":
+        peer = target.store().create(peer, dry_run=True)
+    show(peer, output, f"created{DRY_RUNS[dry_run]}")
+    _tell(plan, peer)
+
+
+def _tell(plan: Plan, peer: Object) -> None:
+    """Say what was chosen."""
+    keepalive = f"a keepalive of {plan.keepalive} s" if plan.keepalive else "no keepalive"
+    if plan.chosen and plan.keepalive:
+        keepalive += ", since it has no endpoint and may be behind NAT"
+    elif plan.chosen:
+        keepalive += ", since the nodes can dial its endpoint"
+    note(f"{plan.name} has {', '.join(peer['spec']['allowedIPs'])} and {keepalive}")
+
+
+def _default_keepalive(endpoint: Endpoint | None) -> int:
+    """Return the keepalive, in seconds, that keeps a router's way open for who needs that."""
+    return NAT_KEEPALIVE if endpoint is None else 0

@@ -1,0 +1,139 @@
+"""``kgctl peer import``: a Peer from the configuration file that a machine has already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import note
+from kgctl.mesh.text import printable, some
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kgctl.cli.commands.peer_add import NewPeer
+    from kgctl.wireguard.dump import Device, DevicePeer
+    from kgctl.wireguard.machinefiles import MachineFile
+
+_MAX_FILE = 1 << 20  # bytes
+_SHOWN = 8  # networks that are named in a note; the rest is counted
+
+
+def adopted(file: Path, new: NewPeer) -> NewPeer:
+    """Return ``new`` with what it leaves open taken from the file of a machine.
+
+    Its addresses become the allowed IPs, each alone: the network that it stands in belongs to the
+    machine's old VPN. Its private key stays in the file; the keepalive is that of its peers. Where
+    ``new`` has the public key of one of the file's peers, that peer is taken instead.
+
+    Raises:
+        UsageError: the file cannot be read, or lacks a key or an address.
+        KgctlError: it says nothing of a machine's WireGuard, or a line of it is wrong.
+    """
+    found = _read(file)
+    if len(found.devices) != 1:
+        raise UsageError(
+            f"{_shown(file)} is {found.kind.noun}, of {len(found.devices)} interfaces; give one"
+        )
+    device = found.devices[0]
+    other = _other_peer(device, new)
+    if other is not None:
+        return _with_other(new, other)
+    _tell(device, new)
+    keepalive = max((peer.keepalive for peer in device.peers), default=0) or None
+    if new.persistent_keepalive is not None:
+        keepalive = new.persistent_keepalive
+    return new._replace(
+        allowed_ips=new.allowed_ips or _addresses(file, found, device),
+        public_key=new.public_key or _public_key(file, found, device),
+        persistent_keepalive=keepalive,
+    )
+
+
+def _read(file: Path) -> MachineFile:
+    from kgctl.wireguard.machinefiles import decoded, read_machine_file
+
+    label = _shown(file)
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {label}: {error.strerror}") from None
+    if len(content) > _MAX_FILE:
+        raise UsageError(f"{label} is not a WireGuard configuration: it has more than 1 MiB")
+    return read_machine_file(decoded(content), label)
+
+
+def _other_peer(device: Device, new: NewPeer) -> DevicePeer | None:
+    """Return the peer of the file that ``--public-key`` names, if it is one of them."""
+    from kgctl.cli.commands.peer_values import public_key_of
+
+    if new.public_key is None:
+        return None
+    key = public_key_of(new.public_key)
+    return next((peer for peer in device.peers if peer.public_key == key), None)
+
+
+def _with_other(new: NewPeer, other: DevicePeer) -> NewPeer:
+    """Return ``new`` as the file's machine knows that peer."""
+    if other.preshared_key is not None or other.hidden_key:
+        note(
+            "its preshared key is between the two machines of the file, and is not taken; "
+            "--preshared-key of kgctl peer set makes one for the nodes"
+        )
+    endpoint = None if other.endpoint is None else str(other.endpoint)
+    return new._replace(
+        allowed_ips=new.allowed_ips or [str(cidr) for cidr in other.allowed_ips] or None,
+        endpoint=endpoint if new.endpoint is None else new.endpoint,
+        persistent_keepalive=(
+            (other.keepalive or None)
+            if new.persistent_keepalive is None
+            else new.persistent_keepalive
+        ),
+    )
+
+
+def _tell(device: Device, new: NewPeer) -> None:
+    """Say on stderr what the file shows, and a Peer made of it does not have by itself."""
+    if new.endpoint is None and device.listen_port:
+        note(
+            f"it listens on port {device.listen_port}: if the nodes can dial it, give "
+            f"--endpoint HOST:{device.listen_port}"
+        )
+    if device.obfuscation:
+        note(
+            f"it speaks AmneziaWG ({', '.join(device.obfuscation)}), which Kilo's nodes do not "
+            "understand: it needs an interface without these settings"
+        )
+    behind = [str(cidr) for peer in device.peers if peer.endpoint is None
+              for cidr in peer.allowed_ips if cidr.prefix]  # fmt: skip
+    if behind and new.allowed_ips is None:
+        note(
+            f"behind it are {some(behind, _SHOWN)}, of its peers that call it: to reach them "
+            "through it, name them with --allowed-ips, after its own addresses; to make one of "
+            "them a peer of the cluster, give --public-key with its key"
+        )
+
+
+def _addresses(file: Path, found: MachineFile, device: Device) -> list[str]:
+    from kgctl.mesh.cidr import single
+
+    if not device.addresses:
+        raise UsageError(f"{_lacks(file, found, 'Address', 'address')}; give --allowed-ips")
+    return [str(single(cidr.address)) for cidr in device.addresses]
+
+
+def _public_key(file: Path, found: MachineFile, device: Device) -> str:
+    if device.public_key is None:
+        raise UsageError(f"{_lacks(file, found, 'PrivateKey', 'key')}; give --public-key")
+    return str(device.public_key)
+
+
+def _lacks(file: Path, found: MachineFile, key: str, what: str) -> str:
+    if found.kind.sectioned:
+        return f"{_shown(file)} has no {key} in its [Interface]"
+    return f"{_shown(file)} is {found.kind.noun}, and has no {what} of the machine in it"
+
+
+def _shown(file: Path) -> str:
+    return printable(str(file))

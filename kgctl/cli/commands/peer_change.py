@@ -1,0 +1,265 @@
+"""``kgctl peer set`` and ``kgctl peer rotate``: what changes of a Peer, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.commands.agents import warn_of_address, warn_of_name
+from kgctl.cli.commands.peer_add import tell_next
+from kgctl.cli.commands.peer_values import (
+    DRY_RUNS,
+    KEPT,
+    NewKeys,
+    addresses_of,
+    check_keepalive,
+    endpoint_of,
+    given_preshared_key,
+    keepalive_of,
+    note_host_bits,
+    public_key_of,
+    refuse_both,
+    show,
+    unused,
+)
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.limits import warn_of_claims
+from kgctl.cli.core.output import note
+from kgctl.edit.peer_writes import mended
+from kgctl.mesh.peer import NAT_KEEPALIVE
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.cli.commands.peer_target import Target
+    from kgctl.edit.enrolment import Addresses
+    from kgctl.edit.peer_writes import Mended
+    from kgctl.kube.stored import Object
+    from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.state.peers import PeerObjects
+
+
+class Changes(NamedTuple):
+    """What was given to be changed of a peer; None where nothing was."""
+
+    allowed_ips: list[str] | None = None
+    public_key: str | None = None
+    preshared_key_file: Path | None = None
+    new_preshared_key: bool = False
+    remove_preshared_key: bool = False
+    endpoint: str | None = None
+    persistent_keepalive: int | None = None
+    service_cidrs: list[str] | None = None
+    force: bool = False
+
+    def addresses(self) -> Addresses:
+        """Return the addresses that are given, and what they have to keep clear of."""
+        return addresses_of(self.allowed_ips, None, self.service_cidrs, self.force)
+
+    def key(self) -> PublicKey | None:
+        """Return the public key that is given, if one is."""
+        return None if self.public_key is None else public_key_of(self.public_key)
+
+    def fields(self, keys: NewKeys, name: str) -> Object:
+        """Return the members of the spec that change; None for one that is removed.
+
+        Raises:
+            UsageError: a value is wrong, or nothing was given.
+        """
+        from kgctl.render.manifest import endpoint_object
+
+        changed: Object = {}
+        if self.allowed_ips is not None:
+            changed["allowedIPs"] = [str(cidr) for cidr in self.addresses().given]
+        if self.public_key is not None:
+            changed["publicKey"] = str(self.key())
+        if self.endpoint is not None:
+            endpoint = endpoint_of(self.endpoint or None)
+            changed["endpoint"] = None if endpoint is None else endpoint_object(endpoint)
+        if self.persistent_keepalive is not None:
+            changed["persistentKeepalive"] = keepalive_of(self.persistent_keepalive)
+        key = self._preshared_key(keys, name)
+        if key is not None or self.remove_preshared_key:
+            changed["presharedKey"] = None if key is None else key.reveal()
+        if not changed:
+            raise UsageError("nothing to change is given; see: kgctl peer set --help")
+        return changed
+
+    def _preshared_key(self, keys: NewKeys, name: str) -> PresharedKey | None:
+        if self.remove_preshared_key and (self.new_preshared_key or self.preshared_key_file):
+            raise UsageError("--remove-preshared-key does not go with a preshared key")
+        if self.new_preshared_key:
+            return keys.preshared_key(self.preshared_key_file or unused(name, ".psk"))
+        return given_preshared_key(self.preshared_key_file, False)
+
+
+class Renewal(NamedTuple):
+    """What was given for new keys of a peer."""
+
+    public_key: str | None = None
+    private_key_file: Path | None = None
+    preshared_key_file: Path | None = None
+    keep_preshared_key: bool = False
+
+    def fields(self, keys: NewKeys, name: str, *, preshared: bool) -> Object:
+        """Return the members of the spec that change; ``preshared`` if there is such a key.
+
+        Raises:
+            UsageError: a value is wrong, or does not go with another one, or with the peer.
+        """
+        refuse_both(self.public_key, self.private_key_file)
+        if self.preshared_key_file is not None and (self.keep_preshared_key or not preshared):
+            raise UsageError(
+                "--preshared-key-file is for a new preshared key; a peer without one gets one "
+                f"with: kgctl peer set {printable(name)} --preshared-key"
+            )
+        if self.public_key is None:
+            key = keys.key_pair(self.private_key_file or unused(name, ".key"))
+        else:
+            key = public_key_of(self.public_key)
+        changed: Object = {"publicKey": str(key)}
+        if preshared and not self.keep_preshared_key:
+            changed["presharedKey"] = keys.preshared_key(self.preshared_key_file).reveal()
+        return changed
+
+
+class Edit:
+    """Changes some members of a Peer's spec, and remembers what they were.
+
+    Who takes the endpoint away gets a keepalive as well: agents do not bear a peer without both.
+    """
+
+    def __init__(self, fields: Object) -> None:
+        self._given = fields
+        self._fields = fields
+        self._before: Object = {}
+        self._mended: Mended | None = None
+
+    def __call__(self, peer: Object) -> Object:
+        """Return the Peer with the members changed, those that become None left out.
+
+        Raises:
+            UsageError: it would not be valid.
+        """
+        from kgctl.edit.peer_writes import spec_of
+        from kgctl.mesh.peer import InvalidPeer
+        from kgctl.state.peer_objects import peer_of
+
+        self._before, self._fields = spec_of(peer), self._given
+        parsed = peer_of(self._applied(peer))
+        if isinstance(parsed, InvalidPeer):
+            raise UsageError(f"the peer would not be valid: {'; '.join(parsed.problems)}")
+        if "persistentKeepalive" in self._given:
+            check_keepalive(parsed.endpoint, parsed.persistent_keepalive)
+        elif "endpoint" in self._given and parsed.endpoint is None:
+            seconds = parsed.persistent_keepalive or NAT_KEEPALIVE
+            if seconds != parsed.persistent_keepalive:
+                self._fields = {**self._given, "persistentKeepalive": seconds}
+        self._mended = self._mended or mended(peer)
+        return self._applied(peer)
+
+    def _applied(self, peer: Object) -> Object:
+        spec = {**self._before, **self._fields}
+        return {**peer, "spec": {key: value for key, value in spec.items() if value is not None}}
+
+    def tell(self) -> None:
+        """Say on stderr what each member was, and what it is."""
+        for name, value in self._fields.items():
+            before = self._before.get(name)
+            if before == value:
+                note(f"{name}: {_shown(name, value)}, as before")
+            else:
+                note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
+
+    def note_hidden(self, target: Target, peer: Object) -> None:
+        """Print on stderr which leaders may not see that the Peer has become ``peer``."""
+        from kgctl.cli.commands.agents import note_hidden_peer
+        from kgctl.errors import ClusterError
+
+        try:
+            state = target.state()
+        except ClusterError:  # of who may change peers, but list no nodes
+            return
+        note_hidden_peer(state, {**peer, "spec": self._before}, peer)
+
+    def tell_when_heard(self) -> None:
+        """Print on stderr when agents take the change, where the Peer was invalid before."""
+        if self._mended is None:
+            return
+        note("it was invalid, so it was written twice: agents take the second change at once")
+        if self._mended.key is None:
+            note(f"its old public key can not be read: {KEPT}")
+
+
+def _shown(field: str, value: object) -> str:
+    """Return a member of a spec for a person: never a preshared key, never raw text."""
+    if value is None:
+        return "none"
+    if field == "presharedKey":
+        return "(a key that is not shown)"
+    if isinstance(value, list):
+        return ",".join(printable(str(one), 60) for one in value[:20]) or "none"
+    if isinstance(value, dict):
+        host = value.get("dnsOrIP")
+        named = (host.get("dns") or host.get("ip")) if isinstance(host, dict) else None
+        return printable(f"{named} port {value.get('port')}", 300)
+    return printable(str(value), 100)
+
+
+def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: str | None) -> None:
+    """Change some fields of a peer; nothing that another changes meanwhile is lost."""
+    from kgctl.edit.enrolment import check_key
+
+    keys = NewKeys()
+    edit = Edit(changes.fields(keys, name))
+    note_host_bits(changes.allowed_ips)
+    warn_of_claims(name, changes.allowed_ips)
+    warn_of_address(endpoint_of(changes.endpoint or None))
+    warn_of_name(endpoint_of(changes.endpoint or None), target.look_up)
+    key, addresses, store = changes.key(), changes.addresses(), target.store()
+    store.get(name)  # before a key is written for a peer that is not there
+    if key is not None and not changes.force:
+        check_key(target.state(), key, name)
+    if dry_run == "none":
+        with keys.in_files():
+            peer = _write(target, store, name, edit, addresses)
+    else:
+        addresses.check(target.state(), name)
+        peer = edit(store.get(name))
+        if dry_run == "server":
+            peer = store.replace(peer, dry_run=True)
+    show(peer, output, f"configured{DRY_RUNS[dry_run]}")
+    edit.tell()
+    if dry_run == "none":
+        edit.tell_when_heard()
+        edit.note_hidden(target, peer)
+        keys.tell()
+
+
+def _write(
+    target: Target, store: PeerObjects, name: str, edit: Edit, addresses: Addresses
+) -> Object:
+    from kgctl.edit.enrolment import change, move
+
+    if addresses.given:
+        return move(store, target.state, name, edit, addresses)
+    return change(store, name, edit)
+
+
+def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
+    """Give a peer new keys: its addresses stay, and what else there is of it."""
+    from kgctl.edit.enrolment import change, check_key
+    from kgctl.edit.peer_writes import spec_of
+
+    keys, store = NewKeys(), target.store()
+    preshared = bool(spec_of(store.get(name)).get("presharedKey"))
+    edit = Edit(renewal.fields(keys, name, preshared=preshared))
+    if renewal.public_key is not None:
+        check_key(target.state(), public_key_of(renewal.public_key), name)
+    with keys.in_files():
+        peer = change(store, name, edit)
+    show(peer, None, "rotated")
+    edit.tell()
+    edit.tell_when_heard()
+    edit.note_hidden(target, peer)
+    keys.tell()
+    tell_next(target, name, keys.private_key_file)

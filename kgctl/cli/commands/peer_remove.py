@@ -1,0 +1,81 @@
+"""``kgctl peer rm``: peers that are to lose access."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cli.commands.peer_values import DRY_RUNS, KEPT, KIND
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kgctl.cli.commands.peer_target import Target
+    from kgctl.edit.peer_writes import Mended
+    from kgctl.state.peers import PeerObjects
+
+
+class MissingPeersError(KgctlError):
+    """Some of the peers to be deleted are not there."""
+
+
+def remove_peers(
+    target: Target,
+    names: Sequence[str],
+    *,
+    ignore_not_found: bool = False,
+    dry_run: str = "none",
+    output: str | None = None,
+) -> None:
+    """Delete peers one by one; one that is missing keeps none of the others from it.
+
+    Raises:
+        MissingPeersError: some are not there, and that matters.
+        ClusterError: one cannot be deleted; those after it are not tried.
+    """
+    if output not in (None, "name"):
+        raise UsageError(f'--output "{printable(str(output))}" is unknown; it is name')
+    store = target.store()
+    missing = []
+    for name in names:
+        found, invalid = _remove(store, name, dry_run)
+        if not found:
+            missing.append(f'"{printable(name)}"')
+        elif output == "name":
+            answer(f"{KIND}/{printable(name)}\n")
+        else:
+            answer(f'{KIND} "{printable(name)}" deleted{DRY_RUNS[dry_run]}\n')
+        if invalid is not None:
+            note(f"{printable(name)} was invalid: {_what_agents_do(invalid)}")
+    if missing and not ignore_not_found:
+        raise MissingPeersError(f"there is no peer named {', '.join(missing)}")
+
+
+def _what_agents_do(invalid: Mended) -> str:
+    if invalid.key is not None and not invalid.silently:
+        return "it was made valid and empty first, so that agents forget it at once"
+    why = "its public key can not be read" if invalid.key is None else "it may not be changed"
+    return f"{why}, so {KEPT}"
+
+
+def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
+    """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
+    from kgctl.edit.peer_writes import delete
+    from kgctl.errors import NotFoundError
+    from kgctl.state.interface import PeersNotServedError
+
+    try:
+        if dry_run == "client":
+            store.get(name)
+        elif dry_run == "server":
+            store.delete(name, dry_run=True)
+        else:
+            return True, delete(store, name)
+    except PeersNotServedError:
+        raise
+    except NotFoundError:
+        return False, None
+    return True, None

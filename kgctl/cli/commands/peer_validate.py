@@ -1,0 +1,122 @@
+"""``kgctl peer validate``: every Peer held against Kilo's rules, offline too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from kgctl.cli.commands.peer_values import KIND
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.reading import note_unread
+from kgctl.errors import KgctlError
+from kgctl.kilo import API_VERSION
+from kgctl.mesh.text import printable, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.state.interface import Objects, Source
+
+    Peers = Sequence[Mapping[str, Any]]
+
+
+class InvalidPeersError(KgctlError):
+    """Some Peers break Kilo's rules; each was named before."""
+
+
+def validate_peers(
+    source: Source, service_cidrs: Sequence[Cidr] = (), *, files: Sequence[str] = ()
+) -> None:
+    """Check every Peer that is read: stderr says what is wrong with which, and what is odd.
+
+    ``files`` are those that the source reads: one Peer at least has to be in them.
+
+    Raises:
+        InvalidPeersError: at least one is invalid, or in files, there is none.
+        ClusterError: they cannot be read.
+    """
+    from kgctl.mesh.allocation import doubts
+    from kgctl.state.objects import state_of
+
+    objects = source.read()
+    note_unread(objects)
+    if files:
+        _require_peers(objects, files)
+    wrong = [(name, problems) for name, problems in map(_problems, objects.peers) if problems]
+    for name, problems in wrong:
+        note(f"{_called(name)} is invalid: {'; '.join(problems)}")
+    for name, doubt in (*_of_objects(objects.peers), *doubts(state_of(objects), service_cidrs)):
+        note(f"{_called(name)}, warning: {doubt}")
+    count = len(objects.peers)
+    if wrong:
+        raise InvalidPeersError(f"{len(wrong)} of {_peers(count)} invalid")
+    answer(f"{_peers(count)} valid\n")
+
+
+def _require_peers(objects: Objects, files: Sequence[str]) -> None:
+    """Make sure that files hold Peers, and nothing that was to be one."""
+    from kgctl.state.manifests import lookalikes
+
+    if wrong := lookalikes(objects.passed_over):
+        raise InvalidPeersError(f"not read as Peers: {'; '.join(wrong)}")
+    if not objects.peers:
+        there = [f"{count} {kind}" for kind, count in sorted(objects.passed_over.items())]
+        there += [f"{len(objects.nodes)} v1/Node"] if objects.nodes else []
+        raise InvalidPeersError(
+            f"no Peer in {some([printable(one) for one in files], 5)}"
+            f"{f', but {some(there, 5)}' if there else ''}: a Peer has apiVersion "
+            f"{API_VERSION} and kind Peer"
+        )
+
+
+def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the name of a Peer, and what Kilo or the API server would refuse it for."""
+    from kgctl.mesh.endpoint import is_dns_name
+    from kgctl.mesh.peer import InvalidPeer
+    from kgctl.state.peer_objects import peer_of, unknown_fields
+
+    parsed = peer_of(peer)
+    problems = list(parsed.problems) if isinstance(parsed, InvalidPeer) else []
+    problems += _required(peer)
+    problems += unknown_fields(peer)
+    if parsed.name and not is_dns_name(parsed.name):
+        problems.append(
+            f'metadata.name "{printable(parsed.name, 60)}" is not an RFC 1123 subdomain'
+        )
+    return parsed.name, tuple(problems)
+
+
+def _required(peer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the API server refuses and Kilo would not."""
+    spec = peer.get("spec")
+    if not isinstance(spec, dict):
+        yield "spec is missing" if spec is None else "spec is not a mapping"
+        return
+    if spec.get("allowedIPs") is None:
+        yield "allowedIPs is missing"
+    if not isinstance(spec.get("presharedKey", ""), str):
+        yield "presharedKey is not a string: put it in quotes"
+
+
+def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
+    """Yield what is odd about objects and cannot be seen of the peers that they become."""
+    from kgctl.edit.peer_writes import spec_of
+    from kgctl.mesh.key import PresharedKey
+    from kgctl.state.peer_objects import peer_name
+
+    for name, count in Counter(map(peer_name, peers)).items():
+        if name and count > 1:
+            yield name, f"there are {count} of this name, of which the last counts"
+    for peer in peers:
+        key = spec_of(peer).get("presharedKey")
+        if key and isinstance(key, str) and PresharedKey.parse(key) is None:
+            yield peer_name(peer), "presharedKey is not base64 of 32 bytes, and counts as none"
+
+
+def _called(name: str) -> str:
+    return f"{KIND}/{printable(name, 300) or '(without a name)'}"
+
+
+def _peers(count: int) -> str:
+    return f"{count} peer" if count == 1 else f"{count} peers"

@@ -1,0 +1,188 @@
+"""The options of ``kgctl showconf peer -o wg-quick``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.hints import message
+from kgctl.cli.core.limits import LimitOptions
+from kgctl.cli.core.output import note
+from kgctl.mesh.cidr import parse_address
+from kgctl.mesh.endpoint import is_dns_name
+from kgctl.mesh.text import nearest, printable
+from kgctl.wireguard.keys import read_private_key
+from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, sections_of, whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kgctl.cli.core.limits import Warned
+    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import Configuration
+
+_MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
+_PORT = range(1, 65536)
+_TABLE = range(1, 2**32)
+
+
+class QuickOptions(NamedTuple):
+    """The options as they were given."""
+
+    private_key: Path | None = None
+    dns: list[str] | None = None
+    search_domain: list[str] | None = None
+    mtu: int | None = None
+    listen_port: int | None = None
+    table: str | None = None
+    service_cidr: list[str] | None = None
+    via: str | None = None
+    gateway: str | None = None
+    only: list[str] | None = None
+    limits: LimitOptions = LimitOptions()
+
+    def over_settings(self) -> QuickOptions:
+        """Return the options with the limits of the settings file here, if there is one.
+
+        Raises:
+            UsageError: the settings file is wrong.
+        """
+        return self._replace(limits=self.limits.over_settings())
+
+    def settings(self) -> QuickSettings:
+        """Return them checked, the private key read from its file.
+
+        Raises:
+            UsageError: a value is none that the option can have.
+            KeyFileError: the private key cannot be read.
+        """
+        return QuickSettings(
+            private_key=None if self.private_key is None else read_private_key(self.private_key),
+            dns=(
+                *map(_server, split_values(self.dns)),
+                *domains(self.search_domain),
+            ),
+            mtu=_in_range("--mtu", self.mtu, _MTU),
+            listen_port=_in_range("--listen-port", self.listen_port, _PORT),
+            table=_table(self.table),
+            service_cidrs=tuple(cidrs("--service-cidr", self.service_cidr)),
+            via=self.via,
+            gateway=self.gateway,
+            only=tuple(split_values(self.only)),
+            limits=self.limits.limits(),
+            made_with=self.shown(),
+            key_hint="have it filled in with --private-key FILE",
+        )
+
+    def shown(self) -> str:
+        """Return the options that decide what the file has, for a comment and for ``recorded``.
+
+        Those that the network knows nothing of (DNS, the MTU and so on) are left out.
+        """
+        words = []
+        for name in (*_SHAPING, *LimitOptions._fields):
+            value = getattr(self.limits if name in LimitOptions._fields else self, name)
+            if value:
+                text = ",".join(split_values(value)) if isinstance(value, list) else str(value)
+                words += [f"--{name.replace('_', '-')}", text]
+        return shlex.join(words)
+
+    @property
+    def shapes(self) -> bool:
+        """Whether any of them decides what the file has."""
+        return bool(self.shown())
+
+
+_LIMITS = tuple(f"--{name.replace('_', '-')}" for name in LimitOptions._fields)
+_SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port")
+
+
+def recorded(text: str) -> QuickOptions:
+    """Return the options that a file says that it was made with; what is unknown is passed over."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    port = given.get("--listen-port", "")
+    return QuickOptions(
+        service_cidr=_given(given.get("--service-cidr")),
+        via=given.get("--via"),
+        gateway=given.get("--gateway"),
+        only=_given(given.get("--only")),
+        limits=LimitOptions(*(_given(given.get(name)) for name in _LIMITS)),
+        listen_port=int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
+    )
+
+
+def _given(text: str | None) -> list[str] | None:
+    return None if text is None else [text]
+
+
+def quick_file(
+    topology: Topology, peer: Peer, settings: QuickSettings, warned: Warned | None = None
+) -> Configuration:
+    """Return the wg-quick file of a peer; what it does not grant is ``warned`` of.
+
+    Raises:
+        UsageError: a node, location or peer that the settings name is not there.
+    """
+    try:
+        sections = sections_of(topology, peer, settings)
+    except UnknownPlaceError as error:
+        found = nearest(error.name, error.known)
+        hint = f'; did you mean "{printable(found)}"?' if found else ""
+        raise UsageError(f"{message(error)}{hint}") from None
+    if warned is not None:
+        warned.warn(one for section in sections for one in section.refusals)
+    return whole_file(peer, sections, settings)
+
+
+def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
+    """Say that the nodes will not answer; it is no error, as the Peer may be changed next."""
+    if settings.private_key is None:
+        return
+    own = settings.private_key.public_key()
+    if own != peer.public_key:
+        note(
+            f"the private key is not that of the peer: its public key is {own}, "
+            f"the Peer object has {peer.public_key}; the nodes will not answer it"
+        )
+
+
+def _server(text: str) -> Address:
+    address = parse_address(text)
+    if address is None:
+        raise UsageError(f'--dns "{printable(text)}" is not an IP address')
+    return address
+
+
+def domains(values: Sequence[str] | None) -> list[str]:
+    """Parse ``--search-domain``.
+
+    Raises:
+        UsageError: one is not a domain name.
+    """
+    found = split_values(values)
+    for text in found:
+        if not is_dns_name(text):
+            raise UsageError(f'--search-domain "{printable(text)}" is not a domain name')
+    return found
+
+
+def _in_range(option: str, value: int | None, allowed: range) -> int | None:
+    if value is not None and value not in allowed:
+        raise UsageError(f"{option} {value} is not from {allowed.start} to {allowed.stop - 1}")
+    return value
+
+
+def _table(text: str | None) -> str | None:
+    if text is None or text in ("off", "auto"):
+        return text
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) in _TABLE:
+        return text
+    raise UsageError(f'--table "{printable(text)}" is neither off, auto nor a table\'s number')

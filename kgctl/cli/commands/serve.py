@@ -1,0 +1,118 @@
+"""``kgctl serve``: the page of the network, live, and metrics of it.
+
+The command ``kgctl serve``: its options, and how it runs.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.errors import KgctlError
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from kgctl.cli.commands.serve_web import Application
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+LOOPBACK = "127.0.0.1"
+
+
+class ServerError(KgctlError):
+    """The server cannot be started; the message says why."""
+
+
+@app.command()
+@with_shared
+def serve(
+    shared: Shared,
+    metrics_only: Annotated[
+        bool,
+        typer.Option("--metrics-only", help="Serve /metrics alone, for Prometheus; no page."),
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS:PORT",
+            help="--metrics-only: where to listen. Default: 127.0.0.1 and any port.",
+        ),
+    ] = None,
+    interval: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="How often to look at files, or at a cluster that allows no watching.",
+        ),
+    ] = 10,
+) -> None:
+    """Show the network in a browser, live, and count it for Prometheus.
+
+    Prints the address of the page, which this machine alone can reach, and whoever has it whole.
+    """
+    if listen is not None and not metrics_only:
+        raise UsageError("--listen goes with --metrics-only; the page is for this machine alone")
+    host, port = _address(listen) if listen is not None else (LOOPBACK, 0)
+    _require_packages()
+    from secrets import token_urlsafe
+
+    from kgctl.cli.commands.serve_live import live_network
+    from kgctl.cli.commands.serve_web import Application
+
+    network = live_network(shared, interval)
+    token = None if metrics_only else token_urlsafe(24)
+    _run(Application(network, token), host, port)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise UsageError(
+            f'--listen "{printable(text)}" is not an address and port; give, for example, '
+            "0.0.0.0:9586"
+        )
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what an empty host stands for
+
+
+def _require_packages() -> None:
+    try:
+        import prometheus_client  # noqa: F401
+        import waitress  # noqa: F401
+    except ImportError as error:
+        raise ServerError(
+            f"kgctl serve needs the package {error.name}; install both that it needs: pip install "
+            "prometheus-client waitress"
+        ) from None
+
+
+def _run(application: Application, host: str, port: int) -> None:
+    """Serve until a signal comes."""
+    from kgctl.cli.commands.serve_web import listening, own_hosts
+
+    try:
+        server = listening(application, host, port)
+    except (OSError, ValueError) as error:
+        raise ServerError(
+            f"cannot listen on {printable(host)}, port {port}: {printable(str(error))}"
+        ) from None
+    port = getattr(server, "effective_port", port)
+    application.hosts = own_hosts(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    path = "metrics" if application.token is None else f"{application.token}/"
+    answer(f"http://{shown}:{port}/{path}\n")
+    note("read-only; Ctrl-C ends it")
+    signal.signal(signal.SIGTERM, _end)
+    server.run()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

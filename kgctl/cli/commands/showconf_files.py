@@ -1,0 +1,348 @@
+"""``kgctl showconf peer NAME`` of several clusters: one file that joins all of them.
+
+``kgctl showconf`` into files: whole files for outside machines, all at once, and watched.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.commands.quick import quick_file, warn_of_foreign_key
+from kgctl.cli.core.arguments import UsageError, split_values
+from kgctl.cli.core.clusters import linked_clusters, networks_of_clusters, read_several, said_of
+from kgctl.cli.core.hints import message
+from kgctl.cli.core.limits import Warned, warn_of_unknown
+from kgctl.cli.core.names import ready_peer
+from kgctl.cli.core.output import note
+from kgctl.cli.core.reading import read
+from kgctl.cli.core.secret import answer_with_secret, holds_secret, warn_of_others
+from kgctl.files.writing import sync_directory, write_private
+from kgctl.mesh.endpoint import is_dns_name
+from kgctl.mesh.text import printable
+from kgctl.wireguard.formats import WIREGUARD, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from kgctl.cli.commands.quick import QuickOptions
+    from kgctl.cli.core.reading import Reading
+    from kgctl.cli.core.shared import Shared
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.linking import Member
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.policy import Limits
+    from kgctl.mesh.topology import Topology
+    from kgctl.wireguard.conf import Configuration
+    from kgctl.wireguard.formats import MachineFormat
+    from kgctl.wireguard.quick import QuickSettings
+    from kgctl.wireguard.quickjoined import JoinedFile, Joining
+
+
+_INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
+"""Names of interfaces, as wg-quick has them: IFNAMSIZ of the Linux kernel, less the end."""
+
+
+class Outside(NamedTuple):
+    """Which format an outside machine gets, and what goes into it."""
+
+    format: MachineFormat
+    settings: QuickSettings
+    interface: str
+    picture: Path | None
+    warned: Warned
+
+    def run(
+        self,
+        shared: Shared,
+        name: str | None,
+        directory: Path | None,
+        watched: Path | None,
+        interval: int,
+    ) -> None:
+        """Print, write or watch, whichever was asked for."""
+        self._check(interval)
+        if watched is not None and name is not None:
+            from kgctl.cli.commands.screen import keep_up_to_date
+
+            keep_up_to_date(shared, watched, self._content(name), interval)
+            return
+        reading = read(shared)
+        topology = self._network(reading)
+        warn_of_unknown(self.settings.limits, _names(topology))
+        if directory is not None:
+            peers = topology.peers if name is None else (self._peer(reading, topology, name),)
+            for peer in peers:
+                file_stem(peer.name)  # nothing is written where one cannot be
+            _write_all(
+                directory,
+                (file for peer in peers for file in self.files(topology, peer).items()),
+            )
+        elif name is not None:
+            peer = self._peer(reading, topology, name)
+            warn_of_foreign_key(peer, self.settings)
+            self._print(peer, self._configuration(topology, peer))
+
+    def run_joined(
+        self, name: str, directory: Path | None, join: Callable[[QuickSettings], JoinedFile]
+    ) -> None:
+        """Print or write the file with which ``name`` joins several clusters."""
+        self._check(1)
+        peer, configuration, refusals = join(self._read_by)
+        self.warned.warn(refusals)
+        if directory is not None:
+            _write_all(directory, self.files_of(peer, configuration).items())
+            return
+        warn_of_foreign_key(peer, self.settings)
+        self._print(peer, configuration)
+
+    @property
+    def _read_by(self) -> QuickSettings:
+        """The settings, which say what is to read the file."""
+        reader = self.format.reader
+        return self.settings._replace(reader=reader) if reader else self.settings
+
+    def _network(self, reading: Reading) -> Topology:
+        return reading.topology(as_reference=self.format is WIREGUARD)
+
+    def _configuration(self, topology: Topology, peer: Peer) -> Configuration:
+        if self.format is WIREGUARD:
+            from kgctl.wireguard.conf import peer_configuration
+
+            return peer_configuration(topology, peer)
+        return quick_file(topology, peer, self._read_by, self.warned)
+
+    def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
+        """Return the files of one peer, by name: ``PEER.conf`` and the like."""
+        return self.files_of(peer, self._configuration(topology, peer))
+
+    def files_of(self, peer: Peer, configuration: Configuration) -> dict[str, bytes]:
+        """Return the files for a configuration of the peer, by name."""
+        return self.format.files(configuration, self._machine(file_stem(peer.name), peer))
+
+    def _machine(self, name: str, peer: Peer) -> Machine:
+        ending = self.picture.suffix[1:] if self.picture else ""
+        return Machine(name, self.interface, f"{peer.name} {peer.public_key}", ending)
+
+    def _check(self, interval: int) -> None:
+        if _INTERFACE.fullmatch(self.interface) is None or not self.interface.strip("."):
+            raise UsageError(
+                f'--interface "{printable(self.interface)}" is not an interface name: at most 15 '
+                "letters, digits and _ = + . -"
+            )
+        if self.picture is not None and self.picture.suffix[1:] not in self.format.pictures:
+            raise UsageError("--output-file is for one QR code: -o qr -O FILE.png or FILE.svg")
+        if interval < 1:
+            raise UsageError("--interval is at least a second")
+
+    def _peer(self, reading: Reading, topology: Topology, name: str) -> Peer:
+        ready_peer(reading, name)
+        found = topology.peer(name)
+        assert found is not None  # a ready peer is in the topology
+        return found
+
+    def _print(self, peer: Peer, configuration: Configuration) -> None:
+        if self.format.needs_key and self.settings.private_key is None:
+            note("the code holds no private key, and no phone takes it so; give --private-key FILE")
+        if self.picture is not None:
+            (content,) = self.files_of(peer, configuration).values()
+            write_private(self.picture, content)
+            note(f"wrote {printable(str(self.picture))}")
+            return
+        name = peer.name if self.format.pictures else file_stem(peer.name)
+        text = self.format.text(configuration, self._machine(name, peer))
+        answer_with_secret(text, holds_one=holds_secret(configuration))
+
+    def _content(self, name: str) -> Callable[[Reading], bytes]:
+        """Return what makes the one file of the peer ``name``; it warns of each key once."""
+        warned: set[PublicKey | None] = set()
+
+        def content(reading: Reading) -> bytes:
+            topology = self._network(reading)
+            peer = self._peer(reading, topology, name)
+            if peer.public_key not in warned:
+                warned.add(peer.public_key)
+                warn_of_foreign_key(peer, self.settings)
+            (text,) = self.files(topology, peer).values()
+            return text
+
+        return content
+
+
+def _names(topology: Topology) -> set[str]:
+    nodes = {node.name for segment in topology.segments for node in segment.nodes}
+    return nodes | {peer.name for peer in topology.peers}
+
+
+def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
+    """Write what each leader sets on its interface, as seen from its side."""
+    from kgctl.wireguard.conf import node_configuration
+
+    viewpoints = reading.viewpoints(as_reference=True)
+
+    def content(leader: Node) -> bytes:
+        seen = viewpoints.from_node(leader.name)
+        return str(node_configuration(seen, leader, listen_port=listen_port)).encode()
+
+    leaders = [segment.leader for segment in viewpoints.from_node().segments]
+    files = [(f"{file_stem(leader.name)}.conf", leader) for leader in leaders]
+    _write_all(directory, ((name, content(leader)) for name, leader in files))
+
+
+def file_stem(name: str) -> str:
+    """Return the name of a node or peer as that of a file.
+
+    Raises:
+        UsageError: it is no name that Kubernetes gives, and could lead elsewhere.
+    """
+    if not is_dns_name(name):
+        raise UsageError(f'"{printable(name)}" is not a name for a file; rename the object')
+    return name
+
+
+def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write one after the other, so that only one has to be kept in memory."""
+    if not directory.is_dir():
+        raise UsageError(f"{printable(str(directory))} is not a directory; make it first")
+    warn_of_others(directory / "FILE")
+    for name, content in files:
+        path = directory / name
+        state = "wrote" if write_private(path, content, one_of_many=True) else "unchanged:"
+        print(f"{state} {printable(str(path))}", file=sys.stderr)  # noqa: T201
+    sync_directory(directory)
+
+
+def show_joined(
+    shared: Shared,
+    name: str,
+    options: QuickOptions,
+    output: tuple[MachineFormat, str, Path | None, Path | None],
+) -> None:
+    """Print or write the file; ``output``: format, interface, file of a picture, directory.
+
+    Raises:
+        UsageError: an option is wrong, or names what is in no cluster or in more than one.
+        UnknownNameError: the peer is missing in a cluster; the message says in which.
+        JoinError: the clusters do not go into one file.
+    """
+    format_, interface, picture, directory = output
+    own = options._replace(service_cidr=None, via=None, gateway=None, only=None).settings()
+    clusters = read_several(shared)
+    names = [text for one in clusters for text in ("--cluster", one.name)]
+    own = own._replace(made_with=printable(shlex.join(names), 2000))
+    linked = linked_clusters(clusters, as_reference=format_ is WIREGUARD)
+    peers = {}
+    for one, member in zip(clusters, linked.members, strict=True):
+        with said_of(one.name):
+            one.reading.require_ready_nodes()
+            ready_peer(one.reading, name)
+        found = member.topology.peer(name)
+        assert found is not None  # a ready peer is in the topology
+        peers[one.name] = found
+    outside = Outside(format_, own, interface, picture, Warned())
+
+    def join(settings: QuickSettings) -> JoinedFile:
+        return _joined(linked, peers, options, settings, plain=format_ is WIREGUARD)
+
+    outside.run_joined(name, directory, join)
+
+
+def _joined(
+    linked: Linked,
+    peers: dict[str, Peer],
+    options: QuickOptions,
+    settings: QuickSettings,
+    *,
+    plain: bool,
+) -> JoinedFile:
+    from kgctl.wireguard.quick import UnknownPlaceError
+    from kgctl.wireguard.quickjoined import Joining, joined_file, joined_sections
+
+    wanted = _settings(linked.members, options, settings)
+    joinings: list[Joining] = [
+        Joining(cluster, peer, wanted[cluster]) for cluster, peer in peers.items()
+    ]
+    try:
+        if plain:
+            return joined_sections(linked, joinings)
+        return joined_file(linked, joinings, settings)
+    except UnknownPlaceError as error:
+        raise UsageError(message(error)) from None
+
+
+def _settings(
+    members: Sequence[Member], options: QuickOptions, settings: QuickSettings
+) -> dict[str, QuickSettings | None]:
+    """Return what is asked of each cluster; None where ``--only`` names nothing of it."""
+    names = [member.name for member in members]
+    services = networks_of_clusters(options.service_cidr, names)
+    via = _place("--via", options.via, members)
+    gateway = _place("--gateway", options.gateway, members)
+    only: dict[str, list[str]] = {}
+    for name in split_values(options.only):
+        for cluster, place in _places("--only", name, members):
+            only.setdefault(cluster, []).append(place)
+    found: dict[str, QuickSettings | None] = {}
+    for member in members:
+        own = settings._replace(
+            service_cidrs=services.get(member.name, ()),
+            via=via.get(member.name),
+            gateway=gateway.get(member.name),
+            only=tuple(only.get(member.name, ())),
+            limits=_limits(settings.limits, member.name, names),
+        )
+        carries = own.only or own.via or own.gateway
+        if only and not carries and own.service_cidrs:
+            raise UsageError(
+                f"--only leaves nothing of {printable(member.name)} that could carry its services: "
+                "name a node or location of it as well"
+            )
+        found[member.name] = own if carries or not only else None
+    return found
+
+
+def _limits(limits: Limits, cluster: str, clusters: Sequence[str]) -> Limits:
+    """Return the limits of one cluster: consent to ``CLUSTER/NAME`` is for that one alone."""
+    accept: dict[str, tuple[Cidr, ...]] = {}
+    for text, networks in limits.accept.items():
+        of, slash, name = text.partition("/")
+        if slash and of in clusters:
+            if of != cluster:
+                continue
+        else:
+            name = text
+        accept[name] = (*accept.get(name, ()), *networks)
+    return limits._replace(accept=accept)
+
+
+def _place(option: str, text: str | None, members: Sequence[Member]) -> dict[str, str]:
+    """Return the node that an option names, by its cluster: it is in one alone."""
+    if text is None:
+        return {}
+    found = _places(option, text, members)
+    if len(found) > 1:
+        names = " and ".join(f"{printable(cluster)}/{printable(one)}" for cluster, one in found)
+        raise UsageError(f"{option} {printable(text)} may mean {names}: give one of them")
+    return dict(found)
+
+
+def _places(option: str, text: str, members: Sequence[Member]) -> list[tuple[str, str]]:
+    """Return the clusters in which a node, location or peer is, ``CLUSTER/NAME`` in that one."""
+    found = []
+    for member in members:
+        own = text.removeprefix(f"{member.name}/")
+        topology = member.topology
+        known = {name for one in topology.segments for node in one.nodes
+                 for name in (node.name, node.location)}  # fmt: skip
+        known |= {peer.name for peer in topology.peers}
+        if own in known:
+            found.append((member.name, own))
+    if not found:
+        raise UsageError(f'{option} "{printable(text)}" is in no segment of any of the clusters')
+    return found

@@ -1,0 +1,147 @@
+"""What a person lets the machines of a network claim: options, and the table of settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.hints import message
+from kgctl.cli.core.output import note
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from kgctl.cli.core.settings import SettingsFile
+    from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.policy import Limits, Refusal, Summary
+
+OnlyNetworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only-networks",
+        metavar="CIDR,...",
+        help="Grant nodes and peers nothing but what lies in these networks. Repeatable.",
+    ),
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deny", metavar="CIDR,...", help="Refuse these networks to everybody. Repeatable."
+    ),
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="NAME=CIDR,...",
+        help="Grant this node or peer (*: all) public networks, wide ones, or a default route. "
+        "Repeatable.",
+    ),
+]
+TABLE: dict[str, type] = {"only-networks": list, "deny": list, "accept": list}
+"""The keys of the table ``[limits]`` of a settings file: lists of texts, as the options have."""
+
+
+class LimitOptions(NamedTuple):
+    """The options as they were given."""
+
+    only_networks: list[str] | None = None
+    deny: list[str] | None = None
+    accept: list[str] | None = None
+
+    def over_settings(self, file: SettingsFile | None = None) -> LimitOptions:
+        """Return them over those of the settings file; denials and consents are of both.
+
+        Without ``file`` it is the one in the working directory.
+
+        Raises:
+            UsageError: the settings file is wrong.
+        """
+        from kgctl.cli.core.settings import settings_file
+
+        table = (file or settings_file()).table("limits", TABLE)
+        return LimitOptions(
+            self.only_networks or table.get("only-networks"),
+            [*(self.deny or ()), *table.get("deny", ())] or None,
+            [*(self.accept or ()), *table.get("accept", ())] or None,
+        )
+
+    def limits(self) -> Limits:
+        """Return them checked.
+
+        Raises:
+            UsageError: a value is no network, or says not whose.
+        """
+        from kgctl.mesh.cidr import parse_cidr
+        from kgctl.mesh.policy import Limits
+
+        accept: dict[str, tuple[Cidr, ...]] = {}
+        for text in split_values(self.accept):
+            name, equals, network = text.partition("=")
+            cidr = parse_cidr(network.strip())
+            if not equals or not name.strip() or cidr is None:
+                raise UsageError(
+                    f'--accept "{printable(text)}" is not of the form NAME=CIDR, as '
+                    "edge-1=198.51.100.0/24 is"
+                )
+            accept[name.strip()] = (*accept.get(name.strip(), ()), cidr.masked())
+        return Limits(
+            tuple(one.masked() for one in cidrs("--only-networks", self.only_networks)),
+            tuple(one.masked() for one in cidrs("--deny", self.deny)),
+            accept,
+        )
+
+
+class Warned:
+    """Warns of refusals, of each claimer, network and reason once."""
+
+    def __init__(self) -> None:
+        from kgctl.mesh.policy import Untold
+
+        self._untold = Untold()
+
+    def warn(self, refusals: Iterable[Refusal]) -> None:
+        """Print a line for each claimer and reason that has something new."""
+        for line in self.lines(refusals):
+            note(line)
+
+    def lines(self, refusals: Iterable[Refusal]) -> list[str]:
+        """Return the lines for what is new, and not as the person asked for."""
+        from kgctl.mesh.policy import summaries
+
+        return [f"refused: {one}{_remedy(one)}" for one in summaries(self._untold.pick(refusals))]
+
+
+def _remedy(summary: Summary) -> str:
+    """Return how a person consents, where that is possible."""
+    return f"; if that is right: --accept {summary.consent}" if summary.consent else ""
+
+
+def warn_of_claims(name: str, texts: Sequence[str] | None, use: str = "allowed IP") -> None:
+    """Say which of these networks nobody will grant a machine that claims them.
+
+    ``use`` is what they are used for: a value of ``kgctl.mesh.claims.Use``. What is no network is
+    passed over: whoever parses it says so.
+    """
+    from kgctl.mesh.cidr import parse_cidr
+    from kgctl.mesh.claims import Claim, Use
+    from kgctl.mesh.policy import Policy, summaries
+
+    networks = filter(None, map(parse_cidr, split_values(texts)))
+    verdict = Policy().judge([Claim(one, Use(use), name) for one in networks])
+    for found in summaries(verdict.refusals):
+        consent = f", until they join with --accept {found.consent}" if found.consent else ""
+        note(
+            f"machines that join by kgctl will refuse {found.networks}: {found.first.why}{consent}"
+        )
+
+
+def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
+    """Say which names of consents are those of no node and no peer."""
+    from kgctl.mesh.policy import unknown_names
+
+    for unknown in unknown_names(limits, known):
+        note(message(unknown))

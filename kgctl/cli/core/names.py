@@ -1,0 +1,82 @@
+"""Names of nodes and peers: finding the one that was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.cli.core.output import note
+from kgctl.errors import KgctlError
+from kgctl.mesh.readiness import why_not_ready, why_peer_not_ready
+from kgctl.mesh.text import nearest, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kgctl.cli.core.reading import Reading
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+
+
+class UnknownNameError(KgctlError):
+    """There is no ready node, or no ready peer, by that name."""
+
+
+def ready_node(reading: Reading, name: str) -> Node:
+    """Return the ready node of that name.
+
+    Raises:
+        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+    """
+    node = reading.state.node(name)
+    if node is not None and node.is_ready(reading.now):
+        return node
+    if node is not None:
+        reasons = ", ".join(why_not_ready(node, reading.now))
+        note(f'node "{printable(name)}" takes no part in the network: {reasons}')
+    else:
+        _suggest(name, (node.name for node in reading.state.nodes))
+    raise UnknownNameError(f'did not find any node named "{printable(name)}" in the cluster')
+
+
+def ready_peer(reading: Reading, name: str) -> Peer:
+    """Return the ready peer of that name.
+
+    Raises:
+        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+    """
+    peer = reading.state.peer(name)
+    if peer is not None and peer.is_ready:
+        return peer
+    problems = {one.name: one.problems for one in reading.state.invalid_peers}
+    if peer is not None:
+        problems[name] = why_peer_not_ready(peer)
+    if name in problems:
+        note(f'peer "{printable(name)}" takes no part in the network: {", ".join(problems[name])}')
+    else:
+        _suggest(name, (peer.name for peer in reading.state.peers))
+    raise UnknownNameError(f'did not find any peer named "{printable(name)}" in the cluster')
+
+
+def unknown_member(reading: Reading, name: str) -> UnknownNameError:
+    """Return the error for what is neither a ready node, a ready peer nor an IP address."""
+    node, peer = reading.state.node(name), reading.state.peer(name)
+    invalid = {one.name: one.problems for one in reading.state.invalid_peers}
+    why: Iterable[str] = invalid.get(name, ())
+    if node is not None:
+        why = why_not_ready(node, reading.now)
+    elif peer is not None:
+        why = why_peer_not_ready(peer)
+    if why:
+        note(f'"{printable(name)}" takes no part in the network: {", ".join(why)}')
+    else:
+        known = [one.name for one in reading.state.nodes]
+        _suggest(name, [*known, *(one.name for one in reading.state.peers)])
+    return UnknownNameError(
+        f'did not find any node, peer or IP address "{printable(name)}" in the cluster'
+    )
+
+
+def _suggest(name: str, names: Iterable[str]) -> None:
+    found = nearest(name, names)
+    if found is not None:
+        note(f'did you mean "{printable(found)}"?')

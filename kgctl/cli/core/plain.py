@@ -1,0 +1,104 @@
+"""The answers that the reference has, too: a graph, and a configuration in WireGuard's format.
+
+They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.core.app``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kgctl.cli.core.names import ready_node, ready_peer
+from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.reading import listen_port, read
+from kgctl.cli.core.secret import print_configuration
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from kgctl.cli.core.line import Shared
+    from kgctl.mesh.node import Node
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.topology import Segment, Topology
+
+
+class Leading(NamedTuple):
+    """A node, the segment that it leads, and the network as seen from there."""
+
+    node: Node
+    segment: Segment
+    topology: Topology
+
+
+def print_graph(shared: Shared) -> None:
+    """Print the network as the reference draws it.
+
+    Raises:
+        KgctlError: it cannot be read, or there is none.
+    """
+    from kgctl.render.graph.dot import to_dot
+
+    answer(to_dot(read(shared).topology(as_reference=True)))
+
+
+def leading(shared: Shared, name: str) -> Leading | None:
+    """Return the node of that name, as a leader; None, and a line on stderr, if it is none.
+
+    Raises:
+        KgctlError: the cluster cannot be read, or has no ready node of that name.
+    """
+    reading = read(shared)
+    reading.require_ready_nodes()
+    node = ready_node(reading, name)
+    topology = reading.topology(hostname=name, as_reference=True)
+    segment = topology.segment_of(name)
+    assert segment is not None  # every ready node is in a segment
+    if segment.leader.name != name:
+        note(f'Node "{printable(name)}" is not a leader node')
+        return None
+    return Leading(node, segment, topology)
+
+
+def print_node(shared: Shared, name: str) -> None:
+    """Print the configuration that the leader of that name sets on its WireGuard interface.
+
+    Raises:
+        KgctlError: as for ``leading``.
+    """
+    from kgctl.wireguard.conf import node_configuration
+
+    found = leading(shared, name)
+    if found is not None:
+        port = listen_port(shared)
+        print_configuration(node_configuration(found.topology, found.node, listen_port=port))
+
+
+class Joining(NamedTuple):
+    """A peer as it is in the cluster, and the network."""
+
+    peer: Peer
+    topology: Topology
+
+
+def joining(shared: Shared, name: str, *, alone: bool = False) -> Joining:
+    """Return the peer of that name; ``alone``: the rest of the network does not matter.
+
+    Raises:
+        KgctlError: the cluster cannot be read, or has no ready peer of that name.
+    """
+    reading = read(shared)
+    reading.require_ready_nodes()
+    peer = ready_peer(reading, name)
+    return Joining(peer, reading.topology(as_reference=not alone))
+
+
+def print_peer(shared: Shared, name: str) -> None:
+    """Print the configuration with which the peer of that name joins.
+
+    Raises:
+        KgctlError: as for ``joining``.
+    """
+    from kgctl.wireguard.conf import peer_configuration
+
+    topology = joining(shared, name).topology
+    found = topology.peer(name)
+    assert found is not None  # a ready peer is in the topology
+    print_configuration(peer_configuration(topology, found))

@@ -1,0 +1,181 @@
+"""KG32x: who leads a segment, where Kilo's agents know more than what was read.
+
+KG412: peers that have no tunnel between them, because neither can call the other.
+
+KG309: endpoints that no other machine can dial.
+
+KG505: names of endpoints that do not resolve; rules ask nobody, they are given the answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, LOCATION, NODE, PEER, Found, Rule
+from kgctl.diagnosis.rules.nodes import quoted
+from kgctl.mesh.dialling import Scope, is_dialable, is_dialable_from_elsewhere, scope_of
+from kgctl.mesh.leader import disputes
+from kgctl.mesh.text import printable, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kgctl.diagnosis.facts import Facts
+    from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.peer import Peer
+    from kgctl.mesh.state import State
+
+
+_SHOWN = 5
+
+
+def _never_meet(facts: Facts) -> Iterator[Found]:
+    """Two peers meet if one has an endpoint, or if nodes tell each where they see the other."""
+    hidden = [peer for peer in facts.ready_peers if not _is_called(peer)]
+    seen = [peer for peer in hidden if _is_seen(facts, peer)]
+    if len(hidden) < 2 or len(seen) == len(hidden):
+        return
+    names = {peer.name for peer in seen}
+    unseen = [peer for peer in hidden if peer.name not in names]
+    first = unseen[0]
+    yield Found(
+        CLUSTER,
+        "",
+        f"{_named(unseen)} cannot call {_whom(unseen, seen)}: none of them has an endpoint that "
+        "can be dialled from elsewhere",
+        "they reach nodes, but not each other: a file for a peer has a tunnel of its own to each "
+        "other peer, and no node passes packets on between the two",
+        "where they are to reach each other, give one an endpoint at which it is called (a "
+        f"forwarded port): kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820",
+    )
+
+
+def _is_called(peer: Peer) -> bool:
+    return is_dialable_from_elsewhere(peer.annotated_endpoint)
+
+
+def _is_seen(facts: Facts, peer: Peer) -> bool:
+    """Tell whether others get the endpoint at which nodes see a peer, while it keeps calling."""
+    seen = peer.public_key is not None and facts.discovered.get(peer.public_key)
+    return bool(seen) and peer.persistent_keepalive > 0
+
+
+def _named(peers: list[Peer]) -> str:
+    names = some([printable(peer.name) for peer in peers], _SHOWN)
+    return f"{'peer' if len(peers) == 1 else 'peers'} {names}"
+
+
+def _whom(unseen: list[Peer], seen: list[Peer]) -> str:
+    if not seen:
+        return "each other"
+    return f"{'each other, nor ' if len(unseen) > 1 else ''}{_named(seen)}"
+
+
+def is_never_dialled(endpoint: Endpoint | None) -> bool:
+    """Tell whether there is an endpoint, and its address is one that no other machine can dial.
+
+    A name under ``invalid`` is another rule's (KG505): it stops the agents altogether.
+    """
+    if endpoint is None or is_dialable(endpoint):
+        return False
+    return scope_of(endpoint.host) is not Scope.NO_NAME
+
+
+def called(endpoint: Endpoint) -> str:
+    """Return an endpoint with what its address is: ``the private endpoint 10.0.0.1:51820``."""
+    scope = scope_of(endpoint.host)
+    if scope is Scope.PRIVATE:
+        return f"the private endpoint {endpoint}"
+    return f"the endpoint {endpoint}, {scope.words}"
+
+
+def _nobody_dials(facts: Facts) -> Iterator[Found]:
+    for node in facts.ready_nodes:
+        if node.endpoint is not None and is_never_dialled(node.endpoint):
+            yield Found(
+                NODE,
+                node.name,
+                f"it has {called(node.endpoint)}",
+                "no other machine can dial it: a link comes up only if the node itself begins it",
+                f"kgctl node set {quoted(node.name)} --force-endpoint ADDRESS:51820",
+            )
+    for peer in facts.ready_peers:
+        endpoint = peer.annotated_endpoint
+        if endpoint is not None and is_never_dialled(endpoint):
+            yield Found(
+                PEER,
+                peer.name,
+                f"it has {called(endpoint)}",
+                "nodes send there what is for the peer, and it never arrives",
+                f"kgctl peer set {quoted(peer.name)} --endpoint ADDRESS:51820",
+            )
+
+
+def endpoint_names(state: State, now: float) -> dict[str, None]:
+    """Return the DNS names that agents resolve at ``now``: those of ready nodes and ready peers."""
+    endpoints = [node.endpoint for node in state.ready_nodes(now)]
+    endpoints += [peer.annotated_endpoint for peer in state.peers if peer.is_ready]
+    return {
+        endpoint.host: None
+        for endpoint in endpoints
+        if endpoint is not None and isinstance(endpoint.host, str)
+    }
+
+
+def _unresolved(facts: Facts) -> Iterator[Found]:
+    if not facts.settings.missing_names:
+        return
+    for node in facts.ready_nodes:
+        yield from _of_endpoint(
+            facts, NODE, node.name, node.endpoint, "--force-endpoint ADDRESS:PORT"
+        )
+    for peer in facts.ready_peers:
+        yield from _of_endpoint(
+            facts, PEER, peer.name, peer.annotated_endpoint, "--endpoint ADDRESS:PORT"
+        )
+
+
+def _of_endpoint(
+    facts: Facts, kind: str, name: str, endpoint: Endpoint | None, option: str
+) -> Iterator[Found]:
+    host = None if endpoint is None else endpoint.host
+    if isinstance(host, str) and host in facts.settings.missing_names:
+        why = printable(facts.settings.missing_names[host], 100)
+        yield Found(
+            kind,
+            name,
+            f"the name of its endpoint, {host}, does not resolve: {why}",
+            "every agent resolves all names before anything else, so none of them applies any "
+            "change as long as this one does not resolve",
+            f"kgctl {kind} set {quoted(name)} {option}",
+        )
+
+
+_SHOWN_SEGMENTS = 5
+
+
+def _undecided(facts: Facts) -> Iterator[Found]:
+    for one in () if facts.topology is None else disputes(facts.topology):
+        if one.acting is not None:
+            continue  # the annotations tell, and everything here follows them
+        possible = some([printable(node.name) for node in one.possible], _SHOWN_SEGMENTS)
+        yield Found(
+            LOCATION,
+            one.segment.name,
+            f"a DNS name decides whether {possible} leads, and no wireguard-ip tells",
+            f"agents resolve names before they choose; {printable(one.elected.name)} is taken for "
+            "the leader here, so links to this location may be shown to the wrong machine",
+            "look again in a minute, when agents have written who leads; in files for CI, set the "
+            "annotation kilo.squat.ai/leader on the node that is to lead",
+        )
+
+
+RULES = (
+    Rule("KG412", "peers-never-meet", INFO, "Peers have no tunnel between them.", _never_meet),
+    Rule("KG309", "endpoint-nobody-can-dial", ERROR,
+         "An endpoint is an address that no other machine can dial.", _nobody_dials),
+    Rule("KG505", "name-does-not-resolve", ERROR, "The name of an endpoint does not resolve.",
+         _unresolved),
+    Rule("KG320", "leader-by-name", INFO, "Who leads depends on what a DNS name resolves to.",
+         _undecided),
+)  # fmt: skip

@@ -1,0 +1,196 @@
+"""How an interface differs from what it should be, for a person and as plain data.
+
+What differs between two networks, for a person, as Markdown for a pull request, and as data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kgctl.mesh.text import printable, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kgctl.mesh.difference import Change, Difference, Link
+
+
+_SHOWN = 12
+"""Names of a list that are written out."""
+_LIMIT = 1000
+
+
+def difference_to_text(found: Difference) -> str:
+    """Return it object by object: what is new after a plus, what is gone after a minus."""
+    return "".join(f"{line}\n" for line in _lines(found))
+
+
+def difference_to_object(found: Difference) -> dict[str, Any]:
+    """Return it as JSON has it; ``links`` is null where too much differs to tell."""
+    return {
+        "changes": [change._asdict() for change in found.changes],
+        "links": {
+            "lost": [list(link) for link in found.lost],
+            "gained": [list(link) for link in found.gained],
+        }
+        if found.links_compared
+        else None,
+        "configuredAnew": list(found.configured_anew),
+    }
+
+
+def difference_to_markdown(found: Difference) -> str:
+    """Return it as a page of Markdown, for a comment on a pull request."""
+    if not found:
+        return "No difference in the Kilo network.\n"
+    lines = ["| | what | before | after |", "|---|---|---|---|"]
+    for change in found.changes:
+        what = change.field or ("new" if change.before is None else "gone")
+        cells = (_code(_title(change)), what, _code(change.before), _code(change.after))
+        lines.append(f"| {' | '.join(cells)} |")
+    for title, links in (("Links lost", found.lost), ("Links gained", found.gained)):
+        if links:
+            lines += ["", f"{title}: " + ", ".join(f"{_code(a)} and {_code(b)}" for a, b in links)]
+    lines += ["", *_aftermath(found)]
+    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n"
+
+
+def _code(text: str | None) -> str:
+    """Return text as code in a cell, in which nothing of it acts."""
+    if text is None:
+        return ""
+    shown = printable(text, _LIMIT).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`" if shown.strip() else ""
+
+
+def _lines(found: Difference) -> Iterator[str]:
+    for title, changes in groupby(found.changes, _title):
+        yield from _of_object(printable(title, _LIMIT), list(changes))
+    for sign, word, links in (("-", "lost", found.lost), ("+", "gained", found.gained)):
+        for one, others in _by_end(links):
+            yield f"{sign} link {word}: {one} and {some(others, _SHOWN)}"
+    yield from _aftermath(found)
+
+
+def _title(change: Change) -> str:
+    return f"{change.kind} {change.name}".strip()
+
+
+def _of_object(title: str, changes: Sequence[Change]) -> Iterator[str]:
+    if not changes[0].field:
+        sign, text = ("+", changes[0].after) if changes[0].before is None else ("-", "")
+        yield f"{sign} {title}" + (f": {printable(text, _LIMIT)}" if text else "")
+        return
+    yield f"  {title}"
+    for change in changes:
+        before, after = (printable(text or "", _LIMIT) for text in (change.before, change.after))
+        yield f"    {change.field}: {before} -> {after}"
+
+
+def _by_end(links: Sequence[Link]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the links by one of their ends, the one that most of them have in common first."""
+    left = list(links)
+    while left:
+        ends = Counter(end for link in left for end in link)
+        most = max(sorted(ends), key=ends.__getitem__)
+        yield (
+            printable(most),
+            [
+                printable(link.other if link.one == most else link.one)
+                for link in left
+                if most in link
+            ],
+        )
+        left = [link for link in left if most not in link]
+
+
+def _aftermath(found: Difference) -> Iterator[str]:
+    if not found.links_compared:
+        yield "Too much differs to show who loses or gains a link."
+    if found.configured_anew:
+        names = [printable(name) for name in found.configured_anew]
+        yield f"Reconfigured: {some(names, _SHOWN)}"
+
+
+class Line(NamedTuple):
+    """One difference: ``kind`` as JSON has it, the peer's key and who that is, both sides.
+
+    ``who`` is untrusted. ``is_fault`` is False for what works all the same.
+    """
+
+    kind: str
+    key: str | None
+    who: str | None
+    wanted: str | None
+    found: str | None
+    is_fault: bool
+
+
+def drift_to_text(name: str, lines: Iterable[Line], count: int) -> str:
+    """Return the differences of the machine ``name``, which should have ``count`` peers."""
+    found = list(lines)
+    if not found:
+        peers = "1 peer" if count == 1 else f"{count} peers"
+        return f"{printable(name)} is as it should be, with {peers}\n"
+    faults = sum(line.is_fault for line in found)
+    others = len(found) - faults
+    places = "1 place" if faults == 1 else f"{faults} places"
+    more = f"; {others} more {'is' if others == 1 else 'are'} no fault" if others else ""
+    head = printable(name) + (f" differs in {places}{more}" if faults else ": nothing to mend")
+    ordered = sorted(found, key=lambda line: not line.is_fault)
+    return "".join(f"{text}\n" for text in (head, *map(_text, ordered)))
+
+
+def drift_to_object(name: str, lines: Iterable[Line]) -> dict[str, Any]:
+    """Return them as JSON has them."""
+    items = [
+        {
+            "kind": line.kind,
+            "key": line.key,
+            "who": line.who,
+            "wanted": line.wanted,
+            "found": line.found,
+            "fault": line.is_fault,
+        }
+        for line in lines
+    ]
+    return {"machine": name, "drifted": any(one["fault"] for one in items), "differences": items}
+
+
+def _text(line: Line) -> str:
+    """Return the one line in which a difference is listed."""
+    if line.key is None:
+        return f"  {_of_interface(line)}"
+    who = printable(line.who) if line.who else "a key that nobody in the cluster has"
+    found, wanted = printable(line.found or "none", 300), printable(line.wanted or "none", 300)
+    match line.kind:
+        case "missing":
+            return f"- {who}: missing ({line.key})"
+        case "extra":
+            return f"+ {who}: should not be there ({line.key}, with {found})"
+        case "allowed-ips":
+            return f"  {who}: allowed IPs {_networks(wanted, found)}"
+        case "besides":
+            return f"  {who}: also carries {found}, which no part of the cluster has"
+        case "roamed":
+            return f"  {who}: roamed to {found} from {wanted}; it works"
+        case "handshake":
+            return f"  {who}: last handshake {found}, though there is a keepalive: the link is down"
+    return f"  {who}: {line.kind.replace('-', ' ')} {found}, should be {wanted}"
+
+
+def _of_interface(line: Line) -> str:
+    found = printable(line.found or "none")
+    if line.kind == "key" and line.found is None:
+        return f"no key: nothing has set this interface up; it should have {line.wanted}"
+    if line.kind == "obfuscation":
+        return f"AmneziaWG's {found}: nodes speak plain WireGuard, and do not understand it"
+    what = "key" if line.kind == "key" else "listen port"
+    return f"{what}: {found}, should be {line.wanted}"
+
+
+def _networks(lacking: str, more: str) -> str:
+    texts = [f"lack {lacking}"] if lacking != "none" else []
+    return "; ".join([*texts, f"too many: {more}"] if more != "none" else texts)
