@@ -21,8 +21,7 @@ from kgctl.host.names import Names
 from kgctl.host.record import KnownPeer, Record, given_endpoints
 from kgctl.host.tunnel import Origin, Tunnel
 from kgctl.mesh.readiness import clock_trouble
-from kgctl.state.follow import Inbox
-from kgctl.state.standing import OUTAGE, Contact
+from kgctl.state.follow import OUTAGE, Contact, Inbox
 from kgctl.steady import steady
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.link.steps import PEER, Plan
 from kgctl.mesh.linking import KEYS, OVERLAP
 from kgctl.mesh.text import printable
-from kgctl.state.follow import Inbox, Once, follow, rest_after
-from kgctl.state.standing import LASTS
+from kgctl.state.follow import LASTS, Inbox, Once, follow, rest_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence

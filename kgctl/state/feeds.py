@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from kgctl.errors import KgctlError
 from kgctl.kube.informer import Informer, Kind
+from kgctl.state.follow import LASTS, Hearing, Standing
 from kgctl.state.interface import Objects
 from kgctl.state.peer_objects import peer_name
-from kgctl.state.standing import LASTS, Hearing, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -10,8 +10,7 @@ import pytest
 from kgctl.connect.journal import Journal, rfc3339
 from kgctl.connect.schedule import PATIENCE, Schedule, run
 from kgctl.mesh.node import READY_SECONDS
-from kgctl.state.follow import CHANGED, Inbox
-from kgctl.state.standing import GRACE, QUIET, Contact
+from kgctl.state.follow import CHANGED, GRACE, QUIET, Contact, Inbox
 from kgctl.steady import steady
 
 

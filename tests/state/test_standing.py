@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 from kgctl.errors import ClusterError, ForbiddenError
 from kgctl.mesh.node import READY_SECONDS
-from kgctl.state.standing import LASTS, SILENCE, Hearing
+from kgctl.state.follow import LASTS, SILENCE, Hearing
 
 if TYPE_CHECKING:
     from kgctl.state.feeds import ClusterInformer
-    from kgctl.state.standing import Standing
+    from kgctl.state.follow import Standing
 
 START = 1_000_000.0
 

@@ -25,7 +25,7 @@ def genkey(shared: Shared) -> None:
 
     Keep it in a file that nobody else can read: (umask 077; kgctl genkey > private.key)
     """
-    from kgctl.cli.core.secret import print_secret
+    from kgctl.cli.core.output import print_secret
     from kgctl.wireguard.keys import PrivateKey
 
     print_secret(PrivateKey.generate())
@@ -38,7 +38,7 @@ genpsk_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @with_shared
 def genpsk(shared: Shared) -> None:
     """Print a new preshared key, in base64."""
-    from kgctl.cli.core.secret import print_secret
+    from kgctl.cli.core.output import print_secret
     from kgctl.wireguard.keys import generate_preshared_key
 
     print_secret(generate_preshared_key())

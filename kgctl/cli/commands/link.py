@@ -227,7 +227,7 @@ def link(
 
     Checks that their networks go together, shows what it will do, and asks.
     """
-    from kgctl.cli.commands import link_run as run
+    from kgctl.cli.commands import link_run
     from kgctl.cli.commands.link_run import LinkOptions
 
     options = LinkOptions(
@@ -246,7 +246,7 @@ def link(
         watch=watch,
         rotate=rotate,
     )
-    run.link(shared, options)
+    link_run.link(shared, options)
 
 
 @unlink_app.command()
@@ -260,8 +260,8 @@ def unlink(
     yes: _Yes = False,
 ) -> None:
     """Remove from each of the clusters the Peers that kgctl link made for the others."""
-    from kgctl.cli.commands import link_run as run
+    from kgctl.cli.commands import link_run
     from kgctl.cli.commands.link_run import LinkOptions
 
     options = LinkOptions(clusters=clusters or (), file=file, prune=True, dry_run=dry_run, yes=yes)
-    run.remove_links(shared, options)
+    link_run.remove_links(shared, options)

@@ -230,7 +230,7 @@ def _summary(plan: Plan, words: Mapping[str, str]) -> str:
 
 def _write(spec: LinkSpec, directory: Path, form: str) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
-    from kgctl.cli.core.secret import warn_of_others
+    from kgctl.cli.core.output import warn_of_others
     from kgctl.files.writing import make_directory, write_private
     from kgctl.kube.codec.structured import to_json, to_yaml
 

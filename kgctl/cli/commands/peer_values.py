@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.core.arguments import UsageError, cidrs
-from kgctl.cli.core.output import answer, note
-from kgctl.cli.core.secret import answer_with_secret
+from kgctl.cli.core.output import answer, answer_with_secret, note
 from kgctl.kilo import GROUP
 from kgctl.mesh.cidr import single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.hints import message
-from kgctl.cli.core.output import note, on_terminal
+from kgctl.cli.core.output import note, on_terminal, warn_of_others
 from kgctl.cli.core.reading import Reading, reading_of, source_of, time_of
-from kgctl.cli.core.secret import warn_of_others
 from kgctl.errors import KgctlError
 from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.readiness import age

@@ -262,7 +262,7 @@ def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | N
 
 
 def _print_as_peer(name: str, section: PeerSection, output: str) -> None:
-    from kgctl.cli.core.secret import answer_with_secret, print_configuration
+    from kgctl.cli.core.output import answer_with_secret, print_configuration
 
     if output == WIREGUARD.name:
         from kgctl.wireguard.conf import Configuration

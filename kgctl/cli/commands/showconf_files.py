@@ -16,9 +16,8 @@ from kgctl.cli.core.clusters import linked_clusters, networks_of_clusters, read_
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import Warned, warn_of_unknown
 from kgctl.cli.core.names import ready_peer
-from kgctl.cli.core.output import note
+from kgctl.cli.core.output import answer_with_secret, holds_secret, note, warn_of_others
 from kgctl.cli.core.reading import read
-from kgctl.cli.core.secret import answer_with_secret, holds_secret, warn_of_others
 from kgctl.files.writing import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable

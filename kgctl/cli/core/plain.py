@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.core.names import ready_node, ready_peer
-from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.output import answer, note, print_configuration
 from kgctl.cli.core.reading import listen_port, read
-from kgctl.cli.core.secret import print_configuration
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

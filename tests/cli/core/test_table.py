@@ -11,7 +11,8 @@ from typing import Any, get_type_hints
 import pytest
 import typer
 
-import kgctl.cli
+import kgctl
+import kgctl.cli.commands
 from kgctl.cli.core.ahead import Target
 from kgctl.cli.core.line import SWITCHES, Shared
 from kgctl.cli.core.table import COMMANDS, HELP, OPTIONS, VERSION, Kind, Option
@@ -115,13 +116,17 @@ def test_a_switch_that_takes_a_truth_value_can_be_switched_off(name: str) -> Non
         assert [SWITCHES[switch]] in found
 
 
-def test_a_command_is_a_module_and_a_line_of_the_table() -> None:
-    with_an_app = {
-        module.name
-        for module in pkgutil.iter_modules(kgctl.cli.__path__)
-        if isinstance(getattr(import_module(f"kgctl.cli.{module.name}"), "app", None), typer.Typer)
+def test_a_command_is_an_app_of_a_module_and_a_line_of_the_table() -> None:
+    apps = {
+        (module, name)
+        for module in (
+            f"kgctl.cli.commands.{one.name}"
+            for one in pkgutil.iter_modules(kgctl.cli.commands.__path__)
+        )
+        for name, value in vars(import_module(module)).items()
+        if isinstance(value, typer.Typer)
     }
-    assert with_an_app == set(COMMANDS)
+    assert apps == {command.place for command in COMMANDS.values()}
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -167,7 +172,7 @@ def test_the_tables_of_a_commands_page_name_options_that_it_has(name: str) -> No
 
 def test_only_one_module_uses_private_parts_of_typer() -> None:
     private = re.compile(r"typer\._|typer import _|NoArgsIsHelp")
-    package = Path(kgctl.cli.__path__[0]).parent
+    package = Path(kgctl.__path__[0])
     found = [
         path.name
         for path in package.rglob("*.py")
