@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 LAUNCH = Path(__file__).with_name("launch.py")
 TIMEOUT = 120.0
@@ -61,8 +61,11 @@ def measure(
     *,
     rounds: int,
     environment: Mapping[str, str] | None = None,
+    accepted: Collection[int] = (0,),
 ) -> dict[str, Figures]:
     """Run the commands in turn, ``rounds`` times after one that is not counted.
+
+    ``accepted`` are the exit codes of a command that did its work.
 
     Raises:
         FailedError: a command failed.
@@ -71,7 +74,7 @@ def measure(
     env = {**os.environ, **(environment or {})}
     for number in range(rounds + 1):
         for name, command in commands.items():
-            taken = _run(command, env)
+            taken = _run(command, env, accepted)
             if number:
                 figures[name].walls.append(taken["wall"])
                 figures[name].cpus.append(taken["cpu"])
@@ -79,7 +82,9 @@ def measure(
     return figures
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], accepted: Collection[int]
+) -> dict[str, float]:
     with tempfile.NamedTemporaryFile() as output:
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(LAUNCH), output.name, *command],
@@ -90,7 +95,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, fl
             timeout=TIMEOUT,
         )
         taken: dict[str, float] = json.loads(done.stdout)
-        if taken["code"] != 0:
+        if taken["code"] not in accepted:
             said = Path(output.name).read_bytes()[-500:].decode(errors="replace")
             raise FailedError(f"{' '.join(command)}: exit code {taken['code']}: {said}")
     return taken
