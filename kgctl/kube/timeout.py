@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import ClusterError
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import parse_duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ def parse_timeout(text: str) -> float | None:
     """
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text) or None
-    from kgctl.mesh.text import parse_duration
 
     seconds = parse_duration(text)
     if seconds is None:

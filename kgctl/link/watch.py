@@ -15,7 +15,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.errors import KgctlError
+from kgctl.errors import ForbiddenError, KgctlError
 from kgctl.link.apply import apply_each
 from kgctl.link.clusters import read_clusters, unbuilt_clusters
 from kgctl.link.foreign_links import refuse_foreign_links
@@ -319,7 +319,6 @@ class _News:
         self.inbox.changed(kind)
 
     def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
-        from kgctl.errors import ForbiddenError
 
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
         text = self._reporter.worded(error)

@@ -20,7 +20,7 @@ from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.core.shared import Shared, with_shared
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import parse_duration, printable
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
@@ -89,8 +89,6 @@ def period(text: str) -> float:
     Raises:
         UsageError: it is not a duration above 0.
     """
-    from kgctl.mesh.text import parse_duration
-
     seconds = parse_duration(text)
     if not seconds:
         raise UsageError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from kgctl.cli.commands.quick import quick_file, recorded
+from kgctl.cli.commands.quick import QuickOptions, quick_file, recorded
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.choices import complete_member
 from kgctl.cli.core.hints import message
@@ -23,13 +23,12 @@ from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.mesh.limiting import limited
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface, node_configuration, peer_configuration
-from kgctl.wireguard.drift import Kind, beyond, drift
+from kgctl.wireguard.drift import Kind, beyond, drift, present_of
 from kgctl.wireguard.quick import QuickSettings, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kgctl.cli.commands.quick import QuickOptions
     from kgctl.cli.core.reading import Reading
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
@@ -112,10 +111,8 @@ def show_drift(
     with; one that kgctl wrote says so itself. Nothing secret of it is ever printed.
     Exit 0 as it should be, 1 it differs, 2 trouble.
     """
-    from kgctl.cli.commands.quick import QuickOptions
     from kgctl.cli.core.reading import read
     from kgctl.render.changes import drift_to_object, drift_to_text
-    from kgctl.wireguard.drift import present_of
     from kgctl.wireguard.machinefiles import read_machine_file
 
     given = QuickOptions(

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from kgctl.cli.core.output import answer
+from kgctl.cli.core.output import answer, print_secret
 from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.errors import KgctlError
 
@@ -25,7 +25,6 @@ def genkey(shared: Shared) -> None:
 
     Keep it in a file that nobody else can read: (umask 077; kgctl genkey > private.key)
     """
-    from kgctl.cli.core.output import print_secret
     from kgctl.wireguard.keys import PrivateKey
 
     print_secret(PrivateKey.generate())
@@ -38,7 +37,6 @@ genpsk_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @with_shared
 def genpsk(shared: Shared) -> None:
     """Print a new preshared key, in base64."""
-    from kgctl.cli.core.output import print_secret
     from kgctl.wireguard.keys import generate_preshared_key
 
     print_secret(generate_preshared_key())

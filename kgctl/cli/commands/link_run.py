@@ -12,7 +12,7 @@ from kgctl.cli.commands.link import limits_of_options
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.clusters import cluster_of, networks_of_clusters
 from kgctl.cli.core.limits import LimitOptions
-from kgctl.cli.core.output import Printer, answer, ask
+from kgctl.cli.core.output import Printer, answer, ask, warn_of_others
 from kgctl.cli.core.reading import judged_at, live_cluster, mesh_granularity
 from kgctl.link.apply import apply_plan
 from kgctl.link.clusters import ClusterRef
@@ -230,7 +230,6 @@ def _summary(plan: Plan, words: Mapping[str, str]) -> str:
 
 def _write(spec: LinkSpec, directory: Path, form: str) -> None:
     """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
-    from kgctl.cli.core.output import warn_of_others
     from kgctl.files.writing import make_directory, write_private
     from kgctl.kube.codec.structured import to_json, to_yaml
 

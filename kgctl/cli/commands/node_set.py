@@ -11,10 +11,11 @@ from kgctl.cli.commands.agents import (
     warn_of_address,
     warn_of_name,
 )
-from kgctl.cli.commands.whatif import changes_later, note_effects
+from kgctl.cli.commands.whatif import changes_later, networks, note_effects, read_base
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.output import answer, note
+from kgctl.cli.core.output import ask as ask_whether
 from kgctl.errors import MeshError
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import parse_cidr, single
@@ -81,8 +82,6 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show what it does to the network, ask, and write."""
-    from kgctl.cli.commands.whatif import read_base
-    from kgctl.cli.core.output import ask as ask_whether
     from kgctl.cli.core.reading import live_cluster
     from kgctl.edit.nodes import NodeObjects
     from kgctl.state.overlay import annotated
@@ -150,7 +149,6 @@ def _show_difference(
     shared: Shared, objects: Objects, after: Objects, *, later: bool
 ) -> tuple[Topology | None, Topology | None]:
     """Print on stderr how the network changes; return it as it is, and as it becomes."""
-    from kgctl.cli.commands.whatif import networks
     from kgctl.mesh.difference import difference
     from kgctl.render.changes import difference_to_text
 

@@ -22,7 +22,7 @@ from kgctl.cli.commands.peer_values import (
 )
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import note
-from kgctl.errors import KgctlError
+from kgctl.errors import AlreadyExistsError, KgctlError
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
@@ -162,7 +162,6 @@ def tell_next(target: Target, name: str, private_key_file: Path | None) -> None:
 
 def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
     from kgctl.edit.enrolment import Enrolment
-    from kgctl.errors import AlreadyExistsError
 
     enrolment = Enrolment(
         plan.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.commands.agents import warn_of_address, warn_of_name
+from kgctl.cli.commands.agents import note_hidden_peer, warn_of_address, warn_of_name
 from kgctl.cli.commands.peer_add import tell_next
 from kgctl.cli.commands.peer_values import (
     DRY_RUNS,
@@ -25,8 +25,8 @@ from kgctl.cli.commands.peer_values import (
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import note
-from kgctl.edit.peer_writes import mended
-from kgctl.mesh.peer import NAT_KEEPALIVE
+from kgctl.edit.peer_writes import mended, spec_of
+from kgctl.mesh.peer import NAT_KEEPALIVE, InvalidPeer
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -140,8 +140,6 @@ class Edit:
         Raises:
             UsageError: it would not be valid.
         """
-        from kgctl.edit.peer_writes import spec_of
-        from kgctl.mesh.peer import InvalidPeer
         from kgctl.state.peer_objects import peer_of
 
         self._before, self._fields = spec_of(peer), self._given
@@ -172,7 +170,6 @@ class Edit:
 
     def note_hidden(self, target: Target, peer: Object) -> None:
         """Print on stderr which leaders may not see that the Peer has become ``peer``."""
-        from kgctl.cli.commands.agents import note_hidden_peer
         from kgctl.errors import ClusterError
 
         try:
@@ -248,7 +245,6 @@ def _write(
 def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
     """Give a peer new keys: its addresses stay, and what else there is of it."""
     from kgctl.edit.enrolment import change, check_key
-    from kgctl.edit.peer_writes import spec_of
 
     keys, store = NewKeys(), target.store()
     preshared = bool(spec_of(store.get(name)).get("presharedKey"))

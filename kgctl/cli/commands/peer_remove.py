@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.commands.peer_values import DRY_RUNS, KEPT, KIND
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, note
-from kgctl.errors import KgctlError
+from kgctl.errors import KgctlError, NotFoundError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def _what_agents_do(invalid: Mended) -> str:
 def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
     """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
     from kgctl.edit.peer_writes import delete
-    from kgctl.errors import NotFoundError
     from kgctl.state.interface import PeersNotServedError
 
     try:

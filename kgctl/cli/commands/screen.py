@@ -14,7 +14,7 @@ from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.output import note, on_terminal, warn_of_others
 from kgctl.cli.core.reading import Reading, reading_of, source_of, time_of
-from kgctl.errors import KgctlError
+from kgctl.errors import ForbiddenError, KgctlError
 from kgctl.files.writing import check_lasting, write_private
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
@@ -165,7 +165,6 @@ def _follow(
     One that falls silent causes no change, so nodes are judged every ``interval`` seconds, or every
     second where ages are seen to grow.
     """
-    from kgctl.errors import ForbiddenError
     from kgctl.state.feeds import LiveFeed
 
     inbox = Inbox()

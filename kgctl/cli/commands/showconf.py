@@ -10,12 +10,12 @@ import typer
 from kgctl.cli.core.arguments import UsageError, cidrs
 from kgctl.cli.core.choices import complete_node, complete_peer, format_named, format_option
 from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
-from kgctl.cli.core.output import note
+from kgctl.cli.core.output import answer_with_secret, note, print_configuration
 from kgctl.cli.core.plain import joining, leading, print_node, print_peer
 from kgctl.cli.core.reading import listen_port as node_port
 from kgctl.cli.core.reading import read
 from kgctl.cli.core.shared import Shared, of_several, with_shared
-from kgctl.render.manifest import MANIFEST_FORMATS
+from kgctl.render.manifest import MANIFEST_FORMATS, peer_object
 from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
 
 if TYPE_CHECKING:
@@ -262,14 +262,12 @@ def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | N
 
 
 def _print_as_peer(name: str, section: PeerSection, output: str) -> None:
-    from kgctl.cli.core.output import answer_with_secret, print_configuration
 
     if output == WIREGUARD.name:
         from kgctl.wireguard.conf import Configuration
 
         print_configuration(Configuration(peers=(section,)))
         return
-    from kgctl.render.manifest import peer_object
 
     text = format_named(MANIFEST_FORMATS, output).write(peer_object(name, section))
     answer_with_secret(text, holds_one=section.preshared_key is not None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kgctl.cli.core.arguments import UsageError, cidrs
-from kgctl.errors import KgctlError
+from kgctl.errors import KgctlError, KubeconfigError
 from kgctl.mesh.text import first_twice, printable
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ def chosen_clusters(shared: Shared) -> list[Chosen]:
 
 def _is_kubeconfig(path: Path) -> bool:
     """Tell whether a file is a kubeconfig that leads somewhere."""
-    from kgctl.errors import KubeconfigError
     from kgctl.kube.access.kubeconfig import load_access
 
     with path.open("rb") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.core.arguments import UsageError, split_values
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +149,6 @@ def _fits(value: object, wanted: type) -> bool:
 
 
 def _refuse_unknown(shown: str, where: str, table: dict[str, Any], known: list[str]) -> None:
-    from kgctl.mesh.text import nearest
 
     for key in table:
         if key not in known:
