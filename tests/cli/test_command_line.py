@@ -207,7 +207,7 @@ def test_a_fault_of_ours_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    for module in ("plain", "pictures"):
+    for module in ("core.plain", "commands.pictures"):
         monkeypatch.setattr(f"kgctl.cli.{module}.read", broken)
     answer = kgctl("--example", "graph")
     assert answer.code == 1
