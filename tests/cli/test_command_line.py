@@ -116,6 +116,27 @@ def test_a_mistake_gets_one_line_and_exit_code_1(arguments: list[str], complaint
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "command"),
+    [
+        (["graph", "-o"], 1, "kgctl graph"),
+        (["check", "--select"], 2, "kgctl check"),
+        (["path", "--at"], 2, "kgctl path"),
+        (["showconf", "peer", "laptop", "--dns"], 1, "kgctl showconf peer"),
+        (["peer", "add", "--endpoint"], 1, "kgctl peer add"),
+        (["--at"], 1, "kgctl"),
+    ],
+)
+def test_an_option_without_its_value_is_a_mistake_of_its_command(
+    arguments: list[str], code: int, command: str
+) -> None:
+    answer = kgctl("--example", *arguments)
+    assert (answer.code, answer.stdout) == (code, "")
+    assert answer.stderr == (
+        f"Option '{arguments[-1]}' requires an argument. See: {command} --help\n"
+    )
+
+
+@pytest.mark.parametrize(
     "given",
     [
         ["--allowed-ips", "192.168.7.0/24,192.168.8.0/24", "--allowed-ips", "192.168.9.1/24"],

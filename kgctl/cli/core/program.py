@@ -39,6 +39,7 @@ class Commands(TyperGroup):
             command = typer.main.get_command(getattr(import_module(module), name))
             command.name = cmd_name
             command.context_settings.update(ctx.command.context_settings)
+            _name_the_command_in_mistakes(command)
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
 
@@ -84,6 +85,23 @@ app = typer.Typer(
 @with_shared
 def root(shared: Shared) -> None:
     """Manage a Kilo network: draw its topology, write the configurations that join it."""
+
+
+def _name_the_command_in_mistakes(command: Any) -> None:
+    """Give the errors of a command's option parser the command's context, which they lack."""
+    for one in getattr(command, "commands", {}).values():
+        _name_the_command_in_mistakes(one)
+    parse = command.parse_args
+
+    def parse_args(ctx: Any, args: list[str]) -> Any:
+        try:
+            return parse(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+    command.parse_args = parse_args
 
 
 def call(arguments: Sequence[str]) -> int:
