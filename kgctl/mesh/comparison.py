@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Cause(Enum):
-    """Why a device never matches the wanted state."""
+    """The reason why a device never matches the wanted state."""
 
     HOST_BITS = "host-bits"
     """WireGuard stores the network without host bits."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Dialled(Enum):
-    """From where an address can be dialled, judging by the address alone."""
+    """The places from which an address can be dialled, judging by the address alone."""
 
     ANYWHERE = "anywhere"
     """From every network, unless a firewall blocks it."""
@@ -69,7 +69,7 @@ class Scope(Enum):
 
     @property
     def dialled(self) -> Dialled:
-        """From where it can be dialled."""
+        """The places from which it can be dialled."""
         return self.value[1]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why a claim is refused."""
+    """The reason why a claim is refused."""
 
     SPECIAL = "special"
     OWN = "own"
@@ -45,7 +45,7 @@ _WORDS = {
     Reason.GATEWAY: "it is {}",
     Reason.RESOLVER: "it is {}",
     Reason.API_SERVER: "it is {}",
-    Reason.ENDPOINT: "it is {}, which has to be reached without the tunnel",
+    Reason.ENDPOINT: "it is {}, which must bypass the tunnel",
     Reason.DEFAULT: "that is all or most of the Internet",
     Reason.WIDE: "that is wider than /8",
     Reason.PUBLIC: "that holds public addresses",

@@ -64,7 +64,7 @@ EVERYTHING = Share()
 
 
 class Layout(NamedTuple):
-    """Which clusters are linked: all with each other, or only with the hubs, if there are any.
+    """The pairs of clusters to link: all with each other, or only with the hubs, if there are any.
 
     Hubs are linked with each other, too. Packets between spokes pass through the first hub: Kilo's
     agents set it up as a router, since they forward from any peer to any other.

@@ -26,7 +26,7 @@ _MEANING = ("location", "region", "site", "datacenter", "zone", "rack", "hostnam
 
 
 class Fit(NamedTuple):
-    """How well locations match the nodes' WireGuard IPs.
+    """The quality of the match between locations and the nodes' WireGuard IPs.
 
     Whether each segment has exactly one node with an IP, and how many IPs match the order of the
     segments. A former leader keeps its IP for up to 30 s; it has the same IP as the new one.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Way(Enum):
-    """How a packet continues."""
+    """The way in which a packet continues."""
 
     HERE = auto()
     """It has arrived: at the machine, at its pods, or at a network behind it."""
@@ -174,7 +174,7 @@ def _is_endpoint(topology: Topology, address: Address) -> bool:
 
 
 class Reason(StrEnum):
-    """Why a packet fails at a hop."""
+    """The reason why a packet fails at a hop."""
 
     NO_ROUTE = "no-route"
     OUTSIDE = "outside-the-tunnel"
@@ -196,7 +196,7 @@ class Reason(StrEnum):
 
 
 class Reach(Enum):
-    """How a call reaches an endpoint."""
+    """The way in which a call reaches an endpoint."""
 
     OPEN = auto()
     """Directly."""
@@ -205,7 +205,7 @@ class Reach(Enum):
 
 
 class Dial(NamedTuple):
-    """How the tunnel comes up, in words, or why it does not."""
+    """The result of dialling: ``how`` the tunnel comes up, in words, or why it does not."""
 
     endpoint: Endpoint | None
     how: str

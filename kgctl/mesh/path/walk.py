@@ -24,7 +24,7 @@ _MOST_HOPS = 8  # Kilo's longest path has 3: to the leader, through the tunnel, 
 
 
 class Failure(NamedTuple):
-    """Why and at which machine a packet fails; ``why`` is printable.
+    """The machine at which a packet fails, and the reason; ``why`` is printable.
 
     ``culprit`` is the machine whose object is at fault, if it is another one.
     """
