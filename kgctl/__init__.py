@@ -7,13 +7,13 @@ Load a cluster, build its topology, render it::
     topology = kgctl.load_cluster().topology()
     print(kgctl.to_dot(topology))
 
-Every public name stands on this page, those for linking clusters in ``kgctl.link``; docs/api.md
-tells more. A name is imported when it is first used, so ``import kgctl`` costs next to nothing.
+This module has all public names, except those for linking clusters, which are in ``kgctl.link``;
+see docs/api.md. Names are imported on first use, so ``import kgctl`` takes almost no time.
 """
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False  # as type checkers know it; importing typing would be most of the start
+TYPE_CHECKING = False  # type checkers know the name; importing typing would be most of the start
 if TYPE_CHECKING:
     from kgctl.errors import (
         AnswerError,
@@ -129,10 +129,10 @@ _PLACES = {
 }
 
 
-if not TYPE_CHECKING:  # else every name would be one, to type checkers
+if not TYPE_CHECKING:  # else type checkers would accept any name
 
     def __getattr__(name: str) -> object:
-        """Import a public name when it is first used (PEP 562)."""
+        """Import a public name on first use (PEP 562)."""
         for module, names in _PLACES.items():
             if name in names.split():
                 from importlib import import_module

@@ -1,11 +1,11 @@
-"""The errors that kgctl raises on purpose; what one module alone raises is defined there.
+"""The errors that kgctl raises; errors of a single module are defined there.
 
 ::
 
-    KgctlError                    exit code 1; the root of all
-    |-- InputError                a value that was given is invalid
-    |-- MeshError                 nodes and peers that make no network
-    |-- ClusterError              a cluster, or files that stand for it
+    KgctlError                    exit code 1; the base of all errors
+    |-- InputError                a given value is invalid
+    |-- MeshError                 the nodes and peers form no network
+    |-- ClusterError              a cluster, or its files, cannot be read or written
     |   |-- ManifestError
     |   |-- KubeconfigError
     |   |-- CredentialsError
@@ -23,7 +23,7 @@
     |       |   `-- AlreadyExistsError
     |       |-- GoneError             410
     |       `-- OverloadedError       429, 5xx
-    `-- HostError                 this machine could not be read or set
+    `-- HostError                 this machine could not be read or configured
         |-- PrivilegeError
         |-- BusyError
         |-- NoWireGuardError
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 
 class KgctlError(Exception):
-    """What failed, on what, and what to do next, in one line.
+    """An error whose message is one line: what failed, on what, and what to do next.
 
-    Where a setting is at fault, or would help, ``field`` names it as the Python API does, ``value``
-    is what it has, and ``alternatives`` are what it may have. The message names no option of a
-    command line: ``kgctl.cli.core.hints`` adds the one that sets the field. The command line prints
-    the result on stderr and exits with ``exit_code``.
+    If a setting is at fault, or would help, ``field`` is its name in the Python API, ``value`` its
+    value, and ``alternatives`` are valid values. The message names no command-line option:
+    ``kgctl.cli.core.hints`` adds the one that sets the field. The command line prints the result
+    to stderr and exits with ``exit_code``.
 
-    An error that quotes another one is raised from it, so that the other's hint is found.
+    Raise an error that quotes another one from it, so that the other's hint is found.
     """
 
     exit_code: int = 1
@@ -66,27 +66,27 @@ class KgctlError(Exception):
 
 
 class InputError(KgctlError):
-    """A value that was given is invalid, or does not go together with another one."""
+    """A given value is invalid, or conflicts with another one."""
 
 
 class MeshError(KgctlError):
-    """The nodes and peers that were read do not make a network."""
+    """The nodes and peers do not form a network."""
 
 
 class ClusterError(KgctlError):
-    """The cluster, or the files that stand for it, could not be read or written."""
+    """The cluster, or its files, could not be read or written."""
 
 
 class ManifestError(ClusterError):
-    """A manifest file cannot be read, or is not YAML or JSON of Kubernetes objects."""
+    """A manifest file cannot be read, or is not YAML or JSON with Kubernetes objects."""
 
 
 class KubeconfigError(ClusterError):
-    """No kubeconfig is there, it cannot be read, or it lacks what it must say."""
+    """The kubeconfig does not exist, cannot be read, or lacks a required field."""
 
 
 class CredentialsError(ClusterError):
-    """A credential that the kubeconfig names cannot be had: a file, or an exec plugin's answer."""
+    """A credential from the kubeconfig is unavailable: a file, or the output of an exec plugin."""
 
 
 class UnreachableError(ClusterError):
@@ -94,7 +94,7 @@ class UnreachableError(ClusterError):
 
 
 class ConnectionLostError(UnreachableError):
-    """The connection ended before the answer did; a read is worth a second try."""
+    """The connection ended before the response; a read can be retried."""
 
 
 class RequestTimeoutError(UnreachableError):
@@ -102,15 +102,15 @@ class RequestTimeoutError(UnreachableError):
 
 
 class TlsError(ClusterError):
-    """The API server's certificate was not accepted, or it speaks no TLS."""
+    """The API server's certificate was not accepted, or the server does not use TLS."""
 
 
 class AnswerError(ClusterError):
-    """What answered is not a Kubernetes API server, or its answer cannot be read."""
+    """The server is not a Kubernetes API server, or its response is invalid."""
 
 
 class StatusError(ClusterError):
-    """The API server refused a request; ``status`` is the HTTP status, ``reason`` its own word."""
+    """The API server refused a request, with the HTTP ``status`` and its ``reason``."""
 
     def __init__(self, message: str, status: int, reason: str = "") -> None:
         super().__init__(message)
@@ -123,10 +123,10 @@ class UnauthorizedError(StatusError):
 
 
 class ForbiddenError(StatusError):
-    """403: the credentials are known, and RBAC does not allow this.
+    """403: the credentials are valid, but RBAC does not allow the request.
 
-    What is missing is the right to ``verb`` objects of ``resource`` and ``group``, in a
-    ``namespace`` unless that is empty, as a rule of RBAC has them; each may be anything.
+    The missing right is to ``verb`` objects of ``resource`` and ``group``, in a ``namespace``
+    unless that is empty, in the terms of an RBAC rule; their values are not checked.
     """
 
     def __init__(
@@ -148,11 +148,11 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: there is no object by that name."""
+    """404: there is no object with that name."""
 
 
 class NotServedError(NotFoundError):
-    """404 on a path in an API ``group`` itself: the server at ``place`` does not serve it."""
+    """404 for an API ``group``: the server at ``place`` does not serve it."""
 
     def __init__(self, message: str, *, group: str, place: str) -> None:
         super().__init__(message, 404)
@@ -165,7 +165,7 @@ class ConflictError(StatusError):
 
 
 class AlreadyExistsError(ConflictError):
-    """409: there is an object by that name already."""
+    """409: an object with that name already exists."""
 
 
 class GoneError(StatusError):
@@ -175,7 +175,7 @@ class GoneError(StatusError):
 class OverloadedError(StatusError):
     """429 or 5xx: the API server cannot answer now.
 
-    ``retry_after`` is the number of seconds that it asked to be left alone for, if it did.
+    ``retry_after`` is the number of seconds from its Retry-After header, or None.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class OverloadedError(StatusError):
 
 
 class HostError(KgctlError):
-    """A link, an address, a route or a device of this machine could not be read or set."""
+    """A link, an address, a route or a device of this machine could not be read or configured."""
 
 
 class PrivilegeError(HostError):
@@ -194,15 +194,15 @@ class PrivilegeError(HostError):
 
 
 class BusyError(HostError):
-    """Another kgctl has the interface."""
+    """Another kgctl process uses the interface."""
 
 
 class NoWireGuardError(HostError):
-    """Neither the kernel nor a program of this machine can do WireGuard."""
+    """Neither the kernel nor a program on this machine supports WireGuard."""
 
 
 class InterfaceGoneError(HostError):
-    """The interface, or the program behind it, is not there any more."""
+    """The interface, or the program behind it, no longer exists."""
 
 
 class UnresponsiveError(HostError):

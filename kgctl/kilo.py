@@ -1,4 +1,4 @@
-"""The names of Kilo's protocol, each written once.
+"""Names in Kilo's API and annotations.
 
 Sources: https://kilo.squat.ai/docs/annotations and https://kilo.squat.ai/docs/api.
 """
@@ -6,7 +6,7 @@ Sources: https://kilo.squat.ai/docs/annotations and https://kilo.squat.ai/docs/a
 from __future__ import annotations
 
 PREFIX = "kilo.squat.ai/"
-"""What the names of Kilo's annotations begin with."""
+"""The prefix of Kilo's annotations."""
 
 GROUP = "kilo.squat.ai"
 VERSION = "v1alpha1"
@@ -14,10 +14,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 """The API group and version of Peer objects."""
 
 PEERS = f"/apis/{API_VERSION}/peers"
-"""The path of the collection of all Peers of an API server."""
+"""The API path of the collection of Peers."""
 
 TOPOLOGY_LABEL = "topology.kubernetes.io/region"
-"""The label that Kilo's agents read a node's location from, unless they are told another one."""
+"""The label with a node's location, unless Kilo's agents are configured with another one."""
 
 KEY = f"{PREFIX}key"
 """The annotation with a node's public key."""

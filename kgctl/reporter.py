@@ -1,4 +1,4 @@
-"""How code below the command line talks to whoever called it."""
+"""The interface through which code below the command line reports to its caller."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receives one line of text at a time, without a line break at its end.
+    """A receiver of lines of text, without line breaks.
 
-    The command line prints them (``kgctl.cli.core.output.Printer``); tests keep them.
+    The command line prints them (``kgctl.cli.core.output.Printer``); tests collect them.
     """
 
     def show(self, text: str, /) -> None:
-        """Show a part of the answer that is known before the rest, such as a plan."""
+        """Show a part of the result that is ready before the rest, such as a plan."""
         ...
 
     def inform(self, text: str, /) -> None:
@@ -20,20 +20,20 @@ class Reporter(Protocol):
         ...
 
     def warn(self, text: str, /) -> None:
-        """Report what failed, was refused or was left out, and what a person can do about it."""
+        """Report what failed, was refused or was left out, and what to do about it."""
         ...
 
     def worded(self, error: object, /) -> str:
-        """Return the message of an error; the command line adds the options that would help."""
+        """Return the message of an error; the command line adds options that would help."""
         ...
 
     def setting(self, name: str, value: str = "", /) -> str:
-        """Return how a person gives a setting, such as ``adopt``; the command line has options."""
+        """Return how to write a setting, such as ``adopt``; the command line returns the option."""
         ...
 
 
 class LogReporter:
-    """Writes to the standard library's log: the default of the Python API.
+    """A reporter to the standard library's log: the default of the Python API.
 
     Without any configuration of logging, Python prints warnings to stderr and nothing else.
     """
@@ -65,5 +65,5 @@ class LogReporter:
 
 
 def plain_setting(name: str, value: str = "") -> str:
-    """Return a setting as the Python API names it, and its value."""
+    """Return a setting's name in the Python API, and its value."""
     return f"{name} {value}" if value else name

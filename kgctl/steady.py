@@ -1,4 +1,4 @@
-"""A clock that nobody sets."""
+"""A monotonic clock that includes the time that the machine sleeps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def steady() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps.
+    """Return the seconds of a monotonic clock that includes sleep.
 
-    A laptop that wakes up has not heard the server for hours. Linux' monotonic clock, which is
-    Python's as well, stands still meanwhile; those of other systems do not.
+    After a laptop wakes up, its last contact with the server is hours old. Linux's monotonic clock,
+    which Python uses, stops during sleep; those of other systems do not.
     """
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)

@@ -1,1 +1,1 @@
-"""What is wrong with a network: pure rules over what was read, no input or output."""
+"""The rules of ``kgctl check``: pure functions over the state of a cluster."""

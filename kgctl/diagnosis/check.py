@@ -1,6 +1,6 @@
-"""Looking at a cluster with every rule.
+"""The list of all rules, their pages, and the check of a cluster.
 
-The pages of the rules, which are files beside this module.
+The pages are files in ``pages`` beside this module.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ RULES: tuple[Rule, ...] = tuple(
 """The rules about one cluster, by code."""
 
 ALL_RULES: tuple[AnyRule, ...] = tuple(sorted((*RULES, *across.RULES), key=lambda rule: rule.code))
-"""All rules, by code: also those about several clusters."""
+"""All rules, including those about several clusters, by code."""
 
 BY_CODE = {rule.code: rule for rule in ALL_RULES}
-"""The rules by their codes, for who wants to say which rule tells more."""
+"""The rules by code, for references to a rule."""
 
 
 def check(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -> list[Finding]:
-    """Return what is wrong, rule by rule. The work grows as n log n with nodes and peers."""
+    """Return the findings, rule by rule. The work grows as n log n with nodes and peers."""
     facts = Facts(subject, settings)
     return [Finding(rule.code, rule.severity, *one) for rule in rules for one in rule.find(facts)]
 

@@ -1,7 +1,4 @@
-"""What several rules need, worked out once.
-
-What the rules look at: the state that was read, and what else was seen on the way.
-"""
+"""The input of the rules, and facts that are computed once for all of them."""
 
 from __future__ import annotations
 
@@ -41,17 +38,17 @@ _WRITTEN_AT_ONCE = ("key", "endpoint", "last-seen", "internal-ip")
 CROSS = "cross"
 """The granularity of newer agents with a tunnel between any two nodes of different locations.
 
-To everything outside of a location each node is a segment of its own, as with ``full``.
+From outside its location, each node is a segment of its own, as with ``full``.
 """
 
 
 def granularity_of(node: Node) -> str:
-    """Return what a node's agent runs with: ``location``, ``full``, ``cross``, or nothing."""
+    """Return the granularity of a node's agent: ``location``, ``full``, ``cross``, or empty."""
     return CROSS if node.unreadable.get("granularity") == CROSS else node.granularity
 
 
 class Facts:
-    """A subject, the settings, and what follows from them."""
+    """A subject, the settings, and the facts that follow from them."""
 
     def __init__(self, subject: Subject, settings: Settings) -> None:
         self.subject = subject
@@ -64,56 +61,56 @@ class Facts:
 
     @property
     def now(self) -> float:
-        """The time at which the cluster is judged, in Unix seconds."""
+        """The time of the check, in Unix seconds."""
         return self.settings.now
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
-        """The nodes by name, ready or not: for rules that look up many."""
+        """The nodes by name, ready or not, for rules with many look-ups."""
         return {node.name: node for node in reversed(self.state.nodes)}
 
     @cached_property
     def ready_nodes(self) -> list[Node]:
-        """The nodes that take part, by name."""
+        """The ready nodes, sorted by name."""
         return self.state.ready_nodes(self.now)
 
     @cached_property
     def ready_peers(self) -> list[Peer]:
-        """The peers that take part, by name."""
+        """The ready peers, sorted by name."""
         return [peer for peer in self.state.peers if peer.is_ready]
 
     def has_agent(self, node: Node) -> bool:
-        """Tell whether Kilo's agent ever wrote on the node, as far as annotations show."""
+        """Return whether the node has annotations that Kilo's agent writes."""
         written = self.subject.node_annotations.get(node.name, {})
         return any(PREFIX + name in written for name in _WRITTEN_AT_ONCE)
 
     @cached_property
     def never_ran(self) -> bool:
-        """Whether there are nodes, and Kilo's agent has written on none of them."""
+        """Whether there are nodes, but Kilo's agent annotated none of them."""
         return bool(self.state.nodes) and not any(map(self.has_agent, self.state.nodes))
 
     @cached_property
     def agents_label(self) -> str | None:
-        """The label that the agents read locations from, where it is not the one given."""
+        """The label that the agents read locations from, if it is not the given one."""
         from kgctl.diagnosis.rules.grouping import agents_label
 
         return agents_label(self)
 
     @property
     def labels_of_agents(self) -> tuple[str, ...]:
-        """The labels that locations are read from: by the one given, and by the agents."""
+        """The labels for locations: the given one, and that of the agents if it differs."""
         return (self.subject.topology_label, *filter(None, [self.agents_label]))
 
     @cached_property
     def granularity(self) -> str:
-        """What the network is built in: as is set, else as the first ready node says."""
+        """The granularity of the settings, else of the first ready node."""
         if self.settings.granularity != AUTO:
             return self.settings.granularity
         return granularity_of(self.ready_nodes[0]) if self.ready_nodes else ""
 
     @cached_property
     def topology(self) -> Topology | None:
-        """The network, or None where there is none; other rules say why."""
+        """The topology, or None if it cannot be built, which has rules of its own."""
         granularity = FULL if self.granularity == CROSS else self.settings.granularity
         try:
             return network_of(
@@ -124,21 +121,21 @@ class Facts:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments of the network; empty where there is none."""
+        """The segments of the topology; empty if there is none."""
         return () if self.topology is None else self.topology.segments
 
     @cached_property
     def overlaps(self) -> Mapping[Clash, list[Overlap]]:
-        """The claims to networks that clash, by the way in which they do."""
+        """The overlaps of claims by kind of clash."""
         found: defaultdict[Clash, list[Overlap]] = defaultdict(list)
         for one in overlaps(self._claims_in_force()):
             found[one.clash].append(one)
         return found
 
     def _claims_in_force(self) -> Iterator[Claim]:
-        """Yield the claims of who takes part, and of all nodes those to pod subnets.
+        """Yield the claims of ready nodes and peers, and the pod subnets of all nodes.
 
-        An allowed location IP that Kilo filters out is another rule's.
+        Allowed location IPs that Kilo filters out have a rule of their own.
         """
         nodes = {node.name for node in self.ready_nodes}
         peers = {peer.name for peer in self.ready_peers}
@@ -164,13 +161,13 @@ class Facts:
 
     @cached_property
     def _places(self) -> Mapping[str, str]:
-        """The segment of each node, by name; of one that is not ready, where it would be."""
+        """The segment of each node, by name; for nodes that are not ready, the one to expect."""
         groups = group_nodes(self.state.nodes, self.grouping)
         return {node.name: segment for segment, nodes in groups.items() for node in nodes}
 
     @cached_property
     def refused(self) -> list[Summary]:
-        """What machines that join are not to grant, by claimer and reason."""
+        """The claims that joining machines refuse, by claimer and reason."""
         if self.topology is None:
             return []
         found = limited(self.topology, self.settings.limits).refusals
@@ -178,19 +175,19 @@ class Facts:
 
     @property
     def grouping(self) -> str:
-        """The granularity by which nodes are in segments; empty where nothing tells it."""
+        """The granularity that groups nodes into segments; empty if unknown."""
         return FULL if self.granularity == CROSS else self.granularity
 
     @cached_property
     def wireguard_addresses(self) -> tuple[int, int]:
-        """How many WireGuard IPs the segments need, and how many the Kilo subnet has."""
+        """The number of WireGuard IPs that the segments need, and that the Kilo subnet has."""
         return wireguard_addresses(
             self.ready_nodes, granularity=self.grouping, subnet=kilo_subnet(self.state.nodes)
         )
 
     @cached_property
     def unsettled(self) -> Mapping[Cause, list[Unsettled]]:
-        """What keeps agents from ever being content with their devices, by its cause."""
+        """The permanent differences between devices and their wanted state, by cause."""
         found: defaultdict[Cause, list[Unsettled]] = defaultdict(list)
         for one in () if self.topology is None else unsettled(self.topology):
             found[one.cause].append(one)
@@ -198,7 +195,7 @@ class Facts:
 
     @cached_property
     def seen_behind_nat(self) -> frozenset[str]:
-        """The leaders with a private endpoint that others see at one that is not private."""
+        """The leaders with a private endpoint that others see at a public one."""
         seen = self.discovered
         return frozenset(
             segment.leader.name
@@ -211,7 +208,7 @@ class Facts:
 
     @cached_property
     def discovered(self) -> dict[PublicKey, Endpoint]:
-        """Where ready nodes see the machine that has a key: the first that tells, by name."""
+        """The discovered endpoint of each key, from the first ready node by name that has one."""
         found: dict[PublicKey, Endpoint] = {}
         for node in self.ready_nodes:
             for key, endpoint in node.discovered_endpoints.items():
@@ -228,22 +225,19 @@ _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Subject(NamedTuple):
-    """All that was read.
+    """The input of the rules.
 
-    ``node_annotations``, ``peer_annotations``, ``node_labels`` and ``peer_labels`` hold each
-    object's annotations and labels by its name, as they are: untrusted text. ``platforms`` has the
-    nodes that say something there. ``topology_label`` is the label that locations were read from.
-    ``live`` is whether a cluster was read, and not files alone. ``clock_ahead`` is by how many
-    seconds this machine's clock is ahead of the API server's, negative if behind; None where that
-    is not known, or where another time than now is judged by.
+    ``node_annotations``, ``peer_annotations``, ``node_labels`` and ``peer_labels`` have the
+    annotations and labels of each object by its name, unchanged: untrusted text. ``platforms`` has
+    the nodes with such fields. ``topology_label`` is the label that locations were read from.
+    ``live`` is true if a cluster was read, not just files. ``clock_ahead`` is how many seconds this
+    machine's clock is ahead of the API server's, negative if behind; None if unknown, or if the
+    check is for another time than now.
 
-    ``unknown_fields`` has, by the name of each Peer that has fields which no Peer has, a clause
-    about each.
-
-    ``peers_served`` is None where that could not be told (files do
-    not tell it); ``peer_versions`` names the versions of the Peer API that were seen besides
-    v1alpha1, which is the one that Kilo reads. ``unseen`` says, in words, what could not be
-    looked at.
+    ``unknown_fields`` maps the name of a Peer to a clause for each field that the API does not
+    define. ``peers_served`` is None if unknown, as with files; ``peer_versions`` are the versions
+    of the Peer API that were seen, except v1alpha1, which Kilo reads. ``unseen`` describes what
+    could not be checked.
     """
 
     state: State
@@ -262,16 +256,16 @@ class Subject(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was read that a rule could look at."""
+        """Whether there is nothing to check."""
         state = self.state
         return not (state.nodes or state.peers or state.invalid_peers or self.peer_versions)
 
 
 class Settings(NamedTuple):
-    """How it is looked at: the time in Unix seconds, the granularity, the service networks.
+    """The settings of a check: the time in Unix seconds, the granularity, the service networks.
 
-    ``missing_names`` are names of endpoints that do not resolve, each with why. ``limits`` are what
-    the machines that join grant.
+    ``missing_names`` maps the names of endpoints that do not resolve to the reason. ``limits`` are
+    the limits of joining machines.
     """
 
     now: float

@@ -1,7 +1,4 @@
-"""A rule, and what it finds.
-
-What to do where two clusters that are to be linked have one network: which one gives it up.
-"""
+"""Rules, findings, and remedies for networks that clash when clusters are linked."""
 
 from __future__ import annotations
 
@@ -21,17 +18,17 @@ if TYPE_CHECKING:
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)
-"""How much a finding weighs, heaviest first."""
+"""The severities, highest first."""
 
 NODE, PEER, LOCATION, CLUSTER = "node", "peer", "location", "cluster"
-"""The kinds of object that a finding can be about; a location is named as its segment is."""
+"""The kinds of object that a finding can be about; a location has the name of its segment."""
 
 
 class Found(NamedTuple):
-    """One thing that is wrong: with which object, what, what it breaks, and what to do.
+    """A problem: the object, a sentence about it, its consequence, and the remedy.
 
-    ``kind`` is one of node, peer, location and cluster. All texts are printable, on one line
-    each; ``name`` is the object's own, untrusted, and is made printable where it is shown.
+    ``kind`` is node, peer, location or cluster. The texts are printable and on one line; ``name``
+    is the object's own, untrusted, and made printable where it is shown.
     """
 
     kind: str
@@ -42,7 +39,7 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an object stands: a file's name, untrusted, and a line from 1, or 0 if unknown."""
+    """The location of an object: the name of a file, untrusted, and a line from 1; 0 if unknown."""
 
     file: str
     line: int = 0
@@ -52,10 +49,10 @@ class Place(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a rule found; the fields are those of :class:`Found`, and those of its rule.
+    """A finding of a rule, with the fields of :class:`Found` and of the rule.
 
-    ``cluster`` is the one that it is about, where several are looked at: untrusted, as ``name``.
-    ``place`` is where the object stands, if it was read from a file.
+    ``cluster`` is its cluster if several are checked: untrusted, like ``name``. ``place`` is the
+    location of the object if it was read from a file.
     """
 
     code: str
@@ -70,9 +67,9 @@ class Finding(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule: a stable code, a name in words, a severity, and how it looks.
+    """A rule: a stable code, a name in words, a severity, a summary, and its function.
 
-    ``find`` yields what is wrong, in a stable order. ``kgctl explain CODE`` prints the rule's page,
+    ``find`` yields the problems in a stable order. ``kgctl explain CODE`` prints the rule's page,
     ``pages/CODE.md`` beside this module.
     """
 
@@ -84,9 +81,9 @@ class Rule(NamedTuple):
 
 
 class LinkRule(NamedTuple):
-    """A rule about clusters that are linked: as a :class:`Rule`, but it looks at all of them.
+    """A rule about linked clusters: like :class:`Rule`, but for all clusters together.
 
-    ``find`` yields what is wrong, and the name of the cluster that is to be changed.
+    ``find`` yields the name of the cluster to change, and the problem.
     """
 
     code: str
@@ -104,29 +101,28 @@ REMEDIES = MappingProxyType(
         Effort.PEER: "give {owner} of {member} another network: kgctl peer set {name} --context "
         "{member} --allowed-ips NETWORKS",
         Effort.SHARED: "leave it out of the networks that {member} shares (share.cidrs)",
-        Effort.LOCATION_IPS: "take it out of the annotation allowed-location-ips of {owner} of "
+        Effort.LOCATION_IPS: "remove it from the annotation allowed-location-ips of {owner} of "
         "{member}",
         Effort.WIREGUARD: "run Kilo's agents of {member} with another --subnet",
         Effort.INTERNAL_IP: "share internal IPs of neither (share.internalIPs: false, in a file), "
         "or give {owner} of {member} another one (kilo.squat.ai/force-internal-ip)",
         Effort.SERVICES: "link {member} without its service network (--service-cidr "
         "{member}=none), and mirror what is needed of it (--mirror)",
-        Effort.PODS: "renumber the pods of {owner} of {member}: its pod subnet has to be another "
-        "one",
+        Effort.PODS: "renumber the pods of {owner} of {member}: its pod subnet must be another one",
     }
 )
-"""How each kind of network is given up."""
+"""How to change each kind of network."""
 
 
 def remedy_of(concession: Concession) -> str:
-    """Return in words how a network is given up."""
+    """Return how to change a network, in words."""
     return REMEDIES[concession.effort].format(
         owner=concession.owner, member=concession.member, name=quote(concession.name)
     )
 
 
 def in_words(obstacle: Obstacle) -> str:
-    """Return what stands against linking, and what to do about it."""
+    """Return the text of an obstacle to linking, with the remedy."""
     if obstacle.concession is None:
         return obstacle.text
     return f"{obstacle.text}: {remedy_of(obstacle.concession)}"

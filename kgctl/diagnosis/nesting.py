@@ -1,4 +1,4 @@
-"""Networks and whose they are: which lie within which, and which one touches."""
+"""Networks with their owners, indexed by containment and intersection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Used(NamedTuple):
-    """A network, what it is used for, and which object it belongs to."""
+    """A network, its use, and the object that it belongs to."""
 
     network: Cidr
     use: str
@@ -23,7 +23,7 @@ class Used(NamedTuple):
 
 
 def nested(networks: Iterable[Used]) -> Iterator[tuple[Used, Used]]:
-    """Yield each network that lies within another one, or is the same, with the narrowest of those.
+    """Yield the narrowest network around each nested network, or equal to it, and that network.
 
     The work is that of sorting.
     """
@@ -33,11 +33,11 @@ def nested(networks: Iterable[Used]) -> Iterator[tuple[Used, Used]]:
 
 
 class Lookup:
-    """Networks, to be asked which of them one intersects: by prefix lengths and by order.
+    """An index of networks by prefix length and by address, which finds intersections.
 
-    Two networks intersect when either holds the other's address, as Kilo tests it. Of networks
-    that are the same, or have the same address, those of two owners are kept: one that is asked
-    for beside its own owner still finds the other.
+    Two networks intersect if either contains the other's address, as in Kilo's test. For equal
+    networks, and equal addresses, it keeps those of two owners, so that a query that excludes one
+    owner still finds the other.
     """
 
     def __init__(self, networks: Iterable[Used]) -> None:
@@ -53,7 +53,7 @@ class Lookup:
         self._addresses = sorted(self._inside)
 
     def around(self, cidr: Cidr, *, beside: str) -> Used | None:
-        """Return a network that holds the address of ``cidr``, of another owner, or None."""
+        """Return another owner's network that contains the address of ``cidr``, or None."""
         size, value = cidr.address.max_prefixlen, int(cidr.address)
         for version, length in self._lengths:
             if version == cidr.version:
@@ -64,7 +64,7 @@ class Lookup:
         return None
 
     def touching(self, cidr: Cidr, *, beside: str) -> Used | None:
-        """Return a network that intersects ``cidr``, of another owner, or None."""
+        """Return another owner's network that intersects ``cidr``, or None."""
         found = self.around(cidr, beside=beside)
         if found is not None:
             return found
@@ -81,6 +81,6 @@ class Lookup:
 
 
 def _keep(kept: list[Used], used: Used) -> None:
-    """Add ``used`` unless two owners, or its own, are there."""
+    """Add ``used`` unless it has two owners, or this owner, already."""
     if len(kept) < 2 and all(one.name != used.name for one in kept):
         kept.append(used)

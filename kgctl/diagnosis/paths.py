@@ -1,4 +1,4 @@
-"""Which rule finds what keeps a packet from getting on."""
+"""The rule that finds the cause of a failed path."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ RULES: Mapping[tuple[Reason, str], str] = {
     (Reason.STALE_LINK, "peer"): "KG602",
     (Reason.LINK_REFUSES_SOURCE, "node"): "KG603",
 }
-"""The code of the rule that finds what is wrong, where one does.
+"""The code of the rule for a failure, if there is one.
 
-By the reason, and whether a ``node`` or a ``peer`` is at fault. Where neither of two can call the
-other, ``rule_where_none_calls`` looks at both.
+The key is the reason, and the kind of the object at fault: ``node`` or ``peer``. If neither of two
+machines can call the other, ``rule_where_none_calls`` decides.
 """
 
 _NONE_CALLS = (Reason.NO_ENDPOINT, Reason.PRIVATE_ENDPOINT)
-"""Why neither machine of a tunnel can call the other."""
+"""The reasons if neither machine of a tunnel can call the other."""
 
 
 def rule_of(failure: Failure) -> str | None:
-    """Return the code of the rule that finds why a packet stops, or None if no rule does."""
+    """Return the code of the rule for a failure, or None if there is none."""
     at, other = failure.machine, failure.culprit or failure.machine
     if failure.reason in _NONE_CALLS and failure.culprit is not None:
         return rule_where_none_calls(
@@ -46,10 +46,10 @@ def rule_of(failure: Failure) -> str | None:
 
 
 def rule_where_none_calls(one: tuple[str, int], other: tuple[str, int], *, across: bool) -> str:
-    """Return the code of the rule about two machines of which neither can call the other.
+    """Return the code of the rule for two machines that cannot call each other.
 
-    Each is a ``node`` or a ``peer``, and has a keepalive. Of a node and a peer the node is at
-    fault: its keepalive decides by which rule. ``across`` says that they are of two clusters.
+    Each machine is its kind, ``node`` or ``peer``, and its keepalive. Of a node and a peer, the
+    node is at fault, and its keepalive selects the rule. ``across`` means two clusters.
     """
     nodes = [keepalive for kind, keepalive in (one, other) if kind == "node"]
     if not nodes:
@@ -67,9 +67,9 @@ _CLAIMED_TWICE: Mapping[frozenset[Use], str] = {
 
 
 def rule_where_two_claim(one: Use, other: Use, *, at_home: bool) -> str:
-    """Return the code of the rule about two machines that have one address, by what it is to each.
+    """Return the code of the rule for two machines with the same address, by their uses of it.
 
-    ``at_home`` says that both are in one segment.
+    ``at_home`` means that both are in one segment.
     """
     if one is other is Use.INTERNAL_IP:
         return "KG202" if at_home else "KG208"

@@ -1,8 +1,7 @@
-"""Why a value does not parse, in words: the first thing that a person would correct.
+"""Reasons why values do not parse, and suggestions for unknown annotations.
 
-The parsers themselves (``kgctl.mesh.cidr``, ``endpoint`` and ``key``) say only that it does not.
-
-What a name that Kilo does not know was meant to be: by its history, then by its spelling.
+A reason names the first thing to correct; the parsers (``kgctl.mesh.cidr``, ``endpoint`` and
+``key``) return only None. Suggestions come from Kilo's former names, then from the spelling.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _DOTTED = re.compile(r"[0-9.]+")
 def why_unreadable(name: str, text: str) -> str:
     """Return why the annotation ``name`` (without its prefix) does not parse, as a clause.
 
-    ``podCIDR`` stands for the field of a Node's spec. The text is printable, on one line.
+    ``podCIDR`` is the field of a Node's spec. The clause is printable, on one line.
     """
     return _WHY[name](text) if text else _EMPTY
 
@@ -42,13 +41,13 @@ def why_unreadable(name: str, text: str) -> str:
 def why_no_endpoint(text: str) -> str:
     """Return why a text is not ``host:port``."""
     if "://" in text:
-        return "it begins with a scheme; host:port stands alone"
+        return "it begins with a scheme; write host:port only"
     if text.startswith("["):
         return _why_not_bracketed(text)
     host, colon, port = text.rpartition(":")
     if parse_address(text) is not None or not colon or not port:
         six = ":" in text.rstrip(":")
-        return f"{_NO_PORT}, and an IPv6 address stands in brackets" if six else _NO_PORT
+        return f"{_NO_PORT}, and an IPv6 address needs brackets" if six else _NO_PORT
     return _why_no_port(port) or _why_no_host(host)
 
 
@@ -57,10 +56,10 @@ def _why_not_bracketed(text: str) -> str:
     if not bracket:
         return "a bracket is not closed"
     if parse_address(inner) is None or ":" not in inner:
-        return f"{_why_no_address(inner, 'an IPv6 address')}, which alone stands in brackets"
+        return f"{_why_no_address(inner, 'an IPv6 address')}; only those have brackets"
     if not rest.removeprefix(":"):
         return _NO_PORT
-    return _why_no_port(rest.removeprefix(":")) or "between the bracket and the port stands a colon"
+    return _why_no_port(rest.removeprefix(":")) or "there is no colon between bracket and port"
 
 
 def _why_no_port(text: str) -> str | None:
@@ -77,7 +76,7 @@ def _why_no_host(host: str) -> str:
     if parse_cidr(host) is not None:
         return "an endpoint has no prefix length"
     if parse_address(host) is not None or host.count(":") > 1:
-        return "an IPv6 address stands in brackets"
+        return "an IPv6 address needs brackets"
     if is_dns_name(host.rstrip(".").lower()):
         return "the name ends in a dot" if host.endswith(".") else "the name is not in lower case"
     return f'"{printable(host, _SHOWN)}" is neither an address nor a DNS name'
@@ -96,18 +95,18 @@ def _why_no_address(text: str, what: str = "an IP address") -> str:
 def why_no_cidr(text: str) -> str:
     """Return why a text is not ``address/prefix``."""
     if "," in text:
-        return "it is a list, and one network is wanted"
+        return "it is a list, not one network"
     address, slash, prefix = text.partition("/")
     if not slash:
         whole = parse_address(text)
         if whole is not None:
-            return f"it has no prefix length: {whole}/{whole.max_prefixlen} is the one address"
+            return f"it has no prefix length: {whole}/{whole.max_prefixlen} is the single address"
         return f"{_why_no_address(text)} with a prefix length"
     found = parse_address(address)
     if found is None:
         return _why_no_address(address)
     if parse_address(prefix) is not None:
-        return "its mask is dotted: write the length of the prefix"
+        return "its mask is dotted: write the prefix length"
     if not prefix:
         return "it has no prefix length"
     if not prefix.isascii() or not prefix.isdigit():
@@ -118,10 +117,10 @@ def why_no_cidr(text: str) -> str:
 
 
 def why_no_cidrs(text: str) -> str:
-    """Return why a list of networks, separated by commas, holds none of them or not all."""
+    """Return why a list of networks, separated by commas, does not parse, or not all of it."""
     bad = [entry for entry in text.split(",") if parse_cidr(entry) is None]
     if not any(bad):
-        return "an entry of it is empty"
+        return "an entry is empty"
     entry = next(filter(None, bad))
     reason = why_no_cidr(entry)
     if len(bad) == 1 or printable(entry, _SHOWN) in reason:
@@ -138,14 +137,14 @@ def why_no_key(text: str) -> str:
     except (binascii.Error, ValueError):
         return "it is not base64"
     if len(raw) != KEY_BYTES:
-        return f"it is {len(raw)} bytes long, and a key has {KEY_BYTES}"
-    return "it is all zero, which stands for no key"
+        return f"it is {len(raw)} bytes long, but a key has {KEY_BYTES}"
+    return "it is all zero, which means no key"
 
 
 def why_no_seconds(text: str) -> str:
     """Return why a text is not a whole number of seconds."""
     if _UNIT.fullmatch(text):
-        return "it has a unit: write the number of seconds alone"
+        return "it has a unit: write only the number of seconds"
     if _DECIMAL.fullmatch(text):
         return "it is not a whole number"
     if _DIGITS.fullmatch(text):
@@ -199,10 +198,10 @@ WRITTEN_BY_AGENTS = frozenset(
     )
 )
 KNOWN = WRITTEN_BY_PEOPLE | WRITTEN_BY_AGENTS
-"""Kilo's annotations (https://kilo.squat.ai/docs/annotations), and kgctl's own one."""
+"""Kilo's annotations (https://kilo.squat.ai/docs/annotations), and that of kgctl."""
 
 OF_OTHERS = frozenset({"clustermesh-endpoint"})
-"""What other programs read under Kilo's prefix: the kilo-clustermesh operator."""
+"""Annotations of other programs under Kilo's prefix: the kilo-clustermesh operator."""
 
 _PORT = 51820
 _NAMES_KEPT = 1024
@@ -211,7 +210,7 @@ _SLIPS = 2  # letters that differ, in a name of eight or more
 
 
 class Meant(NamedTuple):
-    """The annotation that was meant, without its prefix, and why one thinks so."""
+    """The annotation that was meant, without its prefix, and the reason for the guess."""
 
     name: str
     reason: str
@@ -220,11 +219,11 @@ class Meant(NamedTuple):
 _WAS = {
     "force-external-ip": Meant(
         "force-endpoint",
-        "Kilo calls it force-endpoint by now, and it has a port",
+        "its name is now force-endpoint, with a port",
     ),
     "external-ip": Meant(
         "force-endpoint",
-        "Kilo's agent writes endpoint by now, and people set force-endpoint",
+        "Kilo's agent now writes endpoint, and people set force-endpoint",
     ),
     "force-public-ip": Meant("force-endpoint", "the public address is set with force-endpoint"),
     "public-ip": Meant("force-endpoint", "the public address is set with force-endpoint"),
@@ -238,15 +237,15 @@ _WAS = {
     "zone": Meant("location", "the location is set with location"),
     "topology": Meant("location", "the location is set with location"),
 }
-"""What Kilo's annotations were called, in its history, and what people call them."""
+"""Former names of Kilo's annotations, and names that people use for them."""
 
 
-@lru_cache(_NAMES_KEPT)  # what is wrong on one node is often wrong on all
+@lru_cache(_NAMES_KEPT)  # a mistake on one node is often on all nodes
 def meant_by(name: str) -> Meant | None:
-    """Return the annotation that ``name`` was meant to be, or None where nothing is near.
+    """Return the annotation that ``name`` was meant to be, or None if no name is similar.
 
-    Nearness to Kilo's present names alone misleads: ``force-external-ip`` is two letters from
-    ``force-internal-ip``, and the opposite of it.
+    Similarity to Kilo's present names alone misleads: ``force-external-ip`` is two letters from
+    ``force-internal-ip``, which is its opposite.
     """
     plain = _plain(name[:_LONGEST].lower())
     most = _SLIPS if len(plain) >= 8 else len(plain) > 3
@@ -270,7 +269,7 @@ def _meant(known: str) -> Meant:
 
 
 def value_for(meant: str, text: str) -> str | None:
-    """Return what to write into the annotation ``meant``, where ``text`` tells; else None."""
+    """Return the value for the annotation ``meant`` that ``text`` gives, or None."""
     if meant == "force-endpoint":
         if parse_endpoint(text) is not None:
             return text
@@ -287,7 +286,7 @@ def _plain(name: str) -> str:
 
 
 def _distance(one: str, other: str, most: int) -> int:
-    """Return how many letters differ: left out, put in, replaced or swapped; over ``most`` any."""
+    """Return the edit distance, with swaps of adjacent letters; inexact above ``most``."""
     if abs(len(one) - len(other)) > most:
         return most + 1
     before: list[int] = []

@@ -1,4 +1,4 @@
-"""Which findings count: rules that were chosen, and objects that ask to be passed over."""
+"""The report of a check: chosen rules, and findings that objects ask to ignore."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from kgctl.mesh.linked import Linked
 
 IGNORE = f"{PREFIX}kgctl-ignore"
-"""The annotation of a Node or Peer that names rules, separated by commas, to pass over there."""
+"""The annotation of a Node or Peer with the codes of rules to ignore there, comma-separated."""
 
 
 _COMMANDS = ("kgctl ", "kubectl ")
 _EDITORS = ("kubectl edit ",)
-"""How remedies begin that are commands for a live cluster; a file is edited."""
+"""Prefixes of remedies that are commands for a live cluster; for a file, the remedy is to edit."""
 
 
 class UnknownRuleError(KgctlError):
-    """There is no rule by that code or name."""
+    """There is no rule with that code or name."""
 
 
 class Report(NamedTuple):
-    """What a look at a cluster came to: what is wrong, and what was not looked at.
+    """The result of a check: the findings, and what was not checked.
 
-    ``ignored`` are findings that an annotation of their object asks to pass over.
+    ``ignored`` are findings that an annotation of their object ignores.
     """
 
     findings: tuple[Finding, ...]
@@ -41,21 +41,21 @@ class Report(NamedTuple):
     unseen: tuple[str, ...] = ()
 
     def worst(self) -> str | None:
-        """Return the heaviest severity that was found, or None."""
+        """Return the highest severity of the findings, or None."""
         found = {finding.severity for finding in self.findings}
         return next((severity for severity in SEVERITIES if severity in found), None)
 
     def count(self, severity: str) -> int:
-        """Return how many findings have that severity."""
+        """Return the number of findings with that severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     def fails(self, limit: str) -> bool:
-        """Tell whether a finding weighs as much as ``limit``, or more."""
+        """Return whether a finding has the severity ``limit`` or a higher one."""
         worst = self.worst()
         return worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(limit)
 
     def placed(self, place_of: Callable[[Finding], Place | None]) -> Report:
-        """Return the report with the place of each finding, which its remedy names too."""
+        """Return the report with the place of each finding, which its remedy names as well."""
         return self._replace(
             findings=tuple(_placed(one, place_of(one)) for one in self.findings),
             ignored=tuple(_placed(one, place_of(one)) for one in self.ignored),
@@ -76,7 +76,7 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
 
 
 def examine(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -> Report:
-    """Look at a cluster, and put aside what its objects ask to pass over; heaviest first."""
+    """Check a cluster, and separate the ignored findings; highest severity first."""
     chosen = tuple(rules)
     asked = {
         NODE: _ignored_codes(subject.node_annotations),
@@ -94,9 +94,9 @@ def examine(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES)
 def examine_several(
     clusters: Mapping[str, tuple[Subject, Settings]], linked: Linked, rules: Sequence[AnyRule]
 ) -> Report:
-    """Look at each of several clusters, and at what links them; heaviest first.
+    """Check several clusters, and the links between them; highest severity first.
 
-    ``linked`` has those of the clusters that have a network.
+    ``linked`` has the clusters with a network.
     """
     own = [rule for rule in rules if isinstance(rule, Rule)]
     kept: list[Finding] = []
@@ -132,9 +132,9 @@ def _ignored_codes(annotations: Mapping[str, Mapping[str, str]]) -> dict[str, fr
 
 
 def choose_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[AnyRule, ...]:
-    """Return the rules named by ``select`` (all, if it names none) but for those of ``ignore``.
+    """Return the rules of ``select`` (all, if it is empty) except those of ``ignore``.
 
-    A rule is named by its code, its name, or the beginning of its code: KG3.
+    A text is the code of a rule, its name, or the beginning of codes: KG3.
 
     Raises:
         UnknownRuleError: a text names no rule.
@@ -145,10 +145,10 @@ def choose_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tupl
 
 
 def rule_named(text: str) -> AnyRule:
-    """Return the rule of that code or name.
+    """Return the rule with that code or name.
 
     Raises:
-        UnknownRuleError: there is none.
+        UnknownRuleError: there is no such rule.
     """
     for rule in ALL_RULES:
         if text.upper() == rule.code or text.lower() == rule.name:

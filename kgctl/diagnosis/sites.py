@@ -1,6 +1,6 @@
-"""Where a machine stands, as far as its addresses tell: only what speaks clearly counts.
+"""The site of a machine, judged by its addresses, and locations that differ only in spelling.
 
-Locations that were meant to be one, as far as their spelling shows.
+Only clear evidence counts.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _SMALL = IPv4Network("192.168.0.0/16")
 _BLOCKS = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), _SMALL)
-_NEIGHBOURS = {4: 24, 6: 48}  # prefix lengths within which public addresses are of one place
-_PLACE = {4: 16, 6: 48}  # and private ones, but for 192.168.0.0/16
+_NEIGHBOURS = {4: 24, 6: 48}  # prefix lengths of one site's public addresses
+_PLACE = {4: 16, 6: 48}  # and of its private ones, except 192.168.0.0/16
 _HOME = 24
 
 
 def networks_of(nodes: Iterable[Node]) -> set[Cidr]:
-    """Return the private networks of nodes, without those of one address, which tell nothing."""
+    """Return the private networks of nodes, except single addresses, which are no evidence."""
     found = (node.internal_ip for node in nodes)
     return {cidr.masked() for cidr in found if cidr is not None and cidr.host_bits}
 
 
 def public_host(node: Node, seen: Endpoint | None = None) -> Address | str | None:
-    """Return the public address or the name of a node's endpoint, or of where others see it."""
+    """Return the public address or name of a node's endpoint, else of ``seen``, or None."""
     for endpoint in (node.endpoint, seen):
         if endpoint is not None and is_dialable_from_elsewhere(endpoint):
             return endpoint.host
@@ -44,16 +44,16 @@ def public_host(node: Node, seen: Endpoint | None = None) -> Address | str | Non
 
 
 def site_of(node: Node) -> str:
-    """Return the addresses by which a person tells where a node is."""
+    """Return the addresses that show a person where a node is."""
     host = public_host(node)
     return f"{node.internal_ip}" if host is None else f"{node.internal_ip}, {host}"
 
 
 def near(facts: Facts, node: Node, others: Iterable[Node]) -> bool:
-    """Tell whether the public addresses of nodes that share a private network speak for one place.
+    """Return whether nodes that share a private network are at one site by their public addresses.
 
-    Many a home has 192.168.1.0/24. They are near where two addresses are neighbours, or none of
-    them has one at all.
+    Many homes have 192.168.1.0/24. Nodes are at one site if two public addresses are neighbours,
+    or if none of them has one.
     """
 
     def place(one: Node) -> Cidr | str | None:
@@ -79,17 +79,17 @@ class Site(NamedTuple):
 
     @classmethod
     def of(cls, node: Node) -> Site | None:
-        """Return where a node is, or None where it has no private network that tells."""
+        """Return the site of a node, or None if it has no private network."""
         if node.internal_ip is None or not node.internal_ip.host_bits:
             return None
         return cls(node.internal_ip, public_host(node))
 
     def is_apart(self, other: Site | None) -> bool:
-        """Tell whether two machines are surely in different places.
+        """Return whether two machines are certainly at different sites.
 
-        Both have a public address, and those differ, and their private networks are those of two
-        places; or their private networks are of different kinds (RFC 1918), and one has a public
-        address. Machines of one place may have addresses of their own, or several subnets.
+        Either both have public addresses that differ, and private networks of two sites; or their
+        private networks are of different kinds (RFC 1918), and one has a public address. Machines
+        at one site may have different public addresses, or several subnets.
         """
         if other is None or self.internal_ip.intersects(other.internal_ip):
             return False
@@ -115,7 +115,7 @@ def _place(cidr: Cidr) -> Cidr:
 
 
 _LONGEST = 64  # characters of a name that are compared
-_SHORTEST = 4  # letters of a name in which one more or less is a slip
+_SHORTEST = 4  # letters of a name in which an additional letter counts as a slip
 _ALIKE = str.maketrans(
     "авеікмнорсетухіјѕԁԛԝαεικνορτυχ",
     "abeikmhopcetyxijsdqwaeiknoptux",
@@ -127,11 +127,11 @@ _SEPARATORS = re.compile(r"[^\w-]|_|-(?![0-9])|(?<![0-9])-")
 
 
 def skeleton(name: str) -> str:
-    """Return what is left of a name without capitals, blanks, separators, accents, lookalikes.
+    """Return a name without capitals, blanks, separators and accents, with Latin lookalikes.
 
-    A separator between two digits stays: ``rack-1-11`` and ``rack-11-1`` are two.
+    A separator between two digits stays: ``rack-1-11`` and ``rack-11-1`` differ.
     """
-    # twice: taking letters apart can bring capitals back (as Unicode's NFKC_Casefold has it)
+    # twice: decomposition can produce new capitals (as in Unicode's NFKC_Casefold)
     text = _folded(_folded(name[:_LONGEST]))
     text = "".join(one for one in text if unicodedata.category(one) not in ("Mn", "Cf"))
     return _SEPARATORS.sub("", _BETWEEN_DIGITS.sub("-", text.translate(_ALIKE)))
@@ -142,10 +142,10 @@ def _folded(text: str) -> str:
 
 
 def slips(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield two names of which one has a letter more, or two letters swapped; the first by order.
+    """Yield pairs of names that differ by an additional letter, or by two swapped letters.
 
-    Names that differ in digits, or in one letter for another (``zone-a`` and ``zone-b``), are no
-    slips. The work is that of the names' length, not of comparing each pair.
+    Names that differ in digits, or in one letter for another (``zone-a`` and ``zone-b``), are not
+    slips. The work depends on the length of the names, not on the number of pairs.
     """
     plain: dict[str, str] = {}
     for name in sorted(names):

@@ -1,1 +1,1 @@
-"""All that kgctl writes to disk: whole files, at places that nobody else has chosen for it."""
+"""Writing to disk: whole files only, and never through names that other users control."""

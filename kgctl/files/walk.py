@@ -1,16 +1,16 @@
-"""The way to a file: name by name from an open directory, past what others may have put there.
+"""Safe path resolution, name by name from an open directory.
 
-In a directory that others can write to, as ``/tmp``, names are theirs: a symbolic link to a file of
-this user's, a file with the right content that they change later, a pipe that they read. So
+In a directory that others can write to, such as ``/tmp``, another user can plant a symbolic link
+to a file of this user, a file with the right content to change later, or a pipe to read from. So
 
 * a symbolic link is followed only if it belongs to this user or root, in a directory of theirs
   that the world cannot write to, or that is sticky (as with ``fs.protected_symlinks`` of Linux);
-* a directory of a third user is entered only where not everybody could have put it there;
+* a directory of a third user is entered only if not everybody could have put it there;
 * a pipe or a device is used only if it belongs to this user or root, or only they could have put
   it there.
 
-``/dev/stdout`` and ``/dev/fd/N`` are descriptors that the caller has given, and are used as such.
-A system without users by number (Windows) has none of these checks.
+``/dev/stdout`` and ``/dev/fd/N`` are descriptors from the caller, and are used as such. Systems
+without numeric users (Windows) have none of these checks.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HAS_OWNERS = os.name == "posix" and os.open in os.supports_dir_fd
-"""Whether files belong to users, and can be named within an open directory."""
+"""Whether files have owners, and can be opened relative to a directory."""
 
 AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""Flags of every opened file: no link is followed."""
+"""Flags for opening any file: do not follow links."""
 
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_MOST_LINKS = 40  # as for the kernel
+_MOST_LINKS = 40  # the kernel's limit
 
 
 class Place(NamedTuple):
-    """A name in an open directory, and what is there; or a descriptor of this process.
+    """A name in an open directory, and the status of the file there, or a descriptor.
 
-    Without ``directory`` the name is a path.
+    Without ``directory`` the name is a path. The descriptor is one of this process.
     """
 
     directory: int | None
@@ -52,13 +52,14 @@ class Place(NamedTuple):
 
 @contextmanager
 def place_of(path: Path, *, follow: bool = True, make: bool = False) -> Iterator[Place]:
-    """Walk to a path. The directory that was reached is open meanwhile.
+    """Resolve a path, and keep its directory open during the context.
 
-    Without ``follow``, the last name may be a link: it is the place itself. ``make`` makes the
-    directories on the way.
+    Without ``follow``, the last name may be a link, which is then the place itself. ``make``
+    creates missing directories.
 
     Raises:
-        OSError: there is no way, or another user has a hand in it; ``strerror`` says why.
+        OSError: the path does not resolve, or another user controls a part of it; ``strerror`` has
+            the reason.
     """
     text = os.fspath(path)
     if not HAS_OWNERS:
@@ -73,29 +74,29 @@ def place_of(path: Path, *, follow: bool = True, make: bool = False) -> Iterator
 
 
 def system_error(number: int) -> OSError:
-    """Return the error of that number, with the system's text."""
+    """Return the OSError for an errno, with the system's text."""
     return OSError(number, os.strerror(number))
 
 
 def refusal(reason: str) -> PermissionError:
-    """Return an error of kgctl's own rules, as the system's own come."""
+    """Return an error for a violation of kgctl's own rules, in the form of a system error."""
     return PermissionError(errno.EPERM, reason)
 
 
 def me() -> int:
-    """Return the number of the user that files are made for."""
+    """Return the effective user ID; 0 if files have no owners."""
     return os.geteuid() if HAS_OWNERS else 0
 
 
 def is_trusted(found: os.stat_result) -> bool:
-    """Tell whether something belongs to this user or root."""
+    """Return whether a file belongs to this user or root."""
     return found.st_uid in (me(), 0)
 
 
 def owner(found: os.stat_result) -> str:
-    """Return the name of the user that something belongs to, or the number."""
+    """Return the name of a file's owner, or the user ID."""
     try:
-        import pwd  # of Unix alone
+        import pwd  # Unix only
 
         return printable(pwd.getpwuid(found.st_uid).pw_name, 60)
     except (ImportError, KeyError):
@@ -103,10 +104,10 @@ def owner(found: os.stat_result) -> str:
 
 
 def check_regular(found: os.stat_result, *, anyone: bool = False) -> None:
-    """Make sure that something is a regular file of this user's or root's, or of ``anyone``.
+    """Check that a file is regular, and belongs to this user or root, or to ``anyone``.
 
     Raises:
-        OSError: it is not.
+        OSError: it is not, or does not.
     """
     if not stat.S_ISREG(found.st_mode):
         raise refusal("it is not a regular file")
@@ -115,7 +116,7 @@ def check_regular(found: os.stat_result, *, anyone: bool = False) -> None:
 
 
 def check_directory(found: os.stat_result) -> None:
-    """Make sure that nobody but this user and root can exchange what is in a directory.
+    """Check that only this user and root can replace the files in a directory.
 
     Raises:
         OSError: others can.
@@ -127,10 +128,10 @@ def check_directory(found: os.stat_result) -> None:
 
 
 def check_special(place: Place, found: os.stat_result) -> None:
-    """Make sure that a pipe or a device was not put there by another user.
+    """Check that no other user put a pipe or a device there.
 
     Raises:
-        OSError: it was, or can have been.
+        OSError: another user did, or may have.
     """
     if place.directory is None or is_trusted(found):
         return
@@ -142,10 +143,10 @@ def check_special(place: Place, found: os.stat_result) -> None:
 
 
 def check_found(path: Path) -> None:
-    """Make sure that a file that nobody named was not put there by just anybody.
+    """Check that nobody planted a file that the user did not name.
 
     Raises:
-        OSError: another user may have put it where everybody can.
+        OSError: another user may have put it into a directory that everybody can write to.
     """
     with place_of(path, follow=False) as place:
         if place.found is not None and place.directory is not None:
@@ -158,7 +159,7 @@ def check_found(path: Path) -> None:
 
 
 class _Walk:
-    """The directory that was reached, held open."""
+    """The current directory of a walk, held open."""
 
     def __init__(self, *, make: bool) -> None:
         self._make = make
@@ -186,9 +187,9 @@ class _Walk:
         return Place(None, path, descriptor=names)
 
     def _begin(self, path: str) -> list[str] | int:
-        """Go to where a path begins, and return its names from the last to the first.
+        """Go to the start of a path, and return its names from the last to the first.
 
-        If it is another name of a descriptor, return that.
+        If the path is a name of a descriptor, return the descriptor.
         """
         given = _descriptor(path)
         if given is not None:
@@ -226,7 +227,7 @@ class _Walk:
 
 
 def _descriptor(path: str) -> int | None:
-    """Return the descriptor of this process that a path is another name of, or None."""
+    """Return the descriptor of this process that a path names, or None."""
     standard = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}.get(path)
     if standard is not None:
         return standard
@@ -258,7 +259,7 @@ def _is_planted(found: os.stat_result, above: os.stat_result) -> bool:
 
 
 def _check_passed(name: str, found: os.stat_result, above: os.stat_result) -> None:
-    """Make sure that a directory was not put there by just anybody."""
+    """Check that nobody planted a directory."""
     if _is_planted(found, above):
         raise refusal(
             f'the directory "{printable(name)}" belongs to another user ({owner(found)}) and lies '

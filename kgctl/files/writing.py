@@ -1,7 +1,7 @@
-"""Writing files whole or not at all; those that hold secrets for their owner alone.
+"""Atomic writing of files; files with secrets are readable by their owner only.
 
-A file that is there is replaced by a new one, never written into: whoever has it open, or has
-another name for it, keeps the old content.
+An existing file is replaced by a new one, never modified: a process that has it open, or another
+name of the file, keeps the old content.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ PRIVATE = 0o600
 """The mode of a file that holds secrets."""
 
 AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""Flags with which opening waits for nobody, and makes nothing the terminal of this process."""
+"""Flags for opening without waiting, and without acquiring a controlling terminal."""
 
-_PUBLIC = 0o666  # less the umask
+_PUBLIC = 0o666  # before the umask
 
 
 class OutputFileError(KgctlError):
@@ -46,14 +46,14 @@ class OutputFileError(KgctlError):
 
 
 def write_private(path: Path, content: bytes, *, one_of_many: bool = False) -> bool:
-    """Write a file of mode 0600 in one step; return whether it was another before.
+    """Write a file of mode 0600 atomically; return whether it changed.
 
-    Who reads it sees the old content or the new one, never a part, also after a power failure.
-    A file of this user's that holds the content already is left alone. A pipe or a device is
-    written into. After ``one_of_many`` files in a directory, ``sync_directory`` is called once.
+    Readers see the old or the new content, never a part, even after a power failure. A file of
+    this user that already has the content stays. A pipe or a device is written to directly. After
+    ``one_of_many`` files in a directory, call ``sync_directory`` once.
 
     Raises:
-        OutputFileError: it cannot be written, or another user has a hand in the path.
+        OutputFileError: it cannot be written, or another user controls a part of the path.
     """
     with _named(path), place_of(path) as place:
         if not _takes_a_file(place):
@@ -66,22 +66,22 @@ def write_private(path: Path, content: bytes, *, one_of_many: bool = False) -> b
 
 
 def sync_directory(path: Path) -> None:
-    """Have the names of all files in a directory on the disk.
+    """Flush the names of all files in a directory to the disk.
 
     Raises:
-        OutputFileError: the disk does not take them.
+        OutputFileError: the disk reports an error.
     """
     with _named(path), place_of(path / "x", follow=False) as place:
         _sync_names(place)
 
 
 def write_public(path: Path, content: bytes) -> None:
-    """Write a file for everyone to read in one step; a pipe or a device is written into.
+    """Write a public file atomically; a pipe or a device is written to directly.
 
-    A file of this user's that is there keeps its mode.
+    An existing file of this user keeps its mode.
 
     Raises:
-        OutputFileError: it cannot be written, or another user has a hand in the path.
+        OutputFileError: it cannot be written, or another user controls a part of the path.
     """
     with _named(path), place_of(path) as place:
         if not _takes_a_file(place):
@@ -94,11 +94,11 @@ def write_public(path: Path, content: bytes) -> None:
 
 
 def check_lasting(path: Path) -> None:
-    """Make sure that what is written to a path stays there, to be replaced later.
+    """Check that a path is a file, new or existing, that later runs can replace.
 
     Raises:
         OutputFileError: it is a pipe, a device, a directory or ``/dev/stdout``, or another user
-            has a hand in the path.
+            controls a part of the path.
     """
     with _named(path), place_of(path) as place:
         if not _takes_a_file(place):
@@ -106,12 +106,12 @@ def check_lasting(path: Path) -> None:
 
 
 def others_who_exchange(path: Path) -> str | None:
-    """Return who else can put another file in the place of one at ``path``; None for nobody.
+    """Return which other user can replace the file at ``path``, or ``everybody``; None if nobody.
 
-    Groups are passed over: in many systems each user has one of their own.
+    Groups are ignored: on many systems each user has a private group.
 
     Raises:
-        OutputFileError: there is no way to it, or another user has a hand in the path.
+        OutputFileError: the path does not resolve, or another user controls a part of it.
     """
     with _named(path), place_of(path) as place:
         if place.directory is None:
@@ -124,21 +124,21 @@ def others_who_exchange(path: Path) -> str | None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it, unless they are there.
+    """Create a directory and its missing parents.
 
     Raises:
-        OutputFileError: it cannot be made, or another user has a hand in the path.
+        OutputFileError: it cannot be created, or another user controls a part of the path.
     """
     with _named(path, "make"), place_of(path / "x", follow=False, make=True):
         pass
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Write a new file of mode 0600. It is there with all that is in it, or not at all.
+    """Create a file of mode 0600, which appears with its whole content or not at all.
 
     Raises:
-        FileExistsError: there is something of that name, also if it is a link that leads nowhere.
-        OSError: it cannot be written; ``strerror`` says why.
+        FileExistsError: the name exists, even if it is a dangling link.
+        OSError: it cannot be written; ``strerror`` has the reason.
     """
     with place_of(path, follow=False) as place:
         if place.found is not None or place.descriptor is not None:
@@ -148,13 +148,13 @@ def create_private(path: Path, content: bytes) -> None:
                 os.link(name, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
             except FileExistsError:
                 raise
-            except OSError:  # a file system without hard links, as that of a memory stick
+            except OSError:  # a file system without hard links, such as FAT
                 _fill(place, place.name, content, PRIVATE, sync=True)
         _sync_names(place)
 
 
 def remove_own(path: Path) -> None:
-    """Remove a file, a socket or the like, if it is there and this user's.
+    """Remove a file, a socket or the like, if it exists and belongs to this user.
 
     Raises:
         OSError: it cannot be removed.
@@ -165,7 +165,7 @@ def remove_own(path: Path) -> None:
 
 
 def read_unfollowed(path: Path, most: int) -> bytes:
-    """Return up to ``most`` bytes of a regular file of whomever. They need not be true.
+    """Return up to ``most`` bytes of a regular file of any user, which are untrusted.
 
     Raises:
         OSError: it cannot be read, or is a link, a pipe or the like.
@@ -175,10 +175,10 @@ def read_unfollowed(path: Path, most: int) -> bytes:
 
 
 def read(place: Place, most: int, *, anyone: bool = False) -> bytes:
-    """Return up to ``most`` bytes of a regular file of this user's or root's, or of ``anyone``.
+    """Return up to ``most`` bytes of a regular file of this user or root, or of ``anyone``.
 
     Raises:
-        OSError: it cannot be read, or is another.
+        OSError: it cannot be read, is not regular, or belongs to another user.
     """
     handle = os.open(place.name, os.O_RDONLY | AS_IT_IS | AT_ONCE, dir_fd=place.directory)
     with os.fdopen(handle, "rb") as file:
@@ -187,7 +187,7 @@ def read(place: Place, most: int, *, anyone: bool = False) -> bytes:
 
 
 def replace(place: Place, content: bytes, *, sync_names: bool = True) -> None:
-    """Put a file of mode 0600 into a place, to stay there also after a power failure.
+    """Replace the file at a place by one of mode 0600 that survives a power failure.
 
     Raises:
         OSError: it cannot be written.
@@ -200,7 +200,7 @@ def replace(place: Place, content: bytes, *, sync_names: bool = True) -> None:
 
 @contextmanager
 def draft(place: Place, content: bytes, mode: int | None, *, sync: bool = False) -> Iterator[str]:
-    """Write a file under another name in the same directory, which is gone afterwards.
+    """Write a file under a temporary name in the same directory, which is removed afterwards.
 
     Raises:
         OSError: it cannot be written.
@@ -212,19 +212,19 @@ def draft(place: Place, content: bytes, mode: int | None, *, sync: bool = False)
         _fill(place, name, content, mode, sync=sync)
         yield name
     finally:
-        with suppress(FileNotFoundError):  # it has its right name by now, or was never made
+        with suppress(FileNotFoundError):  # it was renamed, or never created
             os.unlink(name, dir_fd=place.directory)
 
 
 def _sync_names(place: Place) -> None:
     if place.directory is None:
         return
-    with suppress(PermissionError):  # a directory that may be written to, but not listed
+    with suppress(PermissionError):  # a directory that is writable, but not readable
         handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
         try:
             os.fsync(handle)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a file system that has no such thing
+            if error.errno != errno.EINVAL:  # a file system without fsync of directories
                 raise
         finally:
             os.close(handle)
@@ -240,7 +240,7 @@ def _named(path: Path, what: str = "write") -> Iterator[None]:
 
 
 def _takes_a_file(place: Place) -> bool:
-    """Tell whether a file can be put into a place; something of another kind is written into."""
+    """Return whether a place is for a file; anything else is written to directly."""
     if place.descriptor is not None:
         return False
     kind = stat.S_IFREG if place.found is None else stat.S_IFMT(place.found.st_mode)
@@ -252,21 +252,21 @@ def _takes_a_file(place: Place) -> bool:
 def _write_into(place: Place, content: bytes) -> None:
     if place.descriptor is not None:
         if place.descriptor > 2 and not os.get_inheritable(place.descriptor):
-            raise system_error(errno.EBADF)  # one of ours, as a connection: nobody has given it
+            raise system_error(errno.EBADF)  # our own, such as a connection, not from the caller
         handle = os.dup(place.descriptor)
     else:
-        assert place.found is not None  # where nothing is, a file can be
+        assert place.found is not None  # an unused name is for a file
         check_special(place, place.found)
         flags = os.O_WRONLY | AS_IT_IS | getattr(os, "O_NOCTTY", 0)
         handle = os.open(place.name, flags, dir_fd=place.directory)
     with os.fdopen(handle, "wb") as stream:
         if place.descriptor is None:
-            check_special(place, os.fstat(handle))  # it may have been exchanged meanwhile
+            check_special(place, os.fstat(handle))  # it may have been replaced meanwhile
         stream.write(content)
 
 
 def _holds(place: Place, content: bytes) -> bool:
-    """Tell whether a file of this user's alone has that content; make it one of mode 0600."""
+    """Return whether this user's file has the content and no other name; set its mode to 0600."""
     if place.found is None or place.found.st_size != len(content):
         return False
     try:
@@ -284,7 +284,7 @@ def _holds(place: Place, content: bytes) -> bool:
 
 
 def _fill(place: Place, name: str, content: bytes, mode: int | None, *, sync: bool) -> None:
-    """Write a new file. Without ``mode`` it has the usual one; it never has more on the way."""
+    """Create a file. Without ``mode`` the umask decides; it never has a wider mode meanwhile."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IT_IS
     least = _PUBLIC if mode is None else PRIVATE
     handle = os.open(name, flags, least, dir_fd=place.directory)

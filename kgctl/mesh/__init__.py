@@ -1,1 +1,1 @@
-"""The network itself: pure rules over nodes and peers, no input or output."""
+"""The model of a Kilo network: pure rules over nodes and peers, without input or output."""

@@ -1,7 +1,4 @@
-"""Finding an address for a new peer that nothing in the network uses yet.
-
-What is odd about peers that Kilo takes all the same.
-"""
+"""Allocation of free addresses for new peers, and doubts about peers that Kilo accepts."""
 
 from __future__ import annotations
 
@@ -28,11 +25,11 @@ if TYPE_CHECKING:
 
 DEFAULT_POOL = "10.5.0.0/24"
 _LEARNED_PREFIXES = {4: 24, 6: 64}
-_NAMED = 3  # holders of a pool that are named; the rest is counted
+_NAMED = 3  # holders of a pool that are listed; the rest is counted
 
 
 class PoolExhaustedError(MeshError):
-    """Every address of the ``pool`` is taken; ``holders`` are who has it, the widest first."""
+    """Every address of the ``pool`` is taken; ``holders`` are the claims to it, widest first."""
 
     def __init__(self, pool: Cidr, holders: Sequence[Claim]) -> None:
         super().__init__(
@@ -46,7 +43,7 @@ class PoolExhaustedError(MeshError):
 
 
 def _held_by(pool: Cidr, holders: Sequence[Claim]) -> str:
-    """Return in words who has a pool: the one that has all of it, or the first few."""
+    """Return the holders of a pool in words: the one that covers it, or the first few."""
     widest = holders[0] if holders else None
     if widest is not None and widest.network.prefix <= pool.prefix:
         doubt = f"; correct that of node {printable(widest.name)} if it is wrong"
@@ -58,7 +55,7 @@ def _held_by(pool: Cidr, holders: Sequence[Claim]) -> str:
 
 
 class Claims:
-    """Networks in use, sorted so that asking about one does not take a look at all of them."""
+    """Networks in use, sorted so that a query does not visit all of them."""
 
     def __init__(self, claims: Iterable[Claim]) -> None:
         self._networks: dict[Cidr, list[Claim]] = {}
@@ -97,7 +94,7 @@ class Claims:
         return next(self.overlapping(cidr), None)
 
     def gaps(self, pool: Cidr) -> Iterator[tuple[int, int]]:
-        """Yield the first and the last of each stretch of usable addresses that are free."""
+        """Yield the first and the last address of each range of usable free addresses."""
         free, last = _usable(pool)
         for network in self._sorted[pool.version]:
             start = network.network_value
@@ -113,9 +110,9 @@ class Claims:
 def claims_beside(
     state: State, service_cidrs: Iterable[Cidr] = (), *, beside: str | None = None
 ) -> list[Claim]:
-    """Return the networks that a new peer, or ``beside``, has to keep clear of.
+    """Return the networks that a new peer, or ``beside``, must not overlap.
 
-    Those are all claims but the allowed location IPs that Kilo drops, since they intersect an
+    These are all claims except the allowed location IPs that Kilo drops because they intersect an
     allowed IP of a peer: nothing is sent there.
     """
     found = list(claims_of(state, service_cidrs, beside=beside))
@@ -131,10 +128,10 @@ def claims_beside(
 
 
 def learned_pools(state: State) -> list[Cidr]:
-    """Return the networks that the peers' single addresses lie in, the fullest one first.
+    """Return the networks of the peers' single addresses, the fullest first.
 
-    A network is a /24, or a /64 of IPv6. Of two that hold as many addresses IPv4 is first, then
-    the lower one. The last is 10.5.0.0/24, in which a first peer gets its address.
+    A network is a /24, or a /64 for IPv6. On a tie IPv4 is first, then the lower network. The last
+    is 10.5.0.0/24, the default for the first peer.
     """
     found = Counter(
         Cidr(cidr.address, _LEARNED_PREFIXES[cidr.version]).masked()
@@ -149,12 +146,12 @@ def learned_pools(state: State) -> list[Cidr]:
 
 
 def first_free(pool: Cidr, claims: Claims, *, skip: int = 0) -> Cidr:
-    """Return the first address of ``pool`` that no claim covers, passing over ``skip`` free ones.
+    """Return the first address of ``pool`` that no claim covers, after ``skip`` free ones.
 
-    The network's own address is not used, nor the last of an IPv4 network, its broadcast address.
+    The network address and the broadcast address of an IPv4 network are not used.
 
     Raises:
-        PoolExhaustedError: there is none.
+        PoolExhaustedError: the pool has no free address.
     """
     for start, end in claims.gaps(pool):
         if skip <= end - start:
@@ -164,7 +161,7 @@ def first_free(pool: Cidr, claims: Claims, *, skip: int = 0) -> Cidr:
 
 
 def count_free(pool: Cidr, claims: Claims) -> int:
-    """Return how many usable addresses of ``pool`` no claim covers."""
+    """Return the number of usable addresses of ``pool`` that no claim covers."""
     return sum(end - start + 1 for start, end in claims.gaps(pool))
 
 
@@ -179,14 +176,14 @@ def _address(pool: Cidr, value: int) -> Address:
     return type(pool.address)(value)
 
 
-_MAX_KEEPALIVE = 65535  # seconds, in WireGuard; Kilo takes any number
+_MAX_KEEPALIVE = 65535  # seconds, in WireGuard; Kilo accepts any number
 
 
 def doubts(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[tuple[str, str]]:
-    """Yield the name of a valid peer and what is odd about it, in words, for each oddity.
+    """Yield each doubt about a valid peer, as the peer's name and a text.
 
-    It takes no part in the network; an allowed IP overlaps a network in use; another machine has
-    its public key, and WireGuard knows a machine by that; its keepalive is longer than any.
+    A peer is not ready; an allowed IP overlaps a network in use; another machine has its public
+    key, which identifies a machine in WireGuard; its keepalive exceeds WireGuard's maximum.
     """
     claims = Claims(claims_of(state, service_cidrs))
     owners = _owners_of_keys(state)
@@ -204,7 +201,7 @@ def doubts(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[tuple[s
 
 
 def _overlaps(peer: Peer, claims: Claims, order: Mapping[str, int], number: int) -> Iterator[str]:
-    """Yield an overlap of each allowed IP; of two peers only the later one by ``order`` has it."""
+    """Yield one overlap per allowed IP; of two peers only the later one by ``order`` has it."""
     for cidr in dict.fromkeys(peer.allowed_ips):
         for found in claims.overlapping(cidr):
             if found.peer is not None and order.get(found.peer, -1) >= number:
@@ -217,7 +214,7 @@ def _overlaps(peer: Peer, claims: Claims, order: Mapping[str, int], number: int)
 
 
 def _owners_of_keys(state: State) -> dict[PublicKey, tuple[str, str]]:
-    """Return whose each public key is; of several the first, nodes before peers."""
+    """Return the owner of each public key: the first one, nodes before peers."""
     owners: dict[PublicKey, tuple[str, str]] = {}
     for node in state.nodes:
         if node.key is not None:

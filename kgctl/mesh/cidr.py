@@ -19,11 +19,11 @@ _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
 
 class Cidr(NamedTuple):
-    """An address and a prefix length; bits right of the prefix are kept.
+    """An address and a prefix length; host bits are kept.
 
-    Kilo keeps host bits everywhere but in a pod subnet: ``10.1.0.7/24`` is printed as
-    ``10.1.0.7/24``. ``ipaddress.IPv4Interface`` means the same, but costs four times as
-    much to make, and a cluster of 5,000 nodes has 20,000 of them.
+    Kilo keeps host bits everywhere except in a pod subnet: ``10.1.0.7/24`` is printed as
+    ``10.1.0.7/24``. ``ipaddress.IPv4Interface`` has the same meaning, but takes four times as
+    long to create, and a cluster of 5,000 nodes has 20,000 of them.
     """
 
     address: Address
@@ -39,7 +39,7 @@ class Cidr(NamedTuple):
 
     @property
     def host_bits(self) -> int:
-        """How many bits are right of the prefix."""
+        """The number of bits after the prefix."""
         return self.address.max_prefixlen - self.prefix
 
     @property
@@ -58,9 +58,9 @@ class Cidr(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The network, without host bits, as an integer: equal for equal networks alone.
+        """A unique integer for the network without host bits.
 
-        To look it up costs a third of the time that the network itself takes.
+        As a dictionary key it takes a third of the time of the network itself.
         """
         address, prefix = self
         size = address.max_prefixlen
@@ -82,19 +82,19 @@ class Cidr(NamedTuple):
         return self if first == value else Cidr(type(address)(first), prefix)
 
     def contains(self, address: Address) -> bool:
-        """Tell whether the network contains ``address``; another IP version never is."""
+        """Return whether the network contains ``address``; False for the other IP version."""
         if self.address.version != address.version:
             return False
         bits = self.host_bits
         return int(self.address) >> bits == int(address) >> bits
 
     def intersects(self, other: Cidr) -> bool:
-        """Tell whether either network contains the other's address."""
+        """Return whether either network contains the other's address."""
         return self.contains(other.address) or other.contains(self.address)
 
 
 def holding(networks: Iterable[Cidr], address: Address) -> Iterator[Cidr]:
-    """Yield the networks that contain ``address``: :meth:`Cidr.contains`, a quarter of its time."""
+    """Yield the networks that contain ``address``, four times as fast as :meth:`Cidr.contains`."""
     kind, size, value = type(address), address.max_prefixlen, int(address)
     for network in networks:
         bits = size - network.prefix
@@ -108,7 +108,7 @@ def single(address: Address) -> Cidr:
 
 
 def address_text(address: Address) -> str:
-    """Return ``str(address)``, of IPv4 in half of its time: a drawing has two a node."""
+    """Return ``str(address)``, for IPv4 twice as fast: a graph has two addresses per node."""
     if type(address) is not IPv4Address:
         return str(address)
     value = int(address)
@@ -118,7 +118,7 @@ def address_text(address: Address) -> str:
 def parse_address(text: str) -> Address | None:
     """Parse an IP address as strictly as Go does, or return None.
 
-    No zone, no leading zero; a 4-in-6 address is the IPv4 address that it holds.
+    Zones and leading zeros are invalid. A 4-in-6 address becomes the IPv4 address that it embeds.
     """
     if ":" not in text:
         return _parse_ipv4(text)
@@ -132,7 +132,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def _parse_ipv4(text: str) -> IPv4Address | None:
-    """Parse a dotted quad, by looking up each octet: a third of the standard library's time."""
+    """Parse a dotted quad by octet look-up, three times as fast as the standard library."""
     octets = _OCTETS
     try:
         a, b, c, d = text.split(".")
@@ -144,8 +144,8 @@ def _parse_ipv4(text: str) -> IPv4Address | None:
 def parse_cidr(text: str) -> Cidr | None:
     """Parse ``address/prefix`` as strictly as Go's ``net.ParseCIDR``, or return None.
 
-    Host bits are kept. A bare address, a dotted mask, a leading zero, a zone, a sign or white
-    space is not a CIDR. A 4-in-6 network becomes the IPv4 network that it stands for.
+    Host bits are kept. A bare address, a dotted mask, a leading zero, a zone, a sign and white
+    space are invalid. A 4-in-6 network becomes the IPv4 network that it embeds.
     """
     address_text, _, prefix_text = text.partition("/")
     prefix = _PREFIXES.get(prefix_text)

@@ -1,10 +1,8 @@
-"""Who claims which network, and which two claims cannot both be right.
+"""Claims of nodes, segments and peers to networks, and the clashes between them.
 
-Every network that a packet may be sent to is somebody's: a node's pods and its internal IP, what
-is behind a location, the WireGuard network, services, a peer's allowed IPs. One rule says which
-of them go together; ``check``, ``link``, ``path``, ``peer add`` and ``node set`` all ask it.
-
-What segments and peers of a network claim, and who of a segment it is that claims it.
+Every network that packets are sent to has an owner: pod subnets, internal IPs and allowed location
+IPs of nodes, the WireGuard network, service networks, allowed IPs of peers. One table defines which
+of them may overlap; ``check``, ``link``, ``path``, ``peer add`` and ``node set`` all use it.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Use(StrEnum):
-    """What a network is used for. Of one network the later uses lie within the earlier ones."""
+    """The use of a network. For the same network, later uses count as within earlier ones."""
 
     WIREGUARD = "WireGuard network"
     SERVICES = "service network"
@@ -50,7 +48,7 @@ _ARTICLES = {
 
 
 class Claim(NamedTuple):
-    """A network in use: as what, and by the node or peer ``name``; untrusted, empty for none.
+    """A network in use, and the node or peer ``name`` that uses it: untrusted, may be empty.
 
     ``place`` is the segment of a node. ``lan`` is the network that an internal IP is connected to.
     """
@@ -63,54 +61,54 @@ class Claim(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """What has the network, in printable words."""
+        """The use and the name of the owner, printable."""
         by = " of node" if self.use is Use.WIREGUARD else ""
         return f"{self.words}{by} {printable(self.name)}" if self.name else self.words
 
     @property
     def words(self) -> str:
-        """What the network is, without whose: ``the pod subnet of node``."""
+        """The use without the name of the owner: ``the pod subnet of node``."""
         return _ARTICLES[self.use]
 
     @property
     def peer(self) -> str | None:
-        """The name of the peer, where it is one's."""
+        """The name of the peer, or None if it is not a peer's claim."""
         return self.name if self.use is Use.PEER else None
 
 
 class Clash(StrEnum):
-    """In which way two claims cannot both be right."""
+    """A kind of conflict between two claims."""
 
     PODS_TWICE = "pods-twice"
     """Pod subnets of two nodes overlap."""
     INTERNAL_IP_TWICE_AT_HOME = "internal-ip-twice-at-home"
-    """Two nodes of one segment have one internal IP."""
+    """Two nodes of one segment have the same internal IP."""
     INTERNAL_IP_TWICE = "internal-ip-twice"
-    """Nodes of two segments have one internal IP: WireGuard gives it to one of them."""
+    """Nodes of two segments have the same internal IP: WireGuard assigns it to one of them."""
     INTERNAL_IP_IN_PODS = "internal-ip-in-pods"
-    """An internal IP lies in a pod subnet: it is a pod's as well."""
+    """An internal IP lies in a pod subnet: a pod may have the same address."""
     INTERNAL_IP_IN_SERVICES = "internal-ip-in-services"
-    """An internal IP lies in a service network: it may be a service's."""
+    """An internal IP lies in a service network: a service may have the same address."""
     INTERNAL_IP_IN_WIREGUARD = "internal-ip-in-wireguard"
     """An internal IP lies in the WireGuard network: it is, or becomes, a leader's WireGuard IP."""
     INTERNAL_IP_OF_PEER = "internal-ip-of-peer"
-    """A peer's allowed IP holds a node's internal IP."""
+    """A peer's allowed IP contains a node's internal IP."""
     LAN_ELSEWHERE = "lan-elsewhere"
-    """An allowed location IP of another segment takes a node's own network away from it."""
+    """An allowed location IP of another segment takes over a node's own network."""
     LOCATION_IP = "location-ip"
     """An allowed location IP overlaps pods, the WireGuard network or others' internal IPs."""
     LOCATION_IP_FILTERED = "location-ip-filtered"
     """An allowed location IP overlaps another segment's or a peer's: Kilo drops one of them."""
     PEERS_SHARE = "peers-share"
-    """Two peers claim one network: spelled alike it is the first's, else WireGuard's last one's."""
+    """Two peers claim one network: the first gets it if spelled alike, else WireGuard's last."""
     PEER_IN_PEER = "peer-in-peer"
-    """A peer's network is a part of another peer's: it wins there, as it may be meant to."""
+    """A peer's network is part of another peer's: the part wins, which may be intended."""
     NETWORKS = "networks"
-    """Networks overlap that have to be disjoint."""
+    """Two networks overlap that must be disjoint."""
 
 
 class Overlap(NamedTuple):
-    """Two claims that clash; the network of ``outer`` holds that of ``inner``, or is the same."""
+    """Two claims that clash; the network of ``outer`` contains that of ``inner`` or equals it."""
 
     clash: Clash
     outer: Claim
@@ -124,11 +122,11 @@ def claims_of(
     beside: str | None = None,
     place_of: Callable[[Node], str] = lambda node: node.location,
 ) -> Iterator[Claim]:
-    """Yield every network that is claimed, by what is ready and by what is not.
+    """Yield the claims of all nodes and peers, ready or not.
 
-    Nodes' pod subnets, internal IPs, endpoints and allowed location IPs, the WireGuard network,
-    the allowed IPs of all peers but ``beside`` (an invalid one's as far as they can be read), and
-    the service networks. ``place_of`` gives a node's segment.
+    These are the pod subnets, internal IPs, endpoints and allowed location IPs of nodes, the
+    WireGuard network, the allowed IPs of all peers except ``beside`` (of an invalid peer those
+    that parse), and the service networks. ``place_of`` returns a node's segment.
     """
     for node in state.nodes:
         yield from _claims_of_node(node, place_of(node))
@@ -161,10 +159,10 @@ def _allowed_ips(state: State) -> Iterator[tuple[str, tuple[Cidr, ...]]]:
 
 
 def _wireguard_networks(state: State) -> Iterator[Claim]:
-    """Yield the network of WireGuard IPs, and those of nodes that name another one.
+    """Yield the network of WireGuard IPs, and the networks of nodes that use another one.
 
-    They differ while Kilo's is changed. One that cannot be a network of WireGuard IPs is a fault
-    of the node that names it, and takes no more than the node's own address.
+    They differ while Kilo's subnet changes. A network that cannot hold WireGuard IPs is an error
+    of its node, and counts only for the node's own address.
     """
     subnet = kilo_subnet(state.nodes)
     found = {subnet: Claim(subnet, Use.WIREGUARD)}
@@ -181,12 +179,12 @@ def _wireguard_networks(state: State) -> Iterator[Claim]:
 
 
 def clash_of(one: Claim, other: Claim) -> Clash | None:
-    """Return in which way two claims to overlapping networks clash, or None if they go together.
+    """Return how two claims to overlapping networks clash, or None if they are compatible.
 
-    They do where one machine has both; where an allowed location IP holds the internal IPs of its
-    own segment, as it mostly does; where one holds services, which nodes translate before they
-    route; and where a peer's is everything: a default route leaves all others as they are.
-    Endpoints are claimed by nobody: whether one may lie in a network is another question.
+    Compatible are: claims of one machine; an allowed location IP that contains internal IPs of its
+    own segment, which is usual; an allowed location IP that contains services, since nodes
+    translate these before routing; and a peer's default route, which takes nothing from others.
+    Endpoints never clash here: whether an endpoint may lie in a network is a separate question.
     """
     first, second = sorted((one, other), key=_rank)
     rule = _PAIRS.get((first.use, second.use))
@@ -209,7 +207,7 @@ def _internal_ips(one: Claim, other: Claim) -> Clash | None:
 
 
 def _in_location(network: Claim, internal: Claim) -> Clash | None:
-    """An internal IP's own network is its route at home, unless another is as narrow."""
+    """Clash unless in one segment: a network as narrow as the LAN takes over the LAN's route."""
     if network.place == internal.place:
         return None
     wider = internal.lan is not None and network.network.prefix < internal.lan.prefix
@@ -228,7 +226,7 @@ def _peers(one: Claim, other: Claim) -> Clash | None:
 
 
 def _of_peer(clash: Clash) -> Callable[[Claim, Claim], Clash | None]:
-    """Return the rule for a peer's network and another one: a default route is no claim."""
+    """Return the rule for a peer's network and another one: a default route never clashes."""
 
     def rule(one: Claim, other: Claim) -> Clash | None:
         peer = one if one.use is Use.PEER else other
@@ -261,14 +259,14 @@ _PAIRS: dict[tuple[Use, Use], Callable[[Claim, Claim], Clash | None]] = {
     (Use.PEER, Use.INTERNAL_IP): _of_peer(Clash.INTERNAL_IP_OF_PEER),
     (Use.INTERNAL_IP, Use.INTERNAL_IP): _internal_ips,
 }
-"""What two uses of overlapping networks come to, by the two in the order of ``Use``."""
+"""The rule for each pair of uses, in the order of ``Use``; other pairs are compatible."""
 
 
 def overlaps(claims: Iterable[Claim]) -> Iterator[Overlap]:
-    """Yield the claims that clash with one around them: of each way the narrowest, once a claim.
+    """Yield the clashes of each claim with the claims around it, in the order of networks.
 
-    In the order of networks. The work is that of sorting: of many claims to one network only a
-    few stand for all, which are those that a further one can clash with in another way.
+    Each claim has at most one overlap per kind of clash, the one with the narrowest network around
+    it. The work is that of sorting: a few claims to a network represent all of them.
     """
     around: list[_Level] = []
     wanted = (claim for claim in claims if claim.use is not Use.ENDPOINT)
@@ -288,7 +286,7 @@ def overlaps(claims: Iterable[Claim]) -> Iterator[Overlap]:
 
 
 def _place(claim: Claim) -> tuple[int, int, int, int, str, str]:
-    """Return what to sort claims by: those around others first, then by use and owner."""
+    """Return the sort key of a claim: outer networks first, then by use and owner."""
     cidr = claim.network
     value = cidr.network_value
     return cidr.version, value, cidr.prefix, _RANK[claim.use], claim.name, str(cidr.address)
@@ -310,10 +308,10 @@ class _Level:
 
 
 class _Claimants:
-    """The claims to one network for one use, of which few matter to any further claim.
+    """The claims to one network for one use, reduced to the few that matter to another claim.
 
-    What two claims come to depends on whether they have one owner, or one place: so two of
-    different owners, or places, stand for all, and two of the further claim's own place.
+    The clash of two claims depends on whether they have the same owner, or the same place. So two
+    claims with different owners, or places, represent all, plus two of the other claim's place.
     """
 
     def __init__(self) -> None:
@@ -335,9 +333,9 @@ class _Claimants:
 
 
 def claims_of_segment(segment: Segment) -> Iterator[Claim]:
-    """Yield what a segment claims, in the order of its allowed IPs, and who of it claims that.
+    """Yield the claims of a segment's nodes in the order of its allowed IPs.
 
-    The WireGuard IP is the leader's.
+    The leader claims the WireGuard IP.
     """
     for node in segment.nodes:
         if node.subnet is not None:
@@ -350,7 +348,7 @@ def claims_of_segment(segment: Segment) -> Iterator[Claim]:
 
 
 def claims_to_locations(segment: Segment) -> Iterator[Claim]:
-    """Yield the allowed location IPs of a segment, and the first of its nodes that claims each."""
+    """Yield the allowed location IPs of a segment, each claimed by the first node that has it."""
     claimers: dict[Cidr, str] = {}
     if segment.allowed_location_ips:
         for node in segment.nodes:
@@ -362,6 +360,6 @@ def claims_to_locations(segment: Segment) -> Iterator[Claim]:
 
 
 def claims_of_peer(peer: Peer) -> Iterator[Claim]:
-    """Yield the allowed IPs of a peer."""
+    """Yield the allowed IPs of a peer as claims."""
     for cidr in peer.allowed_ips:
         yield Claim(cidr, Use.PEER, peer.name)

@@ -1,20 +1,17 @@
-"""Whether the agents of a network can find their WireGuard devices as they wish them to be.
+"""Inputs that make agents rewrite their WireGuard devices over and over.
 
-Every 30 seconds, and at each change, the agent of a leader compares its device with what it wants:
-all other segments, and all peers. Where they differ it writes the whole device again, which drops
-every session: all links of that leader break for 15 seconds. Some inputs make the two differ for
-ever, since WireGuard keeps less than it was given: it masks networks, leaves a network to the last
-peer that claims it, knows a peer by its key, and moves an endpoint to where packets come from.
+Every 30 seconds, and at each change, the agent of a leader compares its device with the wanted
+state: all other segments, and all peers. If they differ, it rewrites the whole device, which drops
+every session: all links of that leader break for 15 seconds. Some inputs make the two differ
+permanently, since WireGuard stores less than it gets: it masks networks, assigns a network to the
+last peer that claims it, identifies a peer by its key, and updates an endpoint to the source of
+packets.
 
-The comparison goes through the peers in the order of their keys (as base64), and ends early at one
-that has no endpoint on either side: a peer that never connected hides what comes after it.
+The comparison visits the peers in the order of their keys (as base64), and stops at a peer without
+an endpoint on both sides: a peer that never connected hides the differences after it.
 
-The rules were read off the behaviour of Kilo 0.7's agent. All leaders want the same but for their
-own segment, so the work is that of sorting: n leaders are not compared with n peers each.
-
-What keeps an agent from ever finding its WireGuard device as it wants it.
-
-``kgctl.mesh.comparison`` finds it out.
+The rules come from the behaviour of Kilo 0.7's agent. The wanted states of all leaders differ only
+in their own segment, so the work is that of sorting, and not leaders times peers.
 """
 
 from __future__ import annotations
@@ -39,34 +36,34 @@ if TYPE_CHECKING:
 
 
 class Cause(Enum):
-    """Why a device can never be as it is wanted."""
+    """The reason why a device never matches the wanted state."""
 
     HOST_BITS = "host-bits"
-    """WireGuard keeps the network without the bits right of the prefix."""
+    """WireGuard stores the network without host bits."""
     TWICE = "twice"
-    """WireGuard keeps the network once, at the last of those that claim it."""
+    """WireGuard stores the network once, at the last peer that claims it."""
     MOVED = "moved"
-    """The endpoint is where packets came from, and may not move, for want of a keepalive."""
+    """The endpoint is the source of packets, but must not change without a keepalive."""
     CALLS = "calls"
-    """There is an endpoint once it calls, and none is wanted, for want of a keepalive."""
+    """The peer has an endpoint once it calls, but none is wanted without a keepalive."""
     KEY = "key"
-    """WireGuard knows a peer by its key: of two with one key there is one, of its own none."""
+    """WireGuard identifies a peer by its key: it merges equal keys, and ignores its own."""
     KEEPALIVE = "keepalive"
-    """WireGuard's keepalive has 16 bits."""
+    """WireGuard's keepalive is limited to 16 bits."""
 
 
 class Owner(NamedTuple):
-    """Who brings something into the network: a ``node`` or a ``peer``."""
+    """The origin of an input: a ``node`` or a ``peer``."""
 
     kind: str
     name: str
 
 
 class Leaders(NamedTuple):
-    """Leaders whose agents are at it ``now``: how many, and the names of the first.
+    """Leaders whose agents rewrite their devices ``now``: the count, and the first names.
 
-    ``hidden`` are those that are not yet, as a peer that never connected, ``behind``, ends their
-    comparison before. ``total`` is how many leaders the network has.
+    ``hidden`` counts the leaders that do not rewrite yet, because a peer that never connected,
+    ``behind``, ends their comparison early. ``total`` counts all leaders of the network.
     """
 
     now: int
@@ -77,15 +74,15 @@ class Leaders(NamedTuple):
 
     @property
     def every(self) -> bool:
-        """Whether each leader is at it, or will be."""
+        """Whether each leader rewrites its device now, or will."""
         return self.now + self.hidden == self.total
 
 
 class Unsettled(NamedTuple):
-    """Something that some leaders' agents can never see as they want it.
+    """A permanent difference between the devices of some leaders and the wanted state.
 
-    ``network`` is the one at issue, ``other`` who claims it too, ``seen`` the endpoint that a
-    device has.
+    ``network`` is the network that differs, ``other`` the origin of the other claim or key,
+    ``seen`` the endpoint that a device has.
     """
 
     cause: Cause
@@ -96,12 +93,12 @@ class Unsettled(NamedTuple):
     seen: Endpoint | None = None
 
 
-_NOBODY = "~"  # sorts after all of base64: no peer ends the comparison
-_NAMED = 3  # leaders named as examples; the others are counted
+_NOBODY = "~"  # sorts after all base64 text: no peer ends the comparison
+_NAMED = 3  # leaders listed as examples; the rest is counted
 
 
 class _Section(NamedTuple):
-    """A peer on leaders' devices; ``number`` is that of the segment, or negative for a peer."""
+    """A peer on leaders' devices; ``number`` is the index of its segment, or -1 for a peer."""
 
     number: int
     key: str
@@ -115,7 +112,7 @@ class _Claim(NamedTuple):
 
 
 def unsettled(topology: Topology) -> Iterator[Unsettled]:
-    """Yield what keeps agents from ever being content with their devices, cause by cause."""
+    """Yield the permanent differences of all devices, cause by cause."""
     comparison = Comparison(topology)
     yield from comparison.host_bits()
     yield from comparison.networks_twice()
@@ -125,10 +122,10 @@ def unsettled(topology: Topology) -> Iterator[Unsettled]:
 
 
 def hidden_change(before: Topology, after: Topology) -> Leaders | None:
-    """Return which leaders' agents may not see a change of the network, and behind which peer.
+    """Return the leaders whose agents may miss a change of the network, and the peer that hides it.
 
-    These are the ``hidden`` ones, and ``names`` names the first of them. None where all see it: an
-    agent always does where the number of peers changes.
+    They are counted in ``hidden``, and ``names`` lists the first of them. Return None if nothing
+    changed, or if the number of peers changed, which every agent detects.
     """
     was, becomes = _wishes(before), _wishes(after)
     changed = [key for key in was.keys() | becomes.keys() if was.get(key) != becomes.get(key)]
@@ -138,7 +135,7 @@ def hidden_change(before: Topology, after: Topology) -> Leaders | None:
 
 
 class Comparison:
-    """What the agents of all leaders of a network compare."""
+    """The comparisons of all leaders of a network."""
 
     def __init__(self, topology: Topology) -> None:
         self._segments = topology.segments
@@ -152,9 +149,9 @@ class Comparison:
         ]
 
     def hiding(self, keys: Collection[PublicKey]) -> Leaders:
-        """Return which leaders do not see a change at the peers ``keys``, and behind which peer.
+        """Return the leaders that miss a change of the peers ``keys``, and the peer that hides it.
 
-        These are the ``hidden`` ones, of which ``names`` are the first; the others would see it.
+        They are counted in ``hidden``, and ``names`` lists the first; ``now`` counts the others.
         """
         numbers = {one.key: one.number for one in self._sections}
         texts = sorted(map(str, keys))
@@ -168,7 +165,7 @@ class Comparison:
         return self._leaders(len(self._segments) - len(hidden), names, len(hidden), behind)
 
     def host_bits(self) -> Iterator[Unsettled]:
-        """Yield the networks that have host bits, on each device that gets them."""
+        """Yield the networks with host bits."""
         for claim in self._claims:
             if int(claim.network.address) != claim.network.network_value:
                 leaders = self._affected(claim.section.key, {claim.section.number})
@@ -176,7 +173,7 @@ class Comparison:
                     yield Unsettled(Cause.HOST_BITS, claim.owner, leaders, claim.network)
 
     def networks_twice(self) -> Iterator[Unsettled]:
-        """Yield the networks that more than one peer of a device claims, or one of them twice."""
+        """Yield the networks that several peers of a device claim, or one peer twice."""
         by_network: defaultdict[Cidr, list[_Claim]] = defaultdict(list)
         for claim in self._claims:
             by_network[claim.network.masked()].append(claim)
@@ -188,7 +185,7 @@ class Comparison:
                     yield Unsettled(Cause.TWICE, owner, leaders, network, other)
 
     def endpoints(self) -> Iterator[Unsettled]:
-        """Yield who calls from where the devices do not want it, for want of a keepalive."""
+        """Yield the machines without a keepalive that call from an unwanted endpoint."""
         found: defaultdict[_Section, list[tuple[int, Endpoint]]] = defaultdict(list)
         for number, segment in enumerate(self._segments):
             for key, seen in segment.leader.discovered_endpoints.items():
@@ -206,7 +203,7 @@ class Comparison:
                 yield Unsettled(cause, section.owner, leaders, seen=where)
 
     def keys_twice(self) -> Iterator[Unsettled]:
-        """Yield who has a key that another of the network has; no leader gets that right."""
+        """Yield the machines whose key another one has; this affects all leaders."""
         first: dict[str, _Section] = {}
         for section in (*self._sections, *self._of_peers):
             other = first.setdefault(section.key, section)
@@ -215,7 +212,7 @@ class Comparison:
                 yield Unsettled(Cause.KEY, section.owner, leaders, other=other.owner)
 
     def keepalives(self) -> Iterator[Unsettled]:
-        """Yield leaders with a keepalive that WireGuard has no room for."""
+        """Yield the leaders whose keepalive exceeds WireGuard's range."""
         for number, segment in enumerate(self._segments):
             if not 0 <= segment.leader.persistent_keepalive < 1 << 16:
                 keys = [one for one in self._first_keys if one.number != number]
@@ -229,7 +226,7 @@ class Comparison:
 
     @cached_property
     def _claims(self) -> list[_Claim]:
-        """Each allowed IP of each peer of a device, in the order in which it is written."""
+        """The allowed IPs of all peers of devices, in the order in which agents write them."""
         found = []
         for section, segment in zip(self._sections, self._segments, strict=True):
             claims = (*claims_of_segment(segment), *claims_to_locations(segment))
@@ -240,7 +237,7 @@ class Comparison:
 
     @cached_property
     def _unmoving(self) -> dict[PublicKey, _Section]:
-        """The peers of devices without a keepalive of their own: no discovered endpoint counts."""
+        """The peers of devices without a keepalive, whose discovered endpoints do not count."""
         found = {}
         for section, segment in zip(self._sections, self._segments, strict=True):
             if segment.leader.persistent_keepalive <= 0:
@@ -252,7 +249,7 @@ class Comparison:
 
     @cached_property
     def _wanted(self) -> dict[PublicKey, Endpoint | None]:
-        """The endpoints that objects name."""
+        """The annotated endpoints, by key."""
         found = {
             peer.public_key: peer.annotated_endpoint
             for peer in self._peers
@@ -262,7 +259,7 @@ class Comparison:
 
     @cached_property
     def _ends(self) -> list[str]:
-        """By segment, the key at which the comparison of its leader ends early."""
+        """The key at which the comparison of each segment's leader ends early."""
         silent = sorted(
             (str(peer.public_key), peer)
             for peer in self._peers
@@ -276,12 +273,12 @@ class Comparison:
 
     @cached_property
     def _by_end(self) -> list[tuple[str, int]]:
-        """The leaders, those whose comparison ends first before the others."""
+        """The leaders, sorted by the end of their comparison."""
         return sorted((end, number) for number, end in enumerate(self._ends))
 
     @cached_property
     def _first_keys(self) -> list[_Section]:
-        """The two peers of a device whose keys come first: one of them is no leader's own."""
+        """The two peers with the first keys: for each leader, one of them is not itself."""
         return sorted((*self._sections, *self._of_peers), key=lambda one: one.key)[:2]
 
     @property
@@ -295,7 +292,7 @@ class Comparison:
         return Leaders(now, names, hidden, behind, len(self._segments))
 
     def _affected(self, key: str, but: Collection[int]) -> Leaders:
-        """Return the leaders that have a difference at ``key``, all ``but`` those segments'."""
+        """Return the leaders with a difference at ``key``: all except those of segments ``but``."""
         start = bisect_left(self._by_end, (key, -1))
         spared = [number for number in but if number >= 0]
         seen = sum(self._ends[number] >= key for number in spared)
@@ -309,7 +306,7 @@ class Comparison:
         return self._leaders(count, tuple(sorted(names)), hidden, behind)
 
     def _among(self, key: str, numbers: Sequence[int]) -> Leaders:
-        """Return those of the leaders ``numbers`` that have a difference at ``key``."""
+        """Return the leaders with a difference at ``key``, among ``numbers``."""
         seen = [number for number in numbers if self._ends[number] >= key]
         hidden = [number for number in numbers if self._ends[number] < key]
         names = [self._segments[number].leader.name for number in seen[:_NAMED]]
@@ -317,7 +314,7 @@ class Comparison:
         return self._leaders(len(seen), tuple(names), len(hidden), behind)
 
     def _twice(self, claims: Sequence[_Claim]) -> Leaders:
-        """Return the leaders on whose devices one network has several claims."""
+        """Return the leaders on whose devices a network with several claims differs."""
         times = Counter(claim.section for claim in claims)
         in_order = sorted(times, key=lambda section: section.key)
         written = list(dict.fromkeys(claim.section for claim in reversed(claims)))
@@ -339,7 +336,7 @@ class Comparison:
 
 
 def _wishes(topology: Topology) -> dict[PublicKey, object]:
-    """Return what leaders want of each peer of their devices, but for what they discover."""
+    """Return the wanted state of each peer of a device, without discovered endpoints."""
     found: dict[PublicKey, object] = {
         segment.key: (
             frozenset((*segment.allowed_ips, *segment.allowed_location_ips)),
@@ -362,7 +359,7 @@ def _first_differing(
     times: Mapping[_Section, int],
     but: _Section | None = None,
 ) -> _Section | None:
-    """Return the first section by key from which WireGuard takes a claim away."""
+    """Return the first section by key that loses a claim in WireGuard."""
     for section in sections:
         if section is not but and (section not in kept or times[section] > 1):
             return section
@@ -370,7 +367,7 @@ def _first_differing(
 
 
 def _end(leader: Node, silent: Sequence[tuple[str, Peer]]) -> str:
-    """Return the first key of a peer that has no endpoint, neither wanted nor on the device."""
+    """Return the first key of a peer without an endpoint, wanted or on the device."""
     for key, peer in silent:
         moves = peer.persistent_keepalive > 0
         if peer.endpoint is None if moves else peer.public_key not in leader.discovered_endpoints:
@@ -379,7 +376,7 @@ def _end(leader: Node, silent: Sequence[tuple[str, Peer]]) -> str:
 
 
 def _same(wanted: Endpoint | None, seen: Endpoint) -> bool:
-    """Tell whether an endpoint may be where it is wanted; a name may stand for any address."""
+    """Return whether an endpoint may match the wanted one; a DNS name matches any address."""
     if wanted is None:
         return False
     return wanted.port == seen.port and wanted.address in (None, seen.address)

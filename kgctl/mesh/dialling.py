@@ -1,19 +1,19 @@
-"""Who can dial an address at all: one classification of endpoints for every command.
+"""Classification of endpoints by who can dial them, for all commands.
 
 The ranges are those of IANA's special-purpose address registries (RFC 6890 and its updates). Kilo
-has a narrower test of its own, which serves for the election of leaders alone:
+has a narrower test, which it uses only for the election of leaders:
 :meth:`kgctl.mesh.endpoint.Endpoint.counts_as_public_in_elections`.
 
-What is decided here, where the registries leave it open:
+Decisions of this module where the registries leave a choice:
 
 * Documentation (RFC 5737, 3849, 9637) and benchmarking ranges (RFC 2544, 5180) count as public:
   examples and laboratories use them as their Internet.
-* An IPv6 address that holds an IPv4 one (4-in-6, 6to4, NAT64's well-known prefix) is what that
-  one is.
-* 240/4 is dialled nearby: Linux routes it, and some clouds number their machines with it.
-* Link-local IPv4 is dialled nearby; link-local IPv6 takes a zone, which an endpoint of Kilo has
-  no place for.
-* A DNS name may stand for any address, but for ``localhost`` and ``invalid`` (RFC 6761).
+* An IPv6 address that embeds an IPv4 address (4-in-6, 6to4, NAT64's well-known prefix) has the
+  scope of that address.
+* 240/4 is dialled nearby: Linux routes it, and some clouds assign it to machines.
+* Link-local IPv4 is dialled nearby; link-local IPv6 needs a zone, which a Kilo endpoint cannot
+  have.
+* A DNS name may stand for any address, except ``localhost`` and ``invalid`` (RFC 6761).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 class Dialled(Enum):
-    """From where an address can be dialled, as far as the address itself shows."""
+    """The places from which an address can be dialled, judging by the address alone."""
 
     ANYWHERE = "anywhere"
-    """From every network: a firewall may still be in the way."""
+    """From every network, unless a firewall blocks it."""
     NEARBY = "nearby"
-    """From a network that the machine shares; elsewhere nobody, or another machine, has it."""
+    """From a network of the machine; elsewhere it is unused, or another machine's address."""
     NEVER = "never"
     """From no other machine."""
 
 
 class Scope(Enum):
-    """What an address is by its range; ``words`` name it with its article."""
+    """The kind of an address by its range, or of a DNS name."""
 
     PUBLIC = ("a public address", Dialled.ANYWHERE)
     DOCUMENTATION = ("an address of documentation", Dialled.ANYWHERE)
@@ -64,16 +64,16 @@ class Scope(Enum):
 
     @property
     def words(self) -> str:
-        """What it is called, with an article."""
+        """Its name, with an article."""
         return self.value[0]
 
     @property
     def dialled(self) -> Dialled:
-        """From where it can be dialled."""
+        """The places from which it can be dialled."""
         return self.value[1]
 
 
-_Range = tuple[int, int, Scope]  # how many bits are the host's, the others' value
+_Range = tuple[int, int, Scope]  # the number of host bits, the value of the network bits
 
 
 def _range(network: IPv4Network | IPv6Network, scope: Scope) -> _Range:
@@ -122,7 +122,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
 def scope_of(host: Address | str) -> Scope:
-    """Return what a host of an endpoint is: an address by its range, or a DNS name."""
+    """Return the scope of an endpoint's host."""
     if isinstance(host, str):
         return _scope_of_name(host)
     if isinstance(host, IPv6Address):
@@ -134,7 +134,7 @@ def scope_of(host: Address | str) -> Scope:
 
 
 def ranges_of(*scopes: Scope) -> Iterator[tuple[Cidr, Scope]]:
-    """Yield the networks whose addresses have one of these scopes, as the tables have them."""
+    """Yield the networks of the tables that have one of the scopes."""
     for kind, table in ((IPv4Address, _IPV4), (IPv6Address, _IPV6)):
         for bits, value, scope in table:
             if scope in scopes:
@@ -142,7 +142,7 @@ def ranges_of(*scopes: Scope) -> Iterator[tuple[Cidr, Scope]]:
 
 
 def _found(ranges: tuple[_Range, ...], value: int, otherwise: Scope) -> Scope:
-    """Return the scope of the first range that holds the address of that value."""
+    """Return the scope of the first range that contains the address ``value``."""
     for bits, network, scope in ranges:
         if value >> bits == network:
             return scope
@@ -150,7 +150,7 @@ def _found(ranges: tuple[_Range, ...], value: int, otherwise: Scope) -> Scope:
 
 
 def _held_by(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, or None."""
+    """Return the IPv4 address that an IPv6 address embeds, or None."""
     held = address.ipv4_mapped or address.sixtofour
     if held is None and address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
@@ -165,22 +165,22 @@ def _scope_of_name(name: str) -> Scope:
 
 
 def is_dialable(endpoint: Endpoint | None) -> bool:
-    """Tell whether any other machine at all can dial the endpoint; there may be none."""
+    """Return whether any other machine can dial the endpoint; False for None."""
     return endpoint is not None and scope_of(endpoint.host).dialled is not Dialled.NEVER
 
 
 def is_dialable_from_elsewhere(endpoint: Endpoint | None) -> bool:
-    """Tell whether a machine of another network can dial the endpoint; there may be none."""
+    """Return whether a machine in another network can dial the endpoint; False for None."""
     return endpoint is not None and scope_of(endpoint.host).dialled is Dialled.ANYWHERE
 
 
 def is_behind_nat(annotated: Endpoint | None, used: Endpoint | None) -> bool:
-    """Tell whether others reach a machine only where it calls first.
+    """Return whether others reach a machine only after it calls them.
 
-    ``annotated`` is what its own object says, ``used`` where others dial it: the same, or where
-    nodes discovered it. It is so where nobody elsewhere can dial what it says, or where it says
-    nothing; and where it is seen at another address, that is, through a NAT. A DNS name may
-    stand for that other address.
+    ``annotated`` is the endpoint of its own object, ``used`` the endpoint that others dial: the
+    same, or one that nodes discovered. It is behind a NAT if machines elsewhere cannot dial the
+    annotated endpoint, if it has none, or if the two addresses differ. A DNS name may stand for
+    the other address.
     """
     if not is_dialable_from_elsewhere(annotated):
         return True

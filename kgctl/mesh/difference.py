@@ -1,4 +1,4 @@
-"""What differs between two networks: segments, leaders, addresses, peers, and who has a link."""
+"""The difference between two topologies: segments, leaders, addresses, peers and links."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
 _MOST_PAIRS = 100_000
-"""Links are compared pair by pair of those that changed and all others, up to so many."""
+"""The limit for comparing links, which takes a pair for each changed end and each other end."""
 
 NETWORK, SEGMENT, NODE, PEER = "network", "segment", "node", "peer"
 PRESHARED_KEY = "preshared key"
 
 Facts = dict[tuple[str, str], dict[str, str]]
-"""What is known of each object, by its kind and name."""
+"""The fields of each object, by its kind and name."""
 
 
 class Change(NamedTuple):
-    """One thing that differs. ``field`` is empty where the whole object is new, or gone.
+    """One difference. ``field`` is empty if the whole object was added or removed.
 
-    ``before`` and ``after`` are texts, untrusted where they hold a name; None is for nothing.
+    ``before`` and ``after`` are texts, untrusted if they contain a name; None if absent.
     """
 
     kind: str
@@ -36,16 +36,16 @@ class Change(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A tunnel between two segments or peers that comes up, at least from one of its sides."""
+    """A tunnel between two segments or peers that at least one of its sides can bring up."""
 
     one: str
     other: str
 
 
 class Difference(NamedTuple):
-    """All that differs. ``configured_anew`` are the leaders and peers that need new files.
+    """All differences. ``configured_anew`` are the leaders and peers that need new files.
 
-    ``links_compared`` is False where too much differs to tell link by link.
+    ``links_compared`` is False if too much differs to compare the links.
     """
 
     changes: tuple[Change, ...]
@@ -59,7 +59,7 @@ class Difference(NamedTuple):
 
 
 def difference(before: Topology | None, after: Topology | None) -> Difference:
-    """Compare two networks; None stands for a cluster in which no node is ready."""
+    """Compare two topologies; None is a cluster without a ready node."""
     old, new = _facts(before), _facts(after)
     changes = tuple(_changes(old, new, _secrets_changed(before, after)))
     lost, gained, compared = _links(before, after)
@@ -132,7 +132,7 @@ def _summary(facts: Mapping[str, str] | None) -> str | None:
 
 
 def _secrets_changed(before: Topology | None, after: Topology | None) -> set[str]:
-    """Return the peers that have another preshared key; which one is nobody's business."""
+    """Return the peers with another preshared key; the keys themselves stay secret."""
     known = {peer.name: peer.preshared_key for peer in (before.peers if before else ())}
     return {
         peer.name
@@ -142,9 +142,9 @@ def _secrets_changed(before: Topology | None, after: Topology | None) -> set[str
 
 
 def _configured_anew(changes: Iterable[Change], after: Topology | None) -> Iterator[str]:
-    """Yield the leaders and peers whose configuration is another than before.
+    """Yield the leaders and peers whose configuration changed.
 
-    What is said of a segment or a peer stands in everybody's file; a node's keepalive in its own.
+    Every file contains all segments and peers; a node's keepalive is only in its own file.
     """
     if after is None:
         return
@@ -188,7 +188,7 @@ def _ends(topology: Topology | None) -> dict[str, Machine]:
 
 
 def _same(one: Machine | None, other: Machine | None) -> bool:
-    """Tell whether two machines can be called, and call others, alike."""
+    """Return whether two machines dial, and can be dialled, in the same way."""
     if one is None or other is None:
         return one is other
     return _calling(one) == _calling(other)

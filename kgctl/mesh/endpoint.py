@@ -1,4 +1,4 @@
-"""Where a WireGuard interface can be dialled: a host and a UDP port."""
+"""Endpoints of WireGuard interfaces, a host and a UDP port, and their parsers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PRIVATE6 = IPv6Network("fd00::/16")
 
 
 def is_dns_name(text: str) -> bool:
-    """Tell whether ``text`` is an RFC 1123 subdomain as Kubernetes has it: lower case, ≤ 253."""
+    """Return whether ``text`` is a lower-case RFC 1123 subdomain of at most 253 characters."""
     return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
 
 
@@ -28,7 +28,7 @@ def _counts_as_public(address: Address) -> bool:
 
 
 class Endpoint(NamedTuple):
-    """A host, an IP address or a DNS name that stays one, and a port from 1 to 65535."""
+    """A host, which is an IP address or an unresolved DNS name, and a port from 1 to 65535."""
 
     host: Address | str
     port: int
@@ -40,22 +40,22 @@ class Endpoint(NamedTuple):
 
     @property
     def address(self) -> Address | None:
-        """The IP address, or None where the host is a DNS name."""
+        """The IP address, or None if the host is a DNS name."""
         return None if isinstance(self.host, str) else self.host
 
     @property
     def counts_as_public_in_elections(self) -> bool:
-        """Whether Kilo takes the host for a public address when it elects a leader.
+        """Whether Kilo treats the host as a public address when it elects a leader.
 
-        Private are to Kilo 10/8, 172.16/12, 192.168/16 and fd00::/16 alone, so a loopback address
-        counts as public; a DNS name does not. Who can dial it is another question:
-        :mod:`kgctl.mesh.dialling`.
+        Kilo treats only 10/8, 172.16/12, 192.168/16 and fd00::/16 as private, so a loopback
+        address counts as public; a DNS name does not. :mod:`kgctl.mesh.dialling` decides which
+        machines can dial it.
         """
         return not isinstance(self.host, str) and _counts_as_public(self.host)
 
 
 def parse_port(text: str) -> int | None:
-    """Parse a port from 1 to 65535, written in the digits 0 to 9 alone, or return None."""
+    """Parse a port from 1 to 65535, written with the digits 0 to 9 only, or return None."""
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
         return None
     port = int(text)

@@ -1,4 +1,4 @@
-"""Networks that are looked up by what they hold: what a machine needs itself, and the like."""
+"""Guards, networks that no claim gets, and an index of them by containment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why a claim is refused; ``words`` say it of the claim."""
+    """The reason why a claim is refused."""
 
     SPECIAL = "special"
     OWN = "own"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
     @property
     def words(self) -> str:
-        """What is wrong, with a place for what the claim would take."""
+        """The reason as a clause about the claim, with ``{}`` for the words of a guard."""
         return _WORDS[self]
 
 
@@ -45,7 +45,7 @@ _WORDS = {
     Reason.GATEWAY: "it is {}",
     Reason.RESOLVER: "it is {}",
     Reason.API_SERVER: "it is {}",
-    Reason.ENDPOINT: "it is {}, which has to be reached without the tunnel",
+    Reason.ENDPOINT: "it is {}, which must bypass the tunnel",
     Reason.DEFAULT: "that is all or most of the Internet",
     Reason.WIDE: "that is wider than /8",
     Reason.PUBLIC: "that holds public addresses",
@@ -60,10 +60,10 @@ _WORDS = {
 
 
 class Guard(NamedTuple):
-    """A network that no claim gets, why, and in words what it is.
+    """A network that no claim gets, the reason, and its description.
 
-    ``owner`` is the node or peer whose endpoint it is. It is ``cut`` out of wider networks, where
-    nothing else keeps it safe from them.
+    ``owner`` is the node or peer whose endpoint it is. With ``cut`` it is cut out of wider
+    networks, because nothing else protects it from them.
     """
 
     network: Cidr
@@ -77,7 +77,7 @@ _EVERYTHING = {4: Cidr(IPv4Address(0), 0), 6: Cidr(IPv6Address(0), 0)}
 
 
 class _Widest(NamedTuple):
-    """Guards that lie in no other one, in order: the first address of each, and that after it."""
+    """Guards that lie in no other guard, in order, with the start and the end of each."""
 
     starts: list[int]
     ends: list[int]
@@ -85,9 +85,9 @@ class _Widest(NamedTuple):
 
 
 class Guards:
-    """Networks to be asked which of them is around another one, or within it.
+    """An index of guards that finds those around a network, or within it.
 
-    Of two guards of one network the first counts.
+    If two guards have the same network, the first one counts.
     """
 
     def __init__(self, guards: Iterable[Guard]) -> None:
@@ -109,13 +109,13 @@ class Guards:
         self._widest = {version: self._without_nested(version) for version in self._tables}
 
     def _without_nested(self, version: int) -> _Widest:
-        """Return the guards of a family that lie in no other one: they have nothing in common."""
+        """Return the guards of an IP version that lie in no other guard: they are disjoint."""
         guards = list(self.widest_within(_EVERYTHING[version]))
         spans = [one.network.span for one in guards]
         return _Widest([first for first, _ in spans], [end for _, end in spans], guards)
 
     def around(self, network: Cidr) -> Guard | None:
-        """Return the widest that holds ``network``, or is the same; None where none does."""
+        """Return the widest guard that contains ``network`` or equals it, or None."""
         widest = self._widest[network.address.version]
         if not widest.starts:
             return None
@@ -124,7 +124,7 @@ class Guards:
         return widest.guards[place] if place >= 0 and widest.ends[place] >= end else None
 
     def touches(self, network: Cidr) -> bool:
-        """Tell whether one has an address in common with ``network``."""
+        """Return whether a guard shares an address with ``network``."""
         widest = self._widest[network.address.version]
         first, end = network.span
         place = bisect_right(widest.starts, first)
@@ -133,7 +133,7 @@ class Guards:
         return place < len(widest.starts) and widest.starts[place] < end
 
     def all_around(self, network: Cidr) -> Iterator[Guard]:
-        """Yield those that hold ``network``, or are the same, the widest first."""
+        """Yield the guards that contain ``network`` or equal it, the widest first."""
         address = network.address
         size, value = address.max_prefixlen, int(address)
         for prefix, table in self._tables[address.version].items():
@@ -144,7 +144,7 @@ class Guards:
                 yield found
 
     def widest_within(self, network: Cidr) -> Iterator[Guard]:
-        """Yield those that lie within ``network``, without those that lie within one of them."""
+        """Yield the guards within ``network``, except those within another one of these."""
         version = network.address.version
         order = self._order[version]
         if not order:

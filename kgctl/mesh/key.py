@@ -1,7 +1,7 @@
-"""WireGuard keys as values: 32 bytes, written in base64.
+"""WireGuard keys: 32 bytes, written in base64.
 
-Keys that are secret have no text of their own: neither ``str`` nor ``repr`` shows one, so none
-gets into a log or an error by accident. ``reveal`` is the only way to the text.
+Neither ``str`` nor ``repr`` shows a secret key, so that none gets into a log or an error by
+accident. Only ``reveal`` returns its text.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import NamedTuple, Self
 
 KEY_BYTES = 32
 NO_KEY = bytes(KEY_BYTES)
-"""What an interface or a peer without a key has in its place."""
+"""The key field of an interface or a peer without a key."""
 
 
 def decode_key(text: str) -> bytes | None:
     """Decode the base64 of 32 bytes, or return None.
 
-    As in Go's decoder, line breaks within the text do not count, and nothing else is
-    forgiven. A key of 32 zero bytes is decoded too, though to Kilo and WireGuard it is no key.
+    Like Go's decoder, this ignores line breaks within the text and is strict otherwise. A key of
+    32 zero bytes is decoded too, though Kilo and WireGuard treat it as no key.
     """
     if len(text) > 2 * KEY_BYTES or not text.isascii():
         return None
@@ -37,7 +37,7 @@ def encode_key(raw: bytes) -> str:
 
 
 class PublicKey(NamedTuple):
-    """A WireGuard public key; ``str`` gives its base64."""
+    """A WireGuard public key; ``str`` returns its base64."""
 
     raw: bytes
 
@@ -46,15 +46,15 @@ class PublicKey(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> PublicKey | None:
-        """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
+        """Parse base64, or return None if it is not a key or has 32 zero bytes."""
         raw = decode_key(text)
         return None if raw is None or raw == NO_KEY else cls(raw)
 
 
 class SecretKey:
-    """A key that must not be seen: it shows itself only through ``reveal``.
+    """A secret key: only ``reveal`` shows it.
 
-    It is no tuple and no dataclass on purpose: both would show their content.
+    It is deliberately neither a tuple nor a dataclass: both would show their content.
     """
 
     __slots__ = ("_raw",)
@@ -77,12 +77,12 @@ class SecretKey:
         return self._raw
 
     def reveal(self) -> str:
-        """Return the base64 of the secret, to be written into a configuration."""
+        """Return the base64 of the secret, to write it into a configuration."""
         return encode_key(self._raw)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Parse base64, or return None where it is no key, or the key of 32 zero bytes."""
+        """Parse base64, or return None if it is not a key or has 32 zero bytes."""
         raw = decode_key(text)
         return None if raw is None or raw == NO_KEY else cls(raw)
 

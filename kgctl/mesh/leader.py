@@ -1,8 +1,8 @@
-"""Who leads a segment: by Kilo's rule, and by what its agents wrote.
+"""Leaders of segments: by Kilo's rule, and by the annotations of its agents.
 
-Kilo's agents resolve DNS names before they choose leaders, so an endpoint that is a name counts as
-public where its address is. The reference's kgctl, and kgctl, never resolve. The annotation
-``wireguard-ip`` tells what the agents chose: a leader has an address there, a follower none.
+Kilo's agents resolve DNS names before they choose leaders, so an endpoint with a name counts as
+public if its address is. The reference's kgctl, and this kgctl, never resolve names. The
+annotation ``wireguard-ip`` shows the agents' choice: leaders have it, followers do not.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     Election = Callable[[Sequence[Node]], Node]
 
-_SHOWN = 5  # segments in words; the rest is counted
+_SHOWN = 5  # segments that are listed; the rest is counted
 
 
 class Dispute(NamedTuple):
-    """A segment whose agents may have chosen another leader than Kilo's rule without DNS does.
+    """A segment whose agents may have chosen another leader than Kilo's rule without DNS.
 
-    ``acting`` is the node that they chose, or None where no annotation tells: then the leader is
+    ``acting`` is the node that they chose, or None if no annotation shows it; then the leader is
     one of ``possible``.
     """
 
@@ -37,7 +37,7 @@ class Dispute(NamedTuple):
 
 
 def elected_leader(nodes: Sequence[Node]) -> Node:
-    """Return the leader among the nodes of a segment, sorted by name; a name is never public."""
+    """Elect the leader of a segment from its nodes, sorted by name; DNS names are not public."""
     candidates = _candidates(nodes)
     for node in candidates:
         if node.endpoint is not None and node.endpoint.counts_as_public_in_elections:
@@ -46,9 +46,9 @@ def elected_leader(nodes: Sequence[Node]) -> Node:
 
 
 def possible_leaders(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the nodes that may lead, whatever the names among their endpoints resolve to.
+    """Return the nodes that may lead, for all addresses that DNS names can resolve to.
 
-    ``nodes`` are those of a segment, sorted by name. One alone where no name is in play.
+    ``nodes`` are those of a segment, sorted by name. Without DNS names the result is one node.
     """
     candidates = _candidates(nodes)
     possible: list[Node] = []
@@ -60,15 +60,15 @@ def possible_leaders(nodes: Sequence[Node]) -> tuple[Node, ...]:
         possible.append(node)
         if public:
             return tuple(possible)
-    first = candidates[0]  # of private endpoints alone the first node leads
+    first = candidates[0]  # if all endpoints are private, the first node leads
     return tuple(possible if first in possible else (first, *possible))
 
 
 def acting_leader(nodes: Sequence[Node]) -> Node:
-    """Return the leader that the agents chose, as far as their annotations tell.
+    """Return the leader that the agents chose, according to their annotations.
 
-    It is the one node with a WireGuard IP, if a DNS name can have made it the leader; else the
-    one that Kilo's rule elects. ``nodes`` are those of a segment, sorted by name.
+    It is the only node with a WireGuard IP, if a DNS name can have made it the leader; else the
+    node that Kilo's rule elects. ``nodes`` are those of a segment, sorted by name.
     """
     possible = possible_leaders(nodes)
     if len(possible) == 1:
@@ -77,9 +77,9 @@ def acting_leader(nodes: Sequence[Node]) -> Node:
 
 
 def disputes(topology: Topology) -> Iterator[Dispute]:
-    """Yield the segments in which a DNS name leaves it open, or decides otherwise, who leads.
+    """Yield the segments where DNS names may change the leader.
 
-    A segment is left out where the annotations confirm the leader that Kilo's rule elects.
+    Segments are left out if the annotations confirm the leader that Kilo's rule elects.
     """
     for segment in topology.segments:
         possible = possible_leaders(segment.nodes)
@@ -91,7 +91,7 @@ def disputes(topology: Topology) -> Iterator[Dispute]:
 
 
 def disputes_in_words(topology: Topology) -> Iterator[str]:
-    """Yield a line for each of the first disputes about a network built by Kilo's rule alone."""
+    """Yield a line per dispute in a network that was built by Kilo's rule, up to a limit."""
     found = list(disputes(topology))
     for one in islice(found, _SHOWN):
         name, elected = printable(one.segment.name), printable(one.elected.name)
@@ -99,20 +99,20 @@ def disputes_in_words(topology: Topology) -> Iterator[str]:
             yield (
                 f"{name}: this names {elected} as the leader, as Kilo's own kgctl does, but the "
                 f"agents, which resolve names first, chose {printable(one.acting.name)}: its "
-                "wireguard-ip says so"
+                "annotation wireguard-ip shows it"
             )
             continue
         names = some([printable(node.name) for node in one.possible], _SHOWN)
         yield (
             f"{name}: this names {elected} as the leader, as Kilo's own kgctl does, but the agents "
-            f"resolve names first, and no wireguard-ip tells which of {names} they chose"
+            f"resolve names first, and no wireguard-ip shows which of {names} they chose"
         )
     if len(found) > _SHOWN:
         yield f"and {len(found) - _SHOWN} more segments whose leader depends on a name"
 
 
 def _candidates(nodes: Sequence[Node]) -> Sequence[Node]:
-    """Return the nodes with the leader flag, or all where none has it."""
+    """Return the nodes with the leader flag, or all nodes if none has it."""
     return [node for node in nodes if node.leader] or nodes
 
 

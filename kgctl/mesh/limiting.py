@@ -1,4 +1,4 @@
-"""A network as far as the machine that joins it lets it be: what the policy of claims leaves."""
+"""The topology that a joining machine may configure, after the policy of claims."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Limited(NamedTuple):
-    """A network with what its claimers were granted, and what they were refused.
+    """A topology with the granted networks only, and the refusals.
 
-    ``by_segment`` and ``by_peer`` have the refusals by the name of whose networks they are not;
-    what is left out for the key of another is with that one, ``by_itself`` for the machine's own.
+    ``by_segment`` and ``by_peer`` map the name of a claimer to its refusals. The refusals of a
+    machine that is left out are with the owner of its key, or in ``by_itself`` if that is the
+    joining machine.
     """
 
     topology: Topology
@@ -38,7 +39,7 @@ class Limited(NamedTuple):
 
     @property
     def refusals(self) -> list[Refusal]:
-        """All that was refused, in the order of segments and peers."""
+        """All refusals, in the order of segments and peers."""
         found = (*self.by_segment.values(), *self.by_peer.values(), self.by_itself)
         return [one for refusals in found for one in refusals]
 
@@ -51,13 +52,13 @@ def limited(
     beside: str | None = None,
     present: Present = NOTHING,
 ) -> Limited:
-    """Return the network as the peer ``beside`` may set it up: what each machine is granted.
+    """Return the topology that the peer ``beside`` may configure: the granted networks.
 
-    ``guards`` are what that machine needs itself, besides the endpoints that it dials and its own
-    addresses, which are known here; ``present`` is how it is set up already. Its own networks stay
-    as they are. Of a segment the WireGuard IP may be missing in its allowed IPs. Each key and each
-    network is one machine's (:mod:`kgctl.mesh.owners`): a segment or a peer whose key another one
-    keeps is left out. The order of the others stays.
+    ``guards`` are networks that this machine needs itself; the endpoints that it dials and its own
+    addresses are added here. ``present`` is its current configuration. Its own networks stay
+    unchanged. The allowed IPs of a segment may lack its WireGuard IP. Each key and each network
+    has one owner (:mod:`kgctl.mesh.owners`): a segment or a peer whose key another machine owns is
+    left out. The others keep their order.
     """
     own = topology.peer(beside) if beside is not None else None
     policy = Policy(limits, (*guards, *_dialled(topology, beside), *_own(own)))
@@ -75,7 +76,7 @@ def limited(
 
 
 def _take_down(found: Limited, owned: Owned) -> None:
-    """Take down what others lost, with those that it is told of, in the network's order."""
+    """Add the losses to the refusals of their places, in the order of the topology."""
     for refusal, place in owned.losses:
         if place is None:
             found.by_itself.append(refusal)
@@ -93,7 +94,7 @@ def _take_down(found: Limited, owned: Owned) -> None:
 
 
 def _dialled(topology: Topology, beside: str | None) -> Iterator[Guard]:
-    """Yield the endpoints that are dialled: packets to them carry the tunnel."""
+    """Yield the dialled endpoints as guards: packets to them carry the tunnel."""
     for segment in topology.segments:
         yield from _endpoint(segment.endpoint, "node", segment.leader.name)
     for peer in topology.peers:
@@ -108,7 +109,7 @@ def _endpoint(endpoint: Endpoint | None, kind: str, owner: str) -> Iterator[Guar
 
 
 def _own(peer: Peer | None) -> Iterator[Guard]:
-    """Yield the addresses of the machine itself; networks behind it may hold others'."""
+    """Yield the machine's own addresses as guards; others may claim the networks behind it."""
     for cidr in () if peer is None else peer.allowed_ips:
         if is_own_address(cidr):
             yield Guard(single(cidr.address), Reason.OWN, "an address of the machine itself")
@@ -118,7 +119,7 @@ def _own(peer: Peer | None) -> Iterator[Guard]:
 
 
 def judged(segment: Segment, claims: Sequence[Claim], policy: Policy) -> Verdict:
-    """Return what is granted of each claim of a segment, and what is refused, node by node."""
+    """Return the verdict on the claims of a segment, judged node by node."""
     by_node: dict[str, list[int]] = {}
     for number, claim in enumerate(claims):
         by_node.setdefault(claim.name, []).append(number)

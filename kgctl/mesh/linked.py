@@ -1,10 +1,10 @@
-"""Clusters that are linked, as one picture: which Peer stands for which segment elsewhere.
+"""Links between clusters: which Peer stands for which segment of another cluster.
 
-A tunnel between two clusters takes a Peer on each side, with the public key of a segment's leader
-on the other. So a link is recognised by its key, however it was made; a label identifies one whose
-key is out of date. People make links as Kilo's documentation shows ("Multi-cluster services"):
-a leader's Peer, printed in one cluster and applied to the other, without any label. Where
-the key of such a Peer is out of date, its networks identify it.
+A tunnel between two clusters needs a Peer on each side, with the public key of a segment's leader
+on the other. So the key identifies a link, however it was made; a label identifies a link whose
+key is out of date. Kilo's documentation ("Multi-cluster services") describes links without a
+label: the Peer of a leader is printed in one cluster and applied to the other. If the key of such
+a Peer is out of date, its networks identify it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Owner = TypeVar("Owner")
 
 Labels: TypeAlias = Mapping[tuple[str, str], str]
-"""By a member and the name of a Peer of it: the cluster that the Peer's label names.
+"""The cluster that the label of a Peer names, by member and name of the Peer.
 
-That is the name of a member, or the label itself where it names none. A Peer without a label was
+It is the name of a member, or the label itself if it does not name one. A Peer without a label was
 made by hand.
 """
 
@@ -38,10 +38,10 @@ made by hand.
 class ClusterLink(NamedTuple):
     """The Peer of the member ``holder`` that stands for a segment of the member ``source``.
 
-    ``segment`` is None where it is stale: no segment there has the key. ``why`` says of a stale
-    one what is known of its key, and ``home`` is the segment that it was made for, where that is
-    known. ``label`` names the cluster that the Peer was labelled for; None: it was made by hand.
-    ``is_kept`` says that this is one of the members, so that linking them keeps it current.
+    ``segment`` is None if the link is stale: no segment there has the key. For a stale link,
+    ``why`` describes its key, and ``home`` is the segment that it was made for, if known.
+    ``label`` is the cluster that the Peer's label names, or None if it was made by hand.
+    ``is_kept`` is true if that cluster is a member, so that linking keeps the link current.
     """
 
     holder: str
@@ -55,15 +55,15 @@ class ClusterLink(NamedTuple):
 
     @property
     def by_hand(self) -> bool:
-        """Whether no label tells that kgctl made it."""
+        """Whether it was made by hand: kgctl labels its own."""
         return self.label is None
 
 
 class Crossing(NamedTuple):
-    """Two segments of two members, and the Peers by which each side knows the other.
+    """Two segments of two members, and the Peer of each side for the other.
 
-    Without both Peers no tunnel comes up: who does not know a key drops what it encrypts.
-    ``by_hand`` are the members whose Peer was made by hand.
+    Without both Peers no tunnel comes up: WireGuard drops packets of an unknown key. ``by_hand``
+    are the members whose Peer was made by hand.
     """
 
     first: str
@@ -76,11 +76,11 @@ class Crossing(NamedTuple):
 
     @property
     def works(self) -> bool:
-        """Whether both sides know one another."""
+        """Whether both sides have a Peer for the other."""
         return self.there is not None and self.back is not None
 
     def missing(self) -> str:
-        """Return in words which side lacks the other; empty where none does."""
+        """Return which side lacks a Peer for the other, in words; empty if neither does."""
         if self.there is None:
             return f"{printable(self.first)} has no Peer for {printable(self.other.name)}"
         if self.back is None:
@@ -96,11 +96,11 @@ class Linked(NamedTuple):
 
     @property
     def stale(self) -> tuple[ClusterLink, ...]:
-        """The links that stand for no segment."""
+        """The links without a segment."""
         return tuple(link for link in self.links if link.segment is None)
 
     def names_of(self, holder: str) -> frozenset[str]:
-        """Return the names of the Peers of a member that are links, stale ones as well."""
+        """Return the names of a member's Peers that are links, including stale links."""
         return frozenset(link.peer.name for link in self.links if link.holder == holder)
 
     def known(self, holder: str, source: str) -> dict[str, Peer]:
@@ -108,7 +108,7 @@ class Linked(NamedTuple):
         return {name: link.peer for name, link in self._current(holder, source).items()}
 
     def made_by_hand(self, one: str, other: str) -> bool:
-        """Tell whether a link between two members was made by hand, or labelled for another."""
+        """Return whether a link between two members was made by hand, or labelled for another."""
         both = {one, other}
         return any(not link.is_kept and {link.holder, link.source} == both for link in self.links)
 
@@ -120,7 +120,7 @@ class Linked(NamedTuple):
         }
 
     def crossings(self) -> Iterator[Crossing]:
-        """Yield the pairs of segments of which one side at least knows the other, in order."""
+        """Yield the pairs of segments where one side at least has a Peer for the other."""
         for number, first in enumerate(self.members):
             for second in self.members[number + 1 :]:
                 ours = self._current(first.name, second.name)
@@ -134,7 +134,7 @@ class Linked(NamedTuple):
                             yield _crossed(ends, there, back)
 
     def link_of(self, holder: str, peer_name: str) -> ClusterLink | None:
-        """Return the link that a Peer of a member is, or None."""
+        """Return the link of a member with the Peer ``peer_name``, or None."""
         return next(
             (one for one in self.links if (one.holder, one.peer.name) == (holder, peer_name)),
             None,
@@ -152,8 +152,8 @@ def _crossed(ends: Crossing, there: ClusterLink | None, back: ClusterLink | None
 def linked(members: Sequence[Member], labels: Labels | None = None) -> Linked:
     """Return the members with the links between them.
 
-    A Peer is a link if another member's segment has its key; a stale one if a node there has it
-    that leads no segment, if its label names another of the members, or if it has the WireGuard
+    A Peer is a link if a segment of another member has its key. It is a stale link if a node there
+    that is not a leader has its key, if its label names another member, or if it has the WireGuard
     IP and a pod subnet of a segment there.
     """
     known = _Known(members)
@@ -167,7 +167,7 @@ def linked(members: Sequence[Member], labels: Labels | None = None) -> Linked:
 
 
 class _Known:
-    """What all members have, by what a Peer tells of it."""
+    """Segments and nodes of all members, indexed by what a Peer can name."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._names = {member.name for member in members}
@@ -186,7 +186,7 @@ class _Known:
                 self._homes.update({(member.name, node.name): segment for node in segment.nodes})
 
     def link(self, holder: str, peer: Peer, label: str | None) -> ClusterLink | None:
-        """Return the link that a Peer of a member is, or None."""
+        """Return the link that ``peer`` of the member ``holder`` is, or None."""
         assert peer.public_key is not None  # a peer of a topology is ready
         found = _others(holder, self._leaders.get(peer.public_key, ()))
         if found is not None:
@@ -205,7 +205,7 @@ class _Known:
         return None
 
     def _by_networks(self, holder: str, peer: Peer) -> ClusterLink | None:
-        """Return the link that a Peer was, whose key nobody has, as its networks tell."""
+        """Return the stale link whose networks identify it, if no node has its key, or None."""
         networks = dict.fromkeys(cidr.masked() for cidr in peer.allowed_ips)
         for network in networks:
             for source, segment in self._addresses.get(network, ()):
@@ -220,5 +220,5 @@ def _others(own: str, found: Sequence[tuple[str, Owner]]) -> tuple[str, Owner] |
 
 
 def own_networks(segment: Segment) -> frozenset[Cidr]:
-    """Return the networks that a Peer for the segment is to have: its allowed IPs, masked."""
+    """Return the networks of a Peer for the segment: the segment's allowed IPs, masked."""
     return frozenset(cidr.masked() for cidr in segment.allowed_ips)

@@ -1,10 +1,8 @@
-"""Two or more networks as one: what each has to know of the others, and what stands against it.
+"""Rules for linking clusters: shared networks, the layout of links, and obstacles.
 
-Kilo links clusters through Peer objects: each segment of one is a peer of the other's
-(kilo.squat.ai, "Multi-cluster Services"). Their networks must not overlap, since every one of
-them is an allowed IP on the other side, and of two segments one must be able to dial the other.
-
-Which clusters are linked with each other, and which of their networks the others get.
+Kilo links clusters through Peer objects: each segment of one cluster is a peer in the other
+(kilo.squat.ai, "Multi-cluster Services"). Their networks must not overlap, since each of them is
+an allowed IP on the other side, and at least one of two segments must be able to dial the other.
 """
 
 from __future__ import annotations
@@ -30,10 +28,11 @@ if TYPE_CHECKING:
 
 
 class Share(NamedTuple):
-    """The networks of a cluster that others get; ``cidrs`` are more that it leads to.
+    """The networks that a cluster shares with others; ``cidrs`` are further networks behind it.
 
-    WireGuard lets in only what comes from a network that it would send to, so what is not shared
-    neither is reached, nor reaches others. WireGuard IPs are always shared: nodes speak from them.
+    WireGuard accepts packets only from networks that it would send to, so a network that is not
+    shared can neither be reached nor reach others. WireGuard IPs are always shared, since nodes
+    send from them.
     """
 
     pods: bool = True
@@ -43,7 +42,7 @@ class Share(NamedTuple):
     cidrs: tuple[Cidr, ...] = ()
 
     def of_segment(self, segment: Segment) -> Iterator[Cidr]:
-        """Yield what is shared of a segment, in Kilo's order of allowed IPs."""
+        """Yield the shared networks of a segment, in Kilo's order of allowed IPs."""
         for node in segment.nodes:
             if self.pods and node.subnet is not None:
                 yield node.subnet
@@ -54,31 +53,31 @@ class Share(NamedTuple):
             yield from segment.allowed_location_ips
 
     def of_cluster(self, service_cidrs: Iterable[Cidr]) -> Iterator[Cidr]:
-        """Yield what is shared besides: what any of the cluster's nodes leads to."""
+        """Yield the shared networks of no particular segment, which any node can reach."""
         if self.services:
             yield from service_cidrs
         yield from self.cidrs
 
 
 EVERYTHING = Share()
-"""What linking shares where nothing else is said."""
+"""The default."""
 
 
 class Layout(NamedTuple):
-    """Which clusters are linked: all with each other, or, where there are hubs, only with those.
+    """The pairs of clusters to link: all with each other, or only with the hubs, if there are any.
 
-    Hubs are linked with each other, too. What one spoke sends to another passes through the first
-    hub: it is a router that Kilo's agents set up, since they forward from any peer to any other.
+    Hubs are linked with each other, too. Packets between spokes pass through the first hub: Kilo's
+    agents set it up as a router, since they forward from any peer to any other.
     """
 
     hubs: tuple[str, ...] = ()
 
     def linked(self, one: str, other: str) -> bool:
-        """Tell whether two clusters are to know each other's segments as Peers."""
+        """Return whether two clusters have Peers for each other's segments."""
         return one != other and (not self.hubs or one in self.hubs or other in self.hubs)
 
     def relays(self, hub: str, source: str, target: str) -> bool:
-        """Tell whether ``target`` reaches ``source`` through ``hub``."""
+        """Return whether ``target`` reaches ``source`` through ``hub``."""
         first = self.hubs[:1] == (hub,)
         return first and source != target and not self.linked(source, target)
 
@@ -88,20 +87,20 @@ FULL_MESH = Layout()
 
 
 OVERLAP, ENDPOINTS, KEYS, GRANULARITY = "overlap", "endpoints", "keys", "granularity"
-"""What is checked before clusters are linked."""
+"""The checks before linking."""
 
 _PEER = "peer "
 _OWN_KEY = "give one of them a key of its own, WireGuard would take the two for one"
-_SHOWN = 5  # findings of one kind between two clusters; the rest is counted
+_SHOWN = 5  # findings of one kind between two clusters that are listed; the rest is counted
 
 
 class Member(NamedTuple):
-    """A cluster that is to be linked with others.
+    """A cluster to link with others.
 
-    ``links`` are the names of those of its peers that stand for segments of other clusters: they
-    are what linking makes, so they stand against nothing. ``dialled`` are segments without a public
-    endpoint for which others have one that a person gave. ``granted`` are the networks that another
-    cluster gets of each segment, where that was judged; a segment without an entry is left out.
+    ``links`` are the names of its peers that stand for segments of other clusters: linking makes
+    these, so they are no obstacle. ``dialled`` are segments without a public endpoint for which a
+    person configured one. ``granted``, if judged, are the networks of each segment that another
+    cluster gets; a segment without an entry is left out.
     """
 
     name: str
@@ -115,32 +114,32 @@ class Member(NamedTuple):
 
     @property
     def gateway(self) -> Segment | None:
-        """The segment that leads to what is no segment's own: the first that can be dialled.
+        """The segment for networks of no particular segment: the first that can be dialled.
 
-        Services are such, and what a hub passes on to other clusters.
+        Such networks are services, and those of other clusters that a hub forwards to.
         """
         segments = self.topology.segments
         return next((one for one in segments if is_dialled(one)), next(iter(segments), None))
 
     def networks_of(self, segment: Segment) -> tuple[Cidr, ...]:
-        """Return the networks that others get of a segment, in Kilo's order of allowed IPs."""
+        """Return the networks of a segment that others get, in Kilo's order of allowed IPs."""
         if self.granted is not None:
             return self.granted.get(segment.name, ())
         return tuple(self.share.of_segment(segment))
 
     def leaves_out(self, segment: Segment) -> bool:
-        """Tell whether others are to know nothing new of a segment."""
+        """Return whether a segment is left out of what others get."""
         return self.granted is not None and segment.name not in self.granted
 
     def shared(self) -> Iterator[Cidr]:
-        """Yield all networks that others get of it."""
+        """Yield all networks of the cluster that others get."""
         for segment in self.topology.segments:
             yield from self.networks_of(segment)
         yield from self.share.of_cluster(self.service_cidrs)
 
 
 class Effort(IntEnum):
-    """A kind of network, by how hard it is to give up: of two that clash, the lower one goes."""
+    """The effort to change a kind of network: of two that clash, the lower one should change."""
 
     PEER = 0
     SHARED = 1
@@ -152,9 +151,9 @@ class Effort(IntEnum):
 
 
 class Concession(NamedTuple):
-    """Which of two networks that clash is the easier to change: its kind, and whose it is.
+    """The one of two clashing networks that is easier to change: its kind and its owner.
 
-    ``owner`` is ``node NAME`` or ``peer NAME``, printable, or empty where it is the cluster's.
+    ``owner`` is ``node NAME`` or ``peer NAME``, printable, or empty if the cluster owns it.
     """
 
     effort: Effort
@@ -163,15 +162,15 @@ class Concession(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the node or peer that owns it."""
+        """The name of the owning node or peer."""
         return self.owner.partition(" ")[2]
 
 
 class Obstacle(NamedTuple):
-    """What stands against linking: the check that failed, and in words what.
+    """Something that prevents linking: the failed check, and a description.
 
-    Of two networks that clash, ``concession`` is the one to change; ``kgctl.diagnosis.finding``
-    says how.
+    Of two clashing networks, ``concession`` is the one to change; ``kgctl.diagnosis.finding``
+    describes how.
     """
 
     check: str
@@ -180,7 +179,7 @@ class Obstacle(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """What two clusters cannot both have, in words, and of two networks which to change."""
+    """A conflict between two clusters, in words, and the network to change, if it is about two."""
 
     sentence: str
     concession: Concession | None = None
@@ -197,7 +196,7 @@ _EFFORTS = {
 
 
 class _Claim(NamedTuple):
-    """A network of a member, and what has it: ``what`` of ``owner``."""
+    """A network of a member: it is ``what`` of ``owner``."""
 
     network: Cidr
     member: str
@@ -212,7 +211,7 @@ class _Claim(NamedTuple):
 
 
 def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obstacle]:
-    """Return everything that stands against linking the members, check by check."""
+    """Return all obstacles to linking the members, check by check."""
     return [
         *(Obstacle(OVERLAP, *one) for one in overlaps(members)),
         *(Obstacle(ENDPOINTS, text) for text in _never_meeting(members, layout)),
@@ -222,15 +221,15 @@ def obstacles(members: Sequence[Member], layout: Layout = FULL_MESH) -> list[Obs
 
 
 def is_dialled(segment: Segment) -> bool:
-    """Tell whether other networks can dial a segment: at a public address, or at a DNS name."""
+    """Return whether other networks can dial a segment, at a public address or a DNS name."""
     return is_dialable_from_elsewhere(segment.leader.endpoint)
 
 
 def is_written(endpoint: Endpoint | None, *, private: bool) -> bool:
-    """Tell whether the Peers of other networks name an endpoint; there may be none.
+    """Return whether to write an endpoint into the Peers of other clusters; False for None.
 
-    They do if those can dial it. A ``private`` one they can where they share the private network;
-    one that no other machine can dial, as a loopback address, they never can.
+    They need an endpoint that they can dial. ``private`` means that they share a private network,
+    so they can dial private addresses as well. No other machine can dial a loopback address.
     """
     return is_dialable_from_elsewhere(endpoint) or (private and is_dialable(endpoint))
 
@@ -239,12 +238,12 @@ def is_written(endpoint: Endpoint | None, *, private: bool) -> bool:
 
 
 def overlaps(members: Sequence[Member]) -> Iterator[Conflict]:
-    """Yield the networks of two members that intersect, unless neither gets the other's."""
+    """Yield the overlapping networks of two members, if at least one of the two is shared."""
     claims = [claim for member in members for claim in _claims(member)]
     found: dict[tuple[str, str], list[Conflict]] = {}
     for claim, around in nested(claims, lambda one: one.network):
         for other in around:
-            # a machine outside that is a peer of both is no two owners
+            # an outside machine that is a peer of both clusters is one owner
             one_machine = claim.machine is not None and claim.machine == other.machine
             met = other.member != claim.member and (other.shared or claim.shared)
             if met and not one_machine:
@@ -258,7 +257,7 @@ def overlaps(members: Sequence[Member]) -> Iterator[Conflict]:
 
 
 def _overlap(inner: _Claim, outer: _Claim) -> Conflict:
-    """Tell of two networks, and which of them is the easier to change."""
+    """Return the conflict of two networks, with the one that is easier to change."""
     same = inner.network == outer.network
     relation = "is also" if same else f"lies in {outer.network},"
     easier = min(inner, outer, key=lambda one: one.effort)
@@ -269,7 +268,7 @@ def _overlap(inner: _Claim, outer: _Claim) -> Conflict:
 
 
 def claimed_by(cidr: Cidr, members: Iterable[Member]) -> str | None:
-    """Return what of the members intersects a network, and whose it is; None if nothing does."""
+    """Describe a network of the members that intersects ``cidr``, or return None."""
     for member in members:
         for claim in _claims(member):
             if claim.network.intersects(cidr):
@@ -278,7 +277,7 @@ def claimed_by(cidr: Cidr, members: Iterable[Member]) -> str | None:
 
 
 def _claims(member: Member) -> list[_Claim]:
-    """Return every network of a member once, with the first who has it."""
+    """Return every network of a member once, with its first owner."""
     claims: dict[Cidr, _Claim] = {}
     for claim in _networks(member):
         claims.setdefault(claim.network, claim)
@@ -286,7 +285,7 @@ def _claims(member: Member) -> list[_Claim]:
 
 
 def _networks(member: Member) -> Iterator[_Claim]:
-    """Yield the networks of a member, whose each is, and whether others get it."""
+    """Yield the networks of a member, with their owners and whether they are shared."""
     name = member.name
     for cidr in member.share.cidrs:
         yield _Claim(cidr.masked(), name, Effort.SHARED, "a shared network", "", True)
@@ -304,7 +303,7 @@ def _networks(member: Member) -> Iterator[_Claim]:
 
 
 def _is_shared(claim: Claim, member: Member) -> bool | None:
-    """Tell whether others get a network that a member claims; None where it does not count."""
+    """Return whether a member shares a network that it claims; None if it does not count."""
     share = member.share
     if claim.use is Use.LOCATION_IPS:
         return True if share.location_ips else None
@@ -350,14 +349,14 @@ def key_collisions(members: Sequence[Member]) -> Iterator[Conflict]:
     for member in members:
         for key, owner in keys_of(member):
             name, before = owners.setdefault(key, (member.name, owner))
-            # links bring segments alone: a machine outside may be a peer of both clusters
+            # links carry segments only: an outside machine may be a peer of both clusters
             outside = owner.startswith(_PEER) and before.startswith(_PEER)
             if name != member.name and not outside:
                 yield Conflict(f"{owner} of {member.name} has the public key of {before} of {name}")
 
 
 def keys_of(member: Member) -> Iterator[tuple[PublicKey, str]]:
-    """Yield the public keys of a cluster's machines but for links, and whose each is, in words."""
+    """Yield the public keys of a cluster's machines except links, with the owner in words."""
     for node in member.state.nodes:
         if node.key is not None:
             yield node.key, f"node {printable(node.name)}"
@@ -367,7 +366,7 @@ def keys_of(member: Member) -> Iterator[tuple[PublicKey, str]]:
 
 
 def granularities(member: Member) -> dict[str, str]:
-    """Return what the nodes of a cluster say it is built in, each with the last that says so."""
+    """Return the granularities of a cluster's nodes, each with the last node that has it."""
     return {node.granularity: node.name for node in member.state.nodes if node.granularity}
 
 

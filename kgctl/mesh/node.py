@@ -1,7 +1,4 @@
-"""A machine of the cluster, as its Node object describes it to Kilo.
-
-What a machine of the cluster runs on, as its Node object says; Kilo does not read it.
-"""
+"""Machines of the cluster from Node objects: Kilo's fields, and those about the platform."""
 
 from __future__ import annotations
 
@@ -23,11 +20,11 @@ READY_SECONDS = 60
 
 
 class Node(NamedTuple):
-    """What Kilo knows of one machine; None and the empty string stand for what is not known.
+    """The fields of a node that Kilo reads; None and the empty string mean absent.
 
-    ``unreadable`` maps the annotations (without their prefix; ``podCIDR`` for the spec's
-    field) that do not parse and so count as absent, to their text: untrusted, to be shown only
-    through :func:`kgctl.mesh.text.printable`.
+    ``unreadable`` has the text of the annotations (without their prefix; ``podCIDR`` for the
+    spec's field) that do not parse and so count as absent. It is untrusted: show it only through
+    :func:`kgctl.mesh.text.printable`.
     """
 
     name: str
@@ -47,10 +44,9 @@ class Node(NamedTuple):
     unreadable: Mapping[str, str] = _NOTHING
 
     def is_ready(self, now: float) -> bool:
-        """Tell whether the node takes part in the network at ``now``, in Unix seconds.
+        """Return whether the node takes part in the network at ``now``, in Unix seconds.
 
-        It does when it has an endpoint, a key and a subnet, and a heartbeat less than 60
-        seconds old.
+        A ready node has an endpoint, a key and a subnet, and a heartbeat less than 60 seconds old.
         """
         return (
             self.endpoint is not None
@@ -61,10 +57,10 @@ class Node(NamedTuple):
 
 
 class Platform(NamedTuple):
-    """What a Node's ``spec`` holds besides its first pod CIDR: untrusted text.
+    """Fields of a Node's ``spec`` that Kilo does not read: untrusted text.
 
-    ``pod_cidrs`` is the whole list, of which ``podCIDR`` is the first; ``provider_id`` begins with
-    the name of a cloud; ``taints`` are keys.
+    ``pod_cidrs`` is the whole list, which starts with ``podCIDR``; ``provider_id`` starts with the
+    name of a cloud; ``taints`` are keys.
     """
 
     pod_cidrs: tuple[str, ...] = ()

@@ -1,7 +1,4 @@
-"""Finding networks that intersect, without comparing them pair by pair.
-
-Which networks lie within which others, by sorting.
-"""
+"""Overlapping and nested networks, found without comparing each pair."""
 
 from __future__ import annotations
 
@@ -14,15 +11,14 @@ if TYPE_CHECKING:
 
 
 class OverlapIndex:
-    """A bag of networks that answers whether a network intersects one of them.
+    """A multiset of networks that tests whether a network intersects one of them.
 
-    Two networks intersect when either contains the other's address (host bits count), which is
-    how Kilo tests it. A question costs one look-up for each prefix length in use, however many
-    networks there are. ``asked`` holds every network that will be asked about: its prefix lengths
-    decide what is indexed.
+    Two networks intersect if either contains the other's address (host bits count), as in Kilo's
+    test. A query takes one look-up per prefix length in use, regardless of the number of networks.
+    ``asked`` holds every network that will be queried: its prefix lengths determine the index.
 
-    Tables are by the bits of an address. A network of ``length`` bits is a number there: a 1 before
-    those bits, so that none of another length is equal.
+    There is one table per address size. It stores a network of ``length`` bits as a number: a 1
+    followed by those bits, so that networks of different lengths differ.
     """
 
     def __init__(self, asked: Iterable[Cidr]) -> None:
@@ -35,15 +31,15 @@ class OverlapIndex:
         self._addresses: dict[int, dict[int, int]] = {32: {}, 128: {}}
 
     def add(self, cidr: Cidr) -> None:
-        """Put one more ``cidr`` into the bag."""
+        """Add one ``cidr``."""
         self._count(cidr, 1)
 
     def remove(self, cidr: Cidr) -> None:
-        """Take one ``cidr`` that was added out of the bag."""
+        """Remove one ``cidr`` that was added."""
         self._count(cidr, -1)
 
     def covers(self, cidr: Cidr) -> bool:
-        """Tell whether a network of the bag contains the address of ``cidr``."""
+        """Return whether a network contains the address of ``cidr``."""
         size, value = cidr.address.max_prefixlen, int(cidr.address)
         networks = self._networks[size]
         for length, count in self._network_lengths[size].items():
@@ -52,7 +48,7 @@ class OverlapIndex:
         return False
 
     def intersects(self, cidr: Cidr) -> bool:
-        """Tell whether a network of the bag intersects ``cidr``, one of those ``asked``."""
+        """Return whether a network intersects ``cidr``, which must be one of ``asked``."""
         size, length = cidr.address.max_prefixlen, cidr.prefix
         inside = 1 << length | int(cidr.address) >> (size - length)
         return bool(self._addresses[size].get(inside)) or self.covers(cidr)
@@ -75,11 +71,11 @@ T = TypeVar("T")
 def nested(
     items: Iterable[T], network: Callable[[T], Cidr], tie: Callable[[T], object] = lambda _one: 0
 ) -> Iterator[tuple[T, list[T]]]:
-    """Yield each item with those whose ``network`` holds its own, the widest first.
+    """Yield each item with the items whose ``network`` contains its own, the widest first.
 
-    Two networks overlap only where one holds the other, so after sorting, the networks around one
-    are a stack: the work is that of sorting. The stack is the same list each time. Of items with
-    the same network the one that ``tie`` sorts first is around the others.
+    Two networks overlap only if one contains the other, so in sorted order the networks around an
+    item form a stack, and the work is that of sorting. The stack is the same list each time. Among
+    items with the same network, the one that ``tie`` sorts first is around the others.
     """
 
     def place(one: T) -> tuple[object, ...]:

@@ -1,17 +1,18 @@
-"""Who keeps a public key or a network that two machines of a network have.
+"""Owners of public keys and networks that several machines claim.
 
-WireGuard knows a machine by its key, and gives a network to one machine: the last that asks for
-it. So whoever sets up an outside machine decides it once, and here: files and connections agree.
+WireGuard identifies a machine by its key, and assigns a network to one machine: the last one that
+is configured with it. These rules pick the owner once, so that configuration files and live
+connections agree.
 
-* A key: the machine that is set up keeps its own; then whoever it knows by the key already; then
-  the leader that is first by name; then the peer that is first by name. All others are left out
-  with what they have: nothing that is sent to them could arrive.
-* A network: the segment keeps its WireGuard IP, since Kilo gives it out. Then whoever packets for
-  the network go to already; then the first node by name, of a pod subnet before an internal IP
-  before an allowed location IP; then the first peer by name.
+* A key belongs, in this order, to the outside machine itself; to the machine that it already knows
+  by this key; to the first leader by name; to the first peer by name. The others are left out with
+  all their networks, because no packet could reach them.
+* A network belongs to a segment if it is the segment's WireGuard IP, since Kilo assigns these.
+  Otherwise it belongs to the machine that already receives its packets; to the first node by name,
+  with pod subnets before internal IPs before allowed location IPs; to the first peer by name.
 
-Kilo has no such rule: its agents leave it to WireGuard. Networks within others are not meant: of
-those the narrower one counts, as WireGuard does it.
+Kilo has no such rule: its agents leave it to WireGuard. Nested networks do not compete here: the
+narrower one wins, as in WireGuard.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ _RANK = {
 
 
 class Present(NamedTuple):
-    """What an outside machine is set up with already.
+    """The current configuration of an outside machine.
 
-    ``keys`` has the name of the leader or peer that each key was known to be of; ``networks`` the
-    key of the machine to which packets for each network, without host bits, are sent.
+    ``keys`` maps a key to the name of its leader or peer; ``networks`` maps a network without host
+    bits to the key of the machine that receives its packets.
     """
 
     keys: Mapping[PublicKey, str] = {}
@@ -65,10 +66,10 @@ class Place(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What was refused since another machine keeps it, and ``place``, whose networks it is told of.
+    """A claim that was refused because another machine owns it, and ``place``, where to report it.
 
-    That is who lost a network, or who keeps the key of one that is left out; None where the
-    machine that is set up keeps its own key.
+    ``place`` is the machine that lost the network, or the one that owns the key of a machine that
+    is left out; None if the outside machine itself owns the key.
     """
 
     refusal: Refusal
@@ -76,14 +77,14 @@ class Loss(NamedTuple):
 
 
 class Owned(NamedTuple):
-    """A network in which each key and each network has one owner, and what others lost."""
+    """A topology in which each key and each network has one owner, and the losses of the others."""
 
     topology: Topology
     losses: tuple[Loss, ...] = ()
 
 
 class Holder(NamedTuple):
-    """A segment or a peer: what has a key. ``name`` is that of the leader, or of the peer."""
+    """A segment or a peer, with its key. ``name`` is the name of the leader or the peer."""
 
     key: PublicKey
     name: str
@@ -93,11 +94,11 @@ class Holder(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What it is, in printable words."""
+        """Its kind and name, printable."""
         return f"{'peer' if self.place.is_peer else 'node'} {printable(self.name)}"
 
     def claims(self, networks: Iterable[Cidr]) -> Iterator[Claim]:
-        """Yield the claims by which it has these of its networks, or what is left of them."""
+        """Yield the claim behind each of its ``networks``, which may be parts of claims."""
         known: dict[Cidr, Claim] = {}
         for claim in _claims(self.owner):
             known.setdefault(claim.network.masked(), claim)
@@ -119,10 +120,11 @@ def _claims(owner: Segment | Peer) -> Iterator[Claim]:
 def owned_once(
     topology: Topology, *, beside: str | None = None, present: Present = NOTHING
 ) -> Owned:
-    """Return the network with each key and each network left to the one that keeps it.
+    """Return the topology with one owner for each key and each network.
 
-    ``beside`` is the peer that is set up, which stays as it is; ``present`` is what it has. The
-    order of segments and peers stays. The work is linear but for what is there twice.
+    ``beside`` is the peer that is being configured, which stays unchanged; ``present`` is its
+    current configuration. Segments and peers keep their order. The work is linear except for
+    keys and networks with several claimers.
     """
     itself = None if beside is None else Place(beside, is_peer=True)
     holders = list(holders_of(topology))
@@ -138,7 +140,7 @@ def owned_once(
 
 
 def holders_of(topology: Topology) -> Iterator[Holder]:
-    """Yield the segments and peers of a network, each with its key and its networks."""
+    """Yield the segments and peers of a topology as holders."""
     for segment in topology.segments:
         networks = segment.allowed_ips + segment.allowed_location_ips
         yield Holder(segment.key, segment.leader.name, networks, segment, Place(segment.name))
@@ -154,7 +156,7 @@ def holders_of(topology: Topology) -> Iterator[Holder]:
 def _lost_keys(
     holders: Sequence[Holder], itself: Place | None, present: Present
 ) -> dict[Place, list[Loss]]:
-    """Return the segments and peers whose key another one keeps, and what each loses with it."""
+    """Return the segments and peers whose key another machine owns, with their losses."""
     counts = Counter(holder.key for holder in holders)
     by_key: dict[PublicKey, list[Holder]] = {}
     for holder in holders:
@@ -200,7 +202,7 @@ def _without_holders(topology: Topology, lost: Container[Place]) -> Topology:
 
 
 class _Claimed(NamedTuple):
-    """A network, who has it, and by which claim."""
+    """A network, its holder, and the claim behind it."""
 
     network: Cidr
     holder: Holder
@@ -208,7 +210,7 @@ class _Claimed(NamedTuple):
 
 
 def _lost_networks(holders: Sequence[Holder], present: Present) -> dict[tuple[Place, Cidr], Loss]:
-    """Return what is lost by who loses it, and by the network as it stands there."""
+    """Return the losses by loser and by network, which keeps its host bits."""
     counts = Counter(
         number for holder in holders for number in {one.number for one in holder.networks}
     )

@@ -1,4 +1,4 @@
-"""A machine outside the cluster, as its Peer object describes it."""
+"""Machines outside the cluster, from Peer objects."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAT_KEEPALIVE = 25
 class Peer(NamedTuple):
     """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
 
-    ``public_key`` is None for the all-zero key, which Kilo takes for no key at all. In a network
-    ``endpoint`` may be one that nodes discovered; the Peer's own is ``replaced_endpoint`` then.
+    ``public_key`` is None for the all-zero key, which Kilo treats as no key. In a topology
+    ``endpoint`` may be one that nodes discovered; then ``replaced_endpoint`` is the Peer's own.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Peer(NamedTuple):
 
     @property
     def annotated_endpoint(self) -> Endpoint | None:
-        """The endpoint that the Peer object names, whatever nodes discovered."""
+        """The endpoint of the Peer object, regardless of what nodes discovered."""
         return self.replaced_endpoint if self.discovered else self.endpoint
 
     @property
@@ -42,9 +42,9 @@ class Peer(NamedTuple):
 
 
 class InvalidPeer(NamedTuple):
-    """A Peer object that Kilo leaves out whole, and the fields at fault, in words.
+    """A Peer object that Kilo ignores, and the problems of its fields, in words.
 
-    ``allowed_ips`` are those that can be read: who repairs the object will want them.
+    ``allowed_ips`` are those that parse: they help to repair the object.
     """
 
     name: str
@@ -53,5 +53,5 @@ class InvalidPeer(NamedTuple):
 
 
 def is_own_address(cidr: Cidr) -> bool:
-    """Tell whether an allowed IP can be the peer's own address, and not a network behind it."""
+    """Return whether an allowed IP can be the peer's own address, not a network behind it."""
     return cidr.host_bits == 0 or int(cidr.address) != cidr.network_value

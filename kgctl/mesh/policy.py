@@ -1,16 +1,15 @@
-"""What one machine may claim of the machines that join its network.
+"""The policy of claims: which networks a machine that joins a network grants to the others.
 
-In a cluster that runs Kilo every agent may write the annotations of every Node, so whatever a node
-claims may come from one that was taken over. This is the one policy of claims: whoever sets up
-routes or allowed IPs on an outside machine, in a file or in another cluster asks it first. What
-Kilo's own agents set up, and the formats of the reference, go by Kilo's rules and not by these.
+In a Kilo cluster every agent may write the annotations of every Node, so any claim of a node may
+come from a compromised one. Everything that configures routes or allowed IPs on an outside
+machine, in a file or in another cluster applies this policy first. Kilo's own agents and the
+formats of the reference follow Kilo's rules instead.
 
-* Some networks nobody gets: loopback, link-local, multicast, broadcast, and what the machine that
-  joins needs itself (``Guard``).
-* Some take the consent of the person who joins, by the name of the claimer: a default route and
-  what makes up one, a network wider than /8, and public addresses.
-* Private networks of up to /8 are granted, up to a thousand of one machine: they are what networks
-  like this are for.
+* Nobody gets loopback, link-local, multicast and broadcast networks, nor the networks that the
+  joining machine needs itself (``Guard``).
+* A default route, networks that together form one, networks wider than /8 and public addresses
+  require the consent of the joining person, by name of the claimer.
+* Private networks of up to /8, the purpose of such a network, are granted: up to 1,000 per machine.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ if TYPE_CHECKING:
     from kgctl.mesh.claims import Claim
 
 WIDEST = 8
-"""The shortest prefix that is granted without consent, of IPv4 and of IPv6."""
+"""The shortest prefix length that is granted without consent, for IPv4 and IPv6."""
 
 MOST = 1000
-"""Networks that one machine is granted without consent: more are a burden on who joins."""
+"""Networks granted to one machine without consent: more would burden the joining machine."""
 
 ANYBODY = "*"
-"""The name by which consent is given to every claimer."""
+"""The name that stands for every claimer in a consent."""
 
-_MOST_TOLD = 100_000  # refusals that a person is told of
-_SHOWN = 4  # networks of one claimer that are named; the rest is counted
+_MOST_TOLD = 100_000  # refusals that are reported to a person
+_SHOWN = 4  # networks of one claimer that are listed; the rest is counted
 _SPECIAL = tuple(
     Guard(network, Reason.SPECIAL, scope.words, cut=True)
     for network, scope in ranges_of(
@@ -57,15 +56,15 @@ _PRIVATE = Guards(
     for network, _ in ranges_of(Scope.PRIVATE, Scope.SHARED, Scope.UNIQUE_LOCAL, Scope.RESERVED)
 )
 _MOST = {4: 1 << 31, 6: 1 << 124}
-"""How many addresses make up half of the Internet: of IPv6 half of 2000::/3."""
+"""Half the number of the Internet's addresses: for IPv6, half of 2000::/3."""
 
 
 class Limits(NamedTuple):
-    """What the person says who joins a network.
+    """The limits that the joining person sets.
 
-    ``only_networks`` are those that are granted at all, if there are any; ``deny`` those that
-    never are. ``accept`` has the networks to which the person consents, by the name of a node or
-    peer; ``ANYBODY`` stands for all of them.
+    If ``only_networks`` is not empty, only these are granted; ``deny`` are never granted.
+    ``accept`` maps the name of a node or peer, or ``ANYBODY`` for all of them, to the networks
+    that the person consents to.
     """
 
     only_networks: tuple[Cidr, ...] = ()
@@ -74,7 +73,7 @@ class Limits(NamedTuple):
 
 
 class UnknownName(NamedTuple):
-    """A name by which a person consents that no node and no peer has, and the one most like it."""
+    """A name in a consent that matches no node or peer, and the most similar name that does."""
 
     name: str
     nearest: str | None
@@ -86,7 +85,7 @@ class UnknownName(NamedTuple):
 
 
 def unknown_names(limits: Limits, known: Collection[str]) -> list[UnknownName]:
-    """Return the names of consents that are none of those ``known``."""
+    """Return the names in consents that are not ``known``."""
     return [
         UnknownName(name, nearest(name, known))
         for name in limits.accept
@@ -95,10 +94,10 @@ def unknown_names(limits: Limits, known: Collection[str]) -> list[UnknownName]:
 
 
 class Refusal(NamedTuple):
-    """A claim that was refused, or a part of it, and why.
+    """A claim that was refused, whole or in part, and the reason.
 
-    ``guard`` is what the network would take from the machine, where that is the reason. One
-    ``is_expected`` where it is what the person asked for, or changes nothing.
+    ``guard`` is the guard in the way, if that is the reason. ``is_expected`` is true if the person
+    asked for the refusal, or if it changes nothing.
     """
 
     claim: Claim
@@ -108,28 +107,28 @@ class Refusal(NamedTuple):
 
     @property
     def claimer(self) -> str:
-        """Who claims it, in printable words: ``node edge``."""
+        """Kind and name of the claimer, printable: ``node edge``."""
         kind = "peer" if self.claim.use is Use.PEER else "node"
         return f"{kind} {printable(self.claim.name)}"
 
     @property
     def why(self) -> str:
-        """What is wrong with it, in words that follow those of who claims it."""
+        """The reason in words, to follow the claimer and its networks."""
         return self.reason.words.format(self.guard.words if self.guard is not None else "")
 
 
 class Untold:
-    """Picks the refusals that are new to a person: of each claimer, reason and network the first.
+    """A filter for refusals that were not reported yet, by claimer, reason and network.
 
-    What the person asked for is none of them. At some time it picks no more: a machine can claim
-    ever other networks.
+    Expected refusals are left out. Their total is limited, because a machine can keep claiming
+    other networks.
     """
 
     def __init__(self) -> None:
         self._told: set[tuple[str, str, int]] = set()
 
     def pick(self, refusals: Iterable[Refusal]) -> list[Refusal]:
-        """Return those that were not picked before, in their order."""
+        """Return the refusals that were not picked before, in order."""
         new = []
         for words, alike in _by_words(refusals):
             for one in alike:
@@ -141,9 +140,9 @@ class Untold:
 
 
 class Verdict(NamedTuple):
-    """What was granted of each claim, in the order of the claims, and what was refused.
+    """The granted networks of each claim, in the order of the claims, and the refusals.
 
-    A claim that was granted whole has itself.
+    A claim that is granted whole has its own network there.
     """
 
     granted: list[tuple[Cidr, ...]]
@@ -151,9 +150,10 @@ class Verdict(NamedTuple):
 
 
 class Policy:
-    """The limits of a person, and what the machine that joins needs itself.
+    """The policy from a person's limits and the networks that the joining machine needs itself.
 
-    ``guards`` are addresses and networks of that machine; those that nobody gets are known.
+    ``guards`` are addresses and networks of that machine; special ranges such as loopback are
+    added here.
     """
 
     def __init__(self, limits: Limits | None = None, guards: Iterable[Guard] = ()) -> None:
@@ -176,11 +176,11 @@ class Policy:
         }
 
     def judge(self, claims: Sequence[Claim], own: Iterable[Cidr] = ()) -> Verdict:
-        """Return what one claimer gets of its claims, which are judged together.
+        """Return which of one claimer's claims are granted; they are judged together.
 
-        ``own`` are single addresses at which the claimer says that it is dialled itself. Its claim
-        to one that is dialled stands, where the endpoint is no ``cut`` guard: whoever sets up
-        routes keeps all of them clear of endpoints. The work is that of sorting the claims.
+        ``own`` are the claimer's own endpoints, as single addresses. A claim to its own endpoint
+        is granted unless that is a ``cut`` guard: code that sets up routes keeps all of them clear
+        of endpoints. The work is that of sorting the claims.
         """
         addresses = tuple(own)
         wide = _wide_together(claims)
@@ -195,7 +195,7 @@ class Policy:
         return _with_default_routes(verdict) if verdict.refusals else verdict
 
     def _refuse_many(self, claims: Sequence[Claim], verdict: Verdict) -> None:
-        """Take back what was granted beyond the first networks, but for what was accepted."""
+        """Refuse the granted claims after the first ``MOST``, except those with consent."""
         count = 0
         for number, claim in enumerate(claims):
             if not verdict.granted[number] or self.consents(claim):
@@ -206,16 +206,16 @@ class Policy:
                 verdict.refusals.append(Refusal(claim, Reason.MANY))
 
     def consents(self, claim: Claim) -> bool:
-        """Tell whether the person accepts the network by the name of who claims it."""
+        """Return whether the person consents to the claim by the name of its claimer."""
         return self._accepted_of(claim.name).around(claim.network.masked()) is not None
 
     def _accepted_of(self, name: str) -> Guards:
         return self._accepted.get(name) or self._accepted[ANYBODY]
 
     def _is_harmless(self, network: Cidr, wide: Container[Cidr]) -> bool:
-        """Tell whether anybody gets the network as it stands: what nearly all claims are like.
+        """Return whether any claimer gets the whole network, as with nearly all claims.
 
-        It says what ``_judge_one`` comes to then, in a tenth of its time.
+        The result is that of ``_judge_one`` in a tenth of its time.
         """
         return (
             network.prefix >= WIDEST
@@ -240,7 +240,7 @@ class Policy:
             parts = [network]
         else:
             verdict.refusals.append(refusal)
-            # consent to a part of it grants that part
+            # consent to a part grants that part
             asked = refusal.reason in _CONSENT
             parts = [one.network for one in accepted.widest_within(network)] if asked else []
             if not parts:
@@ -257,9 +257,9 @@ class Policy:
     def _never(
         self, claim: Claim, network: Cidr, *, consented: bool
     ) -> tuple[Refusal | None, bool]:
-        """Return why a network is granted to nobody, or not to this claimer.
+        """Return the refusal of a network that nobody gets, or not this claimer, if there is one.
 
-        Where it is, the other is whether it is the claimer's own endpoint, which is left to it.
+        The second item is whether the network is the claimer's own endpoint, which it may claim.
         """
         is_left = False
         for guard in self._guards.all_around(network):
@@ -272,7 +272,7 @@ class Policy:
         return None, is_left
 
     def _allowed(self, parts: list[Cidr]) -> list[Cidr]:
-        """Return what ``only_networks`` leaves of networks."""
+        """Return the parts of networks that ``only_networks`` allows."""
         if not self._limits.only_networks:
             return parts
         found: list[Cidr] = []
@@ -284,10 +284,10 @@ class Policy:
         return found
 
     def _without_holes(self, parts: list[Cidr]) -> Iterator[Cidr]:
-        """Yield networks without what nobody gets of them.
+        """Yield networks without the parts that nobody gets.
 
-        A default route to which a person consents stays whole, unless a part of it is denied: it
-        gives way to every route that the machine has itself.
+        A default route stays whole unless a part of it is denied: every route of the machine itself
+        takes precedence over it.
         """
         for part in parts:
             holes = list(self._holes.widest_within(part))
@@ -306,10 +306,10 @@ def _unasked(
     wide: Container[Cidr] = (),
     own: Sequence[Cidr] = (),
 ) -> Refusal | None:
-    """Return why a network takes consent, or None where it takes none.
+    """Return the refusal of a network that requires consent, or None if it requires none.
 
-    A public endpoint of its own needs no tunnel; and anybody can write down a public address as
-    its endpoint, to claim it.
+    The claimer's own public endpoint needs no tunnel, and any machine can set a public address as
+    its endpoint in order to claim it.
     """
     is_public = _PRIVATE.around(network) is None
     if is_public and network in own:
@@ -323,9 +323,9 @@ def _unasked(
 
 
 def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
-    """Return the networks that lie next to others of theirs, and are wider than /8 together.
+    """Return the adjacent networks that together are wider than /8.
 
-    Those that take consent by themselves are left out.
+    Networks that require consent by themselves are left out.
     """
     sizes = _sizes(claims)
     if not (sizes[4] > 1 << 32 - WIDEST or sizes[6] > 1 << 128 - WIDEST):
@@ -341,7 +341,7 @@ def _wide_together(claims: Iterable[Claim]) -> frozenset[Cidr]:
 
 
 def _sizes(claims: Iterable[Claim]) -> dict[int, int]:
-    """Return how many addresses claims have by family, each as often as it is claimed."""
+    """Return the number of claimed addresses by IP version, counted once per claim."""
     found = {4: 0, 6: 0}
     for claim in claims:
         address, prefix = claim.network
@@ -350,7 +350,7 @@ def _sizes(claims: Iterable[Claim]) -> dict[int, int]:
 
 
 def _runs(networks: Iterable[Cidr]) -> Iterator[tuple[int, int, list[Cidr]]]:
-    """Yield ranges of addresses without a gap, the end excluded, and the networks in each."""
+    """Yield the start, the end (exclusive) and the networks of each range without gaps."""
     run: list[Cidr] = []
     first = last = 0
     for network in sorted(networks, key=lambda one: (one.version, one.network_value, one.prefix)):
@@ -367,7 +367,7 @@ def _runs(networks: Iterable[Cidr]) -> Iterator[tuple[int, int, list[Cidr]]]:
 
 
 def _with_default_routes(verdict: Verdict) -> Verdict:
-    """Call the networks by what they are that make up half of the Internet, or more, together."""
+    """Mark the refusals that together cover half of the Internet or more as default routes."""
     totals = {4: 0, 6: 0}
     asked = [one for one in verdict.refusals if one.reason in _CONSENT]
     sizes = _sizes(one.claim for one in asked)
@@ -383,18 +383,18 @@ def _with_default_routes(verdict: Verdict) -> Verdict:
 
 
 class Summary(NamedTuple):
-    """Refusals of one claimer for one reason, in the order in which they came."""
+    """The refusals of one claimer for one reason, in order of arrival."""
 
     refusals: tuple[Refusal, ...]
 
     @property
     def first(self) -> Refusal:
-        """The one that stands for all."""
+        """The refusal that represents all."""
         return self.refusals[0]
 
     @property
     def consent(self) -> str:
-        """Return to what a person would have to consent, ``NAME=CIDR``, where that is possible."""
+        """The consent that would grant the first network, ``NAME=CIDR``; empty if none can."""
         first = self.first
         if first.reason not in (*_CONSENT, Reason.OWN, Reason.MANY):
             return ""
@@ -402,7 +402,7 @@ class Summary(NamedTuple):
 
     @property
     def networks(self) -> str:
-        """The networks, of many the first few."""
+        """The first few networks, and the count of the rest."""
         found = [str(one.claim.network.masked()) for one in self.refusals[:_SHOWN]]
         count = len(self.refusals) - len(found)
         return ", ".join(found) + (f" and {count} more" if count else "")
@@ -412,7 +412,7 @@ class Summary(NamedTuple):
 
 
 def summaries(refusals: Iterable[Refusal]) -> list[Summary]:
-    """Return the refusals by claimer and reason, each network once, in the order they came."""
+    """Group refusals by claimer and reason, each network once, in order of arrival."""
     found: dict[tuple[str, str], dict[int, Refusal]] = {}
     for words, alike in _by_words(refusals):
         by_network = found.setdefault(words, {})
@@ -422,7 +422,7 @@ def summaries(refusals: Iterable[Refusal]) -> list[Summary]:
 
 
 def _by_words(refusals: Iterable[Refusal]) -> Iterator[tuple[tuple[str, str], list[Refusal]]]:
-    """Yield who claims it and what is wrong, with the refusals in a row of which that is said."""
+    """Yield claimer and reason in words, each with its run of consecutive refusals."""
     for _, group in groupby(refusals, _what_is_said):
         alike = list(group)
         yield (alike[0].claimer, alike[0].why), alike

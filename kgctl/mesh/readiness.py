@@ -1,4 +1,4 @@
-"""Why a node or a peer takes no part in the network, in words."""
+"""Reasons why a node or a peer is not ready, and the time at which heartbeats are judged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from kgctl.mesh.peer import Peer
 
 CLOCK_TOLERANCE = 10.0
-"""Seconds between two clocks that matter: a node is left out 60 s after its last heartbeat."""
+"""Tolerated seconds between two clocks: a node is not ready 60 s after its last heartbeat."""
 
 _SHOWN = 60  # characters of a value that does not parse
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def age(seconds: float) -> str:
-    """Return a span as kubectl writes it: ``42s``, ``5m``, ``3h``, ``12d``; ``0s`` if negative."""
+    """Format a duration as kubectl does: ``42s``, ``5m``, ``3h``, ``12d``; ``0s`` if negative."""
     whole = max(0, int(seconds))
     if whole < 2 * _MINUTE:
         return f"{whole}s"
@@ -32,9 +32,9 @@ def age(seconds: float) -> str:
 
 
 def why_not_ready(node: Node, now: float, *, present: float | None = None) -> tuple[str, ...]:
-    """Return every reason for which the node is not ready at ``now``; none when it is.
+    """Return the reasons why the node is not ready at ``now``; empty if it is.
 
-    Ages are counted to ``present``, where that is another time: Unix seconds, both of them.
+    Ages are relative to ``present``, if given. Both times are in Unix seconds.
     """
     reasons = []
     if node.endpoint is None:
@@ -49,7 +49,7 @@ def why_not_ready(node: Node, now: float, *, present: float | None = None) -> tu
 
 
 def why_peer_not_ready(peer: Peer) -> tuple[str, ...]:
-    """Return every reason for which a valid peer is not ready; none when it is."""
+    """Return the reasons why a valid peer is not ready; empty if it is."""
     reasons = []
     if not peer.allowed_ips:
         reasons.append("no allowed IPs")
@@ -75,10 +75,10 @@ def _heartbeat(node: Node, now: float) -> str:
 
 
 def clock_trouble(ahead: float | None) -> str:
-    """Return in words by how much this machine's clock is off; empty where it is right enough.
+    """Return in words how far this machine's clock is off; empty if within the tolerance.
 
-    ``ahead`` is by how many seconds it is ahead of the API server's, negative if behind; None is
-    not known.
+    ``ahead`` is how many seconds it is ahead of the API server's clock, negative if behind; None
+    if unknown.
     """
     if ahead is None or abs(ahead) < CLOCK_TOLERANCE:
         return ""
@@ -87,11 +87,11 @@ def clock_trouble(ahead: float | None) -> str:
 
 
 def newest_heartbeat(heartbeats: Iterable[float], now: float) -> float:
-    """Return the newest of heartbeats, as of which a snapshot is judged; 0 if there are none.
+    """Return the newest heartbeat, which is the time to judge a snapshot at; 0 if there is none.
 
-    All times are in Unix seconds. One that is later than ``now`` is passed over: a node can write
-    any number, and would make all others look stale. Where most are later, the snapshot is of
-    another clock than ``now``, and all count.
+    All times are in Unix seconds. Heartbeats later than ``now`` are ignored: a node can write any
+    number, which would make all others look stale. If most heartbeats are later, the snapshot and
+    ``now`` are from different clocks, and all count.
     """
     found = list(heartbeats)
     past = [one for one in found if one <= now]
@@ -99,9 +99,9 @@ def newest_heartbeat(heartbeats: Iterable[float], now: float) -> float:
 
 
 def moment(at: float | Literal["newest"] | None, heartbeats: Iterable[float], now: float) -> float:
-    """Return the time at which heartbeats are judged, all in Unix seconds.
+    """Return the time at which to judge heartbeats, in Unix seconds.
 
-    ``at`` is that time, ``"newest"`` for that of the newest heartbeat, or None for ``now``.
+    ``at`` is that time, ``"newest"`` for the newest heartbeat, or None for ``now``.
     """
     if at == "newest":
         return newest_heartbeat(heartbeats, now)

@@ -1,7 +1,4 @@
-"""The routes by which an outside machine reaches a network through its tunnel.
-
-Taking single addresses out of networks that are claimed.
-"""
+"""Routes of an outside machine into the tunnel, and the exclusion of addresses from networks."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ def exclude(
     wider_than: int = 0,
     prefixes: set[int] | None = None,
 ) -> list[tuple[Cidr, T]]:
-    """Replace each claim that contains ``address`` by what is around it; return those replaced.
+    """Replace each claim that contains ``address`` by the rest of it; return the replaced claims.
 
-    The most specific goes first, and a part that is claimed already stays with whom it belongs
-    to, so that of two networks one within the other the smaller still wins. Claims are networks
-    without host bits. Those whose prefix is ``wider_than`` or shorter stay as they are: 0 spares
-    a default route, which has no prefix. ``prefixes`` are those that claims may have, where that
-    is known: few, so it is faster. Those of what is around the address are added to them.
+    The most specific claim goes first, and a part that is already claimed keeps its owner, so the
+    smaller of two nested networks still wins. Claims are networks without host bits. Claims whose
+    prefix length is ``wider_than`` or less stay: 0 keeps a default route. ``prefixes``, if known,
+    is the set of prefix lengths of the claims, which makes the search faster; the prefix lengths
+    of new parts are added to it.
     """
     replaced = []
     size, value = address.max_prefixlen, int(address)
@@ -49,7 +46,7 @@ def exclude(
 
 
 def around(network: Cidr, address: Address) -> Iterator[Cidr]:
-    """Yield the networks that cover all of ``network`` but ``address``: one a bit of the host."""
+    """Yield the networks that cover ``network`` except ``address``: one per host bit."""
     size, value = address.max_prefixlen, int(address)
     for prefix in range(network.prefix + 1, size + 1):
         bits = size - prefix
@@ -58,9 +55,9 @@ def around(network: Cidr, address: Address) -> Iterator[Cidr]:
 
 
 def without(network: Cidr, holes: Iterable[Cidr]) -> list[Cidr]:
-    """Return the networks that cover all of ``network`` but the ``holes``, in order.
+    """Return the networks that cover ``network`` except the ``holes``, in order.
 
-    Holes lie within it. Each adds at most two networks for a bit of what it is narrower.
+    Holes lie within it. Each adds at most two networks per bit of its longer prefix.
     """
     parts: list[Cidr] = []
     start, end = network.network_value, network.network_value + (1 << network.host_bits)
@@ -71,7 +68,7 @@ def without(network: Cidr, holes: Iterable[Cidr]) -> list[Cidr]:
 
 
 def _covering(network: Cidr, start: int, end: int) -> Iterator[Cidr]:
-    """Yield the fewest networks of that family that are the addresses from start to the end."""
+    """Yield the fewest networks that cover the addresses from ``start`` up to ``end``."""
     kind, size = type(network.address), network.address.max_prefixlen
     while start < end:
         bits = (end - start).bit_length() - 1
@@ -89,10 +86,9 @@ def halves(network: Cidr) -> tuple[Cidr, Cidr]:
 
 
 class Route(NamedTuple):
-    """A way to ``destination``, which has no host bits, through the tunnel.
+    """A route through the tunnel to ``destination``, which has no host bits.
 
-    ``gateway`` is a segment's WireGuard IP, reached on the link itself; None is straight to the
-    device.
+    ``gateway`` is a segment's WireGuard IP, which is on-link; None is a route to the device.
     """
 
     destination: Cidr
@@ -103,7 +99,7 @@ class Route(NamedTuple):
 
 
 class Exclusion(NamedTuple):
-    """An address that was taken out of a network which is routed into the tunnel."""
+    """An address that was cut out of a network that is routed into the tunnel."""
 
     address: Address
     network: Cidr
@@ -113,7 +109,7 @@ class Exclusion(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Routes that do not lead a tunnel into itself, and what was taken out of them for that."""
+    """Routes that do not lead the tunnel into itself, and the addresses that were cut out."""
 
     routes: tuple[Route, ...]
     excluded: tuple[Exclusion, ...]
@@ -122,11 +118,12 @@ class Passage(NamedTuple):
 def passage(
     routes: Iterable[Route], outside: Iterable[Address], others: Collection[Cidr] = ()
 ) -> Passage:
-    """Return ``routes`` without a way to the addresses ``outside``, sorted by destination.
+    """Return ``routes`` that do not cover the addresses ``outside``, sorted by destination.
 
-    ``outside`` is where packets go that carry the tunnel. ``others`` are the networks that the
-    machine has routes to besides: an address in one of them is safe from every wider network. A
-    default route becomes two halves, which win over the machine's own and leave it as it is.
+    ``outside`` are the destinations of the packets that carry the tunnel. ``others`` are the
+    destinations of the machine's other routes: no wider network takes an address in one of them.
+    A default route becomes two halves, which take precedence over the machine's own default route
+    without replacing it.
     """
     gateways: dict[Cidr, Address | None] = {}
     for route in sorted(routes, key=lambda one: one.destination.prefix, reverse=True):
@@ -145,11 +142,11 @@ def passage(
 
 
 def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tuple[Route, ...]:
-    """Return the routes of the peer ``name``, one a destination, sorted by destination.
+    """Return the routes of the peer ``name``, one per destination, sorted by destination.
 
-    What is behind a segment goes by the segment's WireGuard IP; that IP itself and what other
-    peers are allowed go straight to the device; ``extra`` goes by the first segment. Where two
-    ask for one destination the first is given it, in that order. (Kilo, pkg/mesh/routes.go.)
+    Networks of a segment have its WireGuard IP as gateway; that IP itself and the allowed IPs of
+    other peers go to the device; ``extra`` has the first segment as gateway. If two routes have
+    the same destination, the first in this order wins. (Kilo, pkg/mesh/routes.go.)
     """
     found: dict[Cidr, Route] = {}
     for route in (*_segment_routes(topology), *_other_peers(topology, name)):
@@ -161,7 +158,7 @@ def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tu
 
 
 def order(cidr: Cidr) -> tuple[int, int, int]:
-    """Return what to sort networks by: family, address, length of the prefix."""
+    """Return the sort key of a network: IP version, address, prefix length."""
     return cidr.version, int(cidr.address), cidr.prefix
 
 
@@ -169,7 +166,7 @@ def _segment_routes(topology: Topology) -> Iterator[Route]:
     for segment in topology.segments:
         gateway, own = segment.wireguard_ip, single(segment.wireguard_ip)
         networks = segment.allowed_ips
-        if networks and networks[-1] == own:  # a segment's last one, where it was granted
+        if networks and networks[-1] == own:  # the segment's last allowed IP, if it was granted
             yield Route(own)
             networks = networks[:-1]
         for cidr in networks:
@@ -186,5 +183,5 @@ def _other_peers(topology: Topology, name: str) -> Iterator[Route]:
 
 
 def _by(gateway: Address, cidr: Cidr) -> Route:
-    """A gateway of the other family is left out: WireGuard goes by the destination alone."""
+    """Leave out a gateway of the other IP version: WireGuard uses only the destination."""
     return Route(cidr.masked(), gateway if gateway.version == cidr.version else None)

@@ -1,9 +1,8 @@
-"""Where nodes say that others are seen, and at which of these places to try to reach them.
+"""Discovered endpoints of leaders and peers, and the order in which to dial them.
 
-Agents write down where they see others (``kilo.squat.ai/discovered-endpoints``), and any of them
-may write what it likes. Kilo takes the first such word in place of what a node or peer says of
-itself. Whoever need not do as Kilo does takes a public endpoint that one has of its own first, and
-of what others say that which most of them do.
+Agents record where they see others (``kilo.squat.ai/discovered-endpoints``), and an agent can
+write any value there. Kilo lets the first such entry replace a machine's own endpoint. Code that
+is free to choose prefers a machine's own public endpoint, then the one that most nodes report.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Topology
 
 MOST = 8
-"""How many endpoints of one machine are tried in turn."""
+"""Maximum number of endpoints to try for one machine."""
 
 
 class Sightings(NamedTuple):
-    """Where one machine can be reached: as it says itself, and as nodes say, in names of nodes.
+    """The endpoints of one machine: its own, and those that nodes report.
 
-    ``seen`` is in the order in which Kilo believes them; empty where nobody may follow it, as
-    without a keepalive.
+    ``seen`` maps a reported endpoint to the names of those nodes, in Kilo's order of preference.
+    It is empty for a machine without a keepalive, whose discovered endpoints Kilo ignores.
     """
 
     annotated: Endpoint | None
     seen: Mapping[Endpoint, tuple[str, ...]]
 
     def candidates(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints to try, the best first; of many only the first few.
+        """Return at most ``MOST`` endpoints to try, the best first.
 
-        One's own goes before what is said if others can dial it at all, else after that: it
-        may be in the same place.
+        The machine's own endpoint is first if machines elsewhere can dial it, else last: it may
+        still work from the same place.
         """
         said = sorted(filter(is_dialable, self.seen), key=lambda one: -len(self.seen[one]))
         own = [] if self.annotated is None else [self.annotated]
@@ -48,10 +47,11 @@ class Sightings(NamedTuple):
         return tuple(dict.fromkeys(found))
 
     def contradicted(self) -> dict[Endpoint, tuple[str, ...]]:
-        """Return what nodes say that cannot be so if the rest is: other addresses.
+        """Return the reported endpoints whose address contradicts the others.
 
-        A public address of one's own stands. Else it is what most nodes say, if there is such.
-        Other ports are no contradiction: a router may give one to each that is called.
+        The machine's own public address is right; without one, the address that most nodes report,
+        if there is one. A different port is not a contradiction: a NAT may map each destination to
+        a different port.
         """
         own = self.annotated
         if own is not None and own.address is not None and is_dialable_from_elsewhere(own):
@@ -61,7 +61,7 @@ class Sightings(NamedTuple):
         return {one: names for one, names in self.seen.items() if one.address != right}
 
     def _mostly_seen(self) -> Address | None:
-        """Return the address at which more nodes see it than at any other one."""
+        """Return the address that more nodes report than any other, or None on a tie."""
         counts: dict[Address | None, int] = {}
         for endpoint, names in self.seen.items():
             counts[endpoint.address] = counts.get(endpoint.address, 0) + len(names)
@@ -72,7 +72,7 @@ class Sightings(NamedTuple):
 
 
 def sightings(topology: Topology) -> dict[PublicKey, Sightings]:
-    """Return where the leaders of segments, and the peers, can be reached, by key."""
+    """Return the sightings of leaders and peers, by public key."""
     words: dict[PublicKey, dict[Endpoint, list[str]]] = {}
     for name, key, endpoint in _words(topology):
         words.setdefault(key, {}).setdefault(endpoint, []).append(name)
@@ -93,9 +93,9 @@ def sightings(topology: Topology) -> dict[PublicKey, Sightings]:
 
 
 def with_best_endpoints(topology: Topology) -> Topology:
-    """Return the network with each endpoint the one to try first, whatever Kilo believes.
+    """Return the network with each endpoint replaced by its best candidate.
 
-    A configuration file has one endpoint, and tries no other.
+    A configuration file holds one endpoint per peer, so nothing tries a second one.
     """
     best = {key: one.candidates()[:1] for key, one in sightings(topology).items() if one.seen}
     if not best:
@@ -120,7 +120,7 @@ def _best_of(peer: Peer, best: Mapping[PublicKey, tuple[Endpoint, ...]]) -> Peer
 
 
 def _words(topology: Topology) -> Iterator[tuple[str, PublicKey, Endpoint]]:
-    """Yield which node says of which key that it is where; of itself none says anything."""
+    """Yield each report as node, key and endpoint, without reports of a node on itself."""
     for segment in topology.segments:
         for node in segment.nodes:
             for key, endpoint in node.discovered_endpoints.items():

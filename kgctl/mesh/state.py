@@ -1,10 +1,8 @@
-"""All that was read of a cluster, and the network that it makes.
+"""The state of a cluster, and the topology that its nodes and peers form.
 
-One network, as each of its nodes sees it.
-
-Agents write down where they see the others, as WireGuard learns it from their packets. What the
-node discovered from whose side the network is seen comes first; then, in order of segments and
-of nodes, what the others did. Nothing else of a network depends on who looks at it.
+Only discovered endpoints depend on the point of view. Agents record the endpoints that WireGuard
+learns from packets. The endpoints that the viewing node discovered come first, then those of the
+other nodes, in the order of segments and nodes.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class Viewpoints:
-    """A network with ``annotated`` endpoints, to be seen from ``first`` or another of its nodes."""
+    """The views of a topology with ``annotated`` endpoints, by default that of node ``first``."""
 
     def __init__(self, annotated: Topology, first: str) -> None:
         self.annotated = annotated
-        """The network with the endpoints that are annotated."""
+        """The topology with annotated endpoints."""
         self._first = first
         self._own: dict[str, Discovered] = {}
         self._all: dict[PublicKey, Endpoint] = {}
@@ -46,11 +44,10 @@ class Viewpoints:
                     self._all.setdefault(key, endpoint)
 
     def from_node(self, hostname: str | None = None) -> Topology:
-        """Return the network as the node ``hostname`` sees it, by default the ``first``.
+        """Return the topology as the node ``hostname`` sees it, by default the ``first``.
 
-        There need be no such node: then all discoveries count alike. Where the key of a segment
-        or a peer with a keepalive above 0 was discovered, that endpoint takes the place of the
-        annotated one.
+        If there is no such node, all discoveries count alike. A discovered endpoint of a segment
+        or a peer replaces the annotated one if its keepalive is above 0.
         """
         if not self._all:
             return self.annotated
@@ -84,11 +81,11 @@ _REASONS_SHOWN = 10
 
 
 class NoReadyNodesError(MeshError):
-    """No node is ready, so there is no network; the message says of each node why."""
+    """No node is ready, so there is no network; the message has the reasons of each node."""
 
 
 class GranularityError(MeshError):
-    """The granularity can not be told from the node that has to tell it."""
+    """The node that determines the granularity has none that is supported."""
 
 
 class State(NamedTuple):
@@ -130,16 +127,16 @@ def network_of(
     hostname: str | None = None,
     acting_leaders: bool = False,
 ) -> Topology:
-    """Build the network as it is at ``now``, in Unix seconds.
+    """Build the topology at ``now``, in Unix seconds.
 
-    ``hostname`` is the node from whose side it is seen: what that node discovered comes first.
-    By default it is the first ready node by name (the reference takes any). ``acting_leaders``
-    follows the agents where a DNS name makes them choose another leader than the reference's
-    kgctl names: see :func:`kgctl.mesh.leader.acting_leader`.
+    ``hostname`` is the viewing node, whose discovered endpoints come first: by default the first
+    ready node by name (the reference takes any). With ``acting_leaders`` the leaders are those
+    that the agents chose, which a DNS name can make different from those of the reference's
+    kgctl: see :func:`kgctl.mesh.leader.acting_leader`.
 
     Raises:
         NoReadyNodesError: no node is ready.
-        GranularityError: ``auto``, and the deciding node names no granularity.
+        GranularityError: ``auto``, and the deciding node has no granularity.
         MeshError: the Kilo subnet has too few addresses.
     """
     views = viewpoints_of(state, now=now, granularity=granularity, acting_leaders=acting_leaders)
@@ -149,9 +146,9 @@ def network_of(
 def viewpoints_of(
     state: State, *, now: float, granularity: str = AUTO, acting_leaders: bool = False
 ) -> Viewpoints:
-    """Build the network as it is at ``now``, in Unix seconds, to be seen from any of its nodes.
+    """Build the topology at ``now``, in Unix seconds, for the view of any node.
 
-    ``acting_leaders`` is that of ``network_of``.
+    ``acting_leaders`` is as in ``network_of``.
 
     Raises:
         MeshError: as for ``network_of``.
@@ -170,18 +167,18 @@ def viewpoints_of(
 
 
 def unbuilt(state: State) -> Topology:
-    """Return what is known of a network that cannot be built: all of it but the segments."""
+    """Return a topology without segments, for a network that cannot be built."""
     peers = tuple(peer for peer in state.peers if peer.is_ready)
     return Topology(LOCATION, kilo_subnet(state.nodes), segments=(), peers=peers)
 
 
 def granularity_of(ready: Sequence[Node], granularity: str = AUTO) -> str:
-    """Return the granularity; ``auto`` stands for that of the first of the ready nodes by name.
+    """Return the granularity; ``auto`` is the granularity of the first ready node by name.
 
-    The reference asks the node that the API happens to list first, ready or not.
+    The reference uses the node that the API happens to list first, ready or not.
 
     Raises:
-        GranularityError: ``auto``, and that node names no granularity.
+        GranularityError: ``auto``, and that node has no granularity.
     """
     if granularity != AUTO:
         return granularity
@@ -206,7 +203,7 @@ def _no_ready_nodes(nodes: Sequence[Node], now: float) -> str:
         for node in nodes[:_REASONS_SHOWN]
     ]
     if not nodes:
-        lines.append("  it has no nodes at all")
+        lines.append("  the cluster has no nodes")
     if len(nodes) > _REASONS_SHOWN:
         lines.append(f"  and {len(nodes) - _REASONS_SHOWN} more; see: kgctl get nodes")
     return "\n".join(lines)

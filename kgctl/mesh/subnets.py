@@ -1,4 +1,4 @@
-"""The network of WireGuard IPs, which every leader writes down and none can vouch for."""
+"""The Kilo subnet, voted on by the leaders, since no single one can be trusted."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _WIDEST = 8
 
 
 def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
-    """Return the network that most nodes have their WireGuard IPs in, else 10.4.0.0/16.
+    """Return the network that holds the WireGuard IPs of most nodes, else 10.4.0.0/16.
 
-    The reference takes that of any node, and its agents look at no other node: they go by their own
-    ``kg --subnet``. So one node must not decide for all. A network counts if it is not wider than
-    /8, and has an address for each of the nodes that have a WireGuard IP. Of those the one counts
-    that the most nodes name, where each node speaks against it whose internal IP or pods lie in it:
-    a LAN is no network for WireGuard. Of equal ones it is Kilo's default, then that of the first
-    node. Where none counts, it is the one that the most nodes name.
+    The reference takes the network of any node, and its agents use their own ``kg --subnet``. So
+    one node must not decide for all. A network is a candidate if it is not wider than /8 and has
+    an address for each node with a WireGuard IP; if there is no candidate, all networks are. The
+    candidate with the most votes wins: each node votes for the network of its WireGuard IP, and
+    against a network that contains its internal IP or pods, since that is a LAN. On a tie Kilo's
+    default wins, then the network of the first node.
     """
     default = parse_cidr(DEFAULT_SUBNET)
     assert default is not None
     votes = Counter(
         node.wireguard_ip.masked() for node in nodes if node.wireguard_ip is not None
-    )  # in the order of nodes, so the first of equal ones is the first node's
+    )  # in the order of nodes, so that the first node's network wins a tie
     if len(votes) < 2:
         return next(iter(votes), default)
     leaders = votes.total()
@@ -46,12 +46,12 @@ def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
 
 
 def is_sane(network: Cidr, leaders: int) -> bool:
-    """Tell whether so many leaders can have their WireGuard IPs in a network."""
+    """Return whether a network is at most /8 wide and has WireGuard IPs for all leaders."""
     return network.prefix >= _WIDEST and (1 << network.host_bits) - 1 >= leaders
 
 
 class _Values:
-    """Addresses in their order, to be counted by the network that they lie in."""
+    """Sorted addresses, to count those within a network."""
 
     def __init__(self, cidrs: Iterable[Cidr | None]) -> None:
         self._values: dict[int, list[int]] = {4: [], 6: []}
@@ -62,6 +62,6 @@ class _Values:
             values.sort()
 
     def within(self, network: Cidr) -> int:
-        """Return how many lie in a network."""
+        """Return the number of addresses in a network."""
         values, first = self._values[network.version], network.network_value
         return bisect_left(values, first + (1 << network.host_bits)) - bisect_left(values, first)

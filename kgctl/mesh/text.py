@@ -1,6 +1,6 @@
-"""Names and other text from the cluster: shown without letting it act, ordered, found again.
+"""Helpers for text: decoding, escaping untrusted names, sorting, suggestions, Go durations.
 
-Spans of time as Go writes them: ``30s``, ``1m30s``, ``1.5h``.
+Go writes durations as ``30s``, ``1m30s`` or ``1.5h``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class NotTextError(ValueError):
-    """A file's bytes are not text; the message says where, and what to do."""
+    """A file is not text; the message has the line and what to do."""
 
 
 def decoded(content: bytes) -> str:
     """Return the text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
-    PowerShell's ``>`` writes UTF-16, and editors put a mark before UTF-8: neither is in the text.
+    PowerShell's ``>`` writes UTF-16, and some editors start UTF-8 files with a byte order mark.
 
     Raises:
         NotTextError: the bytes are in another encoding, or are not text.
@@ -45,7 +45,7 @@ def decoded(content: bytes) -> str:
 
 
 def _encoding(content: bytes) -> tuple[str, int]:
-    """Return the encoding of a file's bytes, and how many of them are its mark."""
+    """Return the encoding of a file, and the length of its byte order mark."""
     for mark, encoding in _ENCODINGS:
         if content.startswith(mark):
             return encoding, len(mark)
@@ -55,9 +55,9 @@ def _encoding(content: bytes) -> tuple[str, int]:
 
 
 def without_logins(text: str) -> str:
-    """Return a text without what may hold a password in a URL: a user before ``@``, and a query.
+    """Return a text without the user info and the query of URLs, which may hold a password.
 
-    An error of a library often quotes the URL that it was given.
+    The errors of libraries often quote a URL.
     """
     if "://" not in text:
         return text
@@ -79,11 +79,11 @@ def _visible(character: str) -> str:
 
 
 def printable(text: str, limit: int = 200) -> str:
-    r"""Return ``text`` on one line, with every character that does not print made visible.
+    r"""Return ``text`` on one line, with every unprintable character escaped.
 
     Line breaks, control characters, escape sequences, bidi marks and lone surrogates become
-    ``\n``, ``\x1b``, ``\u202e``; what is longer than ``limit`` characters is cut and ends
-    in ``…``. Node annotations are written by nodes: they reach a terminal only through here.
+    ``\n``, ``\x1b``, ``\u202e``. A text longer than ``limit`` characters is cut and ends in
+    ``…``. Nodes write their annotations, so these reach a terminal only through this function.
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
@@ -93,30 +93,30 @@ def printable(text: str, limit: int = 200) -> str:
 
 
 def some(texts: Sequence[str], most: int) -> str:
-    """Return texts in a row, of which ``most`` are shown at most, and the rest counted."""
+    """Return the first ``most`` texts in a row, and the count of the rest."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return f"{', '.join(texts[:most])}{more}"
 
 
 def bytewise(text: str) -> bytes:
-    """Return what to sort text by as Go does: its bytes."""
+    """Return the sort key of a text in Go's order: its bytes."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most like ``name``, or None when none is like it."""
+    """Return the name most similar to ``name``, or None if none is similar."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, list(names), n=1)), None)
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
-    """Return names in a row of words: ``dot, svg and png``."""
+    """Join names into a phrase: ``dot, svg and png``."""
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def first_twice(names: Sequence[str]) -> str | None:
-    """Return the first name that stands there twice, or None."""
+    """Return the first name that occurs twice, or None."""
     return next((name for name in names if names.count(name) > 1), None)
 
 
@@ -125,9 +125,9 @@ _PART = r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(h|ms|m|s|us|µs|ns)"
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds that ``text`` names in the notation of Go's ``time.ParseDuration``.
+    """Parse a duration in the notation of Go's ``time.ParseDuration`` into seconds.
 
-    None where it is not a duration, or has a sign: nothing here lasts less than no time.
+    Return None if it is not a duration or has a sign: no duration here can be negative.
     """
     if text == "0":
         return 0.0

@@ -1,6 +1,6 @@
-"""From nodes and peers to the network that they make.
+"""The topology that nodes and peers form, by the rules of Kilo 0.7.
 
-The rules are those of Kilo 0.7, as docs/internals.md lists them.
+docs/internals.md lists the rules.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FULL = "full"
 class Segment(NamedTuple):
     """Nodes that share one WireGuard endpoint: their leader's.
 
-    ``endpoint`` is the leader's, or what another node discovered of it. ``allowed_ips`` are, in
+    ``endpoint`` is the leader's, or one that another node discovered. ``allowed_ips`` are, in
     Kilo's order, each node's subnet and internal IP, and last the segment's WireGuard IP.
-    ``filtered_location_ips`` are the allowed location IPs that a clash took out.
+    ``filtered_location_ips`` are the allowed location IPs that Kilo drops because they clash.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Segment(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """The network: Kilo's WireGuard ``subnet``, and the segments and ready peers, sorted."""
+    """A network: its WireGuard ``subnet``, its segments and its ready peers, sorted."""
 
     granularity: str
     subnet: Cidr
@@ -59,14 +59,14 @@ class Topology(NamedTuple):
     peers: tuple[Peer, ...]
 
     def segment_of(self, node_name: str) -> Segment | None:
-        """Return the segment that holds the node, or None."""
+        """Return the segment of the node, or None."""
         for segment in self.segments:
             if any(node.name == node_name for node in segment.nodes):
                 return segment
         return None
 
     def peer(self, name: str) -> Peer | None:
-        """Return the peer of that name as it takes part in the network, or None."""
+        """Return the ready peer of that name, or None."""
         return next((peer for peer in self.peers if peer.name == name), None)
 
 
@@ -78,10 +78,10 @@ def build_topology(
     subnet: Cidr,
     lead: Election = elected_leader,
 ) -> Topology:
-    """Build the network that ready ``nodes`` and ready ``peers`` make, with annotated endpoints.
+    """Build the topology of ready ``nodes`` and ready ``peers``, with annotated endpoints.
 
-    The order of the input does not matter. ``kgctl.mesh.state`` adds what was discovered.
-    ``lead`` chooses the leader among the nodes of a segment (``kgctl.mesh.leader``).
+    The order of the input does not matter. ``kgctl.mesh.state`` adds discovered endpoints.
+    ``lead`` chooses the leader from the nodes of a segment (``kgctl.mesh.leader``).
 
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
@@ -103,11 +103,10 @@ def build_topology(
 
 
 def group_nodes(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]]:
-    """Return the nodes by the name of the segment that they make, both sorted by name.
+    """Group nodes by the name of their segment, both sorted by name.
 
-    This is the one place that says who shares a segment with whom: whoever asks how many segments
-    there are, or what is in which, asks here. It needs no network: nodes that are not ready, or
-    too many for the Kilo subnet, are grouped as well.
+    This is the only place that assigns nodes to segments. It also groups nodes that are not ready,
+    or too many for the Kilo subnet.
     """
     groups: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=lambda node: bytewise(node.name)):
@@ -118,16 +117,16 @@ def group_nodes(nodes: Iterable[Node], granularity: str) -> dict[str, list[Node]
 
 
 def location_segment(location: str) -> str:
-    """Return the name of the segment that the nodes of a location make together."""
+    """Return the name of the segment of a location."""
     return f"{LOCATION}:{location}"
 
 
 def wireguard_addresses(
     nodes: Iterable[Node], *, granularity: str, subnet: Cidr
 ) -> tuple[int, int]:
-    """Return how many WireGuard IPs the segments of ready ``nodes`` need, and how many there are.
+    """Return the number of WireGuard IPs that ready ``nodes`` need, and the number in the subnet.
 
-    The first address of the subnet is the network's own; all others are handed out.
+    Kilo assigns every address of the subnet except the first, which is the network address.
     """
     return len(group_nodes(nodes, granularity)), _room(subnet)
 
@@ -174,7 +173,7 @@ def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address, lead: Elec
 
 
 def _filter_location_ips(segments: list[Segment], peers: Sequence[Peer]) -> list[Segment]:
-    """Take out the allowed location IPs that clash, segment by segment in order."""
+    """Drop the allowed location IPs that clash, segment by segment in order."""
     if not any(segment.allowed_location_ips for segment in segments):
         return segments
     clashes = _Clashes(segments, peers)
@@ -194,10 +193,10 @@ def _filtered(segment: Segment, clashes: _Clashes) -> Segment:
 
 
 class _Clashes:
-    """What an allowed location IP must keep clear of, while segments are filtered in order.
+    """The networks that an allowed location IP must not intersect, while segments are filtered.
 
-    Segments before the one at hand are already filtered, those after it are not yet, and their
-    WireGuard IPs are not handed out yet: this is Kilo's order of work, and it shows.
+    Segments before the current one are filtered already; those after it are not, and have no
+    WireGuard IP yet. This is Kilo's order of work, which affects the result.
     """
 
     def __init__(self, segments: Sequence[Segment], peers: Sequence[Peer]) -> None:
@@ -215,13 +214,13 @@ class _Clashes:
                 self._peer_ips.add(cidr)
 
     def enter(self, segment: Segment) -> None:
-        """Turn to ``segment``: its WireGuard IP is handed out, its own networks do not clash."""
+        """Start with ``segment``: it gets its WireGuard IP, and its own networks do not clash."""
         self._allowed_ips.add(segment.allowed_ips[-1])
         for cidr in segment.allowed_location_ips:
             self._location_ips.remove(cidr)
 
     def has(self, cidr: Cidr) -> bool:
-        """Tell whether an allowed location IP of the segment at hand clashes."""
+        """Return whether an allowed location IP of the current segment clashes."""
         return (
             self._location_ips.intersects(cidr)
             or self._allowed_ips.covers(cidr)
@@ -229,13 +228,13 @@ class _Clashes:
         )
 
     def leave(self, kept: Iterable[Cidr]) -> None:
-        """Leave the segment at hand with the networks that were ``kept``."""
+        """Finish the current segment with the networks that were ``kept``."""
         for cidr in kept:
             self._location_ips.add(cidr)
 
 
 def _claim_allowed_ips(peers: Iterable[Peer]) -> list[Peer]:
-    """Leave each allowed IP to the first peer by name that claims it, and to it only once."""
+    """Assign each allowed IP once, to the first peer by name that claims it."""
     claimed: set[str] = set()
     result = []
     for peer in peers:

@@ -1,1 +1,1 @@
-"""WireGuard: keys, and the formats of its configuration."""
+"""WireGuard keys, devices and configuration formats."""

@@ -1,10 +1,8 @@
-"""The configuration file format of ``wg setconf`` and ``wg-quick``: a model, and its text.
+"""The configuration files of ``wg setconf`` and ``wg-quick``, and those of nodes and peers.
 
-The text is made from parsed values only (addresses, keys, numbers, checked DNS names), so
-nothing that a node or a peer wrote about itself can add a line to it.
-Format: wg(8), "CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION".
-
-The configuration that each machine of a network needs.
+Format: wg(8), "CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION". The text contains
+parsed values only (addresses, keys, numbers, checked DNS names), so the annotations of a node and
+the spec of a peer cannot add lines to it.
 """
 
 from __future__ import annotations
@@ -26,16 +24,16 @@ if TYPE_CHECKING:
 
 
 MADE_WITH = "made with: "
-"""What the comment begins with that says how a file was made."""
+"""The prefix of the comment with the options that a file was made with."""
 
 
 class Interface(NamedTuple):
     """The ``[Interface]`` section. ``listen_port`` is a UDP port, ``mtu`` is in bytes.
 
-    ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are wg-quick's own,
-    which ``wg setconf`` refuses. ``comments`` are single lines, printed as such, and so is
-    ``made_with``, which says how the file was made (``MADE_WITH``), for who compares it later.
-    ``key_hint`` says in words how a private key gets into it, where it has none.
+    ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are keys of wg-quick,
+    which ``wg setconf`` rejects. ``comments`` are printed as single lines, and so is ``made_with``,
+    which records how the file was made (``MADE_WITH``), for a later comparison. ``key_hint``
+    describes how to add a missing private key.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -50,7 +48,7 @@ class Interface(NamedTuple):
 
 
 class PeerSection(NamedTuple):
-    """A ``[Peer]`` section. ``persistent_keepalive`` is in seconds; 0 switches it off."""
+    """A ``[Peer]`` section. ``persistent_keepalive`` is in seconds; 0 disables it."""
 
     public_key: PublicKey
     allowed_ips: tuple[Cidr, ...] = ()
@@ -67,7 +65,7 @@ class Configuration(NamedTuple):
     peers: tuple[PeerSection, ...] = ()
 
     def __str__(self) -> str:
-        """Return the text; it holds the private key and preshared keys, where there are any."""
+        """Return the text, which includes the private key and preshared keys, if any."""
         sections = [] if self.interface is None else ["\n".join(_interface(self.interface))]
         sections += ["\n".join(_peer(peer)) for peer in self.peers]
         return "\n\n".join(sections) + "\n" if sections else ""
@@ -110,9 +108,9 @@ def _peer(peer: PeerSection) -> Iterator[str]:
 
 
 def node_configuration(topology: Topology, node: Node, *, listen_port: int) -> Configuration:
-    """Return what the leader ``node`` sets on its interface: all other segments, all peers.
+    """Return the interface configuration of the leader ``node``: all other segments, all peers.
 
-    The private key is left out: it never leaves the node, so nobody else knows it.
+    It has no private key, which never leaves the node.
     """
     keepalive = node.persistent_keepalive
     segments = [
@@ -125,7 +123,7 @@ def node_configuration(topology: Topology, node: Node, *, listen_port: int) -> C
 
 
 def peer_configuration(topology: Topology, peer: Peer) -> Configuration:
-    """Return what ``peer`` sets on its interface: every segment, and every other peer."""
+    """Return the interface configuration of ``peer``: all segments, all other peers."""
     keepalive = peer.persistent_keepalive
     segments = [
         _segment_section(segment, keepalive, peer.preshared_key) for segment in topology.segments
@@ -139,7 +137,7 @@ def peer_configuration(topology: Topology, peer: Peer) -> Configuration:
 def segment_as_peer(segment: Segment, extra: Iterable[Cidr]) -> PeerSection:
     """Return a segment as another machine's ``[Peer]``, with ``extra`` allowed IPs.
 
-    Allowed location IPs stay out, and the endpoint is the annotated, not a discovered one.
+    It has no allowed location IPs, and the annotated endpoint, not a discovered one.
     """
     return PeerSection(
         public_key=segment.key,

@@ -1,7 +1,7 @@
-"""A WireGuard device as a value: what it is, what it is to be, and the least that leads there.
+"""The actual and the wanted state of a WireGuard device, and the smallest change between them.
 
 A peer that stays keeps its session: it is never removed and added again, its allowed IPs are
-never emptied in between, and its endpoint is left alone unless the one that we want has changed.
+never emptied in between, and its endpoint stays unless the wanted endpoint has changed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from kgctl.wireguard.keys import PrivateKey
 
 SESSION_SECONDS = 180
-"""How long a session of WireGuard lasts at most, its REJECT_AFTER_TIME (the WireGuard paper,
-section 6.1); after it, no handshake means no connection. With a keepalive it never comes so far."""
+"""Maximum age of a WireGuard session, its REJECT_AFTER_TIME (the WireGuard paper, section 6.1);
+without a handshake after it there is no connection. A keepalive renews the session earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePeer:
-    """What a device knows of one peer. ``last_handshake`` is in Unix seconds, 0 for never.
+    """The state of one peer of a device. ``last_handshake`` is in Unix seconds; 0 means never.
 
-    ``endpoint`` has an IP address: a device resolves no names. It is where the next packet goes,
-    configured or learned from the last one that came.
+    ``endpoint`` has an IP address, since a device resolves no names. It is the destination of the
+    next packet: configured, or the source of the last packet received.
     """
 
     public_key: PublicKey
@@ -53,9 +53,10 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerChange:
-    """What to do to one peer; None leaves a setting as it is.
+    """A change of one peer; None leaves a setting unchanged.
 
-    ``add_allowed_ips`` takes them from whoever has them; ``drop_preshared_key`` switches it off.
+    ``add_allowed_ips`` takes them from the peers that have them; ``drop_preshared_key`` removes
+    the key.
     """
 
     public_key: PublicKey
@@ -74,11 +75,11 @@ class PeerChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceChange:
-    """What to do to a device, in this order; None leaves a setting as it is.
+    """A change of a device, in this order; None leaves a setting unchanged.
 
-    ``renew`` are peers to end and to make anew at once, so that their sessions begin anew;
-    ``drop_allowed_ips`` are taken from whoever has them, without touching what else the peer has;
-    ``remove`` are the peers to end.
+    ``renew`` are peers to remove and add again at once, which restarts their sessions;
+    ``drop_allowed_ips`` are removed from the peers that have them, which keep all others;
+    ``remove`` are peers to remove.
     """
 
     private_key: PrivateKey | None = None
@@ -89,7 +90,7 @@ class DeviceChange:
     remove: tuple[PublicKey, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Return whether it changes anything."""
         return self != DeviceChange()
 
 
@@ -98,11 +99,11 @@ def wanted_peers(
     endpoints: Mapping[PublicKey, Endpoint],
     own_key: PublicKey | None = None,
 ) -> dict[PublicKey, DevicePeer]:
-    """Return the peers of a configuration as a device would have them after ``wg setconf``.
+    """Return the peers that a device has after ``wg setconf`` with a configuration.
 
-    Of two sections with one key the later counts, and an allowed IP is the last one's that asks
-    for it. ``endpoints`` has the addresses to dial; a key that is not in it gets none. A device
-    is no peer of its own: a section with its key is passed over, and claims nothing.
+    Of two sections with the same key the later one counts, and an allowed IP belongs to the last
+    section that claims it. ``endpoints`` are the addresses to dial; a key that is not in it gets
+    none. A section with the device's own key is ignored, and claims nothing.
     """
     by_key: dict[PublicKey, PeerSection] = {}
     for section in sections:
@@ -132,11 +133,11 @@ def device_change(
     given: Mapping[PublicKey, Endpoint],
     now: float,
 ) -> DeviceChange:
-    """Return the least that makes ``present`` into ``wanted``.
+    """Return the smallest change from ``present`` to ``wanted``.
 
-    ``given`` are the endpoints that were set before. A peer that is somewhere else than we said
-    has moved, and stays there: its endpoint is set only when ours is another than before, or
-    when it has no session any more at ``now`` (Unix seconds).
+    ``given`` are the endpoints that were set before. A peer with another endpoint has roamed, and
+    keeps it: the change sets its endpoint only if the wanted endpoint differs from the given one,
+    or if the peer has no session at ``now`` (Unix seconds).
     """
     keyed = wanted.private_key is not None and wanted.private_key != present.private_key
     ported = wanted.listen_port not in (0, present.listen_port)
@@ -172,7 +173,7 @@ def _peer_change(
 
 
 def _moves(before: DevicePeer, wanted: Endpoint | None, given: Endpoint | None, now: float) -> bool:
-    """Tell whether the endpoint is to be set."""
+    """Return whether to set the endpoint."""
     if wanted is None or wanted == before.endpoint:
         return False
     if before.endpoint is None or (given is not None and wanted != given):
@@ -181,7 +182,7 @@ def _moves(before: DevicePeer, wanted: Endpoint | None, given: Endpoint | None, 
 
 
 def _left_over(present: DeviceState, wanted: DeviceState) -> tuple[Cidr, ...]:
-    """Return the allowed IPs to take from peers that stay, and that no other peer will take."""
+    """Return the allowed IPs to remove from peers that stay, and that no other peer takes over."""
     claimed = {cidr for peer in wanted.peers.values() for cidr in peer.allowed_ips}
     left = {
         cidr
@@ -230,7 +231,7 @@ def _add(
     owner: dict[Cidr, PublicKey],
     changes: Iterable[PeerChange],
 ) -> None:
-    """Carry out changes of peers: of two that ask for one allowed IP the later has it."""
+    """Apply changes of peers: an allowed IP belongs to the last peer that claims it."""
     for one in changes:
         before = peers.get(one.public_key) or DevicePeer(public_key=one.public_key)
         peers[one.public_key] = _changed(before, one)

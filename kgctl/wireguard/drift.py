@@ -1,4 +1,4 @@
-"""How an interface differs from what the cluster says that it should be."""
+"""Differences between an interface and its wanted configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What differs."""
+    """A kind of difference."""
 
     KEY = "key"
     PORT = "listen-port"
@@ -38,11 +38,11 @@ class Kind(StrEnum):
 
 
 class Drift(NamedTuple):
-    """One difference, at the interface (``key`` is None) or at the peer with that key.
+    """One difference, of the interface (``key`` is None) or of the peer with that key.
 
-    ``wanted`` and ``found`` hold no secret. What ``roamed`` works, and what a tunnel carries
-    ``besides`` the cluster's networks is the machine's own choice: neither is a fault. The key
-    that an interface does not have is ``found`` as None.
+    ``wanted`` and ``found`` hold no secret. ``found`` is None for a missing interface key. An
+    endpoint that ``roamed`` works, and networks ``besides`` the cluster's are the machine's own
+    choice: neither is a fault.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class Drift(NamedTuple):
 
     @property
     def is_fault(self) -> bool:
-        """Whether it has to be mended."""
+        """Whether it needs repair."""
         return self.kind not in (Kind.ROAMED, Kind.BESIDES)
 
 
@@ -63,10 +63,10 @@ def drift(
     now: float,
     besides: Mapping[PublicKey, frozenset[Cidr]] | None = None,
 ) -> list[Drift]:
-    """Return how ``device`` differs from the configuration of the machine with ``key``.
+    """Compare ``device`` with the configuration of the machine with ``key``.
 
-    ``now`` is when the device was looked at, in Unix seconds. ``besides`` are the networks that
-    its peers may have beyond those of the configuration.
+    ``now`` is when the device was read, in Unix seconds. ``besides`` are additional networks that
+    its peers may have.
     """
     sections = {section.public_key: section for section in configuration.peers}
     wanted = wanted_peers(configuration.peers, {}, key)
@@ -89,10 +89,10 @@ def drift(
 
 
 def present_of(device: Device, topology: Topology) -> Present:
-    """Return what a machine is set up with, by its device.
+    """Return the current configuration of a machine, from its device.
 
-    A device knows no names. Of several machines with one key it has the one most of whose networks
-    it sends to that key; where two are level it says nothing.
+    A device has no names. Of several machines with the same key, the device has the one that owns
+    most of the networks it routes to that key; on a tie the key is left out.
     """
     networks = {cidr.masked(): one.public_key for one in device.peers for cidr in one.allowed_ips}
     names: dict[PublicKey, str] = {}
@@ -110,10 +110,10 @@ def present_of(device: Device, topology: Topology) -> Present:
 def beyond(
     device: Device, configuration: Configuration, claimed: Iterable[Cidr]
 ) -> dict[PublicKey, frozenset[Cidr]]:
-    """Return the networks beyond ``configuration`` that ``device`` has at peers it should have.
+    """Return the additional networks of ``device``, for peers that are in ``configuration``.
 
-    Only those that nothing in ``claimed`` overlaps, as service networks, and default routes: what
-    else a machine sends into a tunnel is its own business.
+    The result has default routes, and networks that overlap nothing in ``claimed``, such as service
+    networks: which of these a machine sends into a tunnel is its own choice.
     """
     wanted = wanted_peers(configuration.peers, {})
     more = {
@@ -169,7 +169,7 @@ def _of_peer(
 
 
 def _preshared(peer: DevicePeer, section: PeerSection) -> tuple[str, str] | None:
-    """Return what preshared key there should be and what there is, if that differs."""
+    """Return the wanted and the found preshared key in words, or None if they match."""
     wanted, found = section.preshared_key is not None, peer.preshared_key is not None
     if peer.hidden_key:
         return None if wanted else ("none", "one")
@@ -181,7 +181,7 @@ def _preshared(peer: DevicePeer, section: PeerSection) -> tuple[str, str] | None
 
 
 def _endpoint(peer: DevicePeer, section: PeerSection, now: float) -> Iterator[Drift]:
-    """Yield what is wrong with an endpoint; a name may stand for whatever is there."""
+    """Yield the difference of an endpoint; a DNS name matches any address."""
     wanted, found = section.endpoint, peer.endpoint
     named = wanted is not None and wanted.address is None and found is not None
     if wanted == found or named:

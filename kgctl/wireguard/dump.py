@@ -1,10 +1,7 @@
-"""What wg knows of interfaces, and reading its dumps: ``show all dump``, ``show IFACE dump``.
+"""Parsers for ``wg show all dump``, ``wg show IFACE dump`` and ``wg show``, and their values.
 
-Format: wg(8), "show". No message shows anything of a line: it holds private and preshared keys.
-
-Reading what ``wg show`` prints for people.
-
-Format: wg(8), "show". It hides keys, and tells of a handshake only how long ago it was.
+Format: wg(8), "show". Error messages quote no part of a line, because a dump holds private and
+preshared keys. ``wg show`` hides keys, and gives only the age of a handshake.
 """
 
 from __future__ import annotations
@@ -27,20 +24,20 @@ if TYPE_CHECKING:
 
 _NONE, _OFF = "(none)", "off"
 _INTERFACE, _PEER = 4, 8
-"""Fields of a line; ``show all`` puts the interface's name before them. AmneziaWG's lines of an
-interface have more, between the port and the mark."""
+"""Fields of a line, after the name of the interface in ``show all``. AmneziaWG's interface lines
+have more, between the port and the mark."""
 
 
 class DumpError(KgctlError):
-    """The text is not what wg prints."""
+    """The text is not output of wg."""
 
 
 class DevicePeer(NamedTuple):
-    """A peer as an interface has it. ``latest_handshake`` is in Unix seconds; 0 is never.
+    """A peer of an interface. ``latest_handshake`` is in Unix seconds; 0 means never.
 
-    It is None where that is not known: a configuration file does not have it. ``handshake_age``
-    has it in seconds instead, where the text gives no time but an age. ``hidden_key`` says that
-    there is a preshared key which the text does not show.
+    It is None if unknown, as in a configuration file. ``handshake_age`` is the age in seconds, if
+    the text gives an age instead of a time. ``hidden_key`` means that there is a preshared key
+    that the text does not show.
     """
 
     public_key: PublicKey
@@ -55,7 +52,7 @@ class DevicePeer(NamedTuple):
     def age(self, now: float) -> float | None:
         """Return the seconds since the last handshake at ``now`` (Unix seconds).
 
-        None where there never was one, or that is not known.
+        Return None if there never was one, or if it is unknown.
         """
         if self.handshake_age is not None:
             return self.handshake_age
@@ -63,15 +60,15 @@ class DevicePeer(NamedTuple):
 
     @property
     def never_met(self) -> bool:
-        """Whether it is known that there never was a handshake."""
+        """Whether there certainly never was a handshake."""
         return self.latest_handshake == 0 and self.handshake_age is None
 
 
 class Device(NamedTuple):
-    """An interface. ``name`` is empty, and the key and port None, where they are not known.
+    """An interface. If unknown, ``name`` is empty, and the key and the port are None.
 
-    ``keyless`` says that it has no key; ``addresses`` are known from whole files alone.
-    ``obfuscation`` names the settings of AmneziaWG that plain WireGuard does not understand.
+    ``keyless`` means that it has no key; only whole files have ``addresses``. ``obfuscation``
+    names the settings of AmneziaWG that are incompatible with plain WireGuard.
     """
 
     name: str
@@ -84,19 +81,19 @@ class Device(NamedTuple):
 
 
 def is_dump(text: str) -> bool:
-    """Tell whether the first line of a text is one of an interface, as wg dumps it."""
+    """Return whether the first line of a text is the interface line of a dump."""
     rows = _rows(text)
     first = next(rows, None)
     return first is not None and _is_interface(_split(first[1])[1])
 
 
 def read_dump(text: str, label: str) -> list[Device]:
-    """Return the interfaces of a dump; errors call it ``label``.
+    """Parse the interfaces of a dump, which errors call ``label``.
 
-    Tabs may have become blanks, as when it is copied from a terminal.
+    Tabs may be blanks, as in a copy from a terminal.
 
     Raises:
-        DumpError: a line is not one of wg's.
+        DumpError: a line is not from wg.
     """
     devices: list[tuple[Device, list[DevicePeer]]] = []
     for number, row in _rows(text):
@@ -106,12 +103,12 @@ def read_dump(text: str, label: str) -> list[Device]:
             continue
         if len(fields) != _PEER or not devices:
             raise DumpError(
-                f"{label}, line {number}: wg writes no line of {len(row)} fields here; give the "
-                "whole of what this prints: wg show all dump"
+                f"{label}, line {number}: unexpected line of {len(row)} fields; give the whole "
+                "output of: wg show all dump"
             )
         peer = _peer(fields)
         if peer is None:
-            raise DumpError(f"{label}, line {number}: this is not a peer as wg writes one")
+            raise DumpError(f"{label}, line {number}: invalid peer; give the output of wg as it is")
         devices[-1][1].append(peer)
     return [device._replace(peers=tuple(peers)) for device, peers in devices]
 
@@ -126,19 +123,19 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _split(row: list[str]) -> tuple[str, list[str]]:
-    """Return the interface's name, if the row begins with one, and the other fields."""
+    """Split the name of the interface, which may be absent, from the other fields."""
     named = len(row) > 1 and len(row[0]) != KEY_TEXT and row[0] != _NONE
     return (row[0], row[1:]) if named else ("", row)
 
 
 def _is_interface(fields: Sequence[str]) -> bool:
-    """Tell an interface's fields: two keys, or none, and a port."""
+    """Return whether the fields are an interface's: two keys, or none, and a port."""
     keys = all(field == _NONE or len(field) == KEY_TEXT for field in fields[:2])
     return len(fields) >= _INTERFACE and keys and _number(fields[2]) is not None
 
 
 def _device(name: str, fields: list[str]) -> Device:
-    """Return the interface of a line; its private key, the first field, is left alone."""
+    """Return the interface of a line, without its private key, the first field."""
     _, public_key, port = fields[:3]
     return Device(name, PublicKey.parse(public_key), _number(port), (), keyless=public_key == _NONE)
 
@@ -168,7 +165,7 @@ def _listed(text: str) -> Iterator[str]:
 
 
 def device_endpoint(text: str) -> Endpoint | None:
-    """Parse an endpoint as wg prints it: ``[fe80::1%eth0]:51820`` loses its interface."""
+    """Parse an endpoint of wg; drop the zone of ``[fe80::1%eth0]:51820``."""
     before, percent, after = text.partition("%")
     return parse_endpoint(before + "]" + after.partition("]")[2] if percent else text)
 
@@ -186,17 +183,17 @@ _STANDARD = {f"h{number}": str(number) for number in range(1, 5)}
 
 
 def is_show(text: str) -> bool:
-    """Tell whether the first line of a text is that of an interface, as ``wg show`` prints it."""
+    """Return whether the first line of a text is the interface line of ``wg show``."""
     first = next((line for line in _lines(text) if line), "")
     found = _HEADING.fullmatch(first)
     return found is not None and found[1] == "interface"
 
 
 def read_show(text: str, label: str) -> list[Device]:
-    """Return the interfaces that ``wg show`` printed; errors call the text ``label``.
+    """Parse the interfaces of ``wg show``; errors call the text ``label``.
 
     Raises:
-        DumpError: a line is not one of wg's.
+        DumpError: a line is not from wg.
     """
     devices: list[tuple[Device, list[DevicePeer]]] = []
     for number, kind, name, values in _blocks(text, label):
@@ -205,13 +202,15 @@ def read_show(text: str, label: str) -> list[Device]:
             continue
         peer = _shown_peer(name, values)
         if peer is None or not devices:
-            raise DumpError(f"{label}, line {number}: this is not a peer as wg show prints one")
+            raise DumpError(
+                f"{label}, line {number}: invalid peer; give the output of wg show as it is"
+            )
         devices[-1][1].append(peer)
     return [device._replace(peers=tuple(peers)) for device, peers in devices]
 
 
 def _blocks(text: str, label: str) -> list[tuple[int, str, str, dict[str, str]]]:
-    """Return each interface and peer: the number of its line, kind, name and values."""
+    """Return the interfaces and peers, each as line number, kind, name and values."""
     found: list[tuple[int, str, str, dict[str, str]]] = []
     for number, line in enumerate(_lines(text), 1):
         heading = _HEADING.fullmatch(line)
@@ -219,7 +218,9 @@ def _blocks(text: str, label: str) -> list[tuple[int, str, str, dict[str, str]]]
         if heading is not None:
             found.append((number, heading[1], heading[2], {}))
         elif line and not (colon and found):
-            raise DumpError(f"{label}, line {number}: wg show prints no such line")
+            raise DumpError(
+                f"{label}, line {number}: unexpected line; give the output of wg show as it is"
+            )
         elif line:
             found[-1][3][key.strip()] = value.strip()
     return found
@@ -242,10 +243,10 @@ def _shown_device(name: str, values: dict[str, str]) -> Device:
 
 
 def obfuscating(values: dict[str, str]) -> tuple[str, ...]:
-    """Return the settings by which AmneziaWG differs from WireGuard on the wire, as ``S1``.
+    """Return the settings that make AmneziaWG incompatible with WireGuard, such as ``S1``.
 
-    ``values`` are by their keys in lower case. Junk packets (Jc, I1 and so on) are no hindrance:
-    who does not know them drops them.
+    The keys of ``values`` are in lower case. Junk packets (Jc, I1 and so on) are compatible:
+    WireGuard drops them.
     """
     padded = [key for key in ("s1", "s2", "s3", "s4") if values.get(key, "0") not in ("", "0")]
     renamed = [key for key, usual in _STANDARD.items() if values.get(key, usual) not in ("", usual)]
@@ -277,5 +278,5 @@ def _networks(text: str) -> tuple[Cidr, ...] | None:
 
 
 def _span(text: str) -> int:
-    """Return the seconds of ``1 minute, 5 seconds ago``; 0 of ``Now``."""
+    """Return the seconds of ``1 minute, 5 seconds ago``; 0 for ``Now``."""
     return sum(int(count) * _SECONDS[unit] for count, unit in _SPAN.findall(text))

@@ -1,9 +1,7 @@
-"""The formats of a machine's configuration: the table from which ``kgctl showconf`` takes its own.
+"""The table of formats for a machine's configuration, and QR codes for WireGuard's phone apps.
 
-Options, the names of files and what goes with which format follow from it. A writer imports what it
-needs when it is called.
-
-A configuration as a QR code, for the WireGuard apps of phones.
+``kgctl showconf`` derives its options, file names and checks from the table. A writer imports what
+it needs when it is called.
 """
 
 from __future__ import annotations
@@ -22,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Machine(NamedTuple):
-    """What a writer has to know besides the configuration.
+    """The input of a writer besides the configuration.
 
-    ``name`` is the machine's as the beginning of a file's name, and ``interface`` its interface's.
-    ``identity`` tells it from every other machine. ``ending`` is the one of a picture that was
-    asked for, without its dot.
+    ``name`` is the machine's name, which file names start with, and ``interface`` the name of its
+    interface. ``identity`` is unique to the machine. ``ending`` is the requested extension of a
+    picture, without the dot.
     """
 
     name: str
@@ -38,11 +36,11 @@ class Machine(NamedTuple):
 class MachineFormat(NamedTuple):
     """A format of the configuration of a machine.
 
-    ``files`` returns the files of a machine by their names, and ``text`` what is printed instead.
-    ``interface`` and ``table``: it has the name of the interface, and a routing table. ``single``:
-    it is one text file, which can be kept up to date. ``pictures`` are the endings of the pictures
-    that it can be. ``reader`` names what reads it, where that makes a difference. ``needs_key``:
-    nothing takes it without a private key.
+    ``files`` returns the files of a machine by name, and ``text`` the text to print instead.
+    ``interface`` and ``table``: it contains the name of the interface, and a routing table.
+    ``single``: it is one text file, which can be kept up to date. ``pictures`` are the extensions
+    of its pictures. ``reader`` is the program that reads it, if that matters. ``needs_key``: it is
+    of no use without a private key.
     """
 
     name: str
@@ -103,7 +101,7 @@ def _nmconnection_files(configuration: Configuration, machine: Machine) -> dict[
 WIREGUARD = MachineFormat(
     "wireguard", _plain_files, _plain, interface=False, table=False, single=True
 )
-"""The format of wg(8), and of the reference; what is printed where no format is asked for."""
+"""The format of wg(8) and of the reference, and the default."""
 
 MACHINE_FORMATS = (
     WIREGUARD,
@@ -120,14 +118,14 @@ MACHINE_FORMATS = (
         "nmconnection", _nmconnection_files, _nmconnection, interface=True, table=True, single=True
     ),
 )  # fmt: skip
-"""Every format that a machine reads; all but the first are whole files, which options shape."""
+"""All formats for machines; all but the first are whole files, which options configure."""
 
 WHOLE_FILES = tuple(one for one in MACHINE_FORMATS if one is not WIREGUARD)
 """The formats of whole files for machines outside the cluster."""
 
 
 _MOST = 2953
-"""Bytes that the largest QR code holds: ISO/IEC 18004, version 40 with error correction L."""
+"""Capacity of the largest QR code in bytes: ISO/IEC 18004, version 40, error correction L."""
 
 
 class TooLargeError(KgctlError):
@@ -135,10 +133,10 @@ class TooLargeError(KgctlError):
 
 
 def to_terminal(text: str) -> str:
-    """Return the code of ``text`` as lines of half blocks.
+    """Return the QR code of ``text`` as lines of half blocks.
 
     Raises:
-        TooLargeError: it has more bytes than a QR code holds.
+        TooLargeError: the text has more bytes than a QR code holds.
     """
     out = io.StringIO()
     _qr_code(text).terminal(out=out, compact=True)
@@ -146,10 +144,10 @@ def to_terminal(text: str) -> str:
 
 
 def to_picture(text: str, kind: str) -> bytes:
-    """Return the code of ``text`` as a PNG or SVG file.
+    """Return the QR code of ``text`` as a PNG or SVG file.
 
     Raises:
-        TooLargeError: it has more bytes than a QR code holds.
+        TooLargeError: the text has more bytes than a QR code holds.
     """
     out = io.BytesIO()
     _qr_code(text).save(out, kind=kind, scale=4)
@@ -157,7 +155,7 @@ def to_picture(text: str, kind: str) -> bytes:
 
 
 def without_comments(text: str) -> str:
-    """Return a configuration without its comments, which no phone shows."""
+    """Return a configuration without comments, which phones do not show."""
     return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
 
 

@@ -1,4 +1,4 @@
-"""WireGuard's private keys: made, read from a file, written to one, and never shown."""
+"""WireGuard's secret keys: generating, reading and writing them without ever showing one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_TEXT = 44
-"""Characters that a key has in base64."""
+"""Length of a key in base64 characters."""
 
 _MAX_FILE = 4096  # bytes
-_SPACE = b" \t\n\v\f\r\0"  # what wg passes over after a key
+_SPACE = b" \t\n\v\f\r\0"  # the bytes that wg ignores after a key
 
 
 class KeyFileError(KgctlError):
-    """A key file cannot be read or written, or holds no key. No message shows what it holds."""
+    """A key file cannot be read or written, or holds no key. The message quotes no content."""
 
 
 class PrivateKey(SecretKey):
@@ -28,14 +28,14 @@ class PrivateKey(SecretKey):
     __slots__ = ()
 
     def public_key(self) -> PublicKey:
-        """Return the public key that belongs to it: X25519 with the base point (RFC 7748)."""
+        """Return its public key: X25519 with the base point (RFC 7748)."""
         from nacl.bindings import crypto_scalarmult_base
 
         return PublicKey(crypto_scalarmult_base(self.raw))
 
     @classmethod
     def generate(cls) -> PrivateKey:
-        """Make a new private key, clamped as ``wg genkey`` does it (RFC 7748, section 5)."""
+        """Generate a private key, clamped like those of ``wg genkey`` (RFC 7748, section 5)."""
         from nacl.utils import random
 
         raw = bytearray(random(KEY_BYTES))
@@ -45,26 +45,26 @@ class PrivateKey(SecretKey):
 
 
 def generate_preshared_key() -> PresharedKey:
-    """Make a new preshared key: 32 random bytes, as ``wg genpsk`` does it."""
+    """Generate a preshared key: 32 random bytes, like ``wg genpsk``."""
     from nacl.utils import random
 
     return PresharedKey(random(KEY_BYTES))
 
 
 def parse_private_key(content: bytes) -> PrivateKey | None:
-    """Return the private key that ``content`` is, or None: as strict as ``wg pubkey``.
+    """Parse a private key as strictly as ``wg pubkey``, or return None.
 
-    44 characters of base64, with nothing before them and nothing but white space after them.
+    It has 44 characters of base64, with nothing before and only white space after them.
     """
     text = content[:KEY_TEXT].decode("ascii", "replace")
     raw = decode_key(text)
     if raw is None or encode_key(raw) != text or content[KEY_TEXT:].strip(_SPACE):
-        return None  # other texts of the same bytes are keys to Go, and none to wg
+        return None  # Go accepts other base64 texts of the same bytes, wg does not
     return PrivateKey(raw)
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """Read the private key that ``wg genkey`` wrote into a file.
+    """Read a private key from a file, as written by ``wg genkey``.
 
     Raises:
         KeyFileError: the file cannot be read, or is not the base64 of 32 bytes.
@@ -79,7 +79,7 @@ def read_private_key(path: Path) -> PrivateKey:
 
 
 def read_preshared_key(path: Path) -> PresharedKey:
-    """Read the preshared key that ``wg genpsk`` wrote into a file.
+    """Read a preshared key from a file, as written by ``wg genpsk``.
 
     Raises:
         KeyFileError: the file cannot be read, or is not the base64 of 32 bytes.
@@ -103,13 +103,12 @@ def _text_of(path: Path, what: str) -> str:
 
 
 def write_key(path: Path, key: SecretKey) -> None:
-    """Write a secret key into a new file that its owner alone can read (mode 0600).
+    """Write a secret key into a new file that only its owner can read (mode 0600).
 
-    The file is there with all that is in it, or not at all.
+    The file appears with its whole content or not at all.
 
     Raises:
-        KeyFileError: there is such a file already, which is never overwritten, or it cannot be
-            written.
+        KeyFileError: the file exists, and is never overwritten, or cannot be written.
     """
     from kgctl.files.writing import create_private
 

@@ -1,8 +1,8 @@
-"""The files and outputs that say how a machine's WireGuard is set up: what each is, and reading it.
+"""Detection and readers of files and command output with a machine's WireGuard configuration.
 
-A file is recognised by what is in it, never by its name. What is not readable is named all the
-same, so that an error speaks of the file and not of its first line. No message shows anything of a
-file but names: it holds private and preshared keys.
+The content of a file determines its kind, never its name. Unsupported kinds are detected as well,
+so that the error is about the file and not about its first line. Error messages quote only names
+from a file, because it holds private and preshared keys.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _AMNEZIA = frozenset(
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _MADE_WITH = re.compile(rf"^[ \t]*[#;][ \t]*{MADE_WITH}(.*)$", re.MULTILINE)
 _TAKEN = (
-    "give what `wg show all dump` or `wg showconf INTERFACE` prints, or the machine's file for "
+    "give the output of `wg show all dump` or `wg showconf INTERFACE`, or the machine's file for "
     "wg-quick, systemd-networkd or NetworkManager"
 )
 
 
 class MachineFileError(KgctlError):
-    """The file does not say how a machine's WireGuard is set up; the message says what it is."""
+    """The file has no WireGuard configuration of a machine; the message has its kind."""
 
 
 class FileKind(NamedTuple):
-    """A kind of file: what a person calls it, how it is recognised, and what reads it.
+    """A kind of file: its name, its test and its reader.
 
-    Without ``read`` it is only recognised, and ``instead`` is what to do. ``sectioned`` ones have
+    A kind without ``read`` is unsupported, and ``instead`` is what to do. ``sectioned`` kinds have
     the sections of wg(8), ``[Interface]`` and ``[Peer]``.
     """
 
@@ -69,7 +69,7 @@ class FileKind(NamedTuple):
 
 
 class MachineFile(NamedTuple):
-    """What a file says: its kind, the interfaces, and the options that kgctl made it with."""
+    """The content of a file: its kind, the interfaces, and the options that kgctl made it with."""
 
     kind: FileKind
     devices: list[Device]
@@ -77,13 +77,13 @@ class MachineFile(NamedTuple):
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of a file, as editors write it: UTF-8 or UTF-16, with or without a mark."""
+    """Decode a file in UTF-8 or UTF-16, with or without a byte order mark."""
     text = content.decode(_encoding(content[:64]), "replace")
     return text.lstrip("\ufeff").replace("\r\n", "\n")
 
 
 def _encoding(start: bytes) -> str:
-    """Return the encoding of what begins so; UTF-16 of ASCII has a zero in every other byte."""
+    """Return the encoding of a file by its start; ASCII in UTF-16 has zeros in every other byte."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16-le" if start[0] == 0xFF else "utf-16-be"
     if len(start) > 3 and not any(start[1::2]):
@@ -92,11 +92,11 @@ def _encoding(start: bytes) -> str:
 
 
 def read_machine_file(text: str, label: str) -> MachineFile:
-    """Return what a text says of a machine's WireGuard; errors call it ``label``.
+    """Detect the kind of a text and read it; errors call it ``label``.
 
     Raises:
-        MachineFileError: it is something else; the message says what.
-        KgctlError: it is what it seems to be, but a line is wrong.
+        MachineFileError: the kind is unknown or unsupported; the message has the kind.
+        KgctlError: the kind is supported, but a line is wrong.
     """
     kind = next((kind for kind in KINDS if kind.fits(text)), None)
     if kind is None:
@@ -108,7 +108,7 @@ def read_machine_file(text: str, label: str) -> MachineFile:
 
 
 def parse_devices(text: str, label: str) -> list[Device]:
-    """Return the interfaces that a text tells of; errors call it ``label``.
+    """Return the interfaces of a text; errors call it ``label``.
 
     Raises:
         KgctlError: as for ``read_machine_file``.
@@ -180,7 +180,7 @@ def _has_section(*names: str) -> Callable[[str], bool]:
 
 
 def _has_line(pattern: str) -> Callable[[str], bool]:
-    """Return what finds a line in the first 64 kB of a text, whose case does not matter."""
+    """Return a case-insensitive test for a line in the first 64 kB of a text."""
     compiled = re.compile(pattern, re.MULTILINE | re.IGNORECASE)
     return lambda text: compiled.search(text[: 1 << 16]) is not None
 
@@ -193,8 +193,8 @@ KINDS = (
         _has_line(r"""^[\s{-]*"?(apiVersion|kind)"?\s*:"""),
         instead=f"that goes to kubectl apply; {_TAKEN}",
     ),
-    FileKind("what `wg show all dump` prints", is_dump, read_dump),
-    FileKind("what `wg show` prints", is_show, read_show),
+    FileKind("output of `wg show all dump`", is_dump, read_dump),
+    FileKind("output of `wg show`", is_show, read_show),
     FileKind("an AmneziaWG configuration", _is_amnezia, _read_amnezia, sectioned=True),
     FileKind("a WireGuard configuration", _is_configuration, _read_configuration, sectioned=True),
     FileKind(
@@ -214,25 +214,25 @@ KINDS = (
     ),
     FileKind("a NetworkManager keyfile, but not one of WireGuard", _has_section("connection")),
     FileKind(
-        "an error message of wg's",
+        "an error message of wg",
         _has_line(r"^Unable to (access|modify) interface"),
         instead="run wg as root",
     ),
     FileKind(
-        "what WireGuard's userspace socket answers",
+        "an answer of WireGuard's userspace socket",
         _has_line(r"^(private|public)_key=[0-9a-f]{64}$"),
     ),
     FileKind("a picture", lambda text: text[:6].lower().startswith(("\ufffdpng", "<?xml", "<svg"))),
     FileKind("a QR code", lambda text: "\u2588" in text[:4096]),
-    FileKind("a page for a browser", _has_line(r"\A\s*<(!doctype|html)")),
+    FileKind("an HTML page", _has_line(r"\A\s*<(!doctype|html)")),
     FileKind("an OpenVPN configuration", _has_line(r"^(client|dev tun\S*|remote \S+.*|<ca>)\s*$")),
     FileKind(
-        "a configuration of OpenWrt",
+        "an OpenWrt configuration",
         _has_line(r"^\s*(config interface|config wireguard_|network\.\S+=)"),
-        instead="give what `wg show all dump` prints on the router",
+        instead="give the output of `wg show all dump` on the router",
     ),
-    FileKind("a configuration of RouterOS", _has_line(r"^/interface[/ ]wireguard")),
+    FileKind("a RouterOS configuration", _has_line(r"^/interface[/ ]wireguard")),
     FileKind("JSON", lambda text: text.lstrip()[:1] in ("{", "[") and '"' in text),
-    FileKind("not a text", lambda text: "\0" in text),
+    FileKind("a binary file", lambda text: "\0" in text),
 )
-"""All kinds, the first one that fits counts."""
+"""All kinds; the first one that fits counts."""

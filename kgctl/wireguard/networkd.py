@@ -1,6 +1,5 @@
-"""The configuration of an outside machine for systemd-networkd: a .netdev and a .network file.
+"""Writer and reader of systemd-networkd's .netdev and .network files for an outside machine.
 
-Both are written here, and read again.
 Keys and sections: systemd.netdev(5), "[WireGuard] Section Options", and systemd.network(5).
 """
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _PEER_KEYS = ("PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive")
 
 _MARK = 51820
-"""The firewall mark and routing table for when all traffic goes through the tunnel."""
+"""The firewall mark and routing table if all traffic goes through the tunnel."""
 
 
 def networkd_files(configuration: Configuration, name: str) -> dict[str, str]:
@@ -90,9 +89,9 @@ def _network(interface: Interface, name: str, everything: bool) -> Iterator[str]
 
 
 def read_networkd(sections: Sequence[IniSection], label: str) -> Configuration:
-    """Return what the sections of a .netdev file say, of a .network file too if it is with them.
+    """Read the sections of a .netdev file, and of a .network file if they are included.
 
-    Keys in files of their own (``PrivateKeyFile=``) are not read.
+    Keys in separate files (``PrivateKeyFile=``) are not read.
 
     Raises:
         ConfigurationError: a value is wrong; the message calls the file ``label``.
@@ -114,7 +113,7 @@ def read_networkd(sections: Sequence[IniSection], label: str) -> Configuration:
 
 
 def _last(section: IniSection, keys: Sequence[str]) -> Iterator[Line]:
-    """Yield the last line of each key; a key that is elsewhere (``@NAME``, ``auto``) is left."""
+    """Yield the last line of each key, except values that are elsewhere (``@NAME``, ``auto``)."""
     for key in keys:
         line = section.last(key)
         if line is not None and not line.value.startswith("@") and line.value != "auto":

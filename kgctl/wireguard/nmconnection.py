@@ -1,4 +1,4 @@
-"""The configuration of an outside machine for NetworkManager, as a keyfile: written, and read.
+"""Writer and reader of NetworkManager's keyfile for an outside machine.
 
 Keys and sections: nm-settings-keyfile(5), and nm-settings(5), "wireguard setting".
 """
@@ -26,14 +26,14 @@ _PEER_KEYS = {
 _INTERFACE_KEYS = {"private-key": "PrivateKey", "listen-port": "ListenPort"}
 
 _NAMESPACE = "e7b9e5a8-3f5c-5d0e-9d0b-6a1f0c6f4b51"
-"""What the identifiers of our connections are derived within (RFC 9562, section 5.5)."""
+"""The namespace of the UUIDs of our connections (RFC 9562, section 5.5)."""
 
 
 def nmconnection_file(configuration: Configuration, name: str, identity: str) -> str:
     """Return the keyfile for an interface called ``name``.
 
-    ``identity`` tells one connection from another: of the same one comes the same UUID, so that
-    a new file replaces the old connection.
+    ``identity`` identifies the connection: the same identity has the same UUID, so that a new file
+    replaces the old connection.
     """
     from uuid import UUID, uuid5
 
@@ -98,7 +98,7 @@ def _addresses(interface: Interface, version: int) -> Iterator[str]:
 
 
 def read_nmconnection(sections: Sequence[IniSection], label: str) -> Configuration:
-    """Return what the sections of a keyfile say. A key that NetworkManager asks for is not in it.
+    """Read the sections of a keyfile. Keys that NetworkManager prompts for are not in it.
 
     Raises:
         ConfigurationError: a value is wrong; the message calls the file ``label``.
@@ -120,7 +120,7 @@ def read_nmconnection(sections: Sequence[IniSection], label: str) -> Configurati
 
 
 def _renamed(section: IniSection, keys: dict[str, str]) -> Iterator[Line]:
-    """Yield the last line of each key under the name that wg has for it."""
+    """Yield the last line of each key, renamed to wg's key."""
     for theirs, name in keys.items():
         line = section.last(theirs)
         if line is not None:

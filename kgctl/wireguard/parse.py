@@ -1,12 +1,8 @@
-"""Reading the configuration files that ``wg setconf`` and ``wg-quick`` take.
+"""Parsers for wg and wg-quick files, and for the INI files of systemd and NetworkManager.
 
-As lenient as those two about case, white space and comments, and no more than them: wg(8),
-"CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION".
-
-Reading files of sections and ``KEY=VALUE`` lines, as systemd and NetworkManager write them.
-
-Syntax: systemd.syntax(7) and nm-settings-keyfile(5). A section may be there several times, and
-so may a key.
+wg(8), "CONFIGURATION FILE FORMAT", and wg-quick(8), "CONFIGURATION": exactly as lenient about
+case, white space and comments as these two programs. systemd.syntax(7) and
+nm-settings-keyfile(5): sections and keys may repeat.
 """
 
 from __future__ import annotations
@@ -32,20 +28,20 @@ if TYPE_CHECKING:
 _MAX_KEEPALIVE = 65535
 _SECRETS = frozenset(("privatekey", "presharedkey"))
 _SPACE = " \t\r\v\f"
-"""White space within a line to wg; what else Unicode has does not count."""
+"""The white space of wg within a line; other Unicode space does not count."""
 _NO_SPACE = dict.fromkeys(map(ord, _SPACE))
 _KEY = re.compile(r"[A-Za-z]{1,40}[0-9]?")
-"""What a key looks like. A base64 secret that ends in "=" has 43 characters before it, digits
-within, and is never shown as a key."""
+"""The form of a key. A base64 secret that ends in "=" has 43 characters before it, with digits
+among them, so it is never shown as a key."""
 
 QUICK_KEYS = frozenset(
     ("dns", "mtu", "postdown", "postup", "predown", "preup", "saveconfig", "table")
 )
-"""The keys that wg-quick(8) has and wg(8) does not, but for ``Address``; in lower case."""
+"""The keys of wg-quick(8) that wg(8) lacks, except ``Address``; in lower case."""
 
 
 class ConfigurationError(KgctlError):
-    """A configuration file has a line that is none; the message names it, and shows no secret."""
+    """A line of a configuration file is invalid; the message has its number, but no secret."""
 
 
 class Line(NamedTuple):
@@ -57,9 +53,9 @@ class Line(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """What a key of the file becomes: a field of the section, parsed; lists are joined.
+    """The field of a section that a key sets, and the parser of its value; lists are joined.
 
-    The values of a list stand between commas and, where ``by_space``, white space.
+    Commas separate the values of a list, and white space as well if ``by_space``.
     """
 
     name: str
@@ -71,12 +67,12 @@ class _Field(NamedTuple):
 def parse_configuration(
     text: str, label: str = "the configuration", *, passing_over: Container[str] = ()
 ) -> Configuration:
-    """Return what a configuration file says; errors call it ``label``.
+    """Parse a configuration file, which errors call ``label``.
 
-    Keys in ``passing_over``, in lower case, may stand there and mean nothing, whatever their value.
+    Keys in ``passing_over``, in lower case, are ignored, regardless of their value.
 
     Raises:
-        ConfigurationError: a line is no section, comment or known key, or its value is wrong.
+        ConfigurationError: a line is not a section, comment or known key, or its value is wrong.
     """
     interface: Interface | None = None
     peers: list[PeerSection] = []
@@ -92,9 +88,9 @@ def parse_configuration(
 
 
 def sections(text: str, label: str) -> Iterator[tuple[str, int, list[Line]]]:
-    """Yield the name of each section in lower case, the number of its line, and its lines.
+    """Yield the name of each section in lower case, its line number, and its lines.
 
-    As wg does it: only a line feed ends a line, and white space within a key does not count.
+    As in wg, only a line feed ends a line, and white space within a key does not count.
 
     Raises:
         ConfigurationError: a line is neither a section, a comment nor ``KEY = VALUE``.
@@ -114,7 +110,7 @@ def sections(text: str, label: str) -> Iterator[tuple[str, int, list[Line]]]:
         key, value = key.translate(_NO_SPACE), value.strip(_SPACE)
         if not section or not equals or _KEY.fullmatch(key) is None:
             raise ConfigurationError(
-                f"{label}, line {number}: neither a section, as [Peer] is, nor KEY = VALUE in one"
+                f"{label}, line {number}: expected a section such as [Peer], or KEY = VALUE in one"
             )
         lines.append(Line(number, key, value))
     if section:
@@ -122,13 +118,13 @@ def sections(text: str, label: str) -> Iterator[tuple[str, int, list[Line]]]:
 
 
 def section_of(line: str) -> str:
-    """Return ``interface`` or ``peer`` where the line begins that section, else an empty text."""
+    """Return ``interface`` or ``peer`` if the line starts that section, else an empty text."""
     text = line.translate(_NO_SPACE).lower()
     return text[1:-1] if text in ("[interface]", "[peer]") else ""
 
 
 def interface_section(lines: Iterable[Line], label: str) -> Interface:
-    """Return what the lines of an ``[Interface]`` section say.
+    """Parse the lines of an ``[Interface]`` section.
 
     Raises:
         ConfigurationError: a key is unknown, or its value is wrong.
@@ -137,7 +133,7 @@ def interface_section(lines: Iterable[Line], label: str) -> Interface:
 
 
 def peer_section(number: int, lines: Iterable[Line], label: str) -> PeerSection:
-    """Return what the lines of the ``[Peer]`` section at line ``number`` say.
+    """Parse the lines of the ``[Peer]`` section at line ``number``.
 
     Raises:
         ConfigurationError: a key is unknown, its value is wrong, or the public key is missing.
@@ -162,7 +158,7 @@ def _fields(lines: Iterable[Line], known: dict[str, _Field], label: str) -> dict
 
 
 def _values(field: _Field, text: str) -> list[str]:
-    """Return the values of a line: wg drops white space in them, wg-quick separates by it."""
+    """Return the values of a line: wg drops white space in them, wg-quick splits at it."""
     if not field.repeatable:
         return [text.translate(_NO_SPACE)]
     if field.by_space:
@@ -174,12 +170,12 @@ def _value(field: _Field, text: str, key: str, where: str) -> Any:
     value = field.parse(text)
     if value is None:
         shown = "its value" if key.lower() in _SECRETS else f'"{printable(text, 60)}"'
-        raise ConfigurationError(f"{where}: {shown} is no {printable(key, 40)}")
+        raise ConfigurationError(f"{where}: {shown} is not a valid {printable(key, 40)}")
     return value
 
 
 def _network(text: str) -> Cidr | None:
-    """Parse a CIDR, or an address, which stands for itself alone."""
+    """Parse a CIDR, or an address as a /32 or /128."""
     cidr = parse_cidr(text)
     address = None if cidr is not None else parse_address(text)
     return single(address) if address is not None else cidr
@@ -192,12 +188,12 @@ def _number(text: str, most: int) -> int | None:
 
 
 def _endpoint(text: str) -> Endpoint | None:
-    """Parse an endpoint; Kilo wants in lower case what DNS takes in any."""
+    """Parse an endpoint in any case: DNS ignores case, but Kilo accepts lower case only."""
     return parse_endpoint(text.lower())
 
 
 def _preshared_key(text: str) -> PresharedKey | Literal[False] | None:
-    """Parse a preshared key; False is 32 zero bytes, with which wg takes one off a device."""
+    """Parse a preshared key; False is 32 zero bytes, with which wg removes a key."""
     return False if decode_key(text) == NO_KEY else PresharedKey.parse(text)
 
 
@@ -233,7 +229,7 @@ _PEER = {
 
 
 class IniSection(NamedTuple):
-    """A section: its name, the number of its line, from 1, and its lines."""
+    """A section: its name, its line number, from 1, and its lines."""
 
     name: str
     number: int
@@ -253,7 +249,7 @@ class IniSection(NamedTuple):
 
 
 def ini_sections(text: str, label: str) -> list[IniSection]:
-    """Return the sections of a file; errors call it ``label``, and show nothing of a line.
+    """Parse the sections of a file; errors call it ``label``, and quote no part of a line.
 
     Raises:
         ConfigurationError: a line is neither a section, a comment nor ``KEY=VALUE``.
@@ -266,20 +262,20 @@ def ini_sections(text: str, label: str) -> list[IniSection]:
         key, equals, value = line.partition("=")
         if not found or not equals:
             raise ConfigurationError(
-                f"{label}, line {number}: expected a section, as [NAME] is, or KEY=VALUE in one"
+                f"{label}, line {number}: expected a section such as [NAME], or KEY=VALUE in one"
             )
         found[-1].lines.append(Line(number, key.strip(), value.strip()))
     return found
 
 
 def section_names(text: str) -> set[str]:
-    """Return the names of all sections of a text, whatever else is in it."""
+    """Return the names of all sections of a text, which may be invalid otherwise."""
     lines = (line.strip() for line in text.split("\n"))
     return {line[1:-1] for line in lines if line.startswith("[") and line.endswith("]")}
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that is no comment, with its number; a backslash at the end continues it."""
+    """Yield number and text of each line except comments; a final backslash continues a line."""
     start, kept = 0, ""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()

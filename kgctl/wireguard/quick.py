@@ -1,8 +1,8 @@
 """A complete file for ``wg-quick up``, with which an outside machine joins the network.
 
-What Kilo's rules give a peer is not yet a file that works everywhere: the kernel lets the last
-of two sections win that claim one network, and a route to a node's own endpoint into the tunnel
-ends the tunnel. Both are mended here, and a comment in the file says where.
+The configuration of a peer by Kilo's rules does not work everywhere: if two sections claim one
+network, the last one gets it in the kernel, and a route to a node's endpoint through the tunnel
+cuts the tunnel off. This module corrects both, and adds a comment to the file.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from kgctl.wireguard.keys import PrivateKey
 
 _COMMENT = 80
-"""Characters of a line of a comment."""
+"""Width of comments in characters."""
 
 
 class UnknownPlaceError(KgctlError):
-    """No segment or peer goes by ``name``, which a field of the settings has; ``known`` ones do."""
+    """The name in a field of the settings does not exist; ``known`` are the names that do."""
 
     def __init__(self, field: str, name: str, known: Sequence[str]) -> None:
         super().__init__(
@@ -58,18 +58,18 @@ class UnknownPlaceError(KgctlError):
 
 
 class NoWayError(KgctlError):
-    """The places that a file is limited to leave no segment that could carry the services."""
+    """No segment is left to carry the services, because the file is limited to other places."""
 
     def __init__(self, networks: Sequence[Cidr]) -> None:
         super().__init__(
-            f"no segment is left to carry the services ({', '.join(map(str, networks))}): of what "
-            "the file is limited to nothing is a node or a location; name one as well, or the "
-            "node that carries them"
+            f"no segment is left to carry the services ({', '.join(map(str, networks))}): the file "
+            "is limited to places without a node; name a node or location as well, or the node "
+            "that carries them"
         )
 
 
 class LeftOutError(KgctlError):
-    """A place was named that is left out, since another machine keeps its public key."""
+    """A place in the settings is left out, because another machine owns its public key."""
 
     def __init__(self, name: str, refusal: Refusal) -> None:
         super().__init__(
@@ -78,25 +78,25 @@ class LeftOutError(KgctlError):
 
 
 class NobodyLeftError(KgctlError):
-    """Everybody has the public key of the machine itself."""
+    """All others have the public key of the machine itself."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(
-            f"nobody is left to connect to: {refusal.claimer} is left out, as {refusal.why}; give "
-            "one of the two a key of its own"
+            f"no machine is left to connect to: {refusal.claimer} is left out, since "
+            f"{refusal.why}; give one of the two a key of its own"
         )
 
 
 class QuickSettings(NamedTuple):
-    """What the network does not say about the machine that joins it.
+    """Settings of the joining machine that are not in the cluster.
 
-    ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``listen_port`` is by default that of
-    the peer's endpoint, at which the others call it. ``service_cidrs`` go to the segment of
-    the node ``via``; all traffic goes to that of the node ``gateway``; ``only`` names the nodes,
-    locations and peers that the file is limited to, and ``limits`` what each may claim at all.
-    ``present`` is what the machine is set up with already, which decides who keeps what two have.
-    ``reader`` is what reads it, ``made_with`` how it is made, and ``key_hint`` how a private key
-    gets into it that is not there yet, each for a comment.
+    ``mtu`` is in bytes, ``table`` is wg-quick's ``Table``. ``listen_port`` defaults to the port of
+    the peer's endpoint, which the others call. ``service_cidrs`` are routed to the segment of the
+    node ``via``, all traffic to that of the node ``gateway``. ``only`` are the nodes, locations and
+    peers that the file is limited to, and ``limits`` the networks that each may claim. ``present``
+    is the machine's current configuration, which decides between claims to the same network.
+    ``reader`` (the program that reads the file), ``made_with`` (how it was made) and ``key_hint``
+    (how to add a missing private key) are for comments.
     """
 
     private_key: PrivateKey | None = None
@@ -116,7 +116,7 @@ class QuickSettings(NamedTuple):
 
 
 class Section:
-    """A ``[Peer]`` section in the making; the first of its comments says whose it is."""
+    """A ``[Peer]`` section under construction; its first comment names its owner."""
 
     def __init__(self, base: PeerSection, title: str) -> None:
         self.base = base
@@ -125,23 +125,23 @@ class Section:
         self.refusals: list[Refusal] = []
 
     def refuse(self, refusals: Sequence[Refusal]) -> None:
-        """Take down what whose section it is claims, and the file does not have."""
+        """Record refused claims of its owner, and add a comment for them."""
         self.refusals += refusals
         self.comments += (f"refused: {one}" for one in summaries(refusals))
 
     def done(self) -> PeerSection:
-        """Return the section as it stands in the file."""
+        """Return the finished section."""
         return self.base._replace(allowed_ips=tuple(self.networks), comments=tuple(self.comments))
 
 
 def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings) -> Configuration:
     """Return the file of ``peer``: its own addresses, the segments, and the other peers.
 
-    Of the allowed IPs those are its addresses that can be one: a single address, or one with
-    host bits; the rest are networks behind it.
+    Allowed IPs that are a single address, or have host bits, are its addresses; the others are
+    networks behind it.
 
     Raises:
-        UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
+        UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
         NoWayError: no segment is left to carry the services.
     """
     return whole_file(peer, sections_of(topology, peer, settings), settings)
@@ -150,13 +150,13 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
 def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list[Section]:
     """Return the sections of the file of ``peer``, which may still claim one network twice.
 
-    They have what the policy of claims grants (:mod:`kgctl.mesh.policy`), and what ``settings``
-    send through. Endpoints are those that a machine has of its own, if others can dial them, and
-    not what one node says of another.
+    They contain the networks that the policy of claims grants (:mod:`kgctl.mesh.policy`), and those
+    that ``settings`` route through them. A machine's own endpoint, if others can dial it, comes
+    before endpoints that nodes report.
 
     Raises:
-        UnknownPlaceError: a node, location or peer that ``settings`` name is not there.
-        LeftOutError: another machine keeps the public key of one of them.
+        UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
+        LeftOutError: another machine owns the public key of one of them.
         NobodyLeftError: all others have the public key of the machine itself.
         NoWayError: no segment is left to carry the services.
     """
@@ -169,7 +169,7 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
 
 
 def _refuse_left_out(topology: Topology, found: Limited, settings: QuickSettings) -> None:
-    """Make sure that nothing is sent to who is left out, as another one keeps its key."""
+    """Check that the settings name no machine that is left out because another owns its key."""
     lost = {
         one.claim.place or one.claim.name: one for one in found.refusals if one.reason is Reason.KEY
     }
@@ -190,9 +190,9 @@ def _refuse_left_out(topology: Topology, found: Limited, settings: QuickSettings
 
 
 def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings) -> Configuration:
-    """Return the file of ``peer`` with these sections, which are changed on the way.
+    """Return the file of ``peer`` with these sections, which are modified.
 
-    No network is claimed twice in it, and no endpoint is routed into the tunnel.
+    In the result no network is claimed twice, and no endpoint is routed into the tunnel.
     """
     claim_once(peer, sections)
     _keep_endpoints_out(peer, sections)
@@ -211,13 +211,13 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
 
 
 def port_of(peer: Peer) -> int | None:
-    """Return the port that a peer has to listen on to be called at its endpoint; None is any."""
-    endpoint = peer.annotated_endpoint  # not where a router makes it appear
+    """Return the port of a peer's endpoint, which it must listen on; None means any."""
+    endpoint = peer.annotated_endpoint  # not the discovered one, which a NAT may have changed
     return None if endpoint is None else endpoint.port
 
 
 def _sections(found: Limited, peer: Peer) -> list[Section]:
-    """Return a section for each segment, then for each other peer, in the network's order."""
+    """Return a section for each segment, then for each other peer, in the topology's order."""
     topology = found.topology
     others = [other.name for other in topology.peers if other.name != peer.name]
     if found.by_itself and not (topology.segments or others):
@@ -233,12 +233,12 @@ def _sections(found: Limited, peer: Peer) -> list[Section]:
         sections.append(Section(base, title))
         sections[-1].refuse(refusals)
     if found.by_itself:
-        sections[0].refuse(found.by_itself)  # there is no section of the machine itself
+        sections[0].refuse(found.by_itself)  # the machine itself has no section
     return sections
 
 
 def _send_through(topology: Topology, sections: Sequence[Section], settings: QuickSettings) -> None:
-    """Give the service networks, or all traffic, to the segment that is to carry them."""
+    """Route the service networks, and all traffic if wanted, to their segments."""
     if settings.service_cidrs:
         number = _way_to_services(topology, settings)
         networks = [cidr.masked() for cidr in settings.service_cidrs]
@@ -252,10 +252,10 @@ def _send_through(topology: Topology, sections: Sequence[Section], settings: Qui
 
 
 def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
-    """Return the segment of ``via``, else of ``gateway``, else the one that is dialled best.
+    """Return the segment of ``via``, else of ``gateway``, else the one that is easiest to dial.
 
-    Of those that the file is limited to, the first with a public endpoint is, else the first with
-    a DNS name, else with any endpoint.
+    That is, among the segments in the file, the first with a public endpoint, else the first with
+    a DNS name, else the first with any endpoint.
     """
     for field, name in (("via", settings.via), ("gateway", settings.gateway)):
         if name is not None:
@@ -271,7 +271,7 @@ def _way_to_services(topology: Topology, settings: QuickSettings) -> int:
 
 
 def _distance(segment: Segment) -> int:
-    """Return how unlikely it is that the segment can be dialled from elsewhere: 0 is best."""
+    """Rank how likely the segment can be dialled from elsewhere: 0 is best."""
     endpoint = segment.endpoint
     if not is_dialable(endpoint):
         return 3
@@ -291,7 +291,7 @@ def _segment_number(topology: Topology, field: str, name: str) -> int:
 def _limited(
     topology: Topology, peer: Peer, sections: list[Section], settings: QuickSettings
 ) -> list[Section]:
-    """Return the sections that ``only`` leaves, and those that carry what was sent through."""
+    """Return the sections of ``only``, and those of ``via`` and ``gateway``."""
     if not settings.only:
         return sections
     others = [other.name for other in topology.peers if other.name != peer.name]
@@ -316,7 +316,7 @@ def _is_named(segment: Segment, names: Sequence[str]) -> bool:
 
 
 def claim_once(peer: Peer, sections: Iterable[Section]) -> None:
-    """Leave each network to the first section that claims it, and the peer its own addresses."""
+    """Assign each network to the first section that claims it, or to the peer itself."""
     claimed = {cidr.masked(): "the machine itself" for cidr in peer.allowed_ips}
     for section in sections:
         kept: list[Cidr] = []
@@ -330,10 +330,10 @@ def claim_once(peer: Peer, sections: Iterable[Section]) -> None:
 
 
 def _keep_endpoints_out(peer: Peer, sections: Sequence[Section]) -> None:
-    """Take each endpoint's address out of what is routed into the tunnel.
+    """Remove the address of each endpoint from the networks that are routed into the tunnel.
 
-    Packets to an endpoint carry the tunnel; were they routed into it, nothing would leave this
-    machine. A default route is no danger: wg-quick exempts the tunnel's own packets from it.
+    Packets to an endpoint carry the tunnel; if they were routed into it, nothing would leave this
+    machine. Default routes stay: wg-quick exempts the tunnel's own packets from them.
     """
     routes = {network: section for section in sections for network in section.networks}
     claimed = set(routes)
@@ -350,7 +350,7 @@ def _keep_endpoints_out(peer: Peer, sections: Sequence[Section]) -> None:
 
 
 def _is_of(peer: Peer, network: Cidr) -> bool:
-    """Tell whether the peer has ``network`` itself, or it is part of what is behind the peer."""
+    """Return whether the peer has ``network`` itself, or as part of a network behind it."""
     return any(
         network == own.masked()
         or (
@@ -365,7 +365,7 @@ def _is_of(peer: Peer, network: Cidr) -> bool:
 def _keep_out(
     routes: dict[Cidr, Section], prefixes: set[int], address: Address, owner: str
 ) -> None:
-    """Replace each route that contains ``address`` by what is around it, and say so."""
+    """Replace each route that contains ``address`` by the rest of it, and add a comment."""
     for network, section in exclude(routes, address, prefixes=prefixes):
         section.comments.append(
             f"without {address}, which is in {network}: it is the endpoint of {owner}, and a "

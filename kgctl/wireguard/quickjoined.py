@@ -1,4 +1,4 @@
-"""One file with which an outside machine joins several clusters that know it as a Peer."""
+"""A single configuration file for an outside machine that is a Peer of several clusters."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment
     from kgctl.wireguard.quick import QuickSettings
 
-_SHOWN = 5  # overlaps that are told; the rest is counted
+_SHOWN = 5  # overlaps that are listed; the rest is counted
 
 
 class JoinError(KgctlError):
-    """Clusters that one machine cannot join with one file; the message says why."""
+    """One machine cannot join the clusters with one file; the message has the reason."""
 
 
 class Joining(NamedTuple):
-    """A cluster that is joined: the machine's Peer there, and what is asked of it.
+    """A cluster to join: the machine's Peer there, and the settings.
 
-    ``settings`` is None where nothing of the cluster is wanted.
+    ``settings`` is None if the file should contain nothing of the cluster.
     """
 
     cluster: str
@@ -43,7 +43,7 @@ class Joining(NamedTuple):
 
 
 class JoinedFile(NamedTuple):
-    """The machine, with the addresses of all its Peers, its file, and what that does not grant."""
+    """The machine with the addresses of all its Peers, its file, and the refusals."""
 
     peer: Peer
     configuration: Configuration
@@ -58,16 +58,15 @@ class _Claim(NamedTuple):
 
 
 def joined_file(linked: Linked, joinings: Sequence[Joining], settings: QuickSettings) -> JoinedFile:
-    """Return the machine's file for all clusters.
+    """Return the machine's file for all clusters, for ``wg-quick up`` and the like.
 
-    It is for ``wg-quick up`` and the like. What links the clusters is left out: each network is
-    reached through its own cluster.
+    Links between the clusters are left out: each network is reached through its own cluster.
 
     Raises:
         JoinError: the machine has several public keys or ports, or networks of two clusters
             overlap.
-        UnknownPlaceError: a node, location or peer that settings name is not there.
-        NoWayError: ``settings`` of a cluster leave no segment to carry its services.
+        UnknownPlaceError: a node, location or peer in the settings does not exist.
+        NoWayError: the ``settings`` of a cluster leave no segment to carry its services.
     """
     peer, sections = _joined(linked, joinings)
     if settings.listen_port is None:
@@ -80,17 +79,17 @@ def _refusals(sections: Sequence[Section]) -> tuple[Refusal, ...]:
 
 
 def _listen_port(joinings: Sequence[Joining]) -> int | None:
-    """Return the one port at which the clusters call the machine; None where none does.
+    """Return the port at which the clusters call the machine; None if no cluster does.
 
     Raises:
-        JoinError: they call it at several.
+        JoinError: they use several ports.
     """
     ports = {one.cluster: port for one in joinings if (port := port_of(one.peer)) is not None}
     if len(set(ports.values())) > 1:
         said = ", ".join(f"{printable(cluster)}: {port}" for cluster, port in ports.items())
         raise JoinError(
             f"the endpoints of the peer {printable(joinings[0].peer.name)} have several ports "
-            f"({said}), and one machine listens on one: give it",
+            f"({said}), but a machine listens on one only: give it",
             field="listen_port",
             alternatives=[str(port) for port in dict.fromkeys(ports.values())],
         )
@@ -98,9 +97,9 @@ def _listen_port(joinings: Sequence[Joining]) -> int | None:
 
 
 def joined_sections(linked: Linked, joinings: Sequence[Joining]) -> JoinedFile:
-    """Return of the machine's file the ``[Peer]`` sections alone, for ``wg setconf``.
+    """Return only the ``[Peer]`` sections of the machine's file, for ``wg setconf``.
 
-    No network stands there twice.
+    No network occurs twice.
 
     Raises:
         JoinError: as for ``joined_file``.
@@ -118,7 +117,7 @@ def _joined(linked: Linked, joinings: Sequence[Joining]) -> tuple[Peer, list[Sec
             raise JoinError(
                 f"the peer {printable(first.peer.name)} has the public key "
                 f"{first.peer.public_key} in {printable(first.cluster)} and {one.peer.public_key} "
-                f"in {printable(one.cluster)}: one file has one key; give both Peers the same"
+                f"in {printable(one.cluster)}: a file has one key only; give both Peers the same"
             )
     found = _sections(linked, joinings)
     found = _one_leader_a_key(linked, found)
@@ -145,7 +144,7 @@ def _sections(linked: Linked, joinings: Sequence[Joining]) -> list[tuple[str, Se
 
 
 def _add_what_links_carry(linked: Linked, found: Sequence[tuple[str, Section]]) -> None:
-    """Give a segment what a link to it has besides its own networks: services, mostly."""
+    """Add to a segment the further networks of a link to it, which are usually services."""
     claimed = {network for _, section in found for network in section.networks}
     by_key = {(cluster, section.base.public_key): section for cluster, section in found}
     for link in linked.links:
@@ -164,10 +163,10 @@ def _add_what_links_carry(linked: Linked, found: Sequence[tuple[str, Section]]) 
 def _one_leader_a_key(
     linked: Linked, found: Sequence[tuple[str, Section]]
 ) -> list[tuple[str, Section]]:
-    """Leave a key that leaders of two clusters have to the first cluster; leave out the others.
+    """Keep only the first of the leaders in different clusters that have the same key.
 
-    Within a cluster :mod:`kgctl.mesh.owners` decides it. Were the two made one, what is sent to
-    the second would go to the endpoint of the first.
+    Within a cluster :mod:`kgctl.mesh.owners` decides. If the two were merged, packets for the
+    second would go to the endpoint of the first.
     """
     segments = {
         (member.name, one.key): one for member in linked.members for one in member.topology.segments
@@ -188,7 +187,7 @@ def _one_leader_a_key(
 
 
 def _take_down(keeper: tuple[str, Section], cluster: str, segment: Segment) -> None:
-    """Take down in the section of who keeps a key what is left out for it."""
+    """Add the refusals of a segment that is left out to the section of the key's owner."""
     first, section = keeper
     words = f"{first} has the same public key in a leader"
     section.refuse(
@@ -204,7 +203,7 @@ def _take_down(keeper: tuple[str, Section], cluster: str, segment: Segment) -> N
 
 
 def _one_a_key(sections: Sequence[Section]) -> list[Section]:
-    """Make one section of those with one key: of a machine that both clusters know as a peer."""
+    """Merge the sections with the same key, which are a machine that is a peer of both clusters."""
     found: dict[PublicKey, Section] = {}
     for section in sections:
         first = found.setdefault(section.base.public_key, section)
@@ -218,16 +217,16 @@ def _one_a_key(sections: Sequence[Section]) -> list[Section]:
 
 
 def _refuse_overlaps(found: Sequence[tuple[str, Section]], joinings: Sequence[Joining]) -> None:
-    """Make sure that no network of one cluster lies in one of another's.
+    """Check that no network of one cluster lies in a network of another.
 
     Raises:
-        JoinError: some do.
+        JoinError: one does.
     """
     claims = {
         _Claim(network, cluster, section.comments[0], section.base.public_key)
         for cluster, section in found
         for network in section.networks
-        if network.prefix  # a default route is for what nobody else has
+        if network.prefix  # a default route takes nothing from the others
     }
     claims |= {
         _Claim(cidr.masked(), one.cluster, f"{one.cluster}: {one.peer.name} itself", None)

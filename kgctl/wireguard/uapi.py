@@ -1,4 +1,4 @@
-"""WireGuard's cross-platform userspace protocol: what a device says, and what it is told.
+"""WireGuard's cross-platform userspace protocol: parsing answers, writing requests.
 
 Format: https://www.wireguard.com/xplatform/ ("Configuration Protocol").
 """
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DeviceChange, PeerChange
 
 GET = "get=1\n\n"
-"""The request for everything."""
+"""The request for the whole state."""
 
 
 class UapiError(KgctlError):
-    """A userspace WireGuard answered with what is no answer, or refused what it was told."""
+    """A userspace WireGuard sent an invalid answer, or refused a request."""
 
 
 def read_state(text: str) -> DeviceState:
-    """Read the answer to ``GET``.
+    """Parse the answer to ``GET``.
 
     Raises:
-        UapiError: it is none, or the device says that something went wrong.
+        UapiError: the answer is invalid, or reports an error.
     """
     reader = _Reader()
     for line in text.splitlines():
@@ -47,7 +47,7 @@ def read_state(text: str) -> DeviceState:
 
 
 def check(text: str) -> None:
-    """Look at the answer to a change.
+    """Check the answer to a change.
 
     Raises:
         UapiError: the device refused it; the message has its errno.
@@ -62,10 +62,10 @@ def check(text: str) -> None:
 
 
 def write_change(change: DeviceChange) -> str:
-    """Return the request that carries out ``change``. It holds secrets where the change does.
+    """Return the request for ``change``. It holds secrets if the change does.
 
-    An allowed IP is dropped by giving it to a stand-in that is then removed: taking it away by
-    itself would mean to set all others of its peer anew, and to lose packets in between.
+    To drop an allowed IP, the request moves it to a temporary peer and removes that peer. The
+    alternative, replacing all allowed IPs of its peer, would lose packets in between.
     """
     return "".join(f"{key}={value}\n" for key, value in _lines(change)) + "\n"
 
@@ -111,7 +111,7 @@ def _peer_lines(peer: PeerChange) -> Iterator[tuple[str, object]]:
 
 
 class _Reader:
-    """Takes the lines of an answer one by one."""
+    """A line-by-line parser of an answer."""
 
     def __init__(self) -> None:
         self._state = DeviceState()
@@ -120,7 +120,7 @@ class _Reader:
         self._done = False
 
     def take(self, key: str, value: str) -> None:
-        """Take one line; ValueError where the value is not what the key asks for."""
+        """Take one line; raise ValueError if the value does not fit the key."""
         if key == "errno":
             check(f"errno={value}")
             self._done = True
@@ -167,7 +167,7 @@ class _Reader:
         self._allowed.clear()
 
     def state(self) -> DeviceState:
-        """Return all that was taken, when the answer was whole."""
+        """Return the state, if the answer was complete."""
         self._finish_peer()
         if not self._done:
             raise UapiError("the userspace WireGuard hung up before it answered")
@@ -186,6 +186,6 @@ def _key(text: str) -> bytes:
 
 
 def _endpoint(text: str) -> Endpoint | None:
-    """Parse ``address:port``; the zone of a link-local address says nothing to other machines."""
+    """Parse ``address:port`` without the zone of a link-local address, which is local."""
     host, percent, rest = text.partition("%")
     return parse_endpoint(host + rest[rest.index("]") :] if percent else text)

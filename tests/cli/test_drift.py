@@ -32,7 +32,7 @@ def _interface(name: str, key: str) -> str:
         (_interface("wg0", OTHER) + _interface("kilo0", OWN), ["-i", "wg0"], 1, f"key: {OTHER}"),
         (_interface("wg0", OTHER) + _interface("wg1", OTHER), [], 2, "there are: wg0, wg1"),
         (_interface("kilo0", OWN), ["-i", "wg9"], 2, "there are: kilo0"),
-        (_interface("kilo0", OWN) + "kilo0\tx\n", [], 2, "line 2: wg writes no line of 2 fields"),
+        (_interface("kilo0", OWN) + "kilo0\tx\n", [], 2, "line 2: unexpected line of 2 fields"),
         ("", [], 2, "is empty"),
         (SECRET, [], 2, "is a WireGuard key alone"),
         (_interface("kilo0", "(none)"), [], 1, "\n  no key: nothing has set this interface up"),

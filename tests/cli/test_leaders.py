@@ -109,7 +109,7 @@ def test_the_references_formats_keep_its_answer_and_say_so(
     assert "198.51.100.3" in stdout or "198.51.100.9" in stdout
     assert BY_NAME not in stdout or arguments == ["graph"]
     assert "location:a: this names a-2 as the leader" in stderr
-    assert "chose a-1: its wireguard-ip says so" in stderr
+    assert "chose a-1: its annotation wireguard-ip shows it" in stderr
     assert stderr.count("\n") == 1
 
 
@@ -143,7 +143,7 @@ def test_where_nothing_tells_who_leads_that_is_said(tmp_path: Path) -> None:
     file = manifest(tmp_path, told=False)
 
     _, stderr = run(file, "graph")
-    assert "no wireguard-ip tells which of a-1, a-2 they chose" in stderr
+    assert "no wireguard-ip shows which of a-1, a-2 they chose" in stderr
     findings = json.loads(run(file, "check", "-o", "json", "--select", "KG320")[0])["findings"]
     assert [one["name"] for one in findings] == ["location:a"]
     told = run(manifest(tmp_path), "check", "-o", "json", "--select", "KG206,KG320")[0]

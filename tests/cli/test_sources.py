@@ -77,7 +77,7 @@ def test_other_kinds_are_passed_over_and_counted(tmp_path: Path) -> None:
         ("a: b: c", "cluster.yaml: neither YAML nor JSON in line 1, column 5"),
         ("kind: Node\n\tx", "cluster.yaml: neither YAML nor JSON in line 2, column 1"),
         ("hello", "cluster.yaml: a document is not a Kubernetes object but text"),
-        ("", "did not find any valid Kilo nodes in the cluster\n  it has no nodes at all"),
+        ("", "did not find any valid Kilo nodes in the cluster\n  the cluster has no nodes"),
     ],
 )
 def test_a_file_that_is_wrong_is_named_with_the_line(

@@ -80,7 +80,7 @@ AHEAD = "this machine's clock is 5m ahead of the API server's, which makes heart
         ((310, 5000), 300, [AHEAD, "Kilo's pod runs there"]),  # the second one is old by any clock
         ((500, 520), 0, ["clock is not ahead of the API server's"] * 2),
         ((500, 520), -300, ["clock is not ahead of the API server's"] * 2),
-        ((500, 520), 300, ["every heartbeat is as old: set the clock"] * 2),
+        ((500, 520), 300, ["every heartbeat is equally old: set the clock"] * 2),
         ((90, 1), 0, ["its clock is right, and Kilo's pod"]),
     ],
 )

@@ -105,8 +105,8 @@ def test_many_hostile_names_are_compared_in_no_time() -> None:
 
 
 CAUSES = [
-    ({"force_internal_ip": "-"}, "says that there is none", f"n2 {PREFIX}force-internal-ip-"),
-    ({"force_internal_ip": ""}, "says that there is none", f"n2 {PREFIX}force-internal-ip-"),
+    ({"force_internal_ip": "-"}, "which means none", f"n2 {PREFIX}force-internal-ip-"),
+    ({"force_internal_ip": ""}, "which means none", f"n2 {PREFIX}force-internal-ip-"),
     ({"internal_ip": ""}, "found no private address", "force-internal-ip=ADDRESS/PREFIX"),
     ({"internal_ip": None}, "has written none", "force-internal-ip=ADDRESS/PREFIX"),
     ({"internal_ip": "10.0.0.1"}, '"10.0.0.1" does not parse', "=ADDRESS/PREFIX"),

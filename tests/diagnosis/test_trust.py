@@ -46,8 +46,8 @@ def test_one_culprit_with_hundreds_of_victims_is_one_finding(tmp_path: Path) -> 
     assert set(by_code) >= {"KG307", "KG703"}
     loop = by_code["KG307"]
     assert loop["sentence"] == (
-        "its allowed location IP 203.0.0.0/23 holds the endpoints 203.0.0.1 of node n1, 203.0.0.2 "
-        "of node n2, 203.0.0.3 of node n3 and 397 more"
+        "its allowed location IP 203.0.0.0/23 contains the endpoints 203.0.0.1 of node n1, "
+        "203.0.0.2 of node n2, 203.0.0.3 of node n3 and 397 more"
     )
     everywhere = _found(write(tmp_path / "c.yaml", objects))
     assert [one["name"] for one in everywhere if one["code"] == "KG307"] == ["n7"]
@@ -87,4 +87,4 @@ def test_who_says_that_others_are_elsewhere_is_found_once(tmp_path: Path) -> Non
     )
     assert found["name"] == "n1"
     assert "and 96 more" in found["sentence"]
-    assert "at 198.51.100.66:1, which says 203.0.0." in found["sentence"]
+    assert "at 198.51.100.66:1, whose own endpoint is 203.0.0." in found["sentence"]

@@ -94,14 +94,14 @@ def test_clusters_with_networks_of_their_own_can_be_linked() -> None:
             "--allowed-ips NETWORKS"),
         (member("b", node("n", 1)._replace(annotations=node("n", 2).annotations)), "10.1.0.0/24, "
             "the pod subnet of node n of b, is also the pod subnet of node n of a",
-            "renumber the pods of node n of b: its pod subnet has to be another one"),
+            "renumber the pods of node n of b: its pod subnet must be another one"),
         (member("b", node("n", 2), share=Share(cidrs=(cidr("172.1.0.0/24"),))), "172.1.0.1/32, "
             "the internal IP of node n of a, lies in 172.1.0.0/24, a shared network of b",
             "leave it out of the networks that b shares (share.cidrs)"),
         (member("b", node("n", 2, allowed_location_ips="10.1.0.0/28"),
                 share=Share(location_ips=True)), "10.1.0.0/28, an allowed location IP of node n "
             "of b, lies in 10.1.0.0/24, the pod subnet of node n of a",
-            "take it out of the annotation allowed-location-ips of node n of b"),
+            "remove it from the annotation allowed-location-ips of node n of b"),
     ],
 )  # fmt: skip
 def test_an_overlap_is_told_with_both_owners_and_which_of_them_to_change(

@@ -146,7 +146,7 @@ def test_a_source_that_another_claims_is_not_let_in() -> None:
     assert path.there.failure is not None
     assert path.there.failure.machine.name == "a1"
     assert path.there.failure.why == (
-        "a1 drops it: 10.42.3.2 is not to come from b1, for 10.42.3.0/28 of p has it"
+        "a1 drops it: 10.42.3.2 may not come from b1, since 10.42.3.0/28 of p has it"
     )
 
 

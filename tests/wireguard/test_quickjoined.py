@@ -122,7 +122,7 @@ def test_a_leader_with_the_key_of_another_clusters_is_left_out(plain: bool) -> N
 def test_two_keys_do_not_go_into_one_file() -> None:
     clusters = pair()
     clusters["east"][-1] = peer("laptop", "10.5.0.1/32", publicKey=key("another"))
-    with pytest.raises(JoinError, match=r"public key .* in west and .* in east: one file has one"):
+    with pytest.raises(JoinError, match=r"public key .* in west and .* in east: a file has one"):
         joined(clusters)
 
 

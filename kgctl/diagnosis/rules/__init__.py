@@ -1,1 +1,1 @@
-"""The rules of a diagnosis, a module a family."""
+"""The rules of the diagnosis, one module per family."""

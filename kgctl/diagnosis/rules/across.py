@@ -1,4 +1,4 @@
-"""KG6xx: what shows only of several clusters together: the Peers that link them."""
+"""KG6xx: Peers that link clusters; these rules need several clusters."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from kgctl.mesh.linked import ClusterLink, Linked
     from kgctl.mesh.linking import Member
 
-_SHOWN = 5  # networks that are named; the rest is counted
+_SHOWN = 5  # networks that are listed; the rest is counted
 
 At = tuple[str, Found]
-"""The cluster that is to be changed, and what is wrong there."""
+"""The cluster to change, and the finding."""
 
 
 class Pair(NamedTuple):
-    """Two clusters that at least one link leads between."""
+    """Two clusters with at least one link between them."""
 
     first: Member
     second: Member
@@ -58,7 +58,7 @@ def _one_sided(linked: Linked) -> Iterator[At]:
 
 
 def _link_command(linked: Linked, holder: str, source: str, *options: str) -> str:
-    """Return the command that links two clusters, and takes over what a person linked there."""
+    """Return the command that links two clusters, with ``--adopt`` if a link was made by hand."""
     adopt = ("--adopt",) if linked.made_by_hand(holder, source) else ()
     return " ".join(("kgctl link", *adopt, *options, quoted(holder), quoted(source)))
 
@@ -70,7 +70,7 @@ def _lacking(names: tuple[str, str, str], known: list[str], remedy: str) -> Foun
         "",
         f"has no Peer for {printable(segment)} of {printable(source)}, which has one for "
         f"{_some(known)} of {printable(holder)}",
-        "no tunnel comes up between them: each drops packets of a key that it does not know",
+        "no tunnel comes up between them: each drops packets with an unknown key",
         remedy,
     )
 
@@ -85,7 +85,7 @@ def _stale(linked: Linked) -> Iterator[At]:
                     PEER,
                     link.peer.name,
                     f"stale link to {printable(link.source)}: {why}",
-                    f"nothing gets to {printable(link.source)} by this Peer"
+                    f"no packet reaches {printable(link.source)} through this Peer"
                     if link.segment is None
                     else "nodes dial an address that the leader does not have",
                     _link_command(linked, link.holder, link.source, "--prune"),
@@ -103,7 +103,7 @@ def _by_hand(linked: Linked) -> Iterator[At]:
                     link.peer.name,
                     f"links to {printable(link.segment.name)} of {printable(link.source)}, and was "
                     "made by hand",
-                    "nothing keeps it current: the tunnel is gone when another node leads there, "
+                    "nothing keeps it current: the tunnel breaks when another node leads there, "
                     "or its key or endpoint changes",
                     _link_command(linked, link.holder, link.source),
                 ),
@@ -116,7 +116,7 @@ def _wrong_endpoint(link: ClusterLink) -> str:
     if ours is None or ours == theirs or ours.address is None:
         return ""
     if theirs is None or theirs.address is None or not is_dialable_from_elsewhere(theirs):
-        return ""  # a person may know better where it is called, behind its NAT
+        return ""  # behind a NAT, a person may know the right endpoint better
     leader = printable(link.segment.leader.name)
     return f"its endpoint is {ours}, that of the leader {leader} is {theirs}"
 
@@ -131,9 +131,9 @@ def _owners(member: Member) -> dict[Cidr, list[str]]:
 
 
 def _grantable(link: ClusterLink, policy: Policy) -> Iterator[Cidr]:
-    """Yield the networks of a link's segment that its Peer may hold without anybody's consent.
+    """Yield the networks of a link's segment that its Peer may have without consent.
 
-    Where the Peer is dialled is none of them: that would be a routing loop.
+    The address at which the Peer is dialled is left out: it would be a routing loop.
     """
     assert link.segment is not None
     endpoint = link.peer.annotated_endpoint
@@ -179,8 +179,8 @@ def _other_networks(linked: Linked) -> Iterator[At]:
 
 def _overlaps(linked: Linked) -> Iterator[At]:
     consequence = (
-        "one address means two machines: packets to it stay in their own cluster, or go to the "
-        "wrong one"
+        "an address belongs to two machines: packets to it stay in their own cluster, or go to "
+        "the wrong one"
     )
     for pair in _pairs(linked):
         for one in overlaps(pair):
@@ -191,7 +191,7 @@ def _overlaps(linked: Linked) -> Iterator[At]:
 
 
 def _keys(linked: Linked) -> Iterator[At]:
-    consequence = "WireGuard takes the two for one machine: the later one has all packets"
+    consequence = "WireGuard takes the two for one machine: the later one gets all packets"
     for pair in _pairs(linked):
         for one in key_collisions(pair):
             remedy = "give one of them a key of its own"
@@ -220,7 +220,7 @@ def _never_dialled(linked: Linked) -> Iterator[At]:
 
 
 def _call(linked: Linked, first: Member, second: Member) -> str:
-    """Return what gives a tunnel between two clusters an end that can be dialled."""
+    """Return the remedy that gives a tunnel between two clusters an end that can be dialled."""
     again = _link_command(linked, first.name, second.name)
     known = linked.known(second.name, first.name)
     for segment in first.topology.segments:
@@ -234,7 +234,7 @@ def _call(linked: Linked, first: Member, second: Member) -> str:
 
 
 def _not_held(networks: list[Cidr], by: list[Cidr]) -> list[Cidr]:
-    """Return those of the networks that lie within none of ``by``; the work is that of sorting."""
+    """Return the ``networks`` that lie in none of ``by``; the work is that of sorting."""
     both = [(network, False) for network in by] + [(network, True) for network in networks]
     held = {
         network
@@ -249,18 +249,19 @@ def _some(texts: list[str]) -> str:
 
 
 RULES = (
-    LinkRule("KG601", "one-sided-link", ERROR, "One cluster links another, which does not link it.",
-             _one_sided),
-    LinkRule("KG602", "stale-link", ERROR, "A link has a key or an endpoint of no leader.", _stale),
+    LinkRule("KG601", "one-sided-link", ERROR,
+             "Only one of two clusters has a Peer for the other.", _one_sided),
+    LinkRule("KG602", "stale-link", ERROR,
+             "A link has a key or an endpoint that no leader has.", _stale),
     LinkRule("KG603", "link-with-other-networks", ERROR,
              "A link has other allowed IPs than the segment.", _other_networks),
     LinkRule("KG604", "linked-clusters-overlap", ERROR, "Networks of linked clusters overlap.",
              _overlaps),
     LinkRule("KG605", "link-without-endpoints", ERROR, "Neither end of a link can dial the other.",
              _never_dialled),
-    LinkRule("KG606", "key-in-two-clusters", ERROR, "Machines of two linked clusters have one key.",
-             _keys),
-    LinkRule("KG607", "link-by-hand", INFO, "A Peer that a person made links two clusters.",
+    LinkRule("KG606", "key-in-two-clusters", ERROR,
+             "Machines of two linked clusters have the same key.", _keys),
+    LinkRule("KG607", "link-by-hand", INFO, "A Peer that links two clusters was made by hand.",
              _by_hand),
 )  # fmt: skip
-"""The rules by which ``kgctl check`` looks at several clusters together."""
+"""The rules of ``kgctl check`` for several clusters."""

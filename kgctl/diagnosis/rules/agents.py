@@ -1,4 +1,4 @@
-"""KG416, KG504: what keeps Kilo's agents from ever being content with their WireGuard devices."""
+"""KG321, KG416, KG504: inputs that make agents rewrite their WireGuard devices over and over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def effect(leaders: Leaders) -> str:
-    """Return in words what it does to leaders that they can never have what they want."""
+    """Return the effect on leaders whose devices never reach the wanted state, in words."""
     who = f"the agent of {_called(leaders)} rewrites its whole WireGuard device every 30 s"
     if leaders.now:
         return f"{who}, and each time all its links break for 15 s"
@@ -27,7 +27,7 @@ def effect(leaders: Leaders) -> str:
             f"as soon as peer {printable(leaders.behind)} connects, which hides it now, {who}, "
             "and each time all its links break for 15 s"
         )
-    return "the agents can never set what they want"
+    return "the agents never reach the wanted state"
 
 
 def _called(leaders: Leaders) -> str:
@@ -53,7 +53,7 @@ def keepalive_command(owner: Owner) -> str:
 def _moves(facts: Facts) -> Iterator[Found]:
     for one in facts.unsettled[Cause.MOVED]:
         if one.owner.kind == NODE and one.owner.name in facts.seen_behind_nat:
-            continue  # KG304 tells it
+            continue  # KG304 reports it
         yield Found(
             one.owner.kind,
             one.owner.name,
@@ -84,7 +84,7 @@ def _location_ips(facts: Facts, name: str) -> str:
 
 
 def in_words(one: Unsettled) -> str:
-    """Return what can never be settled, as a clause about its owner, printable."""
+    """Return a permanent difference as a printable clause about its owner."""
     owner = owner_in_words(one.owner)
     if one.cause is Cause.TWICE:
         return f"{one.network} of {owner} is also that of {_other(one)}"
@@ -103,11 +103,11 @@ def _never_settle(facts: Facts) -> Iterator[Found]:
         yield Found(
             one.owner.kind,
             one.owner.name,
-            f"{one.network} of it is also that of {_other(one)}: on a leader that has both, "
-            "WireGuard keeps it for one of them",
+            f"its {one.network} is also that of {_other(one)}: on a leader with both, WireGuard "
+            "keeps it for one of them",
             effect(one.leaders),
-            f"give the network to one alone; kgctl diff -f FILE shows what a change does, and "
-            f"kgctl get {one.owner.kind}s -o wide who has which",
+            f"give the network to only one; kgctl diff -f FILE shows what a change does, and "
+            f"kgctl get {one.owner.kind}s -o wide shows the owners",
         )
     for one in facts.unsettled[Cause.KEEPALIVE]:
         node = facts.nodes.get(one.owner.name)
@@ -115,7 +115,7 @@ def _never_settle(facts: Facts) -> Iterator[Found]:
         yield Found(
             NODE,
             one.owner.name,
-            f"its persistent-keepalive of {seconds} s does not fit: WireGuard's is 0 to 65535 s",
+            f"its persistent-keepalive of {seconds} s is out of WireGuard's range, 0 to 65535 s",
             effect(one.leaders),
             keepalive_command(one.owner),
         )
@@ -129,14 +129,14 @@ def _other(one: Unsettled) -> str:
 
 OF_NODES = (
     Rule("KG321", "location-ip-host-bits", ERROR,
-         "An allowed location IP stands for more than it says.", _location_ip_host_bits),
+         "An allowed location IP has host bits.", _location_ip_host_bits),
 )  # fmt: skip
 OF_PEERS = (
     Rule("KG416", "endpoint-moves", ERROR,
-         "A machine without keepalive calls from another endpoint than its own.", _moves),
+         "A machine without a keepalive calls from another endpoint.", _moves),
 )  # fmt: skip
 OF_CLUSTER = (
     Rule("KG504", "agents-never-settle", ERROR,
-         "WireGuard can not hold what agents want, so they set it again and again.",
+         "Agents rewrite their WireGuard devices again and again.",
          _never_settle),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""KG1xx: what people and agents wrote on the nodes."""
+"""KG1xx: annotations and labels of nodes and peers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SHOWN = 60  # characters of a value
 _NAMES_KEPT = 1024
 _TOLD_ELSEWHERE = {"key", "last-seen", "podCIDR"}  # KG002, KG004, KG003
-_MOST_SECONDS = 65535  # a keepalive in WireGuard's own protocol has 16 bits
+_MOST_SECONDS = 65535  # WireGuard's keepalive has 16 bits
 
 
 def _unreadable(facts: Facts) -> Iterator[Found]:
@@ -46,14 +46,14 @@ def _unreadable(facts: Facts) -> Iterator[Found]:
                 node.name,
                 f'annotation {PREFIX}{name}: "{printable(text, _SHOWN)}" does not parse: '
                 f"{why_unreadable(name, whole)}",
-                "Kilo goes on as if it were not there",
+                "Kilo treats it as absent",
                 f"correct it, or remove it: kubectl annotate node {quoted(node.name)} "
                 f"{PREFIX}{name}-{again}",
             )
 
 
 def _numbers_as_names(facts: Facts) -> Iterator[Found]:
-    """An address with a slip in it parses as a DNS name, which nobody can have."""
+    """Yield endpoints with a misspelt address, which parses as a DNS name that cannot exist."""
     for node in facts.state.nodes:
         host = None if node.endpoint is None else node.endpoint.host
         if not isinstance(host, str) or not host.replace(".", "").isdigit():
@@ -66,14 +66,14 @@ def _numbers_as_names(facts: Facts) -> Iterator[Found]:
             node.name,
             f'annotation {name}: "{printable(host, _SHOWN)}" is not an IP address; Kilo takes it '
             "for a DNS name",
-            "no name ends in a number: it never resolves, and no agent applies anything until then",
+            "no DNS name ends in a number: it never resolves, so no agent applies any change",
             f"correct it: kubectl annotate node {quoted(node.name)} --overwrite "
             f"{forced}=ADDRESS:{node.endpoint.port if node.endpoint else ''}",
         )
 
 
 def _blank_at_fault(name: str, text: str) -> bool:
-    """Tell whether white space is what keeps a text from being parsed, as far as one can see."""
+    """Return whether white space may be the reason why a text does not parse."""
     parts = text.split(",") if name == "allowed-location-ips" else [text]
     return any(part != part.strip() for part in parts)
 
@@ -86,7 +86,7 @@ def _blanks(facts: Facts) -> Iterator[Found]:
                     NODE,
                     node.name,
                     f'annotation {PREFIX}{name}: "{printable(text, _SHOWN)}" has white space in it',
-                    "Kilo does not trim: it goes on as if the value were not there",
+                    "Kilo does not trim it: it treats the value as absent",
                     "write it without white space: kubectl annotate node "
                     f"{quoted(node.name)} --overwrite {PREFIX}{name}=VALUE",
                 )
@@ -137,7 +137,7 @@ def _granularity_missing(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 "there is no granularity annotation",
-                "kgctl can not tell location from full by this node, and may have to be told",
+                "kgctl cannot distinguish location from full by this node",
                 "restart Kilo's pod on the node, which writes it; or give --mesh-granularity",
             )
 
@@ -165,14 +165,14 @@ def _leader_value(facts: Facts) -> Iterator[Found]:
             yield Found(
                 NODE,
                 node.name,
-                f'the leader annotation says "{printable(text, _SHOWN)}", yet its presence counts',
-                "the node has the leader flag, whatever the value",
+                f'the leader annotation is "{printable(text, _SHOWN)}", but its presence counts',
+                "the node has the leader flag, regardless of the value",
                 f"kubectl annotate node {quoted(node.name)} {PREFIX}leader-",
             )
 
 
 def _as_labels(facts: Facts) -> Iterator[Found]:
-    """Labels that are called as annotations of Kilo, unless they say the same or are asked for."""
+    """Yield labels with the name of a Kilo annotation, unless their value is the same, or used."""
     for node in facts.state.nodes:
         labels = facts.subject.node_labels.get(node.name, {})
         texts = facts.subject.node_annotations.get(node.name, {})
@@ -205,7 +205,7 @@ def _other_than(text: str | None) -> str:
 
 
 def _on_peers(facts: Facts) -> Iterator[Found]:
-    """Annotations and labels of Kilo's on a Peer, of which Kilo reads nothing but its spec."""
+    """Yield Kilo's annotations and labels on Peers, of which Kilo reads only the spec."""
     subject = facts.subject
     for kind, verb, everything in (
         ("annotation", "annotate", subject.peer_annotations),
@@ -222,7 +222,7 @@ def _on_peers(facts: Facts) -> Iterator[Found]:
                     PEER,
                     peer,
                     f"{PREFIX}{name} is {'an' if kind[0] == 'a' else 'a'} {kind} of a Peer",
-                    f"Kilo reads the spec of a Peer alone: {_ON_PEERS.get(name, _OF_NODES)}",
+                    f"Kilo reads only the spec of a Peer: {_ON_PEERS.get(name, _OF_NODES)}",
                     f"kubectl {verb} peers.kilo.squat.ai {quoted(peer)} {PREFIX}{name}-",
                 )
 
@@ -233,7 +233,7 @@ _ON_PEERS = {
     "force-endpoint": "the endpoint is spec.endpoint",
     "endpoint": "the endpoint is spec.endpoint",
     "key": "the key is spec.publicKey",
-    "allowed-location-ips": "what lies behind a peer is in spec.allowedIPs",
+    "allowed-location-ips": "the networks behind a peer are in spec.allowedIPs",
     "kgctl-ignore": "kgctl reads it as an annotation",
 }
 
@@ -244,10 +244,10 @@ def _keepalives(facts: Facts) -> Iterator[Found]:
             yield Found(
                 NODE,
                 node.name,
-                f"its persistent-keepalive of {node.persistent_keepalive} s is not one of "
-                f"WireGuard's, 0 to {_MOST_SECONDS}",
-                "the kernel takes the last 16 bits of it; userspace WireGuard refuses it, and "
-                "takes no peer after the first",
+                f"its persistent-keepalive of {node.persistent_keepalive} s is out of "
+                f"WireGuard's range, 0 to {_MOST_SECONDS}",
+                "the kernel uses its last 16 bits; userspace WireGuard refuses it, and accepts no "
+                "peer after the first",
                 f"kubectl annotate node {quoted(node.name)} --overwrite "
                 f"{PREFIX}persistent-keepalive=25",
             )
@@ -256,8 +256,8 @@ def _keepalives(facts: Facts) -> Iterator[Found]:
             yield Found(
                 PEER,
                 peer.name,
-                f"its persistentKeepalive of {peer.persistent_keepalive} s is not one of "
-                f"WireGuard's, 0 to {_MOST_SECONDS}",
+                f"its persistentKeepalive of {peer.persistent_keepalive} s is out of "
+                f"WireGuard's range, 0 to {_MOST_SECONDS}",
                 "wg and wg-quick refuse the whole configuration of the peer",
                 f"kgctl peer set {quoted(peer.name)} --persistent-keepalive 25",
             )
@@ -265,7 +265,8 @@ def _keepalives(facts: Facts) -> Iterator[Found]:
 
 RULES = (
     Rule("KG101", "annotation-unreadable", WARNING, "An annotation does not parse.", _unreadable),
-    Rule("KG102", "annotation-white-space", WARNING, "White space spoils an annotation.", _blanks),
+    Rule("KG102", "annotation-white-space", WARNING, "White space makes an annotation invalid.",
+         _blanks),
     Rule("KG103", "annotation-unknown", WARNING, "Kilo does not know an annotation.", _unknown),
     Rule("KG104", "granularity-missing", INFO, "A ready node names no granularity.",
          _granularity_missing),
@@ -273,10 +274,10 @@ RULES = (
          _granularity_differs),
     Rule("KG106", "leader-value", WARNING, "A leader flag was meant to be off, and is on.",
          _leader_value),
-    Rule("KG107", "annotation-as-label", WARNING, "A label is called as an annotation of Kilo.",
+    Rule("KG107", "annotation-as-label", WARNING, "A label has the name of a Kilo annotation.",
          _as_labels),
-    Rule("KG108", "annotation-of-a-peer", WARNING, "A Peer carries what Kilo reads of nodes.",
+    Rule("KG108", "annotation-of-a-peer", WARNING, "A Peer has an annotation or a label for nodes.",
          _on_peers),
-    Rule("KG109", "keepalive-out-of-range", ERROR, "WireGuard does not take a keepalive.",
+    Rule("KG109", "keepalive-out-of-range", ERROR, "A keepalive is out of WireGuard's range.",
          _keepalives),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""KG201 to KG215: networks that two claim, by the one rule of ``kgctl.mesh.claims``."""
+"""KG201 to KG203, KG208 to KG215: clashing claims, by the rules of ``kgctl.mesh.claims``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kgctl.diagnosis.facts import Facts
 
-_SHOWN = 3  # claims that are named; the rest is counted
+_SHOWN = 3  # claims that are listed; the rest is counted
 
 _KINDS = {Use.PEER: PEER, Use.WIREGUARD: CLUSTER, Use.SERVICES: CLUSTER}
 
@@ -46,7 +46,7 @@ def _force_internal_ip(name: str) -> str:
     )
 
 
-# --- pod subnets, and what else has to be disjoint ---
+# --- pod subnets, and other networks that must be disjoint ---
 
 
 def _pod_subnets(facts: Facts) -> Iterator[Found]:
@@ -56,7 +56,7 @@ def _pod_subnets(facts: Facts) -> Iterator[Found]:
             inner.name,
             f"its pod subnet {inner.network} overlaps {outer.network} of node "
             f"{printable(outer.name)}",
-            "packets for pods of the one go to the other, or nowhere",
+            "packets for pods of one go to the other, or nowhere",
             "give each node a pod CIDR of its own: delete one Node, and let it register again",
         )
 
@@ -65,7 +65,7 @@ def _disjoint(facts: Facts) -> Iterator[Found]:
     respelled = (
         one
         for one in facts.overlaps[Clash.PEERS_SHARE]
-        if one.outer.network != one.inner.network  # else it is KG403's
+        if one.outer.network != one.inner.network  # else KG403 reports it
     )
     for _, outer, inner in (*facts.overlaps[Clash.NETWORKS], *respelled):
         about, other = (inner, outer) if inner.use is Use.PEER else (outer, inner)
@@ -74,7 +74,7 @@ def _disjoint(facts: Facts) -> Iterator[Found]:
             _kind(about),
             about.name,
             f"{whose} {_called(about)} {about.network} overlaps {_owned(other)}",
-            "of two routes the narrower one wins: some addresses lead to the wrong machine",
+            "the narrower of two routes wins: some addresses lead to the wrong machine",
             "renumber one of the two",
         )
 
@@ -98,7 +98,7 @@ def _twice_at_home(facts: Facts) -> Iterator[Found]:
             inner.name,
             f"its internal IP {inner.network.address} is also that of node "
             f"{printable(outer.name)} in {printable(inner.place)}",
-            "one of them can not be reached from its neighbours nor from elsewhere",
+            "one of them cannot be reached, neither from its neighbours nor from elsewhere",
             f"give one another address: {_force_internal_ip(inner.name)}; or they are in "
             "different locations",
         )
@@ -111,8 +111,8 @@ def _twice(facts: Facts) -> Iterator[Found]:
             inner.name,
             f"its internal IP {inner.network.address} is also that of node "
             f"{printable(outer.name)} in {printable(outer.place)}",
-            "WireGuard knows one owner of an address: from elsewhere the other of the two is out "
-            "of reach, and is let in from nowhere",
+            "WireGuard gives an address to one machine: from other locations the other one cannot "
+            "be reached, and its packets are dropped",
             f"renumber one of the two networks; until then {_force_internal_ip(inner.name)}",
         )
 
@@ -126,9 +126,9 @@ def _in_pods(facts: Facts) -> Iterator[Found]:
             NODE,
             internal.name,
             f"its internal IP {internal.network.address} lies in {whose}",
-            "the address is a pod's as well, or a bridge's of the CNI: packets for the one go to "
+            "the address also belongs to a pod, or to a bridge of the CNI: packets for one go to "
             "the other",
-            "name the address of its own network: " + _force_internal_ip(internal.name),
+            "set an address of its own network: " + _force_internal_ip(internal.name),
         )
 
 
@@ -140,7 +140,7 @@ def _in_services(facts: Facts) -> Iterator[Found]:
             internal.name,
             f"its internal IP {internal.network.address} lies in the service network "
             f"{others[0].network}",
-            "a service that is given this address takes the packets for the node",
+            "a service that gets this address takes the packets for the node",
             f"renumber the machine, or run the cluster with another service network; until then "
             f"{_force_internal_ip(internal.name)}",
         )
@@ -154,8 +154,8 @@ def _in_wireguard(facts: Facts) -> Iterator[Found]:
             internal.name,
             f"its internal IP {internal.network.address} lies in the WireGuard network "
             f"{others[0].network}",
-            "leaders reach that network by WireGuard, where the address is another machine's, or "
-            "nobody's",
+            "leaders reach that network through WireGuard, where the address belongs to another "
+            "machine, or to nobody",
             "run every agent with another --subnet; until then "
             f"{_force_internal_ip(internal.name)}",
         )
@@ -164,15 +164,15 @@ def _in_wireguard(facts: Facts) -> Iterator[Found]:
 def _of_peer(facts: Facts) -> Iterator[Found]:
     for peer, others in _grouped(facts.overlaps[Clash.INTERNAL_IP_OF_PEER], Use.PEER):
         single = peer.network.host_bits == 0
-        relation = f"is {others[0].owner}" if single else f"holds {_named(others)}"
+        relation = f"is {others[0].owner}" if single else f"contains {_named(others)}"
         yield Found(
             PEER,
             peer.name,
             f"its allowed IP {peer.network} {relation}",
-            "packets for the address go to one of the two, mostly the peer"
+            "packets for the address go to one of the two, usually the peer"
             if single
-            else "nodes in that network send to the peer what is for their own neighbours, and "
-            "others what is for the peer to the nodes",
+            else "nodes in that network send packets for their own neighbours to the peer, and "
+            "others send packets for the peer to the nodes",
             f"give the peer another network: kgctl peer set {quoted(peer.name)} --allowed-ips "
             "ADDRESS/32; or renumber that of the nodes",
         )
@@ -187,8 +187,8 @@ def _location_ips(facts: Facts) -> Iterator[Found]:
             NODE,
             location.name,
             f"its allowed location IP {location.network} overlaps {_named(others)}",
-            "of two routes the narrower one wins: what it has there goes elsewhere, and nobody "
-            "behind the location with such an address is reached",
+            "the narrower of two routes wins: packets for these addresses go elsewhere, so "
+            "machines behind the location that have them cannot be reached",
             "name narrower networks, without those: kgctl node set "
             f"{quoted(location.name)} --allowed-location-ips NETWORKS",
         )
@@ -200,7 +200,7 @@ def _lan_elsewhere(facts: Facts) -> Iterator[Found]:
         yield Found(
             NODE,
             location.name,
-            f"its allowed location IP {location.network} is in the own network of {nodes} in "
+            f"its allowed location IP {location.network} is in the LAN of {nodes} in "
             f"{printable(others[0].place)}",
             "there the route to the network leads into the tunnel: the nodes lose their neighbours",
             "renumber one of the two networks, or take it out: kgctl node set "
@@ -213,11 +213,11 @@ def _peer_in_peer(facts: Facts) -> Iterator[Found]:
         yield Found(
             PEER,
             inner.name,
-            f"its allowed IP {inner.network} is a part of {outer.network} of peer "
+            f"its allowed IP {inner.network} is part of {outer.network} of peer "
             f"{printable(outer.name)}",
-            f"packets for it go to {printable(inner.name)}, for the rest of the network to "
+            f"packets for it go to {printable(inner.name)}, those for the rest of the network to "
             f"{printable(outer.name)}",
-            f"nothing, if that is meant; else kgctl peer set {quoted(inner.name)} --allowed-ips "
+            f"nothing, if intended; else kgctl peer set {quoted(inner.name)} --allowed-ips "
             "ADDRESS/32",
         )
 
@@ -225,12 +225,12 @@ def _peer_in_peer(facts: Facts) -> Iterator[Found]:
 RULES = (
     Rule("KG201", "pod-subnets-overlap", ERROR, "Pod subnets of two nodes overlap.",
          _pod_subnets),
-    Rule("KG202", "internal-ip-twice", ERROR, "Two nodes of a location have one internal IP.",
+    Rule("KG202", "internal-ip-twice", ERROR, "Two nodes of a location have the same internal IP.",
          _twice_at_home),
     Rule("KG203", "networks-overlap", ERROR,
          "Pod, service, WireGuard and peers' networks overlap.", _disjoint),
     Rule("KG208", "internal-ip-elsewhere-too", ERROR,
-         "Nodes of two segments have one internal IP.", _twice),
+         "Nodes of two segments have the same internal IP.", _twice),
     Rule("KG209", "internal-ip-in-pod-subnet", ERROR, "An internal IP lies in a pod subnet.",
          _in_pods),
     Rule("KG210", "internal-ip-in-service-network", ERROR,
@@ -238,11 +238,11 @@ RULES = (
     Rule("KG211", "internal-ip-in-wireguard-network", ERROR,
          "An internal IP lies in the WireGuard network.", _in_wireguard),
     Rule("KG212", "peer-claims-internal-ip", ERROR,
-         "A peer's allowed IP holds a node's internal IP.", _of_peer),
+         "A peer's allowed IP contains a node's internal IP.", _of_peer),
     Rule("KG213", "allowed-location-ip-overlaps", WARNING,
          "An allowed location IP overlaps pods or the WireGuard network.", _location_ips),
     Rule("KG214", "own-network-elsewhere", ERROR,
-         "A location claims the own network of another's nodes.", _lan_elsewhere),
+         "A location claims the LAN of another location's nodes.", _lan_elsewhere),
     Rule("KG215", "peer-within-peer", INFO, "A peer's network is a part of another peer's.",
          _peer_in_peer),
 )  # fmt: skip

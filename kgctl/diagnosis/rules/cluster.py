@@ -1,7 +1,4 @@
-"""KG5xx: the cluster as a whole.
-
-KG204 to KG207: the WireGuard network, and its addresses.
-"""
+"""KG501 to KG503, KG204 to KG207: the cluster as a whole, its WireGuard network and addresses."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ def _other_version(facts: Facts) -> Iterator[Found]:
             CLUSTER,
             "",
             f"Peers are of version {versions}; Kilo and kgctl read v1alpha1",
-            "the peers of that version are not seen: none of them gets in",
+            "Kilo and kgctl ignore peers of that version: no node lets them in",
             _APPLY,
         )
 
@@ -66,7 +63,7 @@ def _exhausted(facts: Facts) -> Iterator[Found]:
         yield Found(
             CLUSTER,
             "",
-            f"{needed} segments need a WireGuard IP each, {kilo_subnet(facts.state.nodes)} has "
+            f"{needed} segments need a WireGuard IP each, but {kilo_subnet(facts.state.nodes)} has "
             f"{room}",
             "there is no network at all: Kilo gives up",
             "run every agent with a larger --subnet",
@@ -86,19 +83,19 @@ def _nearly_exhausted(facts: Facts) -> Iterator[Found]:
 
 
 def _wireguard_ips(facts: Facts) -> Iterator[Found]:
-    for segment in () if facts.agents_label else facts.segments:  # KG216 says why
+    for segment in () if facts.agents_label else facts.segments:  # else KG216 has the reason
         for node in segment.nodes:
             noted = node.wireguard_ip
             right = segment.wireguard_ip if node.name == segment.leader.name else None
             if noted is None or (right is not None and noted.address == right):
                 continue
-            given = f"gives it {right}" if right else "gives it none: it leads no segment"
+            given = f"gives it {right}" if right else "gives it none: it is not a leader"
             yield Found(
                 NODE,
                 node.name,
-                f"its wireguard-ip says {noted.address}, the topology {given}",
-                "the agent has not come round yet, or builds another network than this one",
-                "look again in a minute; if it stays, see the log of Kilo's pod on the node",
+                f"its wireguard-ip is {noted.address}, but the topology {given}",
+                "the agent has not updated it yet, or builds another network than this one",
+                "check again in a minute; if it stays, read the log of Kilo's pod on the node",
             )
 
 
@@ -110,8 +107,8 @@ def _subnets_differ(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"its wireguard-ip is in {node.wireguard_ip.masked()}, that of others in {subnet}",
-                "its agent builds another network than theirs; Kilo's own kgctl takes either, this "
-                "one that of most nodes",
+                "its agent builds another network than theirs; Kilo's own kgctl uses either one, "
+                "this kgctl the one of most nodes",
                 "run every agent with the same --subnet",
             )
 
@@ -127,7 +124,7 @@ RULES = (
     Rule("KG205", "wireguard-subnet-nearly-full", WARNING, "Few WireGuard IPs are left.",
          _nearly_exhausted),
     Rule("KG206", "wireguard-ip-differs", WARNING,
-         "A node's WireGuard IP is not what the topology gives.", _wireguard_ips),
+         "A node's WireGuard IP differs from the topology.", _wireguard_ips),
     Rule("KG207", "wireguard-subnets-differ", WARNING,
          "WireGuard IPs of nodes are in different networks.", _subnets_differ),
 )  # fmt: skip

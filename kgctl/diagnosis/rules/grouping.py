@@ -1,8 +1,8 @@
-"""KG216: which label the agents read locations from, as their WireGuard IPs show.
+"""KG216: the label that the agents read locations from, derived from WireGuard IPs.
 
-An agent writes a WireGuard IP on its node if that leads a segment, and nothing if it follows. So
-where locations are read from the label that the agents read, exactly one node of each segment has
-one. The flag ``--topology-label`` of the agents stands nowhere else in the cluster.
+An agent writes a WireGuard IP on its node if the node leads a segment, and none otherwise. So with
+the right label for locations, exactly one node of each segment has a WireGuard IP. Nothing else in
+the cluster shows the ``--topology-label`` flag of the agents.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
 
 _MEANING = ("location", "region", "site", "datacenter", "zone", "rack", "hostname")
-"""What stands in the names of labels that say where a machine is, the likeliest first."""
+"""Words in the names of labels for the location of a machine, the likeliest first."""
 
 
 class Fit(NamedTuple):
-    """How well locations go with the nodes' WireGuard IPs.
+    """The quality of the match between locations and the nodes' WireGuard IPs.
 
-    Whether each segment has one node with an IP of its own, and how many IPs are those that the
-    order of the segments gives. A former leader keeps its IP for up to 30 s, and it is the same.
+    Whether each segment has exactly one node with an IP, and how many IPs match the order of the
+    segments. A former leader keeps its IP for up to 30 s; it has the same IP as the new one.
     """
 
     one_leader_each: bool
@@ -37,9 +37,9 @@ class Fit(NamedTuple):
 
 
 def agents_label(facts: Facts) -> str | None:
-    """Return the label that the agents surely read locations from, where it is not the one given.
+    """Return the label that the agents certainly use for locations, if it is not the given one.
 
-    None where the locations as given go with the WireGuard IPs as well, or no label does.
+    Return None if the given locations match the WireGuard IPs, or if no label does.
     """
     nodes = facts.ready_nodes
     if facts.granularity != LOCATION or sum(node.wireguard_ip is not None for node in nodes) < 1:
@@ -56,7 +56,7 @@ def agents_label(facts: Facts) -> str | None:
 
 
 def fit(located: Sequence[tuple[Node, str]]) -> Fit:
-    """Return how well nodes go with locations for them."""
+    """Return how well the locations of nodes match their WireGuard IPs."""
     placed = [node._replace(location=location) for node, location in located]
     segments = group_nodes(placed, LOCATION)
     leaders = [
@@ -73,7 +73,7 @@ def fit(located: Sequence[tuple[Node, str]]) -> Fit:
 
 
 def _candidates(facts: Facts) -> list[str]:
-    """Return the labels that half of the nodes without a location of their own have."""
+    """Return the labels on at least half of the nodes without a location annotation."""
     counts: dict[str, int] = {}
     placed = 0
     for node in facts.ready_nodes:
@@ -110,9 +110,9 @@ def _other_label(facts: Facts) -> Iterator[Found]:
     yield Found(
         CLUSTER,
         "",
-        f"the nodes' WireGuard IPs go with locations by the label {shown}, not by "
+        f"the nodes' WireGuard IPs match locations by the label {shown}, not by "
         f"{printable(given, 100)}",
-        "kgctl draws and configures another network than the agents built: pods stand under the "
+        "kgctl draws and configures another network than the agents built: pods are under the "
         "wrong keys",
         f"{flag}: the agents run with it",
     )

@@ -1,4 +1,4 @@
-"""KG3xx: leaders, endpoints and NAT."""
+"""KG301 to KG308: leaders, endpoints, NAT and allowed location IPs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment
 
 _SHOWN_SEGMENTS = 3
-_MOST_COMMANDED = 20  # nodes that a command names; it is told again for the rest
+_MOST_COMMANDED = 20  # nodes that a command lists; the next check reports the rest
 _ENDPOINT = "endpoint"
 
 
 def _is_private(endpoint: Endpoint | None) -> bool:
-    """Tell whether there is an endpoint, and nobody elsewhere can dial it."""
+    """Return whether there is an endpoint that nobody elsewhere can dial."""
     return endpoint is not None and not is_dialable_from_elsewhere(endpoint)
 
 
@@ -44,7 +44,7 @@ def _endpoint_command(name: str) -> str:
 
 
 def _unreachable(facts: Facts) -> list[Segment]:
-    """Return the segments that nobody outside can dial, as far as annotations tell."""
+    """Return the segments that nobody outside can dial, judging by annotations."""
     return [segment for segment in facts.segments if _is_private(segment.endpoint)]
 
 
@@ -60,9 +60,8 @@ def _private_endpoint(facts: Facts) -> Iterator[Found]:
                 segment.name,
                 f"its leader {printable(segment.leader.name)} has {called(segment.endpoint)}, "
                 "and no public one was discovered",
-                "from elsewhere it can not be dialled: links come up when it dials, or never",
-                "if it can be reached by a public address, write that down: "
-                f"{_endpoint_command(segment.leader.name)}",
+                "it cannot be dialled from elsewhere: links come up when it dials, or never",
+                f"if it has a public address, set it: {_endpoint_command(segment.leader.name)}",
             )
 
 
@@ -113,7 +112,7 @@ def _nat_without_keepalive(facts: Facts) -> Iterator[Found]:
 
 
 def _nat_seen(facts: Facts) -> Iterator[Found]:
-    """Others see the leader elsewhere than it says, and without keepalive that is not used."""
+    """Yield leaders behind NAT whose discovered endpoint is not used, for lack of a keepalive."""
     seen = facts.discovered
     for segment in facts.segments:
         found, own = seen.get(segment.key), segment.leader.endpoint
@@ -123,9 +122,9 @@ def _nat_seen(facts: Facts) -> Iterator[Found]:
             yield Found(
                 LOCATION,
                 segment.name,
-                f"its leader {printable(segment.leader.name)} says {own}, other nodes see it at "
+                f"its leader {printable(segment.leader.name)} has {own}, but other nodes see it at "
                 f"{found}: it is behind NAT, and has no persistent-keepalive",
-                "without one Kilo does not use what was discovered, and the link is soon lost",
+                "without one Kilo ignores the discovered endpoint, and the link is soon lost",
                 _keepalive_command(segment.leader.name),
             )
 
@@ -177,7 +176,7 @@ def _several_flags(facts: Facts) -> Iterator[Found]:
 
 
 def _loops(facts: Facts) -> Iterator[Found]:
-    """Yield one finding for each network that holds endpoints, under whoever claims it."""
+    """Yield one finding for each network that contains endpoints, about its claimer."""
     held: dict[Used, list[Used]] = {}
     found = all_around(_allowed_and_endpoints(facts), lambda used: used.network, _last_if_endpoint)
     for inner, around in found:
@@ -189,7 +188,7 @@ def _loops(facts: Facts) -> Iterator[Found]:
         yield Found(
             outer.kind,
             outer.name,
-            f"its {outer.use} {outer.network} holds {_endpoints(outer, endpoints)}",
+            f"its {outer.use} {outer.network} contains {_endpoints(outer, endpoints)}",
             "a routing loop: packets for the endpoint go into the tunnel that needs it",
             _without_loop(outer),
         )
@@ -200,7 +199,7 @@ def _last_if_endpoint(used: Used) -> tuple[object, ...]:
 
 
 def _endpoints(outer: Used, endpoints: list[Used]) -> str:
-    """Name the owners of endpoints, of many the first few."""
+    """Return the first few endpoints with their owners, and the count of the rest."""
     if len(endpoints) == 1 and endpoints[0][2:] == outer[2:]:
         return f"its own endpoint, {endpoints[0].network.address}"
     shown = ", ".join(
@@ -213,7 +212,7 @@ def _endpoints(outer: Used, endpoints: list[Used]) -> str:
 
 
 def _without_loop(outer: Used) -> str:
-    """Return what takes endpoints out of a network, by what the network is."""
+    """Return the remedy that removes endpoints from a network, by the use of the network."""
     name = quoted(outer.name)
     if outer.kind == PEER:
         return f"give the peer networks without it: kgctl peer set {name} --allowed-ips NETWORKS"
@@ -222,11 +221,11 @@ def _without_loop(outer: Used) -> str:
             "a node whose public address is its internal one needs no internal IP: kubectl "
             f'annotate node {name} --overwrite {PREFIX}force-internal-ip=""'
         )
-    return "take the address out of the location's networks, or call the machine at another one"
+    return "remove the address from the location's networks, or dial the machine at another one"
 
 
 def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
-    """Yield allowed IPs and dialled addresses; a private address of one's own is KG301's."""
+    """Yield allowed IPs and dialled addresses, except private endpoints, which KG301 reports."""
     for segment in facts.segments:
         for claim in (*claims_of_segment(segment), *claims_to_locations(segment)):
             yield Used(claim.network, claim.use.value, NODE, claim.name)
@@ -235,7 +234,7 @@ def _allowed_and_endpoints(facts: Facts) -> Iterator[Used]:
             yield Used(single(address), _ENDPOINT, NODE, segment.leader.name)
     for peer in () if facts.topology is None else facts.topology.peers:
         for cidr in peer.allowed_ips:
-            if cidr.prefix:  # a /0 holds every endpoint, and is KG405's
+            if cidr.prefix:  # a /0 contains every endpoint; KG405 reports it
                 yield Used(cidr, Use.PEER.value, PEER, peer.name)
         if peer.endpoint and peer.endpoint.address:
             yield Used(single(peer.endpoint.address), _ENDPOINT, PEER, peer.name)
@@ -256,13 +255,13 @@ def _filtered(facts: Facts) -> Iterator[Found]:
                 LOCATION,
                 segment.name,
                 f"its allowed location IP {cidr} is filtered out: it clashes with {_whose(clash)}",
-                "the network behind the location is reached by nobody",
-                "take it out of allowed-location-ips, or renumber what it clashes with",
+                "nobody reaches the network behind the location",
+                "remove it from allowed-location-ips, or renumber the other network",
             )
 
 
 def _claimed(facts: Facts) -> tuple[Lookup, Lookup, Lookup]:
-    """Return what one may clash with: others' location IPs, others' and peers' allowed IPs."""
+    """Return possible clashes: location IPs and allowed IPs of segments, allowed IPs of peers."""
     location_ips = (
         Used(cidr, "an allowed location IP", LOCATION, segment.name)
         for segment in facts.segments
@@ -289,9 +288,9 @@ def _whose(used: Used | None) -> str:
 
 
 RULES = (
-    Rule("KG301", "private-endpoint", WARNING, "A location can not be dialled by others.",
+    Rule("KG301", "private-endpoint", WARNING, "Other machines cannot dial a location.",
          _private_endpoint),
-    Rule("KG302", "both-behind-nat", WARNING, "Two locations can dial neither other.",
+    Rule("KG302", "both-behind-nat", WARNING, "Two locations cannot dial each other.",
          _both_behind_nat),
     Rule("KG303", "nat-without-keepalive", WARNING,
          "A leader with a private endpoint has no keepalive.", _nat_without_keepalive),

@@ -1,4 +1,4 @@
-"""KG217 and KG218: networks of machines that Kilo does not read, or reads wrongly."""
+"""KG217, KG218: second pod CIDRs, and internal IPs of bridges."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.facts import Facts
     from kgctl.mesh.node import Node
 
-_NAMES = 3  # nodes that are named in a sentence
+_NAMES = 3  # nodes that a sentence lists
 _SHOWN = 60  # characters of a network
 
 _BRIDGES = {
     "172.17.0.1/16": "Docker's bridge docker0",
-    **{f"172.{n}.0.1/16": "a bridge of Docker's" for n in range(18, 32)},
+    **{f"172.{n}.0.1/16": "a Docker bridge" for n in range(18, 32)},
     "10.88.0.1/16": "Podman's bridge",
     "192.168.122.1/24": "libvirt's bridge virbr0",
 }
-"""What programs give to a bridge of their own on every machine, unless they are set otherwise."""
+"""Default addresses that programs assign to their bridge on every machine."""
 
 
 def _second_pod_cidrs(facts: Facts) -> Iterator[Found]:
@@ -41,12 +41,11 @@ def _second_pod_cidrs(facts: Facts) -> Iterator[Found]:
     yield Found(
         CLUSTER,
         "",
-        f"{some([printable(one) for one in more], _NAMES)}: a second pod CIDR, as "
-        f"{printable(first, _SHOWN)} of {printable(name)}; Kilo reads the first alone",
-        "pods cannot reach each other by addresses of the second from one location to another, nor "
-        "can peers",
-        "let what has to cross locations use the first family: ipFamilyPolicy SingleStack for its "
-        "Services; else run a cluster of one family",
+        f"{some([printable(one) for one in more], _NAMES)}: a second pod CIDR, such as "
+        f"{printable(first, _SHOWN)} of {printable(name)}; Kilo reads only the first",
+        "pods of other locations, and peers, cannot reach a pod by its address in the second one",
+        "use the first IP family for traffic between locations: ipFamilyPolicy SingleStack for its "
+        "Services; or run a cluster with one family",
     )
 
 
@@ -58,25 +57,25 @@ def _bridges(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"its internal IP {node.internal_ip} is that of {bridge}",
-                "its neighbours send what is for it to themselves: every machine has that address",
-                f"name the right one: kubectl annotate node {quoted(node.name)} --overwrite "
+                "its neighbours send packets for it to themselves: every machine has that address",
+                f"set the right one: kubectl annotate node {quoted(node.name)} --overwrite "
                 f"{PREFIX}force-internal-ip=ADDRESS/PREFIX; or run the agents with --internal-cidr",
             )
 
 
 def _bridge(node: Node) -> str:
-    """Return what the internal IP of a node is not meant for, or nothing."""
+    """Return the interface that a node's internal IP wrongly belongs to, or an empty text."""
     if node.internal_ip is None:
         return ""
     address = node.internal_ip.address
     if address.is_loopback:
         return "the loopback interface"
     if address.is_link_local:
-        return "a link alone (link-local)"
+        return "a single link (link-local)"
     if node.cni_compatibility_ip is not None and node.cni_compatibility_ip.address == address:
         return "Cilium's interface cilium_host"
     if node.subnet is not None and node.subnet.contains(address):
-        return ""  # a bridge of the CNI: the rule on claims has it
+        return ""  # a bridge of the CNI: KG209 reports it
     return _BRIDGES.get(str(node.internal_ip), "")
 
 

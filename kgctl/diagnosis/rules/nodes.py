@@ -1,4 +1,4 @@
-"""KG0xx: nodes that take no part, or should not."""
+"""KG0xx: nodes that are not ready, or should not be."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kgctl.diagnosis.facts import Facts
     from kgctl.mesh.node import Node
 
-_LEFT_OUT = "Kilo leaves the node out: its pods can not be reached from other locations or peers"
+_LEFT_OUT = "Kilo leaves the node out: its pods cannot be reached from other locations or peers"
 _SHOWN = 60  # characters of a value
 _MICROK8S = ("microk8s.io/", "node.kubernetes.io/microk8s-")
 _EKS = ("eks.amazonaws.com/", "alpha.eksctl.io/")
@@ -31,13 +31,13 @@ def _without_agent(facts: Facts) -> Iterator[Found]:
                 node.name,
                 "Kilo's agent has written nothing on the node: no key, no endpoint, no heartbeat",
                 _LEFT_OUT,
-                "see whether Kilo's pod runs there: kubectl get pods -A -o wide "
+                "check whether Kilo's pod runs there: kubectl get pods -A -o wide "
                 f"--field-selector spec.nodeName={quoted(node.name)}",
             )
 
 
 def _lacking(facts: Facts, what: str, *fields: str) -> Iterator[tuple[Node, str]]:
-    """Yield the nodes that lack a field although Kilo runs there, and what is wrong with it."""
+    """Yield the nodes that lack a field although Kilo runs there, with a sentence about it."""
     values = {"endpoint": "endpoint", "key": "key", "pod CIDR": "subnet"}
     for node in facts.state.nodes:
         if getattr(node, values[what]) is not None:
@@ -69,7 +69,7 @@ def _without_subnet(facts: Facts) -> Iterator[Found]:
 
 
 def _pod_cidr_for(facts: Facts, node: Node) -> str:
-    """Return how a node gets a pod CIDR, on the platform that it says it is of."""
+    """Return how a node gets a pod CIDR on its platform."""
     labels = facts.subject.node_labels.get(node.name, {})
     platform = facts.subject.platforms.get(node.name, NO_PLATFORM)
     if any(label.startswith(_MICROK8S) for label in labels):
@@ -118,17 +118,17 @@ def _stale(facts: Facts) -> Iterator[Found]:
 
 
 _ALL_ALIKE = (
-    "every heartbeat is as old: set the clock of this machine, if it is ahead; judge a snapshot "
-    "with --at newest; else see whether agents reach the API server"
+    "every heartbeat is equally old: set the clock of this machine, if it is ahead; use --at "
+    "newest for a snapshot; else check whether agents reach the API server"
 )
 _ALL_LATE = (
-    "every heartbeat is as old, and this machine's clock is not ahead of the API server's: see "
-    "whether agents reach the API server"
+    "every heartbeat is equally old, and this machine's clock is not ahead of the API server's: "
+    "check whether agents reach the API server"
 )
 
 
 def _late(facts: Facts, node: Node, *, together: bool) -> str:
-    """Return what helps where a heartbeat is too old: this machine's clock, if that explains it."""
+    """Return the remedy for an old heartbeat: this machine's clock, if that is the cause."""
     ahead = facts.subject.clock_ahead
     trouble = clock_trouble(ahead)
     if ahead is not None and trouble and facts.now - ahead - node.last_seen < READY_SECONDS:
@@ -139,7 +139,7 @@ def _late(facts: Facts, node: Node, *, together: bool) -> str:
 
 
 def _all_alike(facts: Facts) -> bool:
-    """Tell whether several nodes were all heard of last at one time, too long ago."""
+    """Return whether the heartbeats of several nodes all stopped at the same time."""
     seen = [node.last_seen for node in facts.state.nodes if node.last_seen]
     return (
         len(seen) > 1
@@ -150,7 +150,7 @@ def _all_alike(facts: Facts) -> bool:
 
 def _logs(node: Node, first: str = "") -> str:
     return (
-        f"see whether {first}Kilo's pod runs there, and reaches the API server: kubectl get pods "
+        f"check whether {first}Kilo's pod runs there, and reaches the API server: kubectl get pods "
         f"-A -o wide --field-selector spec.nodeName={quoted(node.name)}"
     )
 
@@ -163,13 +163,13 @@ def _ahead(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"the last heartbeat is {age(ahead)} in the future",
-                "the node counts as ready until then, even when its agent is dead",
+                "the node counts as ready until then, even if its agent is dead",
                 _early(facts, node),
             )
 
 
 def _early(facts: Facts, node: Node) -> str:
-    """Return whose clock is to be set where a heartbeat is in the future."""
+    """Return the remedy for a heartbeat in the future: the clock to set."""
     ahead = facts.subject.clock_ahead
     if ahead is None:
         return "set the clock of the node, or of this machine (--at names another time)"
@@ -191,7 +191,7 @@ def _same_key(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"its public key is also that of node {printable(first.name)}",
-                "WireGuard knows a peer by its key: the two take each other's traffic, and where "
+                "WireGuard identifies a peer by its key: the two take each other's traffic, and if "
                 "both lead, agents rewrite their WireGuard devices every 30 s",
                 "a machine was cloned: on one, remove Kilo's key file and restart Kilo's pod",
             )
@@ -201,11 +201,11 @@ def _never_ran(facts: Facts) -> Iterator[Found]:
     if not facts.never_ran:
         return
     count, lacking = len(facts.state.nodes), sum(not node.subnet for node in facts.state.nodes)
-    without = f"; without the pod CIDR that it takes (KG003): {lacking}" if lacking else ""
+    without = f"; without the pod CIDR that Kilo needs (KG003): {lacking}" if lacking else ""
     yield Found(
         CLUSTER,
         "",
-        f"Kilo's agent has written nothing on any of its nodes, {count} in all{without}",
+        f"Kilo's agent has written nothing on any of the {count} nodes{without}",
         "Kilo does not run here: there is no network",
         "install Kilo (https://kilo.squat.ai); if it is: kubectl get pods -A "
         "-l app.kubernetes.io/name=kilo -o wide",
@@ -217,14 +217,14 @@ def _no_nodes(facts: Facts) -> Iterator[Found]:
         yield Found(
             CLUSTER,
             "",
-            "it has no nodes at all",
+            "the cluster has no nodes",
             "there is no network: no graph, no configuration",
-            "see whether this is the cluster that was meant: kubectl config current-context",
+            "check whether this is the intended cluster: kubectl config current-context",
         )
 
 
 def quoted(name: str) -> str:
-    """Return a name as it stands in a shell command, on one printable line."""
+    """Quote a name for a shell command, on one printable line."""
     from shlex import quote
 
     return quote(printable(name))

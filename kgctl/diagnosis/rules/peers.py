@@ -28,7 +28,7 @@ _LOW_ORDER = frozenset(
         39382357235489614581723060781553021112529911719440698176882885853963445705823,
     )
 )
-"""Points of small order on Curve25519 (https://cr.yp.to/ecdh.html): no handshake comes of them."""
+"""Points of small order on Curve25519 (https://cr.yp.to/ecdh.html): no handshake succeeds."""
 
 
 def _invalid(facts: Facts) -> Iterator[Found]:
@@ -37,8 +37,8 @@ def _invalid(facts: Facts) -> Iterator[Found]:
             PEER,
             peer.name,
             f"invalid: {', '.join(peer.problems)}",
-            "agents that knew it valid keep what they knew until they restart, even if it is "
-            "deleted; to the others it is not there",
+            "agents that knew it while it was valid keep the old state until they restart, even "
+            "if it is deleted; the others ignore it",
             f"kubectl edit peers.kilo.squat.ai {quoted(peer.name)}",
         )
 
@@ -91,7 +91,7 @@ def _host_bits(facts: Facts) -> Iterator[Found]:
 
 
 def _without_host_bits(peer: Peer) -> str:
-    """Return the peer's allowed IPs, those with host bits as the addresses that they name."""
+    """Return the peer's allowed IPs, with single addresses for those with host bits."""
     whole = (cidr if cidr == cidr.masked() else single(cidr.address) for cidr in peer.allowed_ips)
     return ",".join(map(str, dict.fromkeys(whole)))
 
@@ -107,10 +107,9 @@ def _default_route(facts: Facts) -> Iterator[Found]:
                 yield Found(
                     PEER,
                     peer.name,
-                    f"its allowed IP {cidr} is everything",
-                    "every leader sends all that it has no narrower route for to the peer",
-                    "name the networks behind the peer; a gateway for a client is set up on the "
-                    "client's side",
+                    f"its allowed IP {cidr} is a default route",
+                    "every leader sends to the peer all traffic without a narrower route",
+                    "name the networks behind the peer; configure a client's gateway on the client",
                 )
 
 
@@ -124,7 +123,7 @@ def _no_host(facts: Facts) -> Iterator[Found]:
                     PEER,
                     peer.name,
                     f"its allowed IP {cidr} is a broadcast, multicast or loopback address",
-                    "no machine can have it: nothing reaches the peer there",
+                    "no machine can have it: no packet reaches the peer there",
                     "give it an address of a host",
                 )
 
@@ -139,7 +138,7 @@ def _key_of_node(facts: Facts) -> Iterator[Found]:
                 PEER,
                 peer.name,
                 f"its public key is that of node {printable(nodes[peer.public_key])}",
-                "WireGuard knows a peer by its key: node and peer take each other's traffic"
+                "WireGuard identifies a peer by its key: node and peer take each other's traffic"
                 + ("" if found is None else f"; {effect(found)}"),
                 f"kgctl peer rotate {quoted(peer.name)}, or kgctl peer rm, if it is the node",
             )
@@ -154,8 +153,8 @@ def _key_twice(facts: Facts) -> Iterator[Found]:
                 PEER,
                 peer.name,
                 f"its public key is also that of peer {printable(owner)}",
-                "WireGuard knows a peer by its key: only one of the two gets its allowed IPs",
-                f"kgctl peer rotate {quoted(peer.name)}, or join the two into one",
+                "WireGuard identifies a peer by its key: only one of the two gets its allowed IPs",
+                f"kgctl peer rotate {quoted(peer.name)}, or merge the two Peers",
             )
 
 
@@ -168,13 +167,13 @@ def _weak_key(facts: Facts) -> Iterator[Found]:
             PEER,
             peer.name,
             f"its public key is {what}",
-            "no handshake can come of it",
+            "no handshake succeeds with it",
             f"kgctl peer rotate {quoted(peer.name)}",
         )
 
 
 def _stale_node(facts: Facts) -> Iterator[Found]:
-    """One address and port can only be one machine: the older key is of what was there before."""
+    """Yield peers that share an endpoint: one machine is there, so the other Peer is a leftover."""
     first: dict[object, str] = {}
     for segment in facts.segments:
         if segment.endpoint is not None:
@@ -188,15 +187,15 @@ def _stale_node(facts: Facts) -> Iterator[Found]:
                 PEER,
                 peer.name,
                 f"its endpoint {peer.endpoint} is also that of {owner}",
-                "one machine is there: one of the two is a leftover, of a linked cluster's node "
-                "that got another key, say",
+                "only one machine is there: one of the two is a leftover, such as a linked "
+                "cluster's node that got another key",
                 "write the peer again from the other cluster: kgctl showconf node NODE --as-peer "
                 f"-o yaml; or kgctl peer rm {quoted(peer.name)}",
             )
 
 
 def _no_keepalive(facts: Facts) -> Iterator[Found]:
-    """Without an endpoint a peer can only call; without a keepalive agents do not let it."""
+    """Yield peers that can only call, since they have no endpoint, but agents do not let them."""
     calls = {one.owner.name: one for one in _of_peers(facts, Cause.CALLS)}
     for peer in facts.ready_peers:
         if peer.endpoint is None and peer.persistent_keepalive == 0:
@@ -227,7 +226,7 @@ def _unknown_field(facts: Facts) -> Iterator[Found]:
                 PEER,
                 name,
                 clause,
-                "kubectl apply refuses the Peer; an API server that takes it drops the field",
+                "kubectl apply refuses the Peer; an API server that accepts it drops the field",
                 "correct the manifest; kgctl peer validate -f FILE checks it before it is applied",
             )
 
@@ -237,17 +236,18 @@ RULES = (
     Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
     Rule("KG403", "allowed-ip-shadowed", ERROR, "Another peer claims the same allowed IP.",
          _shadowed),
-    Rule("KG404", "host-bits-set", ERROR, "An allowed IP stands for more than it says.",
+    Rule("KG404", "host-bits-set", ERROR, "An allowed IP has host bits.",
          _host_bits),
-    Rule("KG405", "default-route", WARNING, "A peer's allowed IP is everything.", _default_route),
+    Rule("KG405", "default-route", WARNING, "A peer's allowed IP is a default route.",
+         _default_route),
     Rule("KG406", "no-host-address", WARNING, "An allowed IP is not the address of a host.",
          _no_host),
     Rule("KG407", "key-of-a-node", ERROR, "A peer has a node's public key.", _key_of_node),
     Rule("KG408", "key-of-two-peers", ERROR, "Two peers have the same public key.", _key_twice),
     Rule("KG409", "weak-key", ERROR, "A peer's public key is zero or weak.", _weak_key),
-    Rule("KG410", "endpoint-twice", WARNING, "Two machines claim one endpoint.", _stale_node),
+    Rule("KG410", "endpoint-twice", WARNING, "Two machines have the same endpoint.", _stale_node),
     Rule("KG411", "peer-without-keepalive", ERROR,
-         "A peer without endpoint has no keepalive.", _no_keepalive),
-    Rule("KG413", "unknown-peer-field", WARNING, "A Peer has a field that no Peer has.",
+         "A peer without an endpoint has no keepalive.", _no_keepalive),
+    Rule("KG413", "unknown-peer-field", WARNING, "A Peer has an unknown field.",
          _unknown_field),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""KG312 to KG316: locations that are not what was meant, as far as networks and names show."""
+"""KG312 to KG316: locations that are probably not as intended, by their networks and names."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
 
 _SHOWN = 60  # characters of a location
-_NAMES = 3  # nodes that are named in a sentence
+_NAMES = 3  # nodes that a sentence lists
 _MOST_IN_COMMAND = 10
-_NONE_WANTED = 'force-internal-ip is "" or "-", which says that there is none'
+_NONE_WANTED = 'force-internal-ip is "" or "-", which means none'
 _UNAVAILABLE = "node.kubernetes.io/network-unavailable"
 
 
 def _by_location(facts: Facts) -> dict[str, list[Node]]:
-    """Return the ready nodes by their location, where locations count at all."""
+    """Return the ready nodes by location; empty if locations do not count."""
     found: dict[str, list[Node]] = {}
     if facts.granularity in (BY_LOCATION, CROSS) and not facts.agents_label:
         for node in facts.ready_nodes:
@@ -43,7 +43,7 @@ def _named(nodes: Sequence[Node]) -> str:
 
 
 def _annotate(nodes: Sequence[Node], name: str, value: str) -> str:
-    """Return the command that writes an annotation on nodes; on too many of them, on ``NODE``."""
+    """Return the command that annotates nodes, with ``NODE`` in place of too many names."""
     return f"kubectl annotate node {_names(nodes)} --overwrite {PREFIX}{name}={value}"
 
 
@@ -60,7 +60,7 @@ def _spellings(facts: Facts) -> Iterator[Found]:
     for plain, names in alike.items():
         right = max(names, key=lambda name: (len(located[name]), name.isascii()))
         for name in names:
-            if plain and name.strip() != right.strip():  # white space around it is KG102's
+            if plain and name.strip() != right.strip():  # KG102 reports white space around it
                 yield _two_spellings(name, right, located[name])
     for one, other in slips(located):
         if networks_of(located[one]) & networks_of(located[other]):
@@ -72,7 +72,7 @@ def _two_spellings(wrong: str, right: str, nodes: Sequence[Node]) -> Found:
     return Found(
         LOCATION,
         location_segment(wrong),
-        f'the location "{printable(wrong, _SHOWN)}" of {_named(nodes)} is nearly spelt as '
+        f'the location "{printable(wrong, _SHOWN)}" of {_named(nodes)} is spelt almost like '
         f'"{printable(right, _SHOWN)}" of others',
         "to Kilo they are two, each with a leader of its own, and a tunnel between them",
         f"if one was meant: {_annotate(nodes, 'location', quoted(right))}",
@@ -106,17 +106,17 @@ def _alone(location: str, count: int, cause: str, nodes: Sequence[Node]) -> Foun
     return Found(
         LOCATION,
         location_segment(location),
-        f"{len(nodes)} of the {count} nodes that name it are no part of it, for want of an "
-        f"internal IP: {_named(nodes)}; {cause}",
+        f"{len(nodes)} of the {count} nodes that name it are left out, without an internal IP: "
+        f"{_named(nodes)}; {cause}",
         "each is a segment and leads itself: the leader of the location does nothing for it",
         remedy,
     )
 
 
 def _meant_as_one(facts: Facts, nodes: Sequence[Node]) -> bool:
-    """Tell whether people, or the nodes' addresses, say that the nodes belong together.
+    """Return whether annotations, or the nodes' addresses, show that the nodes belong together.
 
-    A cloud labels machines that have nothing but a public address each, which is sound.
+    A cloud also labels machines that each have only a public address, which is fine.
     """
     annotations = facts.subject.node_annotations
     return any(
@@ -143,7 +143,7 @@ def _cause(texts: Mapping[str, str]) -> str:
 
 
 def _unplaced(facts: Facts) -> Iterator[Found]:
-    """Nodes without a location whose networks are those of one that has a name."""
+    """Yield nodes without a location that are in the network of a named location."""
     located = _by_location(facts)
     owners: dict[Cidr, str] = {}
     for location in sorted(located):
@@ -159,15 +159,15 @@ def _unplaced(facts: Facts) -> Iterator[Found]:
         yield Found(
             LOCATION,
             location_segment(""),
-            f"{_named(nodes)}: no location, and an internal IP in {network}, as nodes of "
-            f'"{printable(location, _SHOWN)}" have',
-            "to Kilo they are elsewhere: what the two send each other goes through a tunnel",
+            f"{_named(nodes)}: no location, and an internal IP in {network}, like nodes of "
+            f'"{printable(location, _SHOWN)}"',
+            "to Kilo they are elsewhere: packets between the two go through a tunnel",
             f"if they are in one place: {_annotate(nodes, 'location', quoted(location))}",
         )
 
 
 def _two_sites(facts: Facts) -> Iterator[Found]:
-    """Nodes that share the empty location, and by their addresses no network."""
+    """Yield nodes that share the empty location, but no network, judging by their addresses."""
     nodes = [node for node in _by_location(facts).get("", ()) if node.internal_ip is not None]
     segment = next((one for one in facts.segments if one.name == location_segment("")), None)
     if segment is None or facts.granularity != BY_LOCATION:
@@ -196,19 +196,19 @@ def _leader_unavailable(facts: Facts) -> Iterator[Found]:
                 LOCATION,
                 segment.name,
                 f"Kubernetes has marked its leader {printable(leader.name)} {_UNAVAILABLE}",
-                "what the location sends elsewhere goes through a node whose network is not set up",
-                "see what its cloud or CNI waits for: kubectl describe node "
+                "the location's traffic goes through a node whose network is not set up",
+                "check what its cloud or CNI waits for: kubectl describe node "
                 f"{quoted(leader.name)}; or flag another leader: kgctl node set NODE --leader",
             )
 
 
 RULES = (
-    Rule("KG312", "location-in-two-spellings", WARNING, "Two locations differ in spelling alone.",
+    Rule("KG312", "location-in-two-spellings", WARNING, "Two locations differ only in spelling.",
          _spellings),
     Rule("KG313", "location-split-up", WARNING,
-         "Nodes of a location are no part of it, for want of an internal IP.", _split_up),
+         "Nodes of a location without an internal IP are left out of it.", _split_up),
     Rule("KG314", "node-without-location", WARNING,
-         "A node without a location is in the network of one.", _unplaced),
+         "A node without a location is in the network of a location.", _unplaced),
     Rule("KG315", "two-sites-without-location", WARNING,
          "Nodes without a location are in two places.", _two_sites),
     Rule("KG316", "leader-network-unavailable", WARNING,

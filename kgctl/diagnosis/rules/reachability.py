@@ -1,10 +1,6 @@
-"""KG32x: who leads a segment, where Kilo's agents know more than what was read.
+"""KG309, KG320, KG412, KG505: endpoints and leaders that depend on dialling and DNS names.
 
-KG412: peers that have no tunnel between them, because neither can call the other.
-
-KG309: endpoints that no other machine can dial.
-
-KG505: names of endpoints that do not resolve; rules ask nobody, they are given the answers.
+Rules do not resolve names: the results are in their input.
 """
 
 from __future__ import annotations
@@ -30,7 +26,7 @@ _SHOWN = 5
 
 
 def _never_meet(facts: Facts) -> Iterator[Found]:
-    """Two peers meet if one has an endpoint, or if nodes tell each where they see the other."""
+    """Yield peers that cannot meet: no endpoint, and no discovered one for at least one of two."""
     hidden = [peer for peer in facts.ready_peers if not _is_called(peer)]
     seen = [peer for peer in hidden if _is_seen(facts, peer)]
     if len(hidden) < 2 or len(seen) == len(hidden):
@@ -43,10 +39,10 @@ def _never_meet(facts: Facts) -> Iterator[Found]:
         "",
         f"{_named(unseen)} cannot call {_whom(unseen, seen)}: none of them has an endpoint that "
         "can be dialled from elsewhere",
-        "they reach nodes, but not each other: a file for a peer has a tunnel of its own to each "
-        "other peer, and no node passes packets on between the two",
-        "where they are to reach each other, give one an endpoint at which it is called (a "
-        f"forwarded port): kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820",
+        "they reach nodes, but not each other: a file for a peer has a tunnel to each other peer, "
+        "and no node forwards packets between the two",
+        "if they must reach each other, give one an endpoint that can be dialled (a forwarded "
+        f"port): kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820",
     )
 
 
@@ -55,7 +51,7 @@ def _is_called(peer: Peer) -> bool:
 
 
 def _is_seen(facts: Facts, peer: Peer) -> bool:
-    """Tell whether others get the endpoint at which nodes see a peer, while it keeps calling."""
+    """Return whether others get the discovered endpoint of a peer, which needs a keepalive."""
     seen = peer.public_key is not None and facts.discovered.get(peer.public_key)
     return bool(seen) and peer.persistent_keepalive > 0
 
@@ -72,9 +68,9 @@ def _whom(unseen: list[Peer], seen: list[Peer]) -> str:
 
 
 def is_never_dialled(endpoint: Endpoint | None) -> bool:
-    """Tell whether there is an endpoint, and its address is one that no other machine can dial.
+    """Return whether there is an endpoint with an address that no other machine can dial.
 
-    A name under ``invalid`` is another rule's (KG505): it stops the agents altogether.
+    KG505 reports names under ``invalid``, which stop the agents altogether.
     """
     if endpoint is None or is_dialable(endpoint):
         return False
@@ -82,7 +78,7 @@ def is_never_dialled(endpoint: Endpoint | None) -> bool:
 
 
 def called(endpoint: Endpoint) -> str:
-    """Return an endpoint with what its address is: ``the private endpoint 10.0.0.1:51820``."""
+    """Return an endpoint with its scope: ``the private endpoint 10.0.0.1:51820``."""
     scope = scope_of(endpoint.host)
     if scope is Scope.PRIVATE:
         return f"the private endpoint {endpoint}"
@@ -96,7 +92,7 @@ def _nobody_dials(facts: Facts) -> Iterator[Found]:
                 NODE,
                 node.name,
                 f"it has {called(node.endpoint)}",
-                "no other machine can dial it: a link comes up only if the node itself begins it",
+                "no other machine can dial it: a link comes up only if the node itself dials",
                 f"kgctl node set {quoted(node.name)} --force-endpoint ADDRESS:51820",
             )
     for peer in facts.ready_peers:
@@ -106,13 +102,13 @@ def _nobody_dials(facts: Facts) -> Iterator[Found]:
                 PEER,
                 peer.name,
                 f"it has {called(endpoint)}",
-                "nodes send there what is for the peer, and it never arrives",
+                "nodes send packets for the peer there, which never arrive",
                 f"kgctl peer set {quoted(peer.name)} --endpoint ADDRESS:51820",
             )
 
 
 def endpoint_names(state: State, now: float) -> dict[str, None]:
-    """Return the DNS names that agents resolve at ``now``: those of ready nodes and ready peers."""
+    """Return the DNS names that agents resolve at ``now``, those of ready nodes and ready peers."""
     endpoints = [node.endpoint for node in state.ready_nodes(now)]
     endpoints += [peer.annotated_endpoint for peer in state.peers if peer.is_ready]
     return {
@@ -145,8 +141,8 @@ def _of_endpoint(
             kind,
             name,
             f"the name of its endpoint, {host}, does not resolve: {why}",
-            "every agent resolves all names before anything else, so none of them applies any "
-            "change as long as this one does not resolve",
+            "every agent resolves all names before anything else, so no agent applies a change "
+            "until this one resolves",
             f"kgctl {kind} set {quoted(name)} {option}",
         )
 
@@ -157,16 +153,16 @@ _SHOWN_SEGMENTS = 5
 def _undecided(facts: Facts) -> Iterator[Found]:
     for one in () if facts.topology is None else disputes(facts.topology):
         if one.acting is not None:
-            continue  # the annotations tell, and everything here follows them
+            continue  # the annotations show it, and everything here follows them
         possible = some([printable(node.name) for node in one.possible], _SHOWN_SEGMENTS)
         yield Found(
             LOCATION,
             one.segment.name,
-            f"a DNS name decides whether {possible} leads, and no wireguard-ip tells",
-            f"agents resolve names before they choose; {printable(one.elected.name)} is taken for "
-            "the leader here, so links to this location may be shown to the wrong machine",
-            "look again in a minute, when agents have written who leads; in files for CI, set the "
-            "annotation kilo.squat.ai/leader on the node that is to lead",
+            f"a DNS name decides whether {possible} leads, and no wireguard-ip shows it",
+            f"agents resolve names before they choose; kgctl assumes {printable(one.elected.name)} "
+            "leads, so it may show links to this location at the wrong machine",
+            "check again in a minute, when agents have written who leads; in files for CI, set the "
+            "annotation kilo.squat.ai/leader on the node that should lead",
         )
 
 
@@ -176,6 +172,6 @@ RULES = (
          "An endpoint is an address that no other machine can dial.", _nobody_dials),
     Rule("KG505", "name-does-not-resolve", ERROR, "The name of an endpoint does not resolve.",
          _unresolved),
-    Rule("KG320", "leader-by-name", INFO, "Who leads depends on what a DNS name resolves to.",
+    Rule("KG320", "leader-by-name", INFO, "The leader depends on a DNS name.",
          _undecided),
 )  # fmt: skip

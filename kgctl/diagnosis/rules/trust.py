@@ -1,7 +1,4 @@
-"""KG7xx: what a machine claims of others that those do not grant it.
-
-KG720: what a node says of where it sees others, against what these say of themselves.
-"""
+"""KG7xx: claims that other machines do not grant, and false reports of discovered endpoints."""
 
 from __future__ import annotations
 
@@ -27,8 +24,8 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Topology
 
 
-_REFUSED = "machines that kgctl sets up refuse it; agents, and plain configurations, send it there"
-_NOBODY = "no other machine ever gets these, so what is sent there is lost"
+_REFUSED = "machines that kgctl sets up refuse it; agents, and plain configurations, accept it"
+_NOBODY = "no other machine ever gets these, so packets sent there are lost"
 
 
 def _for(reason: Reason, consequence: str) -> Callable[[Facts], Iterator[Found]]:
@@ -41,7 +38,7 @@ def _for(reason: Reason, consequence: str) -> Callable[[Facts], Iterator[Found]]
 
 
 def _is_told(summary: Summary) -> bool:
-    """Tell whether it is a peer's default route, which another rule is about."""
+    """Return whether it is a peer's default route, which KG405 reports."""
     claims = [one.claim for one in summary.refusals]
     return all(one.use is Use.PEER and not one.network.prefix for one in claims)
 
@@ -84,15 +81,15 @@ def _remedy(facts: Facts, first: Refusal, refusals: tuple[Refusal, ...]) -> str:
     return f"give it {what}{consent}"
 
 
-_SHOWN = 20  # networks that a command names
+_SHOWN = 20  # networks that a command lists
 _BURDEN = "each machine that joins sets as many routes; those that kgctl sets up leave out the rest"
 
 
-_SHOWN_MACHINES = 3  # machines of which one node says something wrong
+_SHOWN_MACHINES = 3  # machines that one finding lists
 
 
 class _Word(NamedTuple):
-    """What a node says of a machine."""
+    """A node's report about a machine."""
 
     of: str
     at: Endpoint
@@ -100,7 +97,11 @@ class _Word(NamedTuple):
 
     def __str__(self) -> str:
         own = self.known.annotated
-        others = f"which says {own} of itself" if own is not None else "which says nothing"
+        others = (
+            f"whose own endpoint is {own}"
+            if own is not None
+            else "which has no endpoint of its own"
+        )
         return f"{self.of} at {self.at}, {others}"
 
 
@@ -117,12 +118,12 @@ def _seen_elsewhere(facts: Facts) -> Iterator[Found]:
         yield Found(
             NODE,
             name,
-            f"it says that it sees {some([str(one) for one in said], _SHOWN_MACHINES)}",
-            "agents dial the first such word in place of what a machine says of itself, so one "
-            "node can end the sessions of all; kgctl connect moves no session for it",
+            f"it reports {some([str(one) for one in said], _SHOWN_MACHINES)}",
+            "agents dial the first such report instead of a machine's own endpoint, so one node "
+            "can end the sessions of all; kgctl connect moves no session because of it",
             f"kubectl annotate node {quoted(name)} {PREFIX}discovered-endpoints-; its agent writes "
-            "what it really sees: if that stays so, either the machine has several ways "
-            "out, or the node is not to be trusted",
+            "what it really sees: if the report comes back, either the machine has several ways "
+            "out, or the node cannot be trusted",
         )
 
 

@@ -1,1 +1,1 @@
-"""How a packet travels through a Kilo network, hop by hop, and where it does not get on."""
+"""Paths of packets through a Kilo network, hop by hop, and where they fail."""

@@ -1,8 +1,8 @@
-"""Paths through several clusters: where a Peer stands for a segment elsewhere, they go on there.
+"""Paths through several clusters, which cross at Peers that stand for segments elsewhere.
 
-Two allowed IPs decide at a crossing, as at any tunnel: that of the one side's link for the
-destination, and that of the other side's link for the source. Each side dials what its own Peer
-has as the endpoint.
+Two allowed IPs decide at a crossing, as at any tunnel: one of the near side's link for the
+destination, and one of the far side's link for the source. Each side dials the endpoint of its own
+Peer.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """An end of a path, and the cluster that it is in."""
+    """An end of a path, and its cluster."""
 
     cluster: str
     end: End
 
 
 def find_places(linked: Linked, text: str) -> list[Place]:
-    """Return what ``text`` stands for in each cluster that has it: one where it is not ambiguous.
+    """Find the end ``text`` in each cluster: more than one place if it is ambiguous.
 
-    ``CLUSTER/TEXT`` is looked for in one cluster alone. An address is where its network is, not
-    where a link leads to it; if it is in none of the clusters, there is no place for it.
+    ``CLUSTER/TEXT`` searches one cluster only. An address belongs to the cluster that has its
+    network, not to one with a link to it; an address outside all clusters has no place.
     """
     head, slash, rest = text.partition("/")
     names = [member.name for member in linked.members]
@@ -54,9 +54,9 @@ def find_places(linked: Linked, text: str) -> list[Place]:
 
 
 def find_path_across(linked: Linked, start: End, target: End) -> Path:
-    """Follow a packet from ``start``, which has a machine, to ``target``, and its answer back.
+    """Follow a packet from ``start``, which has a machine, to ``target``, and the reply back.
 
-    The networks should have been built for no host's view: each machine's own is taken here.
+    Build the topologies without a viewing node: the view of each machine is applied here.
     """
     topologies = {member.name: member.topology for member in linked.members}
 
@@ -78,7 +78,7 @@ def find_path_across(linked: Linked, start: End, target: End) -> Path:
 def _crossed(
     topologies: dict[str, Topology], link: ClusterLink, hop: Hop, source: Address, up: Opened
 ) -> Hop | Failure:
-    """Return the hop into another cluster, or why a packet does not come through."""
+    """Return the hop into another cluster, or the failure at the crossing."""
     at = hop.start
     if link.segment is None:
         why = (
@@ -115,7 +115,7 @@ def _how(tunnel: Dial, link: ClusterLink) -> str:
 def _as_each_sees_the_other(
     at: Machine, there: Machine, ours: Peer, theirs: Peer
 ) -> tuple[Machine, Machine]:
-    """Return both with the endpoints at which the Peers have them, and keepalives of their own."""
+    """Return both machines with the endpoints of the Peers for them and their own keepalives."""
     called = ours._replace(name=there.full_name, persistent_keepalive=there.keepalive)
     if at.segment is not None:
         return at._replace(segment=at.segment._replace(endpoint=theirs.endpoint)), Machine(
@@ -128,7 +128,7 @@ def _as_each_sees_the_other(
 def _refused(
     at: Machine, there: Machine, source: Address, known: Peer | None, entrance: Entry | None
 ) -> Failure:
-    """Return why the other side drops a packet; ``known`` is its Peer for who sends it."""
+    """Return why the other side drops a packet; ``known`` is its Peer for the sender."""
     name, sender = printable(there.full_name), printable(at.full_name)
     where = printable(there.cluster)
     if known is None:
@@ -142,5 +142,5 @@ def _refused(
         )
     else:
         owner = f"{entrance.allowed_ip} of {printable(entrance.machine.name)}"
-        why = f"{name} drops it: {source} is not to come from {sender}, for {owner} has it there"
+        why = f"{name} drops it: {source} may not come from {sender}, since {owner} has it there"
     return Failure(there, Reason.LINK_REFUSES_SOURCE, why)

@@ -1,8 +1,7 @@
-"""The two ends of a path: what a name or an address stands for.
+"""The ends of a path, the machines on it, and the allowed IPs of their WireGuard interfaces.
 
-Whose address it is that is in no network: of what takes no part, or was left out.
-
-The machines that a packet passes, and what their WireGuard interfaces know of each other.
+Names and addresses resolve to ends. An address outside the network may belong to a node or peer
+that is left out of it.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def absent_owner(state: State, topology: Topology, now: float, address: Address) -> str | None:
-    """Return in words who would have ``address``, had it not been left out; None if nobody.
+    """Describe the owner of ``address`` that is left out of the network; None if there is none.
 
-    Those are nodes that are not ready at ``now`` (Unix seconds), peers that are invalid, and
-    networks of locations that clash with others. Of several, the longest prefix counts.
+    Left out are nodes that are not ready at ``now`` (Unix seconds), invalid peers, and allowed
+    location IPs that clash with other networks. The longest prefix wins.
     """
     found = [
         (cidr.prefix, words)
@@ -63,9 +62,9 @@ def _claims(state: State, topology: Topology, now: float) -> Iterator[tuple[Cidr
 
 
 class Machine(NamedTuple):
-    """A ready node, with the segment that it is in, or a ready peer.
+    """A ready node with its segment, or a ready peer.
 
-    ``cluster`` is the one that it is in, where a path leads through several.
+    ``cluster`` is its cluster, if a path leads through several.
     """
 
     node: Node | None = None
@@ -85,7 +84,7 @@ class Machine(NamedTuple):
 
     @property
     def full_name(self) -> str:
-        """The name, with that of the cluster before it where there are several: untrusted."""
+        """The name, prefixed with the cluster if there are several: untrusted."""
         return f"{self.cluster}/{self.name}" if self.cluster else self.name
 
     @property
@@ -95,17 +94,17 @@ class Machine(NamedTuple):
 
     @property
     def keepalive(self) -> int:
-        """Seconds between the packets by which it keeps each of its tunnels open; 0 is none."""
+        """Seconds between the packets that keep its tunnels open; 0 means none."""
         return self._own.persistent_keepalive
 
     @property
     def leads(self) -> bool:
-        """Whether it is a node that speaks WireGuard for its segment."""
+        """Whether it is the leader of its segment."""
         return self.segment is not None and self.segment.leader is self.node
 
     @property
     def annotated_endpoint(self) -> Endpoint | None:
-        """Where it can be called as its own object says, whatever others discovered."""
+        """The endpoint of its own object, regardless of what others discovered."""
         return self.node.endpoint if self.node is not None else self._outside.annotated_endpoint
 
     @property
@@ -118,9 +117,9 @@ class Machine(NamedTuple):
         return self.peer
 
     def endpoint_of(self, other: Machine) -> Endpoint | None:
-        """Return where this machine calls ``other``, which leads a segment or is a peer.
+        """Return the endpoint at which this machine dials ``other``, a leader or a peer.
 
-        A node trusts first what it discovered itself, if the other has a keepalive.
+        A node prefers the endpoint that it discovered itself, if the other has a keepalive.
         """
         if self.node is not None and other.keepalive > 0 and other.key is not None:
             found = self.node.discovered_endpoints.get(other.key)
@@ -130,7 +129,7 @@ class Machine(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An allowed IP of a WireGuard interface, and the machine that it stands for."""
+    """An allowed IP of a WireGuard interface, and the machine that it routes to."""
 
     allowed_ip: Cidr
     machine: Machine
@@ -144,8 +143,8 @@ def leader_of(segment: Segment) -> Machine:
 def machines_beyond(topology: Topology, machine: Machine) -> Iterator[tuple[Machine, list[Cidr]]]:
     """Yield the WireGuard peers of a leader or peer with their allowed IPs, in Kilo's order.
 
-    Of two with one key the later takes the place of the first, and one with the machine's own key
-    is left out, as WireGuard does it.
+    As in WireGuard, a later peer replaces an earlier one with the same key, and a peer with the
+    machine's own key is left out.
     """
     found: dict[PublicKey, tuple[Machine, list[Cidr]]] = {}
     for other, allowed_ips in _sections(topology, machine):
@@ -167,11 +166,11 @@ def _sections(topology: Topology, machine: Machine) -> Iterator[tuple[Machine, l
 
 
 def tunnel_to(topology: Topology, machine: Machine, address: Address) -> Entry | None:
-    """Return the allowed IP that decides to whom the machine's interface sends ``address``.
+    """Return the allowed IP that selects the WireGuard peer for ``address``.
 
-    It decides as well from whom the address is let in (wireguard.com, "Cryptokey Routing"): the
-    longest prefix wins. Of two that are equal the kernel has the last that was set; the files
-    that kgctl writes for peers leave the network to the first.
+    It selects the destination of packets, and their permitted source (wireguard.com, "Cryptokey
+    Routing"): the longest prefix wins. Of two equal networks the kernel keeps the last one that
+    was set; the files that kgctl writes for peers keep the first.
     """
     best: Entry | None = None
     for other, allowed_ips in machines_beyond(topology, machine):
@@ -187,12 +186,12 @@ _KINDS = ("node", "peer")
 
 
 class End(NamedTuple):
-    """Addresses, in the order in which they are tried, and the machine that they are at.
+    """Addresses in the order in which they are tried, and their machine.
 
-    ``machine`` is None for an address that is of no network of the cluster. ``what`` says in
-    words what an address is: untrusted names in it are printable. ``named`` ends are at that
-    machine and nowhere else; an address in the network of a location is ``nearby``: at any of
-    its nodes. ``rivals`` are the machines that have the address as well, each as an end.
+    ``machine`` is None for an address outside all networks of the cluster. ``what`` describes the
+    address; untrusted names in it are printable. A ``named`` end is at that machine only; a
+    ``nearby`` end, an address in the network of a location, is at any node there. ``rivals`` are
+    the other machines that have the address, each as an end.
     """
 
     addresses: tuple[Address, ...]
@@ -204,7 +203,7 @@ class End(NamedTuple):
     rivals: tuple[End, ...] = ()
 
     def where(self, machine: Machine) -> End:
-        """Return the end at ``machine``, if that is a rival: it has the address then."""
+        """Return the end at ``machine`` if that is a rival, else this end."""
         if self.is_at(machine):
             return self
         found = next((one for one in self.rivals if one.is_at(machine)), None)
@@ -214,10 +213,10 @@ class End(NamedTuple):
         return found._replace(rivals=tuple(one for one in others if one is not found))
 
     def is_at(self, machine: Machine) -> bool:
-        """Tell whether a packet that is at ``machine`` has come to this end."""
+        """Return whether a packet at ``machine`` has reached this end."""
         if self.machine is None:
             return True
-        if self.machine.cluster != machine.cluster:  # but it may be a peer of both
+        if self.machine.cluster != machine.cluster:  # it may be a peer of both clusters
             both = self.machine.peer is not None and machine.peer is not None
             return both and self.machine.key == machine.key
         if (self.machine.kind, self.machine.name) == (machine.kind, machine.name):
@@ -226,10 +225,10 @@ class End(NamedTuple):
 
 
 def find_end(topology: Topology, text: str) -> End | None:
-    """Return what ``text`` stands for: a node's pods, a peer, or an IP address.
+    """Return the end that ``text`` names: a node's pods, a peer, or an IP address.
 
-    ``node/NAME`` and ``peer/NAME`` tell apart what has one name. None when there is neither a
-    ready node nor a ready peer of that name, and it is no address.
+    ``node/NAME`` and ``peer/NAME`` distinguish a node and a peer of the same name. Return None if
+    no ready node or peer has that name and it is not an address.
     """
     kind, slash, rest = text.partition("/")
     wanted, name = ((kind,), rest) if slash and kind in _KINDS else (_KINDS, text)
@@ -253,12 +252,12 @@ def find_end(topology: Topology, text: str) -> End | None:
 
 
 def _a_pod(subnet: Cidr) -> Address:
-    """Return an address of the network: the second host's, since the first is the bridge's."""
+    """Return the second host's address of a subnet, since the first one is the bridge's."""
     return type(subnet.address)(subnet.network_value + min(2, (1 << subnet.host_bits) - 1))
 
 
 def _place(topology: Topology, address: Address) -> End:
-    """Return where an address is: of the networks that hold it the one with the longest prefix."""
+    """Return the end of an address: that of the longest prefix which contains it."""
     holders = sorted(_holders(topology, address), key=lambda holder: -holder[0].prefix)
     if not holders:
         return End((address,), None, "in no network of the cluster")

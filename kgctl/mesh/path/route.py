@@ -1,11 +1,8 @@
-"""Where a machine sends a packet: Kilo's routes beside those that it has anyway.
+"""Routes of a machine for a packet, and whether the tunnel between two machines comes up.
 
-The rules are those of Kilo's agent (pkg/mesh/routes.go). A follower sends everything that is not
-of its own location to its leader; a leader sends it into the tunnel. The longest prefix wins.
-
-Why a packet does not get on.
-
-Whether a tunnel comes up between two machines: who can call whom, and who keeps it open.
+The rules for routes are those of Kilo's agent (pkg/mesh/routes.go), besides the machine's own
+routes. A follower sends packets for other locations to its leader; a leader sends them into the
+tunnel. The longest prefix wins. A tunnel depends on who can dial whom, and who keeps it open.
 """
 
 from __future__ import annotations
@@ -34,20 +31,20 @@ if TYPE_CHECKING:
 
 
 class Way(Enum):
-    """By what a packet goes on."""
+    """The way in which a packet continues."""
 
     HERE = auto()
-    """It has arrived: at the machine, its pods, or what is behind it."""
+    """It has arrived: at the machine, at its pods, or at a network behind it."""
     LOCATION = auto()
-    """The location's own network, to another node of the segment: not encrypted."""
+    """Through the location's own network to another of its nodes, unencrypted."""
     TUNNEL = auto()
-    """WireGuard."""
+    """Through WireGuard."""
     OUTSIDE = auto()
-    """The machine's own default route: out of the Kilo network."""
+    """By the machine's own default route, out of the Kilo network."""
 
 
 class Route(NamedTuple):
-    """A way, the network that it is for, and the node that it leads to in the location."""
+    """A way, its destination network, and the next node within the location."""
 
     way: Way
     network: Cidr | None
@@ -72,7 +69,7 @@ def route_to(topology: Topology, machine: Machine, address: Address) -> Route:
 
 
 def _length(route: Route) -> int:
-    """Return the prefix length; what is left to the location's own routers comes last."""
+    """Return the prefix length; routes of the location's own routers come last."""
     return -1 if route.network is None else route.network.prefix
 
 
@@ -88,11 +85,11 @@ def _own_address(machine: Machine, address: Address) -> Route | None:
 def _routes_at_home(
     topology: Topology, machine: Machine, segment: Segment, address: Address
 ) -> Iterator[Route]:
-    """Yield the routes of the node's own location that hold ``address``, the connected first."""
+    """Yield the routes to ``address`` within the node's own location."""
     own = machine.node
     assert own is not None
     if any(network.contains(address) for network in segment.allowed_location_ips):
-        yield Route(Way.HERE, None)  # the location's own network, in which Kilo sets no route
+        yield Route(Way.HERE, None)  # the location's own network, where Kilo sets no routes
     if own.subnet is not None and own.subnet.contains(address):
         yield Route(Way.HERE, own.subnet)
     neighbour = _neighbour(topology, own, address)
@@ -121,7 +118,7 @@ def _neighbour(topology: Topology, own: Node, address: Address) -> Machine | Non
 def _routes_away(
     topology: Topology, machine: Machine, segment: Segment, address: Address
 ) -> Iterator[Route]:
-    """Yield the routes into other segments and to peers that hold ``address``."""
+    """Yield the routes to ``address`` in other segments and at peers."""
     leader = None if machine.leads else leader_of(segment)
     way = Way.TUNNEL if leader is None else Way.LOCATION
     if leader is None and topology.subnet.contains(address):
@@ -140,8 +137,8 @@ def _routes_away(
 def _networks(machine: Machine, segment: Segment) -> Iterator[Cidr]:
     """Yield the networks of another segment that have a route.
 
-    A leader has none to an internal IP that is the endpoint itself: the tunnel would go through
-    the tunnel.
+    A leader has no route to an internal IP that is also the endpoint: the tunnel would run through
+    itself.
     """
     called = machine.endpoint_of(leader_of(segment)) if machine.leads else None
     for node in segment.nodes:
@@ -155,9 +152,9 @@ def _networks(machine: Machine, segment: Segment) -> Iterator[Cidr]:
 
 
 def _route_of_peer(topology: Topology, machine: Machine, address: Address) -> Route:
-    """Return the route of a peer that is configured as ``showconf peer -o wg-quick`` says.
+    """Return the route of a peer with the configuration of ``showconf peer -o wg-quick``.
 
-    Its own networks come first, and an endpoint's address is never routed into the tunnel.
+    Its own networks come first, and the address of an endpoint is never routed into the tunnel.
     """
     assert machine.peer is not None
     own = [cidr.masked() for cidr in machine.peer.allowed_ips if cidr.contains(address)]
@@ -177,7 +174,7 @@ def _is_endpoint(topology: Topology, address: Address) -> bool:
 
 
 class Reason(StrEnum):
-    """What keeps a packet from getting on at a hop."""
+    """The reason why a packet fails at a hop."""
 
     NO_ROUTE = "no-route"
     OUTSIDE = "outside-the-tunnel"
@@ -199,16 +196,16 @@ class Reason(StrEnum):
 
 
 class Reach(Enum):
-    """How far a call to an endpoint comes."""
+    """The way in which a call reaches an endpoint."""
 
     OPEN = auto()
-    """It arrives."""
+    """Directly."""
     MAPPED = auto()
-    """It arrives through a NAT, while the other side keeps calling from behind it."""
+    """Through a NAT, while the other side keeps calling from behind it."""
 
 
 class Dial(NamedTuple):
-    """How the tunnel comes up, in words; or why it does not."""
+    """The result of dialling: ``how`` the tunnel comes up, in words, or why it does not."""
 
     endpoint: Endpoint | None
     how: str
@@ -216,19 +213,19 @@ class Dial(NamedTuple):
 
 
 def dial(topology: Topology | None, caller: Machine, called: Machine) -> Dial:
-    """Tell whether ``caller`` gets a packet to ``called`` with nothing sent between them before.
+    """Return whether ``caller`` reaches ``called`` if nothing was sent between them before.
 
-    Without a ``topology`` endpoints that are routed into the tunnel are not looked for: that takes
-    a look at every route. DNS names and public endpoints are taken to be as good as they look: no
-    state in the cluster tells of firewalls.
+    Without a ``topology``, endpoints that are routed into the tunnel are not detected: that check
+    needs every route. DNS names and public endpoints are assumed to be reachable: the state of the
+    cluster does not show firewalls.
     """
     endpoint = caller.endpoint_of(called)
     there = _reach(topology, caller, called)
     back = _reach(topology, called, caller)
     name = printable(called.name)
     for one, whom, found in ((caller, called, there), (called, caller, back)):
-        # that the other side can call does not help: WireGuard takes what comes through the
-        # tunnel itself for a new endpoint, and from then on each packet goes round in it
+        # a call from the other side does not help: WireGuard updates the endpoint to the source of
+        # a packet from inside the tunnel, and from then on each packet loops in it
         if found is Reason.ROUTING_LOOP:
             return Dial(endpoint, _why(one, whom, found), found)
     if there is Reach.OPEN:
@@ -267,25 +264,25 @@ def _reach(topology: Topology | None, caller: Machine, called: Machine) -> Reach
 
 
 def _loops(topology: Topology, caller: Machine, address: Address) -> bool:
-    """Tell whether a node sends what carries the tunnel into a tunnel."""
+    """Return whether a node routes the packets that carry the tunnel into a tunnel."""
     return caller.node is not None and route_to(topology, caller, address).way is Way.TUNNEL
 
 
 def _at_one_place(one: Machine, other: Machine) -> bool:
-    """Tell whether two machines share a private network: nodes of one location that are on one."""
+    """Return whether two machines are nodes of one location on a private network."""
     if one.node is None or other.node is None or one.node.location != other.node.location:
         return False
     return _is_on_one(one.node) and _is_on_one(other.node)
 
 
 def _is_on_one(node: Node) -> bool:
-    """Tell whether a node is on a private network, as its addresses have it."""
+    """Return whether a node is on a private network, judging by its addresses."""
     hidden = node.endpoint is not None and not is_dialable_from_elsewhere(node.endpoint)
     return node.internal_ip is not None or hidden
 
 
 def _why(caller: Machine, called: Machine, found: Reach | Reason) -> str:
-    """Return in words why a call does not arrive."""
+    """Return why a call does not arrive, in words."""
     who, whom = printable(caller.name), printable(called.name)
     endpoint = caller.endpoint_of(called)
     if endpoint is None:

@@ -1,4 +1,4 @@
-"""Following a packet from hop to hop, and its answer back."""
+"""The walk of a packet from hop to hop, and of its reply back."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Topology
 
 Opened = tuple[tuple["PublicKey | None", "PublicKey | None"], ...]
-"""The tunnels that a packet before this one opened: whose, and to whom."""
+"""The tunnels that an earlier packet opened, as pairs of keys: from and to."""
 
-_MOST_HOPS = 8  # Kilo's longest way has three: to the leader, through the tunnel, to the node
+_MOST_HOPS = 8  # Kilo's longest path has 3: to the leader, through the tunnel, to the node
 
 
 class Failure(NamedTuple):
-    """Why a packet does not get on, and at which machine; ``why`` is printable.
+    """The machine at which a packet fails, and the reason; ``why`` is printable.
 
-    ``culprit`` is the machine whose object is at fault, where that is another one.
+    ``culprit`` is the machine whose object is at fault, if it is another one.
     """
 
     machine: Machine
@@ -36,11 +36,11 @@ class Failure(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """From one machine to the next, by ``route`` of the first.
+    """A step from one machine to the next, by ``route`` of the first.
 
-    Through a tunnel it is ``encrypted`` for ``key``, sent to ``endpoint``; ``chosen_by`` is the
-    allowed IP for the destination at the one end, ``let_in_by`` the one for the source at the
-    other; ``how`` says how the tunnel comes up.
+    In a tunnel the packet is ``encrypted`` for ``key`` and sent to ``endpoint``. ``chosen_by`` is
+    the allowed IP for the destination at this end, ``let_in_by`` the one for the source at the
+    other end; ``how`` describes how the tunnel comes up.
     """
 
     start: Machine
@@ -55,13 +55,13 @@ class Hop(NamedTuple):
 
 
 Step = Hop | Failure | None
-"""The next hop of a packet, why there is none, or None where it has arrived."""
+"""The next hop of a packet, the failure, or None if it has arrived."""
 
 
 class Walk(NamedTuple):
-    """One direction: the hops as far as the packet comes, where it is then, and why not further.
+    """One direction: the hops of the packet, the last machine, and the failure there.
 
-    An address is None where that end has none.
+    An address is None if that end has none.
     """
 
     source: Address | None
@@ -72,7 +72,7 @@ class Walk(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Both directions; without an arrival there is no way back."""
+    """Both directions; ``back`` is None if the packet does not arrive."""
 
     start: End
     target: End
@@ -81,14 +81,14 @@ class Path(NamedTuple):
 
     @property
     def reachable(self) -> bool:
-        """Whether a packet arrives, and its answer as well."""
+        """Whether the packet and its reply arrive."""
         return self.back is not None and self.back.failure is None
 
 
 def find_path(topology: Topology, start: End, target: End) -> Path:
-    """Follow a packet from ``start``, which has a machine, to ``target``, and the answer back.
+    """Follow a packet from ``start``, which has a machine, to ``target``, and the reply back.
 
-    The network should have been built for no host's view: each machine's own is taken here.
+    Build the topology without a viewing node: the view of each machine is applied here.
     """
 
     def step(at: Machine, source: Address, destination: Address, up: Opened) -> Step:
@@ -100,9 +100,9 @@ def find_path(topology: Topology, start: End, target: End) -> Path:
 def follow(
     start: End, target: End, step: Callable[[Machine, Address, Address, Opened], Step]
 ) -> Path:
-    """Follow a packet there and back; ``step`` tells what becomes of it at a machine.
+    """Follow a packet there and back; ``step`` returns its next step at a machine.
 
-    It gets the machine, the source, the destination, and the tunnels that are open.
+    ``step`` gets the machine, the source, the destination, and the open tunnels.
     """
     assert start.machine is not None
     pair = next(
@@ -125,7 +125,7 @@ def follow(
 
 
 def _not_begun(machine: Machine, start: End, target: End) -> Walk:
-    """Return the walk of a packet that has no address to come from, or to go to."""
+    """Return the walk of a packet without a source or a destination address."""
     failure = Failure(
         machine, Reason.NO_COMMON_FAMILY, "one end has IPv4 addresses only, the other IPv6"
     )
@@ -138,7 +138,7 @@ def _not_begun(machine: Machine, start: End, target: End) -> Walk:
 
 
 def _arrived(walk: Walk, end: End) -> Walk:
-    """Make a failure of an arrival at another machine than the end's."""
+    """Turn an arrival at another machine than the end's into a failure."""
     if walk.failure is not None or end.is_at(walk.last):
         return walk
     why = f"{walk.destination} arrives at {printable(walk.last.full_name)}, which claims it as well"
@@ -153,7 +153,7 @@ def _walk(
     *,
     up: Opened,
 ) -> Walk:
-    """Follow a packet; ``up`` are the tunnels that are open because of one before it."""
+    """Follow a packet; ``up`` are the tunnels that an earlier packet opened."""
     hops: list[Hop] = []
     at, failure = start, None
     while len(hops) < _MOST_HOPS:
@@ -164,7 +164,7 @@ def _walk(
         hops.append(found)
         at = found.end
     else:
-        failure = Failure(at, Reason.LOOP, "the packet goes round in a circle")
+        failure = Failure(at, Reason.LOOP, "the packet loops")
     return Walk(source, destination, tuple(hops), at, failure)
 
 
@@ -176,10 +176,10 @@ def next_hop(
     up: Opened,
     cross: Callable[[Hop], Step] | None = None,
 ) -> Step:
-    """Return the next hop, why there is none, or None where the packet has arrived.
+    """Return the next hop, the failure, or None if the packet has arrived.
 
-    ``cross`` is asked first about a hop through a tunnel; it returns what becomes of one that
-    leads out of the network, and None of any other.
+    ``cross`` gets each hop through a tunnel first; it returns the step of a hop that leaves the
+    network, and None for any other.
     """
     route = route_to(topology, at, destination)
     if route.way is Way.HERE:
@@ -202,12 +202,12 @@ def _outside(at: Machine, destination: Address, *, is_endpoint: bool) -> Failure
     if is_endpoint:
         why = f"{destination} is the endpoint of a tunnel, so it is never routed into one"
         return Failure(at, Reason.OUTSIDE, f"{why}: it leaves the network there")
-    why = f"{printable(at.name)} has no route of Kilo's to {destination}"
+    why = f"{printable(at.name)} has no Kilo route to {destination}"
     return Failure(at, Reason.NO_ROUTE, f"{why}: it leaves the network there")
 
 
 def _through(topology: Topology, hop: Hop, source: Address, up: Opened) -> Hop | Failure:
-    """Return the hop with what is to know of its tunnel, or why it is none."""
+    """Return the hop with the details of its tunnel, or the failure."""
     at, to = hop.start, hop.end
     tunnel = dial(topology, at, to)
     if tunnel.failure is not None and (at.key, to.key) not in up:
@@ -232,5 +232,5 @@ def _refused(at: Machine, by: Machine, source: Address, owner: str | None) -> Fa
     if owner is None:
         why = f"{name} drops it: {source} is in nobody's allowed IPs there"
     else:
-        why = f"{name} drops it: {source} is not to come from {sender}, for {owner} has it"
+        why = f"{name} drops it: {source} may not come from {sender}, since {owner} has it"
     return Failure(by, Reason.SOURCE_REFUSED, why)
