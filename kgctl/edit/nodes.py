@@ -68,7 +68,7 @@ class NodeObjects:
         found = self._api.get(object_path(NODES, "node", name), {}, JSON, decoded_object)
         metadata = found.get("metadata")
         if not isinstance(metadata, dict):
-            raise AnswerError(f"the API server's answer for node {printable(name)} is no object")
+            raise AnswerError(f"the API server's answer for node {printable(name)} has no metadata")
         return metadata
 
 
