@@ -1,1 +1,1 @@
-"""Changes to nodes and peers: enrol, change, rotate, remove, annotate."""
+"""Changes to Nodes and Peers: enrolment, edits, deletion, annotations."""

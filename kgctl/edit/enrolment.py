@@ -1,9 +1,9 @@
-"""Creating a Peer with an address of its own, even when others do the same at the same time.
+"""Creation of Peers with unique addresses, and changes of Peers, safe with concurrent writers.
 
-An address is allocated from what is read, the Peer is created, and then all peers are read again,
-consistently. Who finds an address claimed by another Peer takes another one, and looks again.
-Of two writers the one that wrote last has the other's Peer in what it reads afterwards, so two
-never keep the same address; that both may yield costs a number, not correctness.
+An address is allocated from the cluster's state, the Peer is created, and then all peers are read
+again, consistently. A writer that finds its address claimed by another Peer takes another one, and
+checks again. Of two writers, the last one always sees the other's Peer, so two Peers never keep the
+same address. Both may yield; that costs an address, not correctness.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from kgctl.state.peers import PeerObjects
 
 ATTEMPTS = 12
-"""How often an address is allocated, or a change is made again, before it is given up."""
+"""The number of times that an address is allocated, or a change is tried, before giving up."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, times a random part of 1
 _MOST_SKIPPED = 64  # free addresses passed over: writers that met once must not meet again
 
 
 class InUseError(ClusterError):
-    """An allowed IP or a public key is in use already; the message says by whom."""
+    """An allowed IP or a public key is already in use; the message names the owner."""
 
 
 class Addresses(NamedTuple):
-    """What the addresses of a Peer are to be, and what they have to keep clear of.
+    """The addresses of a Peer to be, and the networks that they must not overlap.
 
-    Without ``given`` ones, one address of each of the ``pools`` is allocated; without pools, one
-    of those that the other peers are in. ``forced`` ones are not held against anything.
+    Without ``given`` addresses, one is allocated from each of the ``pools``; without pools, one
+    from the networks that the other peers are in. ``forced`` addresses are not checked.
     """
 
     given: tuple[Cidr, ...] = ()
@@ -53,7 +53,7 @@ class Addresses(NamedTuple):
     forced: bool = False
 
     def clash(self, state: State, name: str, cidrs: Sequence[Cidr]) -> str | None:
-        """Return what of ``cidrs`` overlaps what, in words, or None if they are the peer's."""
+        """Return in words which of ``cidrs`` overlaps which network, or None if all are free."""
         if self.forced:
             return None
         claims = Claims(claims_beside(state, self.service_cidrs, beside=name))
@@ -64,7 +64,7 @@ class Addresses(NamedTuple):
         return None
 
     def check(self, state: State, name: str) -> None:
-        """Make sure that what was given is free.
+        """Check that the given addresses are free.
 
         Raises:
             InUseError: a given allowed IP overlaps a network in use.
@@ -74,9 +74,9 @@ class Addresses(NamedTuple):
             raise InUseError(f"{found}; give another one", field="forced")
 
     def propose(self, state: State, name: str, spread: int = 1) -> tuple[Cidr, ...]:
-        """Return the addresses that the peer ``name`` is to have, as far as ``state`` tells.
+        """Return addresses for the peer ``name`` that are free in ``state``.
 
-        An allocated one is among the first ``spread`` that are free.
+        An allocated address is one of the first ``spread`` free ones.
 
         Raises:
             InUseError: a given allowed IP overlaps a network in use.
@@ -105,7 +105,7 @@ def _allocate(pool: Cidr, claims: Claims, spread: int) -> Cidr:
 
 
 def check_key(state: State, key: PublicKey, name: str) -> None:
-    """Make sure that nobody else has the public key: WireGuard would take the two for one.
+    """Check that nobody else has the public key: WireGuard would treat the two as one.
 
     Raises:
         InUseError: a peer or a node has it.
@@ -115,23 +115,23 @@ def check_key(state: State, key: PublicKey, name: str) -> None:
     for kind, owner, found in owners:
         if found == key:
             raise InUseError(
-                f"the public key {key} is that of {kind} {printable(owner)}; each machine needs "
-                "one of its own",
+                f"the public key {key} belongs to {kind} {printable(owner)}; each machine needs "
+                "its own",
                 field="forced",
                 value=key,
             )
 
 
 class Enrolment:
-    """One Peer on its way into the cluster.
+    """The creation of one Peer.
 
     Args:
         name: the Peer's name.
-        manifest: makes the Peer object of allowed IPs.
-        addresses: what the allowed IPs may be.
-        store: where the Peer is written to.
-        read: reads the cluster: its peers as they are stored at this moment.
-        sleep: waits that many seconds.
+        manifest: makes the Peer object from allowed IPs.
+        addresses: the constraints for the allowed IPs.
+        store: the store that the Peer is written to.
+        read: reads the cluster, with its peers as they are stored at this moment.
+        sleep: waits a number of seconds.
     """
 
     def __init__(
@@ -152,12 +152,12 @@ class Enrolment:
         self._sleep = sleep
 
     def run(self, state: State) -> Object:
-        """Create the Peer and return it as it is stored, once nobody else has its addresses.
+        """Create the Peer and return it as stored, once nobody else has its addresses.
 
         Raises:
-            InUseError: a given allowed IP is in use, or no address could be kept.
+            InUseError: a given allowed IP is in use, or every allocated address was taken.
             PoolExhaustedError: no address is free.
-            kgctl.edit.peer_writes.UnfinishedError: it is not known whether the Peer exists now.
+            kgctl.edit.peer_writes.UnfinishedError: it is unknown whether the Peer exists now.
             ClusterError: the Peer cannot be created; nothing is left of it.
         """
         own = self._addresses.propose(state, self._name)
@@ -170,14 +170,14 @@ class Enrolment:
             raise
 
     def _settle(self, stored: Object, own: tuple[Cidr, ...]) -> Object:
-        """Look whether the addresses are nobody else's; if they are, take others and look again."""
+        """Check the addresses until nobody else has them; on a clash, take others."""
         for attempt in range(ATTEMPTS):
             state = self._read()
             found = self._addresses.clash(state, self._name, own)
             if found is None:
                 return stored
             if self._addresses.given:
-                raise InUseError(f"{found}, which came at the same time; {self._name} was removed")
+                raise InUseError(f"{found}, added at the same time; {self._name} was removed")
             self._pause(attempt)
             own = self._addresses.propose(
                 self._read(), self._name, min(4 << attempt, _MOST_SKIPPED)
@@ -194,7 +194,7 @@ class Enrolment:
         self._sleep(longest * SystemRandom().random())
 
     def _move(self, stored: Object, own: tuple[Cidr, ...]) -> Object:
-        """Give the Peer other addresses; what someone else changed of it meanwhile stays."""
+        """Give the Peer other addresses, and keep concurrent changes by others."""
         spec = {"allowedIPs": self._manifest(own)["spec"]["allowedIPs"]}
         uid = stored["metadata"].get("uid")
         for _ in range(ATTEMPTS):
@@ -205,18 +205,18 @@ class Enrolment:
                 stored = self._store.get(self._name)
                 if stored["metadata"].get("uid") != uid:
                     raise
-        raise ConflictError(f"the peer {self._name} is changed all the time", 409)
+        raise ConflictError(f"the peer {self._name} keeps changing", 409)
 
 
 def change(store: PeerObjects, name: str, edit: Callable[[Object], Object]) -> Object:
-    """Replace the Peer by what ``edit`` makes of it, without losing another's change.
+    """Replace the Peer by the result of ``edit``, without losing changes by others.
 
-    One that was invalid is written twice, such that agents hear of it (``kgctl.edit.peer_writes``).
+    An invalid Peer is written twice, so that agents notice (see ``kgctl.edit.peer_writes``).
 
     Raises:
         NotFoundError: there is no such Peer.
-        ConflictError: it is changed faster than it can be edited.
-        kgctl.edit.peer_writes.UnfinishedError: it is not known whether it was changed.
+        ConflictError: others change it faster than it can be edited.
+        kgctl.edit.peer_writes.UnfinishedError: it is unknown whether it was changed.
     """
     for attempt in range(ATTEMPTS):
         present = store.get(name)
@@ -236,10 +236,10 @@ def move(
     edit: Callable[[Object], Object],
     addresses: Addresses,
 ) -> Object:
-    """Change a Peer as ``edit`` does, which gives it other addresses, unless they are in use.
+    """Change a Peer by ``edit``, which gives it the given ``addresses``, if these are free.
 
     Raises:
-        InUseError: they are; if only since a moment ago, the Peer has its old addresses again.
+        InUseError: they are in use; if they were taken meanwhile, the old ones are restored.
         ClusterError: as for ``change``.
     """
     addresses.check(read(), name)
@@ -255,4 +255,4 @@ def move(
         return stored
     old = {"allowedIPs": spec_of(before[0]).get("allowedIPs", [])}
     change(store, name, lambda peer: {**peer, "spec": {**spec_of(peer), **old}})
-    raise InUseError(f"{found}, which came at the same time; the old allowed IPs are back")
+    raise InUseError(f"{found}, added at the same time; the old allowed IPs are back")

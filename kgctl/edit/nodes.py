@@ -1,6 +1,6 @@
-"""Annotations of Node objects: read and changed, without losing or overriding others' changes.
+"""Changes of annotations on Node objects, and checks of the values that people set.
 
-The annotations that people write on a node, checked before they are.
+A change neither loses nor overrides concurrent changes by others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from kgctl.kube.http.client import Api
 
 
-_ATTEMPTS = 8  # a kubelet and Kilo's agent write to their node all the time
+_ATTEMPTS = 8  # the kubelet and Kilo's agent write to their Node all the time
 
 
 class NodeObjects:
-    """The Node objects of a cluster, of which only annotations are ever changed."""
+    """The Node objects of a cluster; only their annotations can be changed."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -41,14 +41,14 @@ class NodeObjects:
     ) -> None:
         """Change annotations of the node ``name``; None removes one.
 
-        ``seen`` are the annotations that the change was decided on: where one of those that change
-        is another by now, nothing is written. Everything else that changes meanwhile stays.
-        With ``dry_run`` the API server checks everything and stores nothing.
+        ``seen`` are the annotations that the decision was based on: if one of those to change has
+        another value now, nothing is written. Other concurrent changes are kept. With ``dry_run``,
+        the API server checks everything and stores nothing.
 
         Raises:
             kgctl.errors.NotFoundError: there is no such node.
             kgctl.errors.ConflictError: someone else changed one of the annotations.
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             metadata = self._metadata(name)
@@ -68,7 +68,7 @@ class NodeObjects:
         found = self._api.get(object_path(NODES, "node", name), {}, JSON, decoded_object)
         metadata = found.get("metadata")
         if not isinstance(metadata, dict):
-            raise AnswerError(f"the API server answered for node {printable(name)} with no object")
+            raise AnswerError(f"the API server's answer for node {printable(name)} has no metadata")
         return metadata
 
 
@@ -78,7 +78,7 @@ def _check_unchanged(
     for key in changes:
         if now.get(key) != seen.get(key):
             raise ConflictError(
-                f"someone else changed {key} of node {printable(name)} meanwhile: look at it again",
+                f"someone else changed {key} of node {printable(name)} meanwhile: check it again",
                 409,
                 "Conflict",
             )
@@ -86,31 +86,32 @@ def _check_unchanged(
 
 SETTABLE: Mapping[str, str] = {
     "location": "a name",
-    "leader": "true, or nothing",
+    "leader": "true",
     "force-endpoint": "host:port or [IPv6]:port",
     "force-internal-ip": "address/prefix, or - for none",
     "persistent-keepalive": "a number of seconds",
-    "allowed-location-ips": "networks as 192.168.1.0/24, separated by commas",
+    "allowed-location-ips": "networks such as 192.168.1.0/24, separated by commas",
 }
-"""The annotations that are people's to write, and what each holds. The rest is Kilo's agent's."""
+"""The annotations for people to set, and the form of each. Kilo's agent writes the others."""
 
 _LOCATION_LENGTH = 63
 _MOST_SECONDS = 65535
 
 
 class AnnotationError(ClusterError):
-    """An annotation is not one that people write, or Kilo would not take its value."""
+    """An annotation is not for people to set, or Kilo would ignore its value."""
 
 
 def checked(key: str, value: str | None) -> tuple[str, str | None]:
-    """Return the whole name of an annotation and its value as Kilo takes it; None removes it.
+    """Return the full name of an annotation and its value in Kilo's form; None removes it.
 
-    ``leader`` counts by its presence, so that ``false`` removes it. White space beside the commas
-    of a list is left out: Kilo would drop what stands next to it. Allowed location IPs lose their
-    host bits, as in WireGuard, which Kilo's agents would set again and again for want of them.
+    Kilo only checks whether ``leader`` is present, so ``false`` removes it. White space beside the
+    commas of a list is removed, since Kilo would drop the entries next to it. Allowed location IPs
+    lose their host bits, as in WireGuard: with them, Kilo's agents would see a difference and
+    configure WireGuard again and again.
 
     Raises:
-        AnnotationError: Kilo would ignore it.
+        AnnotationError: the annotation cannot be set, or Kilo would ignore the value.
     """
     name = key.removeprefix(PREFIX)
     if name not in SETTABLE:
@@ -121,7 +122,8 @@ def checked(key: str, value: str | None) -> tuple[str, str | None]:
     text = ",".join(part.strip() for part in value.split(","))
     if not _is_taken(name, text):
         raise AnnotationError(
-            f'"{printable(value, 60)}" is no {name}: Kilo would ignore it; it is {SETTABLE[name]}'
+            f'"{printable(value, 60)}" is not a valid {name}, Kilo would ignore it: '
+            f"give {SETTABLE[name]}"
         )
     if name == "allowed-location-ips":
         text = ",".join(

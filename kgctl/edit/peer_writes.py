@@ -1,11 +1,9 @@
-"""Writing Peers such that Kilo's agents hear of it, also where a Peer was invalid.
+"""Writes of Peers that Kilo's agents notice, with a known outcome even if an answer is lost.
 
-An agent keeps a Peer as it last was valid, under its public key. It hears of a change only if the
-Peer was valid before and is valid now, and of a deletion only if it was valid to the end. So an
-invalid Peer is made valid first, which no agent hears, and then changed or deleted, which all do.
-(From the behaviour of Kilo 0.7's agent.)
-
-Writing a Peer and knowing what became of it, also where the answer was lost on its way.
+An agent keeps the last valid state of a Peer, under its public key. It notices a change only if the
+Peer was valid before and is valid now, and a deletion only if the Peer was valid to the end. So an
+invalid Peer is first made valid, which no agent notices, and then changed or deleted, which all
+notice. (From the behaviour of Kilo 0.7's agent.)
 """
 
 from __future__ import annotations
@@ -39,17 +37,17 @@ _UNANSWERED = (UnreachableError, OverloadedError, AnswerError)
 
 
 class UnfinishedError(ClusterError):
-    """What was written to the cluster may be there: keep what belongs to it, a private key say."""
+    """A write may have reached the cluster: keep what belongs to it, such as a private key."""
 
 
 def sure(write: Callable[[], Object], store: PeerObjects, wanted: Object) -> Object:
-    """Carry out a write and return the Peer as it is stored.
+    """Carry out a write and return the Peer as stored.
 
-    A write is sent once. Where no answer came, the Peer is read: the write was carried out if
-    the Peer is as ``wanted``.
+    A write is sent once. If no answer came, the Peer is read: the write was carried out if the
+    Peer is as ``wanted``.
 
     Raises:
-        UnfinishedError: it is not known whether it was carried out.
+        UnfinishedError: it is unknown whether the write was carried out.
         ClusterError: it was not carried out.
     """
     try:
@@ -62,7 +60,7 @@ def sure(write: Callable[[], Object], store: PeerObjects, wanted: Object) -> Obj
             raise error from None
         except ClusterError:
             raise UnfinishedError(
-                f"{error}; it is not known whether the peer {printable(name)} was written: look "
+                f"{error}; it is unknown whether the peer {printable(name)} was written: check "
                 f"with: kgctl get peer {printable(name)}"
             ) from error
         as_wanted = all(spec_of(found).get(key) == value for key, value in wanted["spec"].items())
@@ -78,7 +76,7 @@ def spec_of(peer: Mapping[str, Any]) -> Object:
 
 
 def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
-    """Delete a Peer that ``error`` kept from being finished, unless it is another by now.
+    """Delete a Peer that ``error`` left unfinished, unless another one replaced it meanwhile.
 
     Raises:
         UnfinishedError: it could not be deleted.
@@ -90,23 +88,23 @@ def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
         return
     except ClusterError:
         raise UnfinishedError(
-            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed "
-            f"again: kgctl peer rm {printable(name)}"
+            f"{str(error) or 'interrupted'}; the peer {printable(name)} could not be removed: "
+            f"kgctl peer rm {printable(name)}"
         ) from error
 
 
 MARK = f"{PREFIX}kgctl-mending"
-"""The annotation that the first of two writes has, for the second to be a change."""
+"""The annotation that the first of two writes sets, so that the second one is a change."""
 
 _ATTEMPTS = 12
 
 
 class Mended(NamedTuple):
-    """An invalid Peer that is made valid.
+    """An invalid Peer to make valid.
 
-    ``key`` is the one that agents know it by, or None where that cannot be read: then they keep
-    what they knew until they restart. ``silently`` is whether it could not be made valid before
-    it was deleted, for want of rights.
+    ``key`` is the one that agents know it by, or None if its public key is invalid: then agents
+    keep the last valid Peer until they restart. ``silently`` is true if it was deleted while
+    invalid, because the credentials may not update it.
     """
 
     key: PublicKey | None
@@ -114,7 +112,7 @@ class Mended(NamedTuple):
 
 
 def mended(peer: Object) -> Mended | None:
-    """Return what is known of an invalid Peer, or None if it is valid."""
+    """Return the key of an invalid Peer as ``Mended``, or None if the Peer is valid."""
     if not isinstance(peer_of(peer), InvalidPeer):
         return None
     text = spec_of(peer).get("publicKey")
@@ -122,15 +120,15 @@ def mended(peer: Object) -> Mended | None:
 
 
 def replace(store: PeerObjects, present: Object, wanted: Object) -> Object:
-    """Replace the Peer ``present`` by ``wanted``, and return it as it is stored.
+    """Replace the Peer ``present`` by ``wanted``, and return it as stored.
 
-    If it was invalid and becomes valid, it is written twice: first under the key that agents know
-    it by, so that they drop that one if it is another.
+    If it was invalid and becomes valid, it is written twice: first with the key that agents know
+    it by, so that they drop this key if the new one differs.
 
     Raises:
         ConflictError: it was changed meanwhile.
-        kgctl.edit.peer_writes.UnfinishedError: it is not known whether it was changed.
-        ClusterError: it was refused.
+        kgctl.edit.peer_writes.UnfinishedError: it is unknown whether it was changed.
+        ClusterError: the server refused it.
     """
     wanted = _marked(wanted, None)
     before = mended(present)
@@ -142,19 +140,19 @@ def replace(store: PeerObjects, present: Object, wanted: Object) -> Object:
     second = _marked({**stored, "spec": spec_of(wanted)}, None)
     result = sure(partial(store.replace, second), store, second)
     if MARK in _annotations(result):  # the answer was lost, and so was the write
-        raise ConflictError("the second change of the peer was lost on its way", 409)
+        raise ConflictError("the second write of the peer was lost", 409)
     return result
 
 
 def delete(store: PeerObjects, name: str) -> Mended | None:
-    """Delete the Peer ``name``; one that is invalid is made valid and empty first.
+    """Delete the Peer ``name``; an invalid one is first made valid and empty.
 
     Returns:
-        What was known of an invalid Peer; None if it was valid.
+        The ``Mended`` of an invalid Peer; None if the Peer was valid.
 
     Raises:
         NotFoundError: there is no such Peer.
-        ConflictError: it is changed all the time.
+        ConflictError: it keeps changing.
         ClusterError: it cannot be deleted.
     """
     for _ in range(_ATTEMPTS):
@@ -167,7 +165,7 @@ def delete(store: PeerObjects, name: str) -> Mended | None:
         except ConflictError:
             continue
         return found
-    raise ConflictError(f"the peer {name} is changed all the time", 409)
+    raise ConflictError(f"the peer {name} keeps changing", 409)
 
 
 def _emptied(store: PeerObjects, present: Object, found: Mended) -> Mended:
@@ -187,7 +185,7 @@ def _annotations(peer: Object) -> Object:
 
 
 def _marked(peer: Object, value: str | None) -> Object:
-    """Return the Peer with the mark, or without it; all else stays."""
+    """Return the Peer with its mark set to ``value``, or removed if that is None."""
     annotations = {key: text for key, text in _annotations(peer).items() if key != MARK}
     if value is not None:
         annotations[MARK] = value

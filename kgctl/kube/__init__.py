@@ -1,1 +1,1 @@
-"""One Kubernetes API server: access to it, requests, objects and watches; nothing of Kilo."""
+"""A client for one Kubernetes API server: access, requests, objects, watches; nothing of Kilo."""

@@ -1,8 +1,8 @@
-"""How much memory and time one list may take of this machine, whatever a server sends.
+"""Limits for the memory and time that one list may take of this machine.
 
-A server that was taken over, or a proxy before it, may send lists without end. What counts is all
-of a list together, its pages and attempts: memory as Python needs it for what was decoded, not the
-bytes that came over the wire, which may be a fiftieth of that.
+A compromised server, or a proxy in front of it, may send lists without end. The limits are for a
+whole list, with its pages and attempts. Memory is counted as Python needs it for the decoded
+objects, which may be fifty times the bytes on the wire.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from kgctl.kube.objects import NodeObject
 
 MEMORY = 512 << 20
-"""Bytes that a list may take: a hundred times what 5,000 nodes and as many peers do."""
+"""Bytes that a list may take: a hundred times those of 5,000 nodes and as many peers."""
 
 SECONDS = 300.0
-"""How long a list may take with all of its pages and attempts, or ten requests, if that is more."""
+"""Seconds that a list may take with all pages and attempts; or ten requests, if that is more."""
 
 OBJECT = 700
-"""Bytes that are charged for an object that is kept, besides what it holds."""
+"""Bytes to charge for a kept object, besides its content."""
 
 ENTRY = 160
-"""Bytes that are charged for a label, an annotation and the like, besides its text."""
+"""Bytes to charge for a label, an annotation and such."""
 
 NODE_PEAK = 25
-"""Bytes that a byte of JSON takes at most while it becomes nodes. Measured are 22, of ``{},`` in a
-list of taints, and 21, of nodes that have nothing; the rest is for what the system adds."""
+"""The most bytes that a byte of JSON takes while it is decoded to nodes. Measured are 22, for
+``{},`` in a list of taints, and 21, for empty nodes; the rest is for the system's overhead."""
 
-_TEXT = 60  # bytes that a text takes where it is kept, besides its own
+_TEXT = 60  # bytes of overhead of a kept text
 
-_TOKEN = 72  # bytes that an element of JSON takes as an object of Python's: an empty list, a dict
+_TOKEN = 72  # bytes of a JSON element as a Python object, such as an empty list or dict
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 class Budget:
-    """What is left of a list's memory, in bytes, and of its time. ``place`` names the server."""
+    """The memory, in bytes, and the time that a list has left. ``place`` names the server."""
 
     def __init__(self, place: str, memory: int = MEMORY, timeout: float | None = None) -> None:
         self._place = place
@@ -49,42 +49,42 @@ class Budget:
         self._deadline = time.monotonic() + max(SECONDS, 10 * (timeout or 0.0))
 
     def charge(self, size: int) -> None:
-        """Take so many bytes.
+        """Take ``size`` bytes.
 
         Raises:
-            AnswerError: there are not as many left.
+            AnswerError: fewer are left.
         """
         self.left -= size
         if self.left < 0:
-            raise too_much(f"what {self._place} sends for one list takes", self._memory)
+            raise too_much(f"one list of {self._place} takes", self._memory)
 
     def require(self, size: int) -> None:
-        """Make sure that there are so many bytes for a moment; none are taken.
+        """Check that ``size`` bytes are left, without taking them.
 
         Raises:
-            AnswerError: there are not as many left.
+            AnswerError: fewer are left.
         """
         self.charge(size)
         self.left += size
 
     def renew(self) -> None:
-        """Have all of the memory again: what was read is not kept."""
+        """Restore all of the memory: what was read is not kept."""
         self.left = self._memory
 
     def charge_json(self, data: bytes | bytearray) -> None:
-        """Take what a JSON text becomes when it is decoded into objects of Python's."""
+        """Take the bytes that a JSON text needs when it is decoded to Python objects."""
         self.charge(json_size(data))
 
     def seconds(self, limit: float | None) -> float:
         """Return the seconds for one request, which may take at most ``limit``; None is no limit.
 
         Raises:
-            RequestTimeoutError: there are none left.
+            RequestTimeoutError: no time is left.
         """
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise RequestTimeoutError(
-                f"a list of {self._place} has no end in sight: pages or attempts took too long"
+                f"one list of {self._place} took too long, with all its pages and attempts"
             )
         return left if limit is None else min(left, limit)
 
@@ -99,9 +99,9 @@ def too_much(what: str, memory: int) -> AnswerError:
 
 
 def json_size(data: bytes | bytearray) -> int:
-    """Return the bytes that a JSON text takes at most as objects of Python's, with the text.
+    """Return the most bytes that a JSON text and its Python objects take.
 
-    A text takes four bytes for each of its characters where one of them is beyond Latin and Greek.
+    Python takes four bytes for each character of a text if one of them is outside the basic plane.
     """
     tokens = data.count(b",") + data.count(b":") + data.count(b"{") + data.count(b"[")
     wide = not data.isascii() or b"\\u" in data
@@ -109,7 +109,7 @@ def json_size(data: bytes | bytearray) -> int:
 
 
 def node_size(node: NodeObject) -> int:
-    """Return the bytes that a node takes at most for as long as it is kept."""
+    """Return the most bytes that a kept node takes."""
     platform = node.platform
     texts = (
         *(node.name, node.pod_cidr, platform.provider_id),
@@ -121,10 +121,10 @@ def node_size(node: NodeObject) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that ``text`` names, as Kubernetes writes quantities: ``512Mi``, ``2G``.
+    """Parse a size as Kubernetes writes quantities (``512Mi``, ``2G``), and return its bytes.
 
     Raises:
-        ClusterError: it names none.
+        ClusterError: it is not a size, or 0.
     """
     number = text.rstrip("KMGik")
     unit = _UNITS.get(text[len(number) :])
@@ -136,7 +136,7 @@ def parse_size(text: str) -> int:
         )
     if not int(number):
         raise ClusterError(
-            "list size 0 has no room for anything: give bytes, or 512Mi, 2Gi",
+            "list size 0 is too small: give bytes, or 512Mi, 2Gi",
             field="list size",
             value=text,
         )

@@ -1,4 +1,4 @@
-"""What went wrong on the way to an API server, said so that a person knows what to do."""
+"""Errors of connections to an API server, each with a next step for the user."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from kgctl.kube.access.kubeconfig import Access
 
 CONNECT_LIMIT = 30.0
-"""Seconds for a TCP or TLS handshake, as in client-go, whatever the timeout of the request."""
+"""Seconds for a TCP or TLS handshake, as in client-go, regardless of the request's timeout."""
 
 HEAD_LIMIT = 120.0
-"""Seconds until an answer has to begin, where nobody sets a limit: API servers end requests after
-60 s, and one that announces its answer for ever (100 Continue) has to end."""
+"""Seconds until an answer must begin, unless a limit is set. API servers end requests after 60 s;
+without the limit, a server could announce its answer (100 Continue) for ever."""
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -33,7 +33,7 @@ _OTHER_NAME = frozenset({62, 64})
 
 
 class LookupTimeoutError(TimeoutError):
-    """The look-up of a name did not end in time."""
+    """The lookup of a name did not end in time."""
 
     def __init__(self) -> None:
         super().__init__("looking up its name took too long")
@@ -41,11 +41,11 @@ class LookupTimeoutError(TimeoutError):
 
 def no_http(access: Access) -> AnswerError:
     """Return the error for an answer in another protocol."""
-    return AnswerError(f"what answers at {place(access)} speaks no HTTP: check the server's URL")
+    return AnswerError(f"the server at {place(access)} does not speak HTTP: check its URL")
 
 
 def connection_failure(error: OSError, access: Access) -> ClusterError:
-    """Turn what the system or OpenSSL said into one line with a next step."""
+    """Convert an error of the system or OpenSSL into one line with a next step."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
         return _tls_failure(error, access)
     at = f"the API server {place(access)}"
@@ -75,12 +75,12 @@ def lost(access: Access) -> ConnectionLostError:
     """Return the error for an answer that broke off, or never began."""
     return ConnectionLostError(
         f"the API server {place(access)} closed the connection before its answer was complete: "
-        "try again; if it stays so, look at the proxies and load balancers in between"
+        "try again; if it persists, check the proxies and load balancers in between"
     )
 
 
 def place(access: Access) -> str:
-    """Return where the server is and who says so: ``https://host:6443 (context "x" of FILE)``."""
+    """Return the server and the source of its URL: ``https://host:6443 (context "x" of FILE)``."""
     return f"{printable(without_logins(access.server))} ({access.origin})"
 
 
@@ -92,7 +92,7 @@ def _tls_failure(error: ssl.SSLError, access: Access) -> ClusterError:
         return lost(access)
     reason = (error.reason or "").upper()
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return TlsError(f"{at} speaks no TLS: should its URL start with http://?")
+        return TlsError(f"{at} does not speak TLS: should its URL start with http://?")
     if "CERTIFICATE" in reason:
         return TlsError(
             f"{at} did not accept our client certificate ({_words(error)}): get a new kubeconfig"
@@ -110,7 +110,7 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
         )
     if code in _OTHER_NAME:
         return (
-            f"is for another name ({said}): use a server URL with a name that it has, "
+            f"is for another name ({said}): use a server URL with a name in the certificate, "
             "or set tls-server-name"
         )
     if code == _EXPIRED:

@@ -1,9 +1,9 @@
-"""A copy of all objects of a kind that is kept up to date, whatever the API server does.
+"""Informers: copies of all objects of a kind, kept up to date by watches.
 
-As client-go's reflector does it: list, then watch from the version of the list. A watch that
-ends by itself goes on from its last event. Whenever the connection broke, or the version is too
-old, the list begins anew: an API server that came back from a backup counts from a lower version,
-and a watch from our higher one would be silent for ever.
+Like client-go's reflector, an informer lists, and then watches from the version of the list. A
+watch that ends normally continues from its last event. If the connection broke, or the version is
+too old, the informer lists again: an API server restored from a backup counts from a lower
+version, and a watch from a higher one would stay silent.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 30.0
-"""Seconds between attempts while the API server cannot be read: doubled from the first on."""
+"""Seconds between attempts while the API server cannot be read: doubled from the first one on."""
 
 _SHORT = 1.0  # seconds; no API server ends a watch so soon without an error
-_LASTED = 10.0  # seconds after which a watch shows that the server is well, whatever was before
+_LASTED = 10.0  # seconds after which a watch counts as proof of a healthy server
 
 
 class Listener(Protocol):
-    """Hears of what happens to an informer; called from its threads."""
+    """Receives the events of an informer; called from its threads."""
 
     def changed(self, kind: str, name: str) -> None:
-        """An object was added, changed or deleted; an empty ``name`` means all were read anew."""
+        """An object was added, changed or deleted; an empty ``name`` means all were read again."""
         ...
 
     def failed(self, kind: str, error: ClusterError, pause: float) -> None:
-        """Objects of a kind cannot be followed; it is tried again after ``pause`` seconds."""
+        """Objects of a kind cannot be followed; the next attempt is in ``pause`` seconds."""
         ...
 
 
 class Kind(NamedTuple, Generic[T]):
-    """How objects of one kind are listed and watched, and what they are called."""
+    """The functions that list, watch and name objects of one kind."""
 
     plural: str
     name: Callable[[T], str]
@@ -62,10 +62,11 @@ class Kind(NamedTuple, Generic[T]):
 
 
 class Informer(Generic[T]):
-    """Keeps a copy of all objects of one kind. ``run`` is for a thread of its own.
+    """Keeps a copy of all objects of one kind. ``run`` needs its own thread.
 
-    ``poll`` is the number of seconds between lists where watching is not allowed. What was watched
-    since the last list may take ``memory`` bytes: else a server sends objects without end.
+    ``poll`` is the number of seconds between lists where watching is not allowed. Objects received
+    from the watch since the last list may take ``memory`` bytes: a server may send them without
+    end.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Informer(Generic[T]):
         memory: int = MEMORY,
     ) -> None:
         self._memory = memory
-        self._sizes: dict[str, int] = {}  # of the objects that were watched since the last list
+        self._sizes: dict[str, int] = {}  # of objects received from the watch since the last list
         self._kept = 0
         self._kind = kind
         self._listener = listener
@@ -96,30 +97,30 @@ class Informer(Generic[T]):
 
     @property
     def objects(self) -> list[T] | None:
-        """All objects as far as they are known; None before the first list."""
+        """All known objects; None before the first list."""
         with self._lock:
             return None if self._objects is None else list(self._objects.values())
 
     @property
     def heard(self) -> float:
-        """When the API server last said anything of this kind, in Unix seconds; 0 for never."""
+        """When the API server last sent anything about this kind, in Unix seconds; 0 if never."""
         return self._heard
 
     @property
     def heard_steady(self) -> float:
-        """The same on the ``steady`` clock, which nobody puts right; 0 for never."""
+        """The same on the ``steady`` clock, which is never adjusted; 0 if never."""
         return self._heard_steady
 
     def _hear(self) -> float:
-        """Take note that the API server says something; return the steady time."""
+        """Record an answer of the API server; return the steady time."""
         self._heard, self._heard_steady = time.time(), self._clock()
         return self._heard_steady
 
     def run(self) -> None:
-        """Follow for ever: a thread that ended would never say a word again.
+        """Follow for ever: if the thread ended, nobody would notice.
 
-        So whatever fails in it is told, and it goes on: also what no step expects, as a listener
-        that fails itself, or an interpreter without any memory left.
+        So every error is reported, and the thread goes on, even after unexpected ones, such as a
+        listener that fails, or a lack of memory.
         """
         while True:
             try:
@@ -131,7 +132,7 @@ class Informer(Generic[T]):
                 self._sleep(FIRST_PAUSE)
 
     def step(self) -> None:
-        """List where that is needed, then follow one watch to its end."""
+        """List if needed, then follow one watch to its end."""
         try:
             if not self._version:
                 self._read()
@@ -172,7 +173,7 @@ class Informer(Generic[T]):
             self._listener.failed(self._kind.plural, error, self._poll)
         else:
             lasted = self._hear() - self._started
-            if lasted < _SHORT:  # a proxy that ends every watch must not be run hot
+            if lasted < _SHORT:  # do not busy-loop on a proxy that ends every watch
                 self._failures += 1
                 self._sleep(self._pause(None))
             self._trust()
@@ -194,10 +195,10 @@ class Informer(Generic[T]):
         self._listener.changed(self._kind.plural, name)
 
     def _count(self, name: str, size: int) -> None:
-        """Count what an object takes, in place of what it took before.
+        """Count the memory of an object, in place of its former size.
 
         Raises:
-            AnswerError: all together take too much; then the list begins anew.
+            AnswerError: all objects together take too much; then the informer lists again.
         """
         self._kept += size - self._sizes.pop(name, 0)
         if size:
@@ -209,7 +210,7 @@ class Informer(Generic[T]):
     def _trust(self) -> None:
         """Forget the failures if the watch lasted.
 
-        An event alone shows no health, nor do some seconds: a server that ails may send one, and
+        One event or a few seconds do not prove health: a failing server may send an event and
         break off, and each list after that costs it more than all events.
         """
         if self._heard_steady - self._started >= _LASTED:
@@ -223,7 +224,7 @@ class Informer(Generic[T]):
         self._sleep(pause)
 
     def _pause(self, error: ClusterError | None) -> float:
-        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: clients must not march in step
+        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: spreads clients in time
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) * spread
         asked = error.retry_after if isinstance(error, OverloadedError) else None
         return max(pause, float(min(asked or 0, 300)))

@@ -1,4 +1,4 @@
-"""Lists of objects: page by page, and of one moment."""
+"""Consistent lists of objects, read page by page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NODES = "/api/v1/nodes"
 
 PAGE = 500
-"""Objects asked for at once, as in kubectl."""
+"""Objects per request, as in kubectl."""
 
 JSON = "application/json"
 PROTOBUF = f"{CONTENT_TYPE}, {JSON};q=0.5"
@@ -28,8 +28,8 @@ _NAMES = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 ONLY_NAMES = f"{CONTENT_TYPE}{_NAMES}, {JSON}{_NAMES};q=0.5, {JSON};q=0.1"
 
 _MAX_PAGES = 10_000
-_MAX_TOKEN = 1 << 14  # characters of a token for a next page; an API server's have some 200
-_STARTS = 3  # how often a list is begun when its pages cannot be of one moment
+_MAX_TOKEN = 1 << 14  # characters of the token for a next page; an API server's have some 200
+_STARTS = 3  # attempts to get all pages of one moment
 
 
 class _Page(Protocol):
@@ -61,13 +61,13 @@ def list_nodes(
     annotation: str = "",
     platform: bool = False,
 ) -> list[NodeObject]:
-    """Return every node, sorted by name; other labels than ``label`` may be left out.
+    """Return every node, sorted by name; labels other than ``label`` may be left out.
 
-    Annotations are kept whose name begins with ``annotation``; what the nodes run on is read where
-    ``platform`` asks for it.
+    Only annotations whose name begins with ``annotation`` are kept. The platform of nodes is read
+    only with ``platform``.
 
-    With ``cached`` the API server answers from its watch cache, which is as fresh as what Kilo's
-    agents see and costs half the time; then it sends one large page, whatever was asked for.
+    With ``cached``, the API server answers from its watch cache, which is as fresh as the view of
+    Kilo's agents and takes half the time; it then sends one large page, regardless of the limit.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -76,7 +76,7 @@ def list_nodes(
         api, NODES, accept, lambda body: _node_page(body, label, annotation, platform), cached
     )
     found = [node for page in pages for node in page.nodes]
-    return sorted(found, key=itemgetter(0))  # by name: the cache lists in no order of its own
+    return sorted(found, key=itemgetter(0))  # by name: the cache lists in no particular order
 
 
 def ask_for_nodes(api: Api, *, cached: bool = True) -> None:
@@ -89,7 +89,7 @@ def ask_for_nodes(api: Api, *, cached: bool = True) -> None:
 
 
 def list_objects(api: Api, path: str) -> list[Mapping[str, Any]]:
-    """Return every object of ``path`` as it is stored now: people list what they just created.
+    """Return every object of ``path`` as stored now: people list what they just created.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -98,14 +98,14 @@ def list_objects(api: Api, path: str) -> list[Mapping[str, Any]]:
 
 
 class Listed(NamedTuple, Generic[T]):
-    """All objects of a kind as they are stored, and the moment: a watch goes on from there."""
+    """All stored objects of a kind, and the version from which a watch continues."""
 
     objects: Sequence[T]
     resource_version: str
 
 
 def nodes_to_watch(api: Api, annotation: str = "") -> Listed[NodeObject]:
-    """Return every node as it is stored now, and where to watch on from; see ``list_nodes``.
+    """Return every node as stored now, and the version to watch from; see ``list_nodes``.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -118,7 +118,7 @@ def nodes_to_watch(api: Api, annotation: str = "") -> Listed[NodeObject]:
 
 
 def objects_to_watch(api: Api, path: str) -> Listed[Mapping[str, Any]]:
-    """Return every object of ``path`` as it is stored now, and where to watch on from.
+    """Return every object of ``path`` as stored now, and the version to watch from.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -128,7 +128,7 @@ def objects_to_watch(api: Api, path: str) -> Listed[Mapping[str, Any]]:
 
 
 def list_names(api: Api, path: str) -> list[str]:
-    """Return the sorted names of what ``path`` lists, having transferred little else.
+    """Return the sorted names of the objects of ``path``, and transfer little else.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -138,10 +138,10 @@ def list_names(api: Api, path: str) -> list[str]:
 
 
 def _pages(api: Api, path: str, accept: str, decode: Callable[[Body], P], cached: bool) -> list[P]:
-    """Return all pages of one moment: of one resource version.
+    """Return all pages of one moment, that is, of one resource version.
 
-    A token for a next page expires after some minutes (410); then the list begins anew, and the
-    last time without pages, as client-go does. All of that is one list, with one time.
+    The token for a next page expires after some minutes (410). Then the list starts again, the
+    last time without pages, as in client-go. All starts share one budget.
     """
     budget = api.budget()
     for start in range(_STARTS):
@@ -169,20 +169,20 @@ def _of_one_moment(
     tokens: set[str] = set()
     while token := pages[-1].next_page:
         if len(pages) == _MAX_PAGES or token in tokens or len(token) > _MAX_TOKEN:
-            raise AnswerError(f"the list {path} of {place(api.access)} has no end")
+            raise AnswerError(f"the list {path} of {place(api.access)} does not end")
         query = {"limit": str(size or PAGE), "continue": token}
         tokens.add(token)
         pages.append(api.get(path, query, accept, decode, budget))
         if pages[-1].resource_version != pages[0].resource_version:
             raise GoneError(
-                f"the pages of {path} at {place(api.access)} are of different moments: try again",
+                f"the pages of {path} at {place(api.access)} have different versions: try again",
                 410,
             )
     return pages
 
 
 def _first(cached: bool, size: int) -> dict[str, str]:
-    """Return the query for the first page of a list, of ``size`` objects; 0 is for all."""
+    """Return the query for the first page of a list, with ``size`` objects; 0 for all."""
     query = {"limit": str(size)} if size else {}
     if cached:
         query["resourceVersion"] = "0"
@@ -217,7 +217,7 @@ def _object_page(body: Body) -> ObjectPage:
         raise body.unreadable(b"")
     for item in items:
         if isinstance(item.get("metadata"), dict):
-            item["metadata"].pop("managedFields", None)  # half of an object, and never needed
+            item["metadata"].pop("managedFields", None)  # half of an object, never needed
     version, next_page = metadata.get("resourceVersion"), metadata.get("continue")
     return ObjectPage(items, str(version), str(next_page or ""))
 

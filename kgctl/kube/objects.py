@@ -1,7 +1,4 @@
-"""Objects of an API server, as far as they are read.
-
-Label selectors, as ``kubectl -l`` takes them.
-"""
+"""Node objects with only the fields that kgctl reads, and label selectors as in ``kubectl -l``."""
 
 from __future__ import annotations
 
@@ -18,14 +15,13 @@ if TYPE_CHECKING:
 
 
 Advance = Callable[[int, int], None]
-"""Is told now and then how much is done, and of how much, in any unit."""
+"""Receives progress: how much is done, and of how much, in any unit."""
 
 
 class NodeObject(NamedTuple):
-    """Name, pod network, labels and annotations of a Kubernetes Node object, and its platform.
+    """Name, pod network, labels, annotations and platform of a Kubernetes Node object.
 
-    They are as the cluster holds them: nothing is parsed, nothing is trusted yet. ``platform`` is
-    read where it is asked for.
+    They are as in the cluster: not parsed, and not trusted yet. ``platform`` is read on request.
     """
 
     name: str
@@ -44,26 +40,26 @@ _AMONG = re.compile(rf"({_KEY})\s+(in|notin)\s*\(\s*({_VALUE}(?:\s*,\s*{_VALUE})
 
 
 class SelectorError(ClusterError):
-    """A label selector that is none."""
+    """The label selector is invalid."""
 
 
 class Selector(NamedTuple):
-    """What labels must be like: every one of the requirements holds."""
+    """A label selector: all its requirements must hold."""
 
     requirements: tuple[Callable[[Mapping[str, str]], bool], ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether the labels are as they must be."""
+        """Return whether the labels meet all requirements."""
         return all(holds(labels) for holds in self.requirements)
 
 
 def parse_selector(text: str) -> Selector:
     """Parse ``a=1,b!=2,c in (x,y),d notin (z),e,!f``.
 
-    As in Kubernetes, ``!=`` and ``notin`` hold as well where there is no such label.
+    As in Kubernetes, ``!=`` and ``notin`` also hold for objects without the label.
 
     Raises:
-        SelectorError: it is no selector.
+        SelectorError: it is not a selector.
     """
     return Selector(tuple(_requirement(part.strip()) for part in _COMMAS.split(text)))
 
@@ -79,6 +75,6 @@ def _requirement(text: str) -> Callable[[Mapping[str, str]], bool]:
         key, wanted = found[1], found[2] == "in"
     else:
         raise SelectorError(
-            f'"{printable(text)}" is not a label selector, as topology.kubernetes.io/region=eu is'
+            f'"{printable(text)}" is not a label selector such as topology.kubernetes.io/region=eu'
         )
     return lambda labels: (labels.get(key) in values) is wanted

@@ -1,4 +1,4 @@
-"""What an API server's refusal means, and what to do about it."""
+"""Errors for answers of an API server that are not a success, each with a next step."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from kgctl.kube.access.kubeconfig import Access
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
-"""HTTP statuses of a server that may well answer a moment later."""
+"""HTTP statuses of a server that may answer a moment later."""
 
-_VERBS = {"POST": "create", "PUT": "update"}  # PATCH and DELETE are called so
-_SHOWN = 300  # characters of what the server said
+_VERBS = {"POST": "create", "PUT": "update"}  # patch and delete are named like their methods
+_SHOWN = 300  # characters of the server's message
 
 
 class _Wanted(NamedTuple):
-    """What a path of the API leads to: objects of a resource, or the one of a name."""
+    """The target of an API path: a resource, or one named object of it."""
 
     group: str
     namespace: str
@@ -49,7 +49,7 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(path: str) -> _Wanted:
-    """Take ``/api/v1/nodes/a`` or ``/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME`` apart."""
+    """Parse ``/api/v1/nodes/a`` or ``/apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME``."""
     root, _, rest = path.strip("/").partition("/")
     group = ""
     if root == "apis":
@@ -67,7 +67,7 @@ def _singular(resource: str) -> str:
 
 
 class Refusal:
-    """An answer that is no success: what was asked, and what came back."""
+    """An answer that is not a success: the request and the response."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Refusal:
         self._text = body if self._said is None else b""
 
     def error(self) -> ClusterError:
-        """Return what to raise for it."""
+        """Return the error to raise."""
         if 300 <= self._status < 400:
             return self._redirected()
         if self._status == 429 or self._status >= 500:
@@ -116,9 +116,9 @@ class Refusal:
             command = printable(str(self._access.user["exec"].get("command")))
             hint = f"the credentials of the exec plugin {command} are refused; log in again with it"
         elif not self._access.user and self._access.user_name:
-            hint = "use a server with an https:// URL"  # why stands in where they come from
+            hint = "use a server with an https:// URL"  # the origin of the access has the reason
         elif not self._access.user:
-            hint = "the context names no user, and the server wants to know who asks"
+            hint = "the context names no user, and the server requires credentials"
         else:
             hint = "the credentials have expired or are refused; get a new kubeconfig or token"
         return UnauthorizedError(
@@ -126,12 +126,12 @@ class Refusal:
         )
 
     def _forbidden(self) -> StatusError:
-        """Name the right that is missing: a role that has others does not help."""
+        """Name the missing right: a role with other rights does not help."""
         wanted = self._wanted
         verb = self._verb()
         within = f" in the namespace {printable(wanted.namespace, 60)}" if wanted.namespace else ""
         return ForbiddenError(
-            f"not allowed to {self._asked()}: {self._words()}; it takes the verb {verb} on "
+            f"not allowed to {self._asked()}: {self._words()}; it needs the verb {verb} on "
             f"{printable(wanted.kind, 80)}{within} ({self._access.origin})",
             verb=verb,
             resource=wanted.resource,
@@ -154,7 +154,7 @@ class Refusal:
     def _overloaded(self) -> StatusError:
         asked = self._headers.get("retry-after", "").strip()
         wait = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else None
-        later = "try again later" if wait is None else f"it asks to be tried again in {wait} s"
+        later = "try again later" if wait is None else f"try again in {wait} s"
         return OverloadedError(
             f"the API server {place(self._access)} cannot {self._asked()} now "
             f"({self._status}: {self._words()}); {later}",
@@ -166,18 +166,18 @@ class Refusal:
     def _redirected(self) -> ClusterError:
         to = printable(self._headers.get("location", "elsewhere"))
         return AnswerError(
-            f"what answers at {place(self._access)} redirects to {to}: no API server does; "
+            f"the server at {place(self._access)} redirects to {to}, which no API server does: "
             "is this a login page or an ingress? Check the server's URL"
         )
 
     def _not_kubernetes(self) -> ClusterError:
         return AnswerError(
-            f"what answers at {place(self._access)} is not a Kubernetes API server "
-            f"({self._status}: {self._words()}): check the server's URL and any proxy before it"
+            f"the server at {place(self._access)} is not a Kubernetes API server "
+            f"({self._status}: {self._words()}): check its URL and any proxy in front of it"
         )
 
     def _asked(self) -> str:
-        """Return what was asked for, in words."""
+        """Return the request in words."""
         verb = self._verb()
         word = {"get": "read"}.get(verb, verb)
         resource, name = self._wanted.resource, self._wanted.name
@@ -201,7 +201,7 @@ class Refusal:
 
 
 def _said(content_type: str, body: bytes) -> StatusMessage | None:
-    """Return what a Status object in ``body`` says; None if there is none."""
+    """Return the message of a Status object in ``body``; None if it is not one."""
     if content_type.startswith(CONTENT_TYPE):
         try:
             return read_status(body)

@@ -1,13 +1,11 @@
-"""Services and the EndpointSlices that say which pods are behind them, of one API server.
+"""Services, their EndpointSlices, and the service networks of a cluster.
 
-EndpointSlices are of ``discovery.k8s.io/v1`` since Kubernetes 1.21, of ``v1beta1`` before 1.25;
-what is read and written here is the same in both.
+EndpointSlices are in ``discovery.k8s.io/v1`` since Kubernetes 1.21, and in ``v1beta1`` before 1.25;
+the fields used here are the same in both.
 
-Which networks a cluster takes the addresses of its services from, where it says so.
-
-Kubernetes keeps them as ServiceCIDR objects since 1.29 (``networking.k8s.io``; every cluster of
-1.33 has them). Before, they are but an argument of the API server, which tells nobody; kubeadm
-writes it down in its ConfigMap (``networking.serviceSubnet``).
+Service networks are ServiceCIDR objects since Kubernetes 1.29 (``networking.k8s.io``; every cluster
+of 1.33 has them). Before, they are only an argument of the API server, which does not publish it;
+kubeadm stores it in its ConfigMap (``networking.serviceSubnet``).
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 """The label of an EndpointSlice that names its Service."""
 
 _DISCOVERY = "/apis/discovery.k8s.io"
-_VERSIONS = ("v1", "v1beta1")  # the one that is wanted first
+_VERSIONS = ("v1", "v1beta1")  # the preferred one first
 _CORE = "/api/v1"
 
 
@@ -43,7 +41,7 @@ class ServiceObjects:
         self._version = ""
 
     def has_namespace(self, namespace: str) -> bool:
-        """Tell whether there is that namespace.
+        """Return whether the namespace exists.
 
         Raises:
             kgctl.ClusterError: it cannot be read.
@@ -51,14 +49,14 @@ class ServiceObjects:
         return Stored(self._api, f"{_CORE}/namespaces", "namespace").find(namespace) is not None
 
     def services(self, namespace: str) -> Stored:
-        """Return the Services of a namespace, to be read and changed one by one."""
+        """Return the store of the Services in a namespace."""
         return Stored(self._api, f"{_namespaced(_CORE, namespace)}/services", "service")
 
     def slices(self, namespace: str) -> Stored:
-        """Return the EndpointSlices of a namespace, to be read and changed one by one.
+        """Return the store of the EndpointSlices in a namespace.
 
         Raises:
-            kgctl.ClusterError: the API server does not say which version it serves.
+            kgctl.ClusterError: the served version cannot be read.
         """
         return Stored(self._api, self._slices_of(namespace), "endpointslice")
 
@@ -71,7 +69,7 @@ class ServiceObjects:
         return self.listed_slices(namespace, service).objects
 
     def listed_slices(self, namespace: str, service: str) -> Listed[Object]:
-        """Return the EndpointSlices of a Service, and where to watch on from.
+        """Return the EndpointSlices of a Service, and the version to watch from.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
@@ -90,7 +88,7 @@ class ServiceObjects:
         )
 
     def labelled(self, selector: str) -> tuple[Sequence[Object], Sequence[Object]]:
-        """Return the Services and EndpointSlices of all namespaces that a label selector takes.
+        """Return the Services and EndpointSlices of all namespaces that match a label selector.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
@@ -100,10 +98,10 @@ class ServiceObjects:
         return services.objects, self._list(slices, selector).objects
 
     def slice_version(self) -> str:
-        """Return the version of EndpointSlices that the API server serves: ``v1`` if it does.
+        """Return the version of EndpointSlices that the API server serves, preferably ``v1``.
 
         Raises:
-            kgctl.ClusterError: it does not say, or serves none.
+            kgctl.ClusterError: it cannot be read, or the server serves none.
         """
         if not self._version:
             try:
@@ -147,14 +145,14 @@ _KUBEADM = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 
 
 class ServiceNetworks(NamedTuple):
-    """The networks of a cluster's services, and what told them."""
+    """The networks of a cluster's services, and their source."""
 
     cidrs: tuple[Cidr, ...]
     told_by: str
 
 
 def read_service_networks(api: Api) -> ServiceNetworks | None:
-    """Return the networks of a cluster's services; None where it does not tell, or not this user.
+    """Return the networks of a cluster's services; None if it does not publish them to this user.
 
     Raises:
         kgctl.ClusterError: the cluster cannot be read.

@@ -1,8 +1,7 @@
-"""Objects of one collection: Server-Side Apply, and the deletion of just the one that was read.
+"""Stores of the objects in one collection: read, apply and delete single objects by name.
 
-One object of the API server: where it is, and its JSON.
-
-Secrets of one namespace, one by one, by name: they are never listed.
+Objects are written by Server-Side Apply; a deletion is limited to the object that was read. Secrets
+are never listed.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ if TYPE_CHECKING:
 
 
 DRY_RUN = {"dryRun": "All"}
-"""The query by which the API server checks everything, answers as if, and stores nothing."""
+"""The query for a dry run: the API server checks the write and answers, but stores nothing."""
 
 
 def object_path(collection: str, kind: str, name: str) -> str:
-    """Return the path of the object ``name`` below that of its collection.
+    """Return the path of the object ``name`` in its collection.
 
     Raises:
-        NotFoundError: no object can be called so.
+        NotFoundError: no object can have this name.
     """
-    if not name.strip("."):  # in a path, "" and dots would lead elsewhere
+    if not name.strip("."):  # in a path, "" and dots lead elsewhere
         raise NotFoundError(f'there is no {kind} named "{printable(name)}"', 404, "NotFound")
     return f"{collection}/{quote(name, safe='')}"
 
 
 def decoded_object(body: Body) -> dict[str, Any]:
-    """Return the object that an answer holds.
+    """Return the object in an answer.
 
     Raises:
-        kgctl.errors.AnswerError: it holds none.
+        kgctl.errors.AnswerError: the answer is not an object.
     """
     found = body.json()
     if not isinstance(found, dict):
@@ -50,10 +49,10 @@ def decoded_object(body: Body) -> dict[str, Any]:
 Object = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
-"""RFC 7386: members replace their like, null removes them, lists are replaced whole."""
+"""RFC 7386: members replace those of the same name, null removes them, lists are replaced whole."""
 
 APPLY_PATCH = "application/apply-patch+yaml"
-"""Server-Side Apply; JSON is YAML, too."""
+"""Server-Side Apply; JSON is also YAML."""
 
 FIELD_MANAGER = "kgctl"
 
@@ -63,7 +62,7 @@ _UNSUPPORTED_MEDIA_TYPE = 415
 class Stored:
     """The objects of a collection, such as ``/api/v1/namespaces/shop/services``, as decoded JSON.
 
-    ``kind`` is what an object is called in messages.
+    ``kind`` is the name of the kind in messages.
     """
 
     def __init__(self, api: Api, collection: str, kind: str) -> None:
@@ -72,16 +71,16 @@ class Stored:
         self._kind = kind
 
     def get(self, name: str) -> Object:
-        """Return the object ``name`` as it is stored now.
+        """Return the object ``name`` as stored now.
 
         Raises:
-            kgctl.errors.NotFoundError: there is none.
+            kgctl.errors.NotFoundError: it does not exist.
             kgctl.ClusterError: it cannot be read.
         """
         return self._api.get(self._path(name), {}, JSON, decoded_object)
 
     def find(self, name: str) -> Object | None:
-        """Return the object ``name`` as it is stored now, or None if there is none.
+        """Return the object ``name`` as stored now, or None if it does not exist.
 
         Raises:
             kgctl.ClusterError: it cannot be read.
@@ -89,19 +88,19 @@ class Stored:
         try:
             return self.get(name)
         except NotFoundError as error:
-            if not error.reason:  # not even an API server's word
+            if not error.reason:  # this is not an API server's answer
                 raise
             return None
 
     def apply(self, wanted: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Have the API server create or change an object such that its fields are these.
+        """Create an object, or change its fields to the wanted ones, by Server-Side Apply.
 
-        Fields that it had of us before and has no more go; those of others stay, and those that
-        others set otherwise become ours: Server-Side Apply. A server without it (before
-        Kubernetes 1.16) is sent the whole object.
+        Fields that kgctl set before and that are no longer wanted are removed. Fields of others
+        stay, unless they conflict: then kgctl takes them over. For a server without Server-Side
+        Apply (before Kubernetes 1.16), the whole object is sent.
 
         Raises:
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         path = self._path(str(wanted["metadata"]["name"]))
         query = {**(DRY_RUN if dry_run else {}), "fieldManager": FIELD_MANAGER, "force": "true"}
@@ -131,12 +130,12 @@ class Stored:
         resource_version: str | None = None,
         dry_run: bool = False,
     ) -> None:
-        """Delete the object ``name``, if it still is the one of ``uid`` and ``resource_version``.
+        """Delete the object ``name``, if it still has this ``uid`` and ``resource_version``.
 
         Raises:
-            kgctl.errors.NotFoundError: there is none.
-            kgctl.errors.ConflictError: it is another, or was changed since.
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.errors.NotFoundError: it does not exist.
+            kgctl.errors.ConflictError: it was replaced or changed since.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         wanted = {"uid": uid, "resourceVersion": resource_version}
         options: Object = {
@@ -144,7 +143,7 @@ class Stored:
             "apiVersion": "v1",
             "preconditions": {key: value for key, value in wanted.items() if value is not None},
         }
-        if dry_run:  # beside a body the query would not count
+        if dry_run:  # with a body, the query is ignored
             options["dryRun"] = ["All"]
         self._api.send("DELETE", self._path(name), DRY_RUN if dry_run else {}, options)
 
@@ -153,13 +152,13 @@ class Stored:
 
 
 def as_object(stored: object, method: str, path: str) -> Object:
-    """Return an answer that has to be an object.
+    """Return an answer, which must be an object.
 
     Raises:
-        AnswerError: it is none.
+        AnswerError: it is not.
     """
     if not isinstance(stored, dict):
-        raise AnswerError(f"the API server answered {method} {path} with no object")
+        raise AnswerError(f"the API server's answer to {method} {path} is not an object")
     return stored
 
 
@@ -171,13 +170,14 @@ class SecretObjects(Stored):
         super().__init__(api, f"{within}/secrets", "secret")
 
     def apply(self, wanted: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Create a Secret, or replace the one whose ``metadata.resourceVersion`` this one has.
+        """Create a Secret, or replace the one with the same ``metadata.resourceVersion``.
 
-        Not by Server-Side Apply: of two that make a key at the same time, one has to lose.
+        This is not Server-Side Apply: of two writers that make a key at the same time, one must
+        fail.
 
         Raises:
             kgctl.errors.ConflictError: somebody else created or changed it meanwhile.
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         replaced = "resourceVersion" in wanted["metadata"]
         method = "PUT" if replaced else "POST"

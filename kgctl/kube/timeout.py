@@ -1,7 +1,4 @@
-"""Parses request timeouts as kubectl does, and measures what is left of one.
-
-Whether this machine's clock is that of the API server, by the ``Date`` of its answers.
-"""
+"""Request timeouts as in kubectl, and the comparison of this machine's clock with the server's."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def parse_timeout(text: str) -> float | None:
-    """Return the seconds that ``text`` names; None where it names no limit.
+    """Parse a timeout, and return its seconds; None for no limit.
 
-    As ``kubectl --request-timeout`` has it: a number of seconds (``30``), or Go's notation
+    As in ``kubectl --request-timeout``, it is a number of seconds (``30``), or in Go's notation
     (``5s``, ``1m30s``, ``1.5h``). Zero is no limit.
 
     Raises:
@@ -39,10 +36,10 @@ def parse_timeout(text: str) -> float | None:
 
 
 def remaining(deadline: float | None, limit: float | None = None) -> float | None:
-    """Return the seconds left for a step that may take ``limit`` by itself; None is no limit.
+    """Return the seconds left for a step that may take at most ``limit``; None is no limit.
 
     Raises:
-        TimeoutError: there are none left.
+        TimeoutError: no time is left.
     """
     if deadline is None:
         return limit
@@ -62,7 +59,7 @@ class _Heard(NamedTuple):
 
 
 class ServerClock:
-    """Compares this machine's clock with that of a server that is asked.
+    """Compares this machine's clock with a server's, by the ``Date`` of its answers.
 
     All times are in Unix seconds, by this machine's clock.
     """
@@ -72,21 +69,21 @@ class ServerClock:
         self._heard: _Heard | None = None
 
     def asked(self, at: float) -> None:
-        """Note that a request was sent at ``at`` whose answer is taken later."""
+        """Record that a request was sent at ``at``, whose answer is read later."""
         if self._asked is None:
             self._asked = at
 
     def answered(self, date: str, asked: float, at: float) -> None:
-        """Note the ``date`` of an answer that was there at ``at``, to a request of ``asked``."""
+        """Record the ``date`` of an answer received at ``at``, to a request sent at ``asked``."""
         if date:
             self._heard = _Heard(date, asked if self._asked is None else self._asked, at)
         self._asked = None
 
     def ahead(self) -> float | None:
-        """Return by how many seconds, at least, this machine's clock is ahead; negative if behind.
+        """Return the least seconds that this machine's clock is ahead; negative if it is behind.
 
-        It is 0 where the clocks may agree: the server wrote its time at some moment between the
-        request and the answer, and without the fraction of the second. None if no answer says.
+        It is 0 if the clocks may agree: the server wrote its time at some moment between the
+        request and the answer, in whole seconds. None if no answer has a date.
         """
         server = None if self._heard is None else http_date(self._heard.date)
         if self._heard is None or server is None:
@@ -99,7 +96,7 @@ class ServerClock:
 def http_date(text: str) -> float | None:
     """Return the Unix seconds of a ``Date`` header (RFC 9110, 5.6.7); None if it is not one.
 
-    Only the form that senders have to use is read: ``Sun, 06 Nov 1994 08:49:37 GMT``.
+    Only the form that senders must use is parsed: ``Sun, 06 Nov 1994 08:49:37 GMT``.
     """
     fields = text.split(" ")
     if len(fields) != 6 or fields[5] != "GMT" or fields[2] not in _MONTHS:

@@ -1,4 +1,4 @@
-"""Changes of objects as they happen."""
+"""Watches: events for the changes of objects as they happen."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_GRACE = 30.0  # seconds more until silence counts as a dead connection
+_GRACE = 30.0  # additional seconds until silence counts as a dead connection
 
 
 class Event(NamedTuple, Generic[T]):
     """One change: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``BOOKMARK`` without an object.
 
-    ``resource_version`` is where a later watch goes on without missing anything, ``size`` the
-    bytes of memory that the object takes at most.
+    ``resource_version`` is the version from which a later watch misses nothing, ``size`` the most
+    bytes of memory that the object takes.
     """
 
     kind: str
@@ -61,7 +61,7 @@ def watch_nodes(
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_objects``.
 
-    Annotations are kept whose name begins with ``annotation``.
+    Only annotations whose name begins with ``annotation`` are kept.
     """
 
     def decode(raw: msgspec.Raw, budget: Budget) -> tuple[NodeObject, int]:
@@ -74,17 +74,17 @@ def watch_nodes(
 def _decoded(raw: msgspec.Raw, budget: Budget) -> tuple[Any, int]:
     data = bytes(raw)
     size = OBJECT + json_size(data)
-    budget.require(size)  # before it is decoded: that may be 25 times as large
+    budget.require(size)  # before decoding, which may make it 25 times as large
     return msgspec.json.decode(data), size
 
 
 def watch_objects(
     api: Api, path: str, resource_version: str, lasts: int, *, selector: str = ""
 ) -> Generator[Event[Any], None, None]:
-    """Yield the changes of what ``path`` lists, and a label ``selector`` takes.
+    """Yield the changes of the objects of ``path`` that match a label ``selector``.
 
-    It ends by itself after ``lasts`` seconds, so that a dead connection shows; watch again from
-    the last event's resource version. Closing it ends the connection.
+    The watch ends by itself after ``lasts`` seconds, so that a dead connection is noticed; watch
+    again from the last event's resource version. Closing the generator ends the connection.
 
     Raises:
         kgctl.errors.GoneError: that version is too old; list again.
@@ -120,7 +120,7 @@ def _watch(
                     f"cannot read a change of {path} from {place(api.access)}: it is not the "
                     "JSON of a watch event"
                 ) from error
-            body.budget.renew()  # whoever keeps it counts it
+            body.budget.renew()  # the receiver counts what it keeps
             yield event
 
 

@@ -1,6 +1,6 @@
-"""Several clusters as one network: what ``kgctl link`` does, and its Python API.
+"""Links that join several clusters into one network: the Python API of ``kgctl link``.
 
-Say what is wanted, look at the plan, carry it out::
+Write a spec, read the plan, apply it::
 
     from kgctl import link
 
@@ -9,7 +9,7 @@ Say what is wanted, look at the plan, carry it out::
     print(plan)
     link.apply_plan(plan)
 
-Every public name stands on this page; docs/api.md tells more. A name is imported when it is first
+This page has every public name; docs/api.md describes them. A name is imported when it is first
 used.
 """
 
@@ -43,7 +43,7 @@ _PLACES = {
 }
 
 
-if not TYPE_CHECKING:  # else every name would be one, to type checkers
+if not TYPE_CHECKING:  # else type checkers would accept every name
 
     def __getattr__(name: str) -> object:
         """Import a public name when it is first used (PEP 562)."""

@@ -1,4 +1,4 @@
-"""Plans, carried out."""
+"""Execution of plans: the stores that steps are written to, and the order of failures."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _DENIED = (400, 403, 422)  # what a validating webhook answers
 
 
 def apply_plan(plan: Plan) -> None:
-    """Make the steps of a plan; the first that fails is the last. Nobody is asked.
+    """Apply a plan without asking; stop at the first step that fails.
 
     Raises:
         kgctl.InputError: a cluster was read from files; nothing was changed.
-        kgctl.link.LinkError: one failed; it says what was done, and the next run does the rest.
+        kgctl.link.LinkError: a step failed; the message counts the steps done, and the next run
+            does the rest.
     """
     ordered = plan.ordered()
     stores = _Stores()
@@ -42,14 +43,14 @@ def apply_plan(plan: Plan) -> None:
 
 
 def apply_each(plan: Plan, reporter: Reporter) -> None:
-    """Show a plan in which there is something to do, and make as many of its steps as possible.
+    """Show a plan that is not empty, and make as many of its steps as possible.
 
-    A Peer that cannot be written keeps no other from being written, but none is removed in its
-    cluster, where what stands for it may not be there. What else fails ends the work on a cluster;
-    a key that cannot be kept, all of it.
+    After a Peer that cannot be written, the other Peers are still written, but none is removed in
+    that cluster: the one meant to replace it may be missing. Any other failure ends the work on
+    the cluster; a Secret that cannot be written ends all of it.
 
     Raises:
-        LinkError: it was carried out in part.
+        LinkError: only a part of the plan was carried out.
     """
     if plan.is_empty:
         return
@@ -79,30 +80,30 @@ def apply_each(plan: Plan, reporter: Reporter) -> None:
 
 
 class Store(Protocol):
-    """Where the objects of one kind are written to."""
+    """A place to write the objects of one kind to."""
 
     def apply(self, wanted: Object, /) -> object:
-        """Have the object be as it is wanted."""
+        """Create the object, or change it to the wanted one."""
         ...
 
     def delete(self, name: str, *, uid: str | None = None) -> None:
-        """Delete an object, if it still is the one of ``uid``."""
+        """Delete an object if it still has this ``uid``."""
         ...
 
 
 class PeerStore(Store, Protocol):
-    """Where Peers are written to."""
+    """A place to write Peers to."""
 
     def patch(self, name: str, patch: Object, /) -> object:
-        """Merge ``patch`` into the Peer (RFC 7386): null removes, whoever set it."""
+        """Merge ``patch`` into the Peer (RFC 7386): null removes a field, whoever set it."""
         ...
 
 
 def apply_step(step: Step, store: Store) -> None:
-    """Make one step; to make it again changes nothing.
+    """Make one step; a second call changes nothing.
 
     Raises:
-        kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+        kgctl.ClusterError: the server refused it, or its outcome is unknown.
     """
     if step.action == REMOVE:
         try:
@@ -112,7 +113,7 @@ def apply_step(step: Step, store: Store) -> None:
         except PeersNotServedError:
             raise
         except NotFoundError:
-            return  # which is what was wanted
+            return  # already gone
         if step.heir:
             _touch(step, cast("PeerStore", store))
     elif step.action in (ADD, CHANGE):
@@ -124,10 +125,11 @@ def apply_step(step: Step, store: Store) -> None:
 
 
 def _void(step: Step, store: PeerStore) -> None:
-    """Make a Peer invalid, so that agents do not take its key out when it is deleted.
+    """Make a Peer invalid, so that agents keep its key when it is deleted.
 
-    They know Peers by their keys, and act on the deletion of a valid one alone; its heir has the
-    key, too. Where a webhook keeps Peers valid, the heir is back as soon as it is touched.
+    Agents identify Peers by their keys, and act on the deletion of a valid Peer only. The heir of
+    this Peer has the same key. Where a webhook rejects invalid Peers, agents drop the key for a
+    moment: touching the heir brings it back.
     """
     assert step.patch is not None
     try:
@@ -138,19 +140,19 @@ def _void(step: Step, store: PeerStore) -> None:
 
 
 def _touch(step: Step, store: PeerStore) -> None:
-    """Have agents hear of the Peer that has the key of one that was removed."""
+    """Change an annotation of the heir, so that agents add the key of the removed Peer again."""
     store.patch(step.heir, {"metadata": {"annotations": {REPLACED_ANNOTATION: step.name}}})
 
 
 class _Stores:
-    """Where the steps of a plan are written to, each made once."""
+    """The stores that the steps of a plan are written to, each created once."""
 
     def __init__(self) -> None:
         self._services: dict[str, ServiceObjects] = {}
         self._made: dict[tuple[str, str, str], Store] = {}
 
     def of(self, ref: ClusterRef, step: Step) -> Store:
-        """Return where the object of a step is.
+        """Return the store for the object of a step.
 
         Raises:
             kgctl.InputError: the cluster was read from files.
@@ -165,7 +167,7 @@ class _Stores:
             return ref.store()
         if step.kind == SECRET:
             return ref.secrets(step.namespace)
-        if ref.name not in self._services:  # it asks which version of slices there is, once
+        if ref.name not in self._services:  # it discovers the version of slices once
             self._services[ref.name] = ref.services()
         services = self._services[ref.name]
         of_kind = services.services if step.kind == SERVICE else services.slices

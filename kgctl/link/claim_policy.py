@@ -1,10 +1,11 @@
-"""What a cluster gets of the claims of those it is linked with: the policy of claims, per cluster.
+"""The policy of claims for linked clusters: which networks a cluster accepts from the others.
 
-In each cluster that runs Kilo every agent may write the annotations of every Node. So what a
-cluster claims may come from one node that was taken over, and it is judged for the cluster that is
-to hold it: there it becomes routes and allowed IPs of all nodes. Besides what nobody gets, these
-are guarded: the endpoints that the nodes of that cluster dial, for a packet to one carries the
-tunnel; and where nobody looks at the plan, all that is in use there.
+In a cluster that runs Kilo, every agent may write the annotations of every Node, so one
+compromised node can forge the claims of its whole cluster. The claims are therefore judged for the
+cluster that receives them, where they become routes and allowed IPs of all nodes. Besides the
+networks that nobody may claim, the policy guards the endpoints that the receiving nodes dial,
+since packets to these carry the tunnel, and, where nobody reviews the plan, every network that is
+in use there.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ _BY_ANNOTATION = (Use.INTERNAL_IP, Use.LOCATION_IPS)
 
 
 class Held(NamedTuple):
-    """What a cluster holds of links: networks by the name of the link, and links by public key."""
+    """The links that a cluster has: networks by the link's name, and links by public key."""
 
     networks: Mapping[str, Collection[Cidr]] = {}
     keys: Mapping[str, str] = {}
 
 
 class Terms(NamedTuple):
-    """On what terms clusters take over what others claim.
+    """The terms on which clusters accept the claims of others.
 
-    ``limits`` has what is granted of a cluster's claims, by its name. ``allowed`` are checks that
-    may fail. Where nobody looks at the plan, ``is_confirmed`` says by the target, the source, the
+    ``limits`` are the limits for a cluster's claims, by its name. ``allowed`` are the checks that
+    may fail. Where nobody reviews the plan, ``is_confirmed`` returns for a target, a source, the
     name of a link and a network whether a person agreed to it before; else it is None.
     """
 
@@ -51,16 +52,16 @@ class Terms(NamedTuple):
 
     @property
     def is_unattended(self) -> bool:
-        """Whether nobody looks at the plan."""
+        """Whether nobody reviews the plan."""
         return self.is_confirmed is not None
 
     def refuses(self, check: str) -> bool:
-        """Tell whether what fails a check is left out, for nobody looks, and nobody allowed it."""
+        """Return whether to leave out what fails a check: unattended, and not allowed to fail."""
         return self.is_unattended and check not in self.allowed
 
 
 class LeftOut(NamedTuple):
-    """A segment of which another cluster learns nothing new, and why, in words."""
+    """A segment whose Peers in another cluster stay as they are, and the reason."""
 
     source: str
     segment: str
@@ -73,9 +74,9 @@ class LeftOut(NamedTuple):
 
 
 class Grants(NamedTuple):
-    """What one cluster gets of the others: as ``members`` it may know them.
+    """What one cluster accepts of the others: ``members``, reduced to what it accepts.
 
-    ``refusals`` are by the name of the cluster whose claims they are.
+    ``refusals`` are grouped by the name of the cluster that made the claims.
     """
 
     members: tuple[Member, ...]
@@ -89,7 +90,7 @@ class Grants(NamedTuple):
         return frozenset(one.link for one in self.left_out)
 
     def networks_of(self, source: str) -> list[Cidr]:
-        """Return the networks of segments that it gets of one of the others."""
+        """Return the networks of segments that it accepts from the cluster ``source``."""
         return [
             cidr
             for member in self.members
@@ -102,15 +103,15 @@ class Grants(NamedTuple):
 def grants(
     target: Member, others: Sequence[Member], terms: Terms, held: Held | None = None
 ) -> Grants:
-    """Return what ``target`` gets of the claims of the other clusters.
+    """Return what ``target`` accepts of the claims of the other clusters.
 
-    The work is that of sorting all claims.
+    The cost is that of sorting all claims.
     """
     return _Judge(target, others, terms, held or Held()).grants()
 
 
 class _Judge:
-    """Judges what the others claim, for one cluster."""
+    """Judges the claims of the other clusters for one cluster."""
 
     def __init__(self, target: Member, others: Sequence[Member], terms: Terms, held: Held) -> None:
         self._target, self._others, self._terms, self._held = target, others, terms, held
@@ -137,7 +138,7 @@ class _Judge:
         return Grants(members, self._refusals, tuple(self._left_out.values()), narrowing)
 
     def _seen(self, source: Member, granted: Mapping[str, Sequence[Cidr]]) -> Member:
-        """Return a cluster as the target may know it."""
+        """Return a cluster reduced to what the target accepts."""
         by_segment = {
             segment.name: tuple(granted.get(segment.name, ()))
             for segment in source.topology.segments
@@ -183,7 +184,7 @@ class _Judge:
     def _confirmed(
         self, source: str, link: str, claim: Claim, parts: tuple[Cidr, ...], policy: Policy
     ) -> tuple[Cidr, ...]:
-        """Return what a person agreed to of a network that a node's annotation names."""
+        """Return the parts of a network from a node's annotation that a person agreed to."""
         is_confirmed = self._terms.is_confirmed
         if is_confirmed is None or claim.use not in _BY_ANNOTATION or policy.consents(claim):
             return parts
@@ -203,12 +204,12 @@ class _Judge:
     # --- keys ---
 
     def _leave_out_keys(self) -> None:
-        """Leave out segments with a key that another machine has: agents know Peers by keys.
+        """Leave out segments whose key another machine has: agents identify Peers by keys.
 
-        Who keeps a key is not asked of ``kgctl.mesh.owners``: there leaders go before peers. Here
-        all machines of the target go before any segment of another cluster, its peers and what is
-        not ready included: they are there already, and a node elsewhere must not replace them.
-        And a segment that is left out for something else keeps no key from an honest one.
+        ``kgctl.mesh.owners`` does not decide here, since it prefers leaders to peers. Here every
+        machine of the target, including its peers and nodes that are not ready, goes before any
+        segment of another cluster: a node elsewhere must not replace it. A segment that is left
+        out for another reason does not block the key for an honest one.
         """
         if KEYS in self._terms.allowed:
             return
@@ -233,7 +234,7 @@ class _Judge:
 
 
 def _shared_claims(source: Member, segment: Segment) -> Iterator[Claim]:
-    """Yield what a segment claims of what its cluster shares, in Kilo's order of allowed IPs."""
+    """Yield the claims of a segment that its cluster shares, in Kilo's order of allowed IPs."""
     share = source.share
     left = {Use.PODS: share.pods, Use.INTERNAL_IP: share.internal_ips}
     for claim in claims_of_segment(segment):
@@ -248,7 +249,7 @@ def _is_tunnel(claim: Claim) -> bool:
 
 
 def _in_the_way(refused: Iterable[Refusal]) -> str:
-    """Return why a segment cannot be known at all: what it lives by is in use elsewhere."""
+    """Return why a whole segment is left out: its pods or WireGuard IP are in use elsewhere."""
     for one in refused:
         if one.reason is Reason.IN_USE and one.claim.use in (Use.PODS, Use.WIREGUARD):
             return f"{one.claim.network.masked()}: {one.why}"
@@ -256,7 +257,7 @@ def _in_the_way(refused: Iterable[Refusal]) -> str:
 
 
 def _as_expected(refusal: Refusal, segment: Segment) -> Refusal:
-    """Return a refusal, which says nothing new where it is the claimer's own endpoint."""
+    """Return a refusal, marked as expected where it concerns the claimer's own endpoint."""
     if refusal.reason is not Reason.ENDPOINT or refusal.claim.use is not Use.INTERNAL_IP:
         return refusal
     address = refusal.claim.network.address
@@ -268,10 +269,10 @@ def _as_expected(refusal: Refusal, segment: Segment) -> Refusal:
 
 
 def _keeps_its_network(source: Member, held: Held) -> bool:
-    """Tell whether the WireGuard IPs of a cluster are in the network where they were.
+    """Return whether the WireGuard IPs of a cluster are still in the same network.
 
-    The first node by name decides on that network for all, and the first addresses of it are
-    handed out: in a network of its choice, one is somebody's gateway.
+    The first node by name decides on that network for all nodes, and Kilo hands out its first
+    addresses: in a network that a hostile node chose, one of these may be somebody's gateway.
     """
     own = {node.internal_ip.address for node in source.state.nodes if node.internal_ip}
     prefix = link_prefix(source.name)

@@ -1,4 +1,4 @@
-"""The clusters that are to be linked: where each is read from, and what it holds."""
+"""Clusters to link: references to them, and their state once read."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ class ReadOnlyClusterError(InputError):
 
 
 class ClusterRef(NamedTuple):
-    """A cluster: its name, and where it is read from; nothing is read before a plan is made.
+    """A cluster: its name and its source. Nothing is read before a plan is made.
 
-    Where there is a ``copy`` that is kept up to date, it is read from that, once it is there.
+    Where there is a ``copy`` that is kept up to date, the state is read from it once it is
+    complete.
     """
 
     name: str
@@ -64,7 +65,7 @@ class ClusterRef(NamedTuple):
         """Return a live cluster.
 
         Args:
-            name: what it is called in messages, and in the names of the Peers for it.
+            name: its name in messages, and in the names of the Peers for it.
             context: the context of the kubeconfig; None for the current one.
             kubeconfig: the kubeconfig file; None for the places where kubectl looks.
             request_timeout: seconds that one request may take; None is no limit.
@@ -76,7 +77,7 @@ class ClusterRef(NamedTuple):
 
     @classmethod
     def of_files(cls, name: str, *paths: str | PathLike[str]) -> ClusterRef:
-        """Return a cluster that manifests stand for, files or directories; it cannot be changed."""
+        """Return a cluster from manifests, files or directories; it cannot be changed."""
         return cls(name, Manifests([str(path) for path in paths]))
 
     def close(self) -> None:
@@ -85,10 +86,10 @@ class ClusterRef(NamedTuple):
             self.source.close()
 
     def read(self) -> tuple[Objects, float]:
-        """Return what it holds, and as of when (Unix seconds).
+        """Return its objects, and the time at which they were current (Unix seconds).
 
-        Nodes of a copy are judged as of when the API server was last heard: its absence makes
-        none of them old.
+        For a copy, that is when the API server last answered: an outage of the API server does
+        not make its nodes stale.
 
         Raises:
             KgctlError: it cannot be read.
@@ -100,11 +101,11 @@ class ClusterRef(NamedTuple):
 
     @property
     def live(self) -> bool:
-        """Whether it is a cluster, and not files that stand for one."""
+        """Whether it is read from an API server, not from files."""
         return isinstance(self.source, ApiServer)
 
     def store(self) -> PeerObjects:
-        """Return its Peer objects, to be changed.
+        """Return the store of its Peer objects.
 
         Raises:
             ReadOnlyClusterError: it is not a live cluster.
@@ -114,16 +115,16 @@ class ClusterRef(NamedTuple):
         ).peers()
 
     def secrets(self, namespace: str) -> SecretObjects:
-        """Return its Secrets of a namespace.
+        """Return the store of its Secrets in a namespace.
 
         Raises:
             InputError: it is not a live cluster.
         """
-        server = self._server("which keep no preshared keys: name a file for each of its pairs")
+        server = self._server("which hold no preshared keys: name a file for each of its pairs")
         return SecretObjects(server.api(), namespace)
 
     def services(self) -> ServiceObjects:
-        """Return its Services and EndpointSlices.
+        """Return the stores of its Services and EndpointSlices.
 
         Raises:
             InputError: it is not a live cluster.
@@ -131,12 +132,12 @@ class ClusterRef(NamedTuple):
         return ServiceObjects(self._server("which have no services").api())
 
     def service_networks(self) -> ServiceNetworks | None:
-        """Return the networks of its services, where it tells them.
+        """Return the networks of its services; None for files, or where they cannot be found.
 
         Raises:
             KgctlError: it cannot be read.
         """
-        return read_service_networks(self._server("which tell none").api()) if self.live else None
+        return read_service_networks(self._server("which have none").api()) if self.live else None
 
     def _server(
         self, but: str, error: type[InputError] = InputError, *, field: str = ""
@@ -149,8 +150,8 @@ class ClusterRef(NamedTuple):
 class ClusterState(NamedTuple):
     """A cluster as it was read; ``links`` are its Peers that stand for segments of the others.
 
-    ``failure`` says why its network cannot be built. Such a cluster has no segments: what it
-    claims is still known, and what links it stays as it is.
+    ``failure`` is the reason why its network cannot be built. Such a cluster has no segments; its
+    claims are still known, and its links stay as they are.
     """
 
     ref: ClusterRef
@@ -162,7 +163,7 @@ class ClusterState(NamedTuple):
     def peers_for(self, clusters: Collection[str]) -> frozenset[str]:
         """Return the names of its Peers that stand for segments of these clusters.
 
-        A label decides before a key does: whose key a node has, that node decides.
+        A Peer's label goes before its key: a node can claim any key.
         """
         slugs = {slug(name) for name in clusters}
         labelled = {peer_name(one) for one in self.objects.peers if linked_source(one) in slugs}
@@ -178,12 +179,12 @@ def unbuilt_clusters(states: Iterable[ClusterState]) -> frozenset[str]:
 def read_clusters(
     spec: LinkSpec, refs: Sequence[ClusterRef] = (), *, unbuilt: bool = False
 ) -> list[ClusterState]:
-    """Read every cluster, and build its network; ``refs`` stand for those of the spec.
+    """Read every cluster, and build its network; ``refs`` replace the clusters of the spec.
 
-    ``unbuilt`` returns one whose network cannot be built with its ``failure``.
+    With ``unbuilt``, a cluster whose network cannot be built is returned with its ``failure``.
 
     Raises:
-        KgctlError: one cannot be read, or has no network; the message says which.
+        KgctlError: a cluster cannot be read, or has no network; the message names it.
     """
     states = [_read(spec, one) for one in refs or spec.clusters]
     failed = next((state for state in states if state.failure is not None), None)
@@ -195,10 +196,10 @@ def read_clusters(
 
 
 def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
-    """Make sure that no two of the clusters are one, as the names and keys of their nodes tell.
+    """Check by the names and keys of nodes that no cluster is given twice.
 
     Raises:
-        InputError: two are.
+        InputError: two clusters are the same.
     """
     owners: dict[tuple[str, str], list[int]] = {}
     sizes = []
@@ -214,13 +215,13 @@ def refuse_one_twice(clusters: Sequence[tuple[str, Objects]]) -> None:
             continue
         names = printable(clusters[one][0]), printable(clusters[other][0])
         raise InputError(
-            f"{names[0]} and {names[1]} are one cluster: their nodes have the same names and keys; "
-            "give two clusters"
+            f"{names[0]} and {names[1]} are the same cluster: their nodes have the same names and "
+            "keys; give two clusters"
         )
 
 
 def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:
-    """Return the clusters with what links them already, whoever made it."""
+    """Return the clusters with their present links, whoever made these."""
     labels = link_labels({state.member.name: state.objects.peers for state in states})
     found = linked([state.member for state in states], labels)
     links: dict[str, list[ClusterLink]] = {}
@@ -240,7 +241,7 @@ def _linked(states: Sequence[ClusterState]) -> list[ClusterState]:
 
 
 def _dialled(states: Sequence[ClusterState], links: Iterable[ClusterLink]) -> dict[str, set[str]]:
-    """Return the segments, by cluster, for which a person gave others a public endpoint."""
+    """Return, by cluster, the segments that a person's Peer elsewhere gives a public endpoint."""
     adopted = {
         (state.member.name, peer_name(peer))
         for state in states

@@ -1,10 +1,8 @@
-"""Links between clusters that kgctl link does not keep: what people made, or another name's.
+"""Links that kgctl link does not manage: made by hand or under another name; and their adoption.
 
-Peers that people made to link clusters, taken over in place.
-
-Kilo's agents know a Peer by its key: of two Peers with one key the one heard of last counts, and
-deleting either takes the key out of every device. So a Peer that links already is never made a
-second time, nor replaced: it keeps its name, and an annotation says which link it is.
+Kilo's agents identify a Peer by its key: of two Peers with one key, the last one seen counts, and
+deleting either removes the key from every device. So an existing Peer is never duplicated or
+replaced. It is taken over in place: it keeps its name, and an annotation names its link.
 """
 
 from __future__ import annotations
@@ -33,19 +31,19 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Objects
 
 
-_SHOWN = 10  # links that are named; the rest is counted
+_SHOWN = 10  # links to name; the rest is counted
 
 
 def refuse_foreign_links(
     states: Sequence[ClusterState], spec: LinkSpec, reporter: Reporter
 ) -> None:
-    """Make sure that the clusters have no links that kgctl does not keep, or may take them over.
+    """Check that kgctl manages all links of the clusters, or may take them over.
 
-    A second Peer with the key of the first would take its place on the nodes, and each of the two
-    the other's when it is deleted.
+    On the nodes, a second Peer with the same key would replace the first, and deleting either
+    would remove both.
 
     Raises:
-        LinkError: there are such links.
+        LinkError: there are links that kgctl does not manage.
     """
     others = [link for state in states for link in state.links if not link.is_kept]
     if not others or spec.adopt:
@@ -71,7 +69,7 @@ def _other_link(link: ClusterLink) -> str:
 
 
 def report_foreign_links(clusters: Mapping[str, Objects], reporter: Reporter) -> None:
-    """Say which Peers link the clusters as well, and stay: kgctl link did not make them."""
+    """Report the Peers that link the clusters too, and stay: kgctl link did not make them."""
     owners = {
         node.annotations[KEY]: name
         for name, objects in clusters.items()
@@ -84,18 +82,18 @@ def report_foreign_links(clusters: Mapping[str, Objects], reporter: Reporter) ->
             if other != name and linked_source(peer) is None:
                 reporter.inform(
                     f"{printable(name)}: the peer {printable(peer_name(peer))} links to "
-                    f"{printable(other)} and stays, for kgctl link did not make it; to remove it: "
+                    f"{printable(other)} and stays: kgctl link did not make it; to remove it: "
                     f"kgctl peer rm {quoted(peer_name(peer))}"
                 )
 
 
 LINK_ANNOTATION = "kgctl.dev/link"
-"""The name that a Peer would have if linking had made it: it was made by hand, and taken over."""
+"""On a Peer that was made by hand and taken over, the name of the link that it stands for."""
 
 NETWORKS_ANNOTATION = "kgctl.dev/kept-networks"
-"""Networks that a Peer made by hand led to, and that its segment does not have: they stay.
+"""Networks of a Peer made by hand that its segment does not have: they stay.
 
-Mostly they are those of services, which a person added when printing the Peer.
+Most are service networks, which a person added when printing the Peer.
 """
 
 _KEEPALIVE = "persistentKeepalive"
@@ -103,9 +101,9 @@ _KEPT = ("presharedKey", _KEEPALIVE)
 
 
 class Adoption(NamedTuple):
-    """A Peer to take over, and the name of the link that it is; empty where none is known.
+    """A Peer to take over, and the name of its link; empty if unknown.
 
-    ``networks`` are those that it leads to.
+    ``networks`` are the allowed IPs of a Peer made by hand.
     """
 
     peer: str
@@ -114,11 +112,11 @@ class Adoption(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a Peer that was made by hand keeps.
+    """The parts of a Peer made by hand that it keeps.
 
-    That is its endpoint, if it stands for one of ``undialled``, the links without a public one;
-    and those networks of its own of which ``is_free`` says that nothing else has them. Where it is
-    settled which networks lead to a cluster, of the labels ``settled``, they alone do.
+    It keeps its endpoint, if its link is one of ``undialled``, those without a public endpoint;
+    and its own networks for which ``is_free`` is true, that is, which nothing else has. A Peer for
+    a cluster in ``settled`` (labels), whose service networks are given, keeps no networks.
     """
 
     undialled: Collection[str]
@@ -127,7 +125,7 @@ class Terms(NamedTuple):
 
 
 def adoptions(links: Iterable[ClusterLink]) -> list[Adoption]:
-    """Return which of the links in one cluster have to be taken over to be kept current."""
+    """Return the links in one cluster to take over: those that kgctl does not manage."""
     return [
         Adoption(
             link.peer.name,
@@ -145,11 +143,11 @@ def placed(
     taken: Iterable[Adoption],
     terms: Terms,
 ) -> dict[str, Object]:
-    """Return the Peers that are wanted, each under the name that it has in the cluster.
+    """Return the wanted Peers, each under its name in the cluster.
 
-    A Peer that is taken over, or was, keeps what linking has nothing to say about: its preshared
-    key, its keepalive, and what the ``terms`` say. Of several Peers of one link that with the key
-    that is wanted is taken, then that with the link's own name.
+    A Peer that is taken over, now or earlier, keeps the fields that linking does not set: its
+    preshared key, its keepalive, and what the ``terms`` allow. Of several Peers for one link, the
+    one with the wanted key is used; else the one with the link's own name.
     """
     adopted = {one.peer: one for one in taken}
     candidates = _candidates(present, adopted)
@@ -166,9 +164,9 @@ def placed(
 def held_links(
     present: Iterable[Mapping[str, Any]], links: Iterable[ClusterLink] = ()
 ) -> dict[str, str]:
-    """Return which of the Peers of a cluster stand for which link: names of links by Peer's.
+    """Return the names of links by the names of the Peers that stand for them in a cluster.
 
-    ``links`` are those that are known by their keys, as those that people made.
+    ``links`` are those found by their keys, such as links made by hand.
     """
     found = {link.peer.name: link_name(link.source, link.home) for link in links if link.home}
     for peer in present:
@@ -186,7 +184,7 @@ def _rank(wanted: Object, present: Mapping[str, Any]) -> tuple[bool, bool, str]:
 def _candidates(
     present: Sequence[Mapping[str, Any]], taken: Mapping[str, Adoption]
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the Peers that stand for a link, by its name."""
+    """Return the Peers for each link, by its name."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for peer in present:
         name = peer_name(peer)
@@ -198,7 +196,7 @@ def _candidates(
 
 
 def adopted_as(peer: Mapping[str, Any]) -> str:
-    """Return the name of the link that a Peer was taken over as; empty where it was not."""
+    """Return the name of the link that a Peer was taken over as; empty if it was not."""
     return _annotation(peer, LINK_ANNOTATION) if linked_source(peer) is not None else ""
 
 
@@ -207,7 +205,7 @@ def _in_place(
 ) -> Object:
     metadata, spec, before = wanted["metadata"], dict(wanted["spec"]), spec_of(present)
     link = metadata["name"]
-    own = "endpoint" in spec  # else its keepalive is only there for want of one
+    own = "endpoint" in spec  # else the wanted keepalive only makes up for the missing endpoint
     kept = [one for one in _KEPT if not spec.get(one) or (one == _KEEPALIVE and not own)]
     kept += ["endpoint"] if link in terms.undialled else []
     spec.update({field: before[field] for field in kept if before.get(field)})

@@ -1,4 +1,4 @@
-"""What each of the clusters grants of the others' claims, and what is said of the rest."""
+"""Grants: what each cluster accepts of the others' claims, and the report of what it refuses."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from kgctl.mesh.policy import Refusal, Summary
     from kgctl.reporter import Reporter
 
-_SHOWN = 4  # networks that wait for a person and are named; the rest is counted
-_MOST_SAID = 20  # networks of one claimer that are said: it can claim ever others
+_SHOWN = 4  # unconfirmed networks to name; the rest is counted
+_MOST_SAID = 20  # networks of one claimer to report: it can claim new ones without end
 
 
 class Granting:
-    """Judges what clusters claim, whenever they were read; says what is refused, once.
+    """Judges the claims of clusters after each read, and reports each refusal once.
 
-    ``unattended``, what a node's annotation newly claims waits for a person: it is confirmed where
-    the Peers held it at any time since this began, for nodes fall silent and come back.
+    If ``unattended``, a new claim by a node's annotation waits for a person. A network counts as
+    confirmed if the Peers had it at any time since the start, since nodes fall silent and return.
     """
 
     def __init__(self, spec: LinkSpec, reporter: Reporter, *, unattended: bool = False) -> None:
@@ -45,12 +45,12 @@ class Granting:
         self._lines: dict[tuple[str, str], int] = {}
 
     def judge(self, states: Sequence[ClusterState]) -> dict[str, Grants]:
-        """Return what each cluster gets of the others, by its name.
+        """Return what each cluster accepts of the others, by its name.
 
-        One whose network cannot be built stays as it is, and so do the Peers for it: what these
-        have counts as that of any other peer, or somebody else would get it as long. So does what
-        Peers have that linking does not keep: one may only look like a link, since a node took the
-        key of a machine outside.
+        A cluster whose network cannot be built stays as it is, and so do the Peers for it. Their
+        networks count as in use, or another segment could take them meanwhile. So do the networks
+        of Peers that linking does not manage: a Peer may look like a link only because a node
+        copied the key of a machine outside the clusters.
         """
         found = {}
         unbuilt = unbuilt_clusters(states)
@@ -72,7 +72,7 @@ class Granting:
     def narrowed(
         self, target: ClusterState, found: Grants, peer: Mapping[str, Any]
     ) -> Sequence[str]:
-        """Return what a Peer that stays keeps of its networks, as it spells them."""
+        """Return the networks that a staying Peer keeps, as it spells them."""
         texts = spec_of(peer).get("allowedIPs")
         texts = texts if isinstance(texts, list) else []
         networks = [parse_cidr(text) if isinstance(text, str) else None for text in texts]
@@ -92,7 +92,7 @@ class Granting:
             self._once(f"{where} holds networks that nobody is granted: it is narrowed")
         return kept
 
-    # --- what was confirmed ---
+    # --- confirmed networks ---
 
     def _remember(self, target: str, held: Held) -> None:
         for link, networks in held.networks.items():
@@ -114,7 +114,7 @@ class Granting:
             ]
         return any(guards.around(network) is not None for _, guards in found)
 
-    # --- what is said ---
+    # --- reports ---
 
     def _say(self, found: Grants) -> None:
         for one in found.left_out:
@@ -139,7 +139,7 @@ class Granting:
         self._lines[key[:2]] = said + 1
         if said == _MOST_SAID:
             self._reporter.warn(
-                f"{printable(source)}: {refusal.claimer} claims more and more; the rest is unsaid"
+                f"{printable(source)}: {refusal.claimer} claims ever more; no more is reported"
             )
         return said < _MOST_SAID
 
@@ -148,9 +148,9 @@ class Granting:
         first = refusals[0].claim
         accepted = self._accepted(source, f"{printable(first.name)}={first.network.masked()}")
         return (
-            f"{printable(source)}: left out, for nobody confirmed them: {some(found, _SHOWN)}; if "
+            f"{printable(source)}: left out, nobody confirmed them: {some(found, _SHOWN)}; if "
             f"they are right, run kgctl link without {self._reporter.setting('watch')}, or accept "
-            f"them, as with {accepted}"
+            f"them, for example with {accepted}"
         )
 
     def _once(self, text: str) -> None:
@@ -159,7 +159,7 @@ class Granting:
             self._reporter.warn(text)
 
     def _remedy(self, source: str, summary: Summary) -> str:
-        """Return how a person consents, where that is possible."""
+        """Return a hint how to consent; empty where that is not possible."""
         consent = summary.consent
         return f"; if that is right: {self._accepted(source, consent)}" if consent else ""
 
@@ -171,7 +171,7 @@ class Granting:
 
 
 def _held(target: ClusterState, foreign: Collection[str] = ()) -> Held:
-    """Return what the Peers of a cluster that are links hold, but for ``foreign`` ones."""
+    """Return the networks and keys of the links of a cluster, without ``foreign`` Peers."""
     own = [one for one in target.links if one.peer.name not in foreign]
     links = held_links(target.objects.peers, own)
     networks: dict[str, frozenset[Cidr]] = {}
@@ -186,7 +186,7 @@ def _held(target: ClusterState, foreign: Collection[str] = ()) -> Held:
 
 
 def frozen_peers(target: ClusterState, found: Grants) -> frozenset[str]:
-    """Return the names of the Peers of a cluster that stay as they are."""
+    """Return the names of the Peers in a cluster that stay as they are."""
     frozen = found.frozen
     if not frozen:
         return frozenset()

@@ -1,14 +1,12 @@
-"""Where the preshared keys of a mesh file are: read, and made where there are none yet.
+"""Preshared keys of a mesh file: reading, generation, and the Secrets that hold them.
 
-The preshared key of two clusters: where it is kept, and what both are to hold.
+All Peers between two clusters have the same preshared key. Every leader of a cluster uses the key
+of a Peer with the segment that the Peer stands for, and the leaders of that segment use the key of
+their own Peer for the first one's segment. So Kilo cannot have a key per pair of segments.
 
-Every leader of a cluster uses the key in a Peer with the segment that this stands for, and every
-leader there the key in the Peer for the first one's segment. So all Peers between two clusters
-have the same key; one for each two segments could not be told to Kilo.
-
-A key that kgctl makes is in a Secret of both clusters. The first of the two, by name, is written
-first, and where they differ it is right: so whoever comes after one that was killed at any write
-finishes what that one began.
+A key that kgctl generates is kept in a Secret of both clusters. The Secret of the first cluster by
+name is written first, and where the two differ it wins. So a run that was killed at any write is
+completed by the next one.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 
 DATA_KEY = "presharedKey"
-"""The key of a Secret's data that kgctl keeps a preshared key in, in base64 as ``wg`` has it."""
+"""The key in a Secret's data that holds the preshared key, in base64 as ``wg`` prints it."""
 
 SECRET_TYPE = "kgctl.dev/preshared-key"  # noqa: S105 - a type of Secret, and no secret
 
@@ -45,11 +43,11 @@ Pair = frozenset[str]
 
 
 class SecretError(ClusterError):
-    """A Secret that is to hold a preshared key holds none, or is somebody else's."""
+    """A Secret holds no preshared key, or kgctl did not create it."""
 
 
 class SharedKey(NamedTuple):
-    """The key of two clusters, and what has to be done to their Secrets, by cluster."""
+    """The key of two clusters, and the step for the Secret of each, by cluster."""
 
     key: PresharedKey
     steps: Mapping[str, Step]
@@ -64,7 +62,7 @@ def key_in(secret: Mapping[str, Any], data_key: str, owner: str) -> PresharedKey
     """Return the preshared key that a Secret holds.
 
     Raises:
-        SecretError: it holds none; the message calls the Secret what ``owner`` says.
+        SecretError: it holds none; the message calls the Secret ``owner``.
     """
     data = secret.get("data")
     value = data.get(data_key) if isinstance(data, dict) else None
@@ -88,12 +86,12 @@ def settled(
     *,
     rotate: bool = False,
 ) -> SharedKey:
-    """Return the key of two clusters, whose Secrets are ``present``, by cluster.
+    """Return the key of two clusters; ``present`` has their Secrets, by cluster.
 
-    ``make`` makes a new one: where there is none yet, or to ``rotate``.
+    If there is no key yet, or to ``rotate``, ``make`` generates one.
 
     Raises:
-        SecretError: a Secret holds no key, or has the name of one that kgctl keeps.
+        SecretError: a Secret holds no key, or kgctl did not create it.
     """
     names = sorted(present)
     found = [_kept(namespace, name, present[name]) for name in names]
@@ -116,7 +114,7 @@ def _kept(namespace: str, cluster: str, secret: Object | None) -> PresharedKey |
     name = printable(str(secret["metadata"].get("name")))
     owner = f"the secret {printable(namespace)}/{name} of {printable(cluster)}"
     if linked_source(secret) is None:
-        raise SecretError(f"{owner} is there, but kgctl link did not make it: rename or delete it")
+        raise SecretError(f"{owner} exists, but kgctl link did not make it: rename or delete it")
     return key_in(secret, DATA_KEY, owner)
 
 
@@ -135,7 +133,7 @@ def _secret(namespace: str, other: str, key: PresharedKey, present: Object | Non
 
 
 def abandoned(secret: Object, *, prune: bool) -> Step | None:
-    """Return what becomes of a Secret that no link needs any more; None if it is not kgctl's."""
+    """Return the step for a Secret that no link needs any more; None if it is not kgctl's."""
     if linked_source(secret) is None:
         return None
     metadata = secret["metadata"]
@@ -152,14 +150,14 @@ GENERATE = "generate"
 
 
 class LinkKeys(NamedTuple):
-    """The preshared keys by two clusters, and what has to be done to Secrets, by cluster."""
+    """The preshared keys, by pair of clusters, and the steps for Secrets, by cluster."""
 
     keys: Mapping[Pair, PresharedKey]
     steps: Mapping[str, Sequence[Step]]
 
 
 class KeySettings(NamedTuple):
-    """What a mesh file says of preshared keys, and where it is."""
+    """The preshared key settings of a mesh file, and its path."""
 
     settings: PresharedKeys
     file: Path
@@ -167,20 +165,20 @@ class KeySettings(NamedTuple):
 
     @property
     def namespace(self) -> str:
-        """The namespace of the Secrets that kgctl keeps."""
+        """The namespace of the Secrets that kgctl manages."""
         return self.settings.namespace
 
     def keeps_secrets(self) -> bool:
-        """Tell whether kgctl keeps any key in Secrets."""
+        """Return whether kgctl keeps any key in Secrets."""
         modes = [self.settings.default, *(pair.mode for pair in self.settings.pairs)]
         return GENERATE in modes
 
     def of(self, pair: Pair) -> PairKey | None:
-        """Return what is said of two clusters, if it is anything of their own."""
+        """Return the entry for two clusters, or None if they have none."""
         return next((one for one in self.settings.pairs if frozenset(one.clusters) == pair), None)
 
     def mode(self, pair: Pair) -> str:
-        """Return ``none`` or ``generate``; of a key that is named elsewhere, ``none``."""
+        """Return ``none`` or ``generate``; ``none`` for a key from a file or another Secret."""
         own = self.of(pair)
         return self.settings.default if own is None else own.mode or "none"
 
@@ -189,16 +187,16 @@ NO_KEYS = LinkKeys({}, {})
 
 
 def key_settings(mesh: MeshFile, file: Path) -> KeySettings | None:
-    """Return what the file says of preshared keys; None if there are to be none."""
+    """Return the preshared key settings of the file; None if it asks for no keys."""
     settings = KeySettings(mesh.keys, file)
     return settings if settings.keeps_secrets() or mesh.keys.pairs else None
 
 
 def link_keys(spec: LinkSpec) -> LinkKeys:
-    """Return the keys of all clusters that are linked, and what Secrets need.
+    """Return the keys of all linked clusters, and the steps for Secrets.
 
     Raises:
-        KgctlError: a key cannot be had.
+        KgctlError: a key cannot be read.
     """
     if spec.keys is None:
         return NO_KEYS
@@ -209,10 +207,10 @@ def link_keys(spec: LinkSpec) -> LinkKeys:
 
 
 def secrets_to_remove(spec: LinkSpec) -> dict[str, list[Step]]:
-    """Return what removes the Secrets that kgctl keeps in each of the clusters, by cluster.
+    """Return the steps that remove the Secrets that kgctl manages, by cluster.
 
     Raises:
-        KgctlError: one cannot be read.
+        KgctlError: a Secret cannot be read.
     """
     return {} if spec.keys is None else _abandoned(spec.keys, spec.clusters, prune=True)
 
@@ -233,7 +231,7 @@ def _abandoned(
 
 
 class _Reader:
-    """Reads the keys of two clusters after two others."""
+    """Collects the keys of pairs of clusters, one pair at a time."""
 
     def __init__(self, settings: KeySettings, *, prune: bool) -> None:
         self._settings = settings
@@ -266,7 +264,7 @@ class _Reader:
             self.steps.setdefault(name, []).append(step)
 
     def _abandon(self, first: ClusterRef, second: ClusterRef) -> None:
-        """Note the Secrets that were kept for two clusters which have another key now, or none."""
+        """Add steps for the Secrets of two clusters that now have another key, or none."""
         for name, steps in _abandoned(self._settings, (first, second), prune=self._prune).items():
             self.steps.setdefault(name, []).extend(steps)
 
@@ -277,7 +275,7 @@ class _Reader:
         try:
             mode = path.stat().st_mode
         except OSError:
-            mode = 0  # reading it says why
+            mode = 0  # read_preshared_key raises the error
         if os.name == "posix" and mode & 0o077:
             shown = printable(str(path))
             raise KeyFileError(f"others can read the preshared key {shown}: chmod 600 {shown}")
@@ -300,5 +298,5 @@ class _Reader:
         if not found:
             raise SecretError(f"{shown} is neither in {first} nor in {second}: create it there")
         if len(set(found.values())) > 1:
-            raise SecretError(f"{shown} holds one key in {first}, and another in {second}")
+            raise SecretError(f"{shown} holds different keys in {first} and {second}")
         return next(iter(found.values()))

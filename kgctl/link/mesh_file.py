@@ -1,7 +1,7 @@
-"""The file that says which clusters are to be linked, and how: read strictly.
+"""Strict reader of mesh files, which list the clusters to link and the settings for it.
 
-What it may say is in ``kgctl.link.mesh_format``; what a schema cannot say, that names refer to
-clusters, is checked here.
+``kgctl.link.mesh_format`` has the schema. This module also checks what a schema cannot express,
+such as that names refer to clusters, and turns msgspec's errors into messages with a position.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _TYPES = {
     "bool": "true or false",
     "float": "a number",
     "int": "a number",
-    "null": "nothing",
+    "null": "null",
     "object": "a mapping",
     "str": "text",
 }
 
 
 class MeshFileError(PlacedError):
-    """The file says something that it cannot say; the message begins with FILE:LINE:COLUMN."""
+    """A mesh file has an invalid value; the message begins with FILE:LINE:COLUMN."""
 
 
 def read_mesh_file(path: Path) -> MeshFile:
-    """Read the file.
+    """Read a mesh file.
 
     Raises:
-        kgctl.state.marked_yaml.PlacedError: it cannot be read, is not YAML, or says what it cannot
-            say.
+        kgctl.state.marked_yaml.PlacedError: it cannot be read, is not YAML, or has an invalid
+            value.
     """
     try:
         with path.open("rb") as file:
@@ -62,10 +62,10 @@ def read_mesh_file(path: Path) -> MeshFile:
 
 
 def parse_mesh(label: str, content: bytes) -> MeshFile:
-    """Return what the ``content`` of a file says; errors call the file ``label``.
+    """Parse the ``content`` of a mesh file; errors call the file ``label``.
 
     Raises:
-        kgctl.state.marked_yaml.PlacedError: it is not YAML, or says what it cannot say.
+        kgctl.state.marked_yaml.PlacedError: it is not YAML, or has an invalid value.
     """
     document = read_marked_yaml(label, content)
     mesh = decoded(document)
@@ -74,10 +74,10 @@ def parse_mesh(label: str, content: bytes) -> MeshFile:
 
 
 def decoded(document: MarkedYaml) -> MeshFile:
-    """Return what a document says, if the schema allows it.
+    """Convert a document by the schema.
 
     Raises:
-        MeshFileError: it does not.
+        MeshFileError: the schema does not allow it.
     """
     try:
         return msgspec.convert(document.value, MeshFile, strict=True)
@@ -88,7 +88,7 @@ def decoded(document: MarkedYaml) -> MeshFile:
 
 
 class _References:
-    """What has to hold between the parts of a file."""
+    """Checks the references between the parts of a file."""
 
     def __init__(self, document: MarkedYaml, mesh: MeshFile) -> None:
         self._document = document
@@ -96,10 +96,10 @@ class _References:
         self._names = [one.name for one in mesh.clusters]
 
     def check(self) -> None:
-        """Make sure that it does.
+        """Check all references.
 
         Raises:
-            MeshFileError: it does not.
+            MeshFileError: a name or a network is invalid, or is listed twice.
         """
         for at, cluster in enumerate(self._mesh.clusters):
             self._cluster(("clusters", at), cluster)
@@ -114,7 +114,7 @@ class _References:
 
     def _cluster(self, path: ValuePath, cluster: Cluster) -> None:
         if path[1] and cluster.name in self._names[: int(path[1])]:
-            raise self._fault((*path, "name"), f'a cluster above is called "{cluster.name}", too')
+            raise self._fault((*path, "name"), f'a cluster above is also called "{cluster.name}"')
         for at, text in enumerate(cluster.service_cidrs or ()):
             self._cidr((*path, "serviceCIDRs", at), text)
         for at, text in enumerate(cluster.share.cidrs):
@@ -136,7 +136,7 @@ class _References:
             self._once(pair.clusters, (*path, at, "clusters"))
             names = frozenset(pair.clusters)
             if names in seen:
-                raise self._fault((*path, at), "these two clusters stand above already")
+                raise self._fault((*path, at), "this pair of clusters is already listed above")
             if self._mesh.hubs and not names & set(self._mesh.hubs):
                 raise self._fault((*path, at), "neither of the two is a hub: they are not linked")
             seen.add(names)
@@ -144,13 +144,13 @@ class _References:
     def _known(self, path: ValuePath, name: str) -> None:
         if name not in self._names:
             near = nearest(name, self._names)
-            hint = f'did you mean "{near}"?' if near else f"there are {', '.join(self._names)}"
+            hint = f'did you mean "{near}"?' if near else f"known: {', '.join(self._names)}"
             raise self._fault(path, f'there is no cluster "{name}"; {hint}')
 
     def _once(self, names: tuple[str, ...], path: ValuePath) -> None:
         for at, name in enumerate(names):
             if name in names[:at]:
-                raise self._fault((*path, at), f'"{name}" stands here twice')
+                raise self._fault((*path, at), f'"{name}" is listed twice')
 
     def _cidr(self, path: ValuePath, text: str, form: str = CIDR) -> None:
         if parse_cidr(text) is None:
@@ -161,15 +161,15 @@ class _References:
 
 
 def located(mesh_file: Path, path: str) -> Path:
-    """Return where a path of the file leads: from the directory that the file is in."""
+    """Resolve a path of the file: relative to the directory of the file."""
     return mesh_file.parent / re.sub(r"^~(?=/|$)", lambda _: str(Path.home()), path)
 
 
-# --- what msgspec finds, in words ---
+# --- messages for msgspec's errors ---
 
 
 class _Fault(NamedTuple):
-    """What is wrong, and with which value; or with the key that leads to it."""
+    """An error and the path of its value, or of its key if ``at_key``."""
 
     path: ValuePath
     text: str
@@ -177,7 +177,7 @@ class _Fault(NamedTuple):
 
 
 def _fault_of(message: str, schema: Mapping[str, Any]) -> _Fault:
-    """Return what a message of msgspec says of a document that is to be as ``schema`` says."""
+    """Translate a message of msgspec about a document of this ``schema``."""
     match = _MESSAGE.fullmatch(message)
     assert match is not None
     path = tuple(
@@ -194,7 +194,7 @@ def _fault_of(message: str, schema: Mapping[str, Any]) -> _Fault:
         near = _hint(enum[1], list(_values(schema, path)))
         return _Fault(path, f'{_called(path)} cannot be "{printable(enum[1], 60)}"{near}')
     expected = _expected(what)
-    return _Fault(path, f"{_called(path)} is not {expected}" if expected else what)
+    return _Fault(path, f"{_called(path)} must be {expected}" if expected else what)
 
 
 def _expected(what: str) -> str | None:
@@ -204,10 +204,10 @@ def _expected(what: str) -> str | None:
             return words
     if length := _LENGTH.fullmatch(what):
         least = "at least " if length[2] else ""
-        return "text, but empty" if length[1] == "str" else f"a list with {least}{length[3]} in it"
+        return "non-empty text" if length[1] == "str" else f"a list of {least}{length[3]}"
     if kinds := _TYPE.fullmatch(what):
         wanted = " or ".join(_TYPES.get(one, one) for one in kinds[1].split(" | "))
-        return f"{wanted}, but {_TYPES.get(kinds[2], kinds[2])}" if kinds[2] else wanted
+        return f"{wanted}, not {_TYPES.get(kinds[2], kinds[2])}" if kinds[2] else wanted
     return None
 
 
@@ -223,7 +223,7 @@ def _hint(name: str, choices: list[str]) -> str:
     near = nearest(name, choices)
     if near:
         return f'; did you mean "{near}"?'
-    return f"; there are {', '.join(sorted(choices))}" if choices else ""
+    return f"; known: {', '.join(sorted(choices))}" if choices else ""
 
 
 def _keys(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
@@ -232,7 +232,7 @@ def _keys(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
 
 
 def _values(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
-    """Yield what a value may be."""
+    """Yield the choices for a value."""
     for one in _at(schema, path):
         yield from map(str, one.get("enum", ()))
         if "properties" in one:
@@ -240,7 +240,7 @@ def _values(schema: Mapping[str, Any], path: ValuePath) -> Iterator[str]:
 
 
 def _at(schema: Mapping[str, Any], path: ValuePath) -> list[Mapping[str, Any]]:
-    """Return the schemas that a value may be of."""
+    """Return the schemas that apply to a value."""
     found = _alternatives(schema, schema)
     for step in path:
         inner = [

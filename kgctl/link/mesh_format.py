@@ -1,7 +1,7 @@
-"""The format of the file that says which clusters are to be linked, and its JSON Schema.
+"""The format of mesh files, and its JSON Schema.
 
-The classes below are the format. msgspec reads by them and makes the schema of them, so the two
-cannot drift apart.
+The classes below are the format. msgspec validates files and generates the schema by them, so the
+two cannot drift apart.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ FORMS = {
     _OBJECT: "the name of an object in Kubernetes",
     _NAMESPACE: "the name of a namespace",
     _DATA_KEY: "a key of a Secret's data",
-    CIDR: "a CIDR, as 10.43.0.0/16 is",
-    ACCEPTED: "of the form NODE=CIDR, as edge-1=198.51.100.0/24 is",
-    _SERVICE: "a service, as web/frontend or eu=web/frontend is",
+    CIDR: "a CIDR such as 10.43.0.0/16",
+    ACCEPTED: "NODE=CIDR, such as edge-1=198.51.100.0/24",
+    _SERVICE: "a service such as web/frontend or eu=web/frontend",
 }
-"""What matches each regular expression, in words."""
+"""A description of each regular expression, for errors."""
 
 _Text = Annotated[str, Meta(min_length=1)]
 _ClusterName = Annotated[str, Meta(pattern=_NAME)]
@@ -49,7 +49,7 @@ class Sharing(
     forbid_unknown_fields=True,
     rename={"internal_ips": "internalIPs", "location_ips": "locationIPs"},
 ):
-    """Which of the cluster's networks the others get. What is not shared reaches no other."""
+    """The networks of the cluster that the others get. The rest stays unreachable for them."""
 
     pods: Annotated[bool, Meta(description="The pod subnets of its nodes.")] = True
     services: Annotated[bool, Meta(description="Its serviceCIDRs.")] = True
@@ -58,24 +58,24 @@ class Sharing(
         bool, Meta(description="Its nodes' annotations kilo.squat.ai/allowed-location-ips.")
     ] = False
     cidrs: Annotated[
-        tuple[_CidrText, ...], Meta(description="More networks that its nodes lead to.")
+        tuple[_CidrText, ...], Meta(description="Further networks reached through its nodes.")
     ] = ()
 
 
 class Limiting(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What the others grant of the cluster's claims, whatever its nodes' annotations say."""
+    """Limits that the others set for the cluster's claims, regardless of its annotations."""
 
     only_networks: Annotated[
-        tuple[_CidrText, ...], Meta(description="Nothing but what lies in these networks.")
+        tuple[_CidrText, ...], Meta(description="Only networks within these.")
     ] = ()
     deny: Annotated[
-        tuple[_CidrText, ...], Meta(description="Nothing of these networks; wins over accept.")
+        tuple[_CidrText, ...], Meta(description="Nothing in these networks; wins over accept.")
     ] = ()
     accept: Annotated[
         tuple[Annotated[str, Meta(pattern=ACCEPTED)], ...],
         Meta(
             description="NODE=CIDR: public, wide or new networks that this node may claim. "
-            "* is every node."
+            "* is any node."
         ),
     ] = ()
 
@@ -85,28 +85,28 @@ class Cluster(
 ):
     """A cluster: a context of a kubeconfig, or manifests. Paths are relative to this file."""
 
-    name: Annotated[_ClusterName, Meta(description="What its Peers elsewhere are called by.")]
+    name: Annotated[_ClusterName, Meta(description="Its name, which its Peers elsewhere have.")]
     context: Annotated[
-        _Text | UnsetType, Meta(description="The context; else the kubeconfig's current one.")
+        _Text | UnsetType, Meta(description="The context. Default: the kubeconfig's current one.")
     ] = UNSET
     kubeconfig: Annotated[
-        _Text | UnsetType, Meta(description="The kubeconfig file; else as kubectl finds it.")
+        _Text | UnsetType, Meta(description="The kubeconfig file. Default: that of kubectl.")
     ] = UNSET
     manifests: Annotated[
         _Paths | UnsetType, Meta(description="Files or directories that stand for the cluster.")
     ] = UNSET
     service_cidrs: Annotated[
         tuple[_CidrText, ...] | UnsetType,
-        Meta(description="The networks of its services; else as the cluster tells. [] is none."),
+        Meta(description="Its service networks. Default: read from the cluster. []: none."),
     ] = UNSET
     share: Sharing = Sharing()
     limits: Limiting = Limiting()
 
     def __post_init__(self) -> None:
-        """Make sure that the cluster comes from somewhere, and from one place.
+        """Check that the cluster has exactly one source.
 
         Raises:
-            ValueError: it does not; msgspec adds where.
+            ValueError: it has none, or two; msgspec adds the path.
         """
         live = [name for name in ("context", "kubeconfig") if getattr(self, name)]
         if bool(live) == bool(self.manifests):
@@ -127,7 +127,7 @@ class HubAndSpoke(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SecretReference(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Secret, in one cluster of the pair or in both, that somebody else keeps."""
+    """A Secret that kgctl does not manage, in one cluster of the pair or in both."""
 
     name: Annotated[str, Meta(pattern=_OBJECT)]
     namespace: Annotated[str, Meta(pattern=_NAMESPACE)] | UnsetType = UNSET
@@ -137,20 +137,20 @@ class SecretReference(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the preshared key of two clusters comes from."""
+    """The source of the preshared key of two clusters."""
 
-    clusters: Annotated[tuple[_ClusterName, _ClusterName], Meta(description="The two.")]
+    clusters: Annotated[tuple[_ClusterName, _ClusterName], Meta(description="The pair.")]
     file: Annotated[
-        _Text | UnsetType, Meta(description="A file of mode 0600, as genpsk makes it.")
+        _Text | UnsetType, Meta(description="A file of mode 0600, as genpsk writes it.")
     ] = UNSET
     secret: SecretReference | UnsetType = UNSET
     mode: Literal["none", "generate"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Make sure that it comes from one place.
+        """Check that the key has exactly one source.
 
         Raises:
-            ValueError: it does not; msgspec adds where.
+            ValueError: it has none, or several; msgspec adds the path.
         """
         given = [one for one in ("file", "secret", "mode") if getattr(self, one) is not UNSET]
         if len(given) != 1:
@@ -159,11 +159,11 @@ class PairKey(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PresharedKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where preshared keys come from; there is one for each two clusters that are linked."""
+    """The sources of preshared keys. Each pair of linked clusters has one key."""
 
     default: Annotated[
         Literal["none", "generate"],
-        Meta(description="generate: kgctl makes one, and keeps it in a Secret of both clusters."),
+        Meta(description="generate: kgctl makes a key and keeps it in a Secret of both clusters."),
     ] = "none"
     namespace: Annotated[
         str, Meta(pattern=_NAMESPACE, description="The namespace of the Secrets.")
@@ -172,7 +172,7 @@ class PresharedKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeshFile(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Clusters that kgctl link makes one network."""
+    """Clusters that kgctl link joins into one network."""
 
     api_version: Literal["kgctl.dev/v1alpha1"]
     kind: Literal["Mesh"]
@@ -191,21 +191,21 @@ class MeshFile(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     prune: Annotated[bool, Meta(description="Remove links to segments that are gone.")] = False
     mirror: Annotated[
         tuple[Annotated[str, Meta(pattern=_SERVICE)], ...],
-        Meta(description="Services that all others get, too: [CLUSTER=]NAMESPACE/SERVICE."),
+        Meta(description="Services to mirror to all others: [CLUSTER=]NAMESPACE/SERVICE."),
     ] = ()
     preshared_keys: Annotated[
         Literal["none", "generate"] | PresharedKeys,
-        Meta(description="none, generate, or more exactly."),
+        Meta(description="none, generate, or settings for each pair."),
     ] = "none"
 
     @property
     def hubs(self) -> tuple[str, ...]:
-        """The names of the hubs; none where every cluster is linked with every other."""
+        """The names of the hubs; empty for a full mesh."""
         return self.topology.hubs if isinstance(self.topology, HubAndSpoke) else ()
 
     @property
     def keys(self) -> PresharedKeys:
-        """Where preshared keys come from."""
+        """The sources of preshared keys."""
         if isinstance(self.preshared_keys, PresharedKeys):
             return self.preshared_keys
         return PresharedKeys(default=self.preshared_keys)
@@ -218,9 +218,9 @@ def mesh_schema() -> dict[str, Any]:
 
 
 def without_indentation(schema: Any) -> Any:
-    """Return a schema whose descriptions are what Python 3.13 and newer make of docstrings.
+    """Return a schema with descriptions without the indentation of docstrings.
 
-    Older ones leave the indentation of the source in all lines but the first.
+    Python before 3.13 keeps the indentation of the source in all lines but the first.
     """
     if isinstance(schema, list):
         return [without_indentation(one) for one in schema]

@@ -1,12 +1,12 @@
-"""Services of one cluster as they stand in another: the objects by which its clients find the pods.
+"""Objects of mirrored services: the Service and EndpointSlices that stand for a service elsewhere.
 
-Pods of linked clusters reach one another, so a mirrored service leads to the pods themselves, as a
-service of the same cluster does: a Service without a selector, and EndpointSlices that hold the
-addresses of the pods and say which are ready. The service network of the other cluster is not
-needed, kube-proxy there is not passed, and a pod that is not ready is left out at once.
+Pods of linked clusters reach one another, so a mirrored service leads to the pods themselves: it is
+a Service without a selector, with EndpointSlices that hold the addresses of the pods and their
+readiness. It needs neither the service network nor the kube-proxy of the other cluster, and a pod
+that is not ready is left out at once.
 
-Nothing that a cluster says is copied as it is: addresses have to be of networks that it shares, or
-it could send the clients of another cluster anywhere; ports and names have to be some.
+Nothing is copied unchecked from a cluster. Addresses must lie in networks that the cluster shares,
+or it could send the clients of another cluster anywhere; ports and names must be valid.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
 
 SLICE_MANAGER_LABEL, SLICE_MANAGER = "endpointslice.kubernetes.io/managed-by", "kgctl-link"
-"""The label of an EndpointSlice that keeps Kubernetes' own controllers from it."""
+"""The label of an EndpointSlice that keeps Kubernetes' own controllers away from it."""
 
 MOST_ENDPOINTS = 100
-"""Endpoints of one EndpointSlice, as Kubernetes makes them itself."""
+"""The most endpoints of one EndpointSlice, as in Kubernetes' own slices."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _APP_PROTOCOL = re.compile(
@@ -47,7 +47,7 @@ class MirrorError(ClusterError):
 
 
 class Mirrored(NamedTuple):
-    """A service that is to be there in other clusters, too; ``cluster`` has it, if one is named."""
+    """A service to mirror to other clusters; ``cluster`` is the one that has it, if named."""
 
     namespace: str
     name: str
@@ -58,7 +58,7 @@ class Mirrored(NamedTuple):
 
 
 def parse_mirrored(text: str) -> Mirrored | None:
-    """Parse ``[CLUSTER=]NAMESPACE/SERVICE``; None if it is none."""
+    """Parse ``[CLUSTER=]NAMESPACE/SERVICE``; None if the text is invalid."""
     cluster, _, service = text.rpartition("=")
     namespace, slash, name = service.partition("/")
     if not slash or _LABEL.fullmatch(namespace) is None or _LABEL.fullmatch(name) is None:
@@ -75,7 +75,7 @@ class Port(NamedTuple):
     application: str
 
     def object(self) -> Object:
-        """Return it as a Service or an EndpointSlice holds it."""
+        """Return the port's entry in a Service or an EndpointSlice."""
         found: Object = {"protocol": self.protocol, "port": self.number}
         if self.name:
             found["name"] = self.name
@@ -92,18 +92,18 @@ class Endpoint(NamedTuple):
     hostname: str
 
     def object(self) -> Object:
-        """Return it as an EndpointSlice holds it."""
+        """Return the endpoint's entry in an EndpointSlice."""
         found: Object = {"addresses": [str(self.address)], "conditions": {"ready": self.ready}}
         if self.hostname:
             found["hostname"] = self.hostname
         return found
 
 
-# --- what is there ---
+# --- present objects ---
 
 
 def ports_of(entries: object) -> tuple[Port, ...]:
-    """Return the ports of a Service's spec or of an EndpointSlice; what is none is left out."""
+    """Return the ports of a Service's spec or of an EndpointSlice, without invalid entries."""
     found = (_port(entry) for entry in _mappings(entries)[:_MOST_PORTS])
     return tuple(sorted({port for port in found if port is not None}))
 
@@ -120,7 +120,7 @@ def _port(entry: Mapping[str, Any]) -> Port | None:
 
 
 def endpoints_of(entries: object) -> Iterator[Endpoint]:
-    """Yield the endpoints of an EndpointSlice; what has no address is left out."""
+    """Yield the endpoints of an EndpointSlice; one without a valid address is left out."""
     for entry in _mappings(entries):
         conditions = entry.get("conditions")
         ready = conditions.get("ready") if isinstance(conditions, dict) else None
@@ -129,12 +129,12 @@ def endpoints_of(entries: object) -> Iterator[Endpoint]:
         addresses = entry.get("addresses")
         for text in addresses if isinstance(addresses, list) else ():
             address = parse_address(text) if isinstance(text, str) else None
-            if address is not None:  # a readiness that is not known counts as one, by the API
+            if address is not None:  # by the API, an unknown readiness counts as ready
                 yield Endpoint(address, ready is not False, str(hostname) if named else "")
 
 
 class ServiceFacts(NamedTuple):
-    """What matters of a Service that has no selector."""
+    """The fields of a Service that mirroring compares."""
 
     ports: tuple[Port, ...]
     headless: bool
@@ -143,7 +143,7 @@ class ServiceFacts(NamedTuple):
 
 
 def service_facts(service: Mapping[str, Any]) -> ServiceFacts:
-    """Return what matters of a Service."""
+    """Return the fields of a Service that mirroring compares."""
     spec = _mapping(service.get("spec"))
     return ServiceFacts(
         ports=ports_of(spec.get("ports")),
@@ -154,7 +154,7 @@ def service_facts(service: Mapping[str, Any]) -> ServiceFacts:
 
 
 class SliceFacts(NamedTuple):
-    """What matters of an EndpointSlice."""
+    """The fields of an EndpointSlice that mirroring compares."""
 
     ports: tuple[Port, ...]
     endpoints: tuple[Endpoint, ...]
@@ -163,7 +163,7 @@ class SliceFacts(NamedTuple):
 
 
 def slice_facts(one: Mapping[str, Any]) -> SliceFacts:
-    """Return what matters of an EndpointSlice."""
+    """Return the fields of an EndpointSlice that mirroring compares."""
     labels = _mapping(_mapping(one.get("metadata")).get("labels"))
     return SliceFacts(
         ports=ports_of(one.get("ports")),
@@ -174,28 +174,28 @@ def slice_facts(one: Mapping[str, Any]) -> SliceFacts:
 
 
 def service_of(one: Mapping[str, Any]) -> str:
-    """Return the name of the Service that an EndpointSlice is of, or the empty string."""
+    """Return the name of the Service of an EndpointSlice, or the empty string."""
     name = _mapping(_mapping(one.get("metadata")).get("labels")).get(SERVICE_NAME)
     return name if isinstance(name, str) else ""
 
 
-# --- what is to be there ---
+# --- wanted objects ---
 
 
 def wanted_service(source: str, service: Mapping[str, Any], mirrored: Mirrored) -> Object:
-    """Return the Service by which another cluster knows that of ``source``.
+    """Return the Service that stands for one of ``source`` in another cluster.
 
-    Ports, session affinity and being headless are taken over. Load balancers, node ports and
-    traffic policies are a matter of the cluster that they are in.
+    It copies ports, session affinity, headlessness and ``publishNotReadyAddresses``. Load
+    balancers, node ports and traffic policies concern only their own cluster.
 
     Raises:
-        MirrorError: it has no port, or stands for a name outside of the cluster.
+        MirrorError: the service has no port, or is an ExternalName.
     """
     facts = service_facts(service)
     if _mapping(service.get("spec")).get("type") == "ExternalName":
         raise MirrorError(
-            f"the service {mirrored} of {printable(source)} stands for a name outside of the "
-            "cluster (ExternalName): there are no pods to lead to"
+            f"the service {mirrored} of {printable(source)} is an ExternalName: it has no pods to "
+            "mirror"
         )
     spec: Object = {"type": "ClusterIP", "sessionAffinity": facts.affinity}
     spec["ports"] = [port.object() for port in facts.ports]
@@ -215,7 +215,7 @@ def wanted_service(source: str, service: Mapping[str, Any], mirrored: Mirrored) 
 
 
 class Slices(NamedTuple):
-    """EndpointSlices, and how many endpoints were left out as they are of no shared network."""
+    """EndpointSlices, and the number of endpoints left out because no shared network has them."""
 
     objects: list[Object]
     outside: int
@@ -224,10 +224,10 @@ class Slices(NamedTuple):
 def wanted_slices(
     source: str, slices: Iterable[Mapping[str, Any]], mirrored: Mirrored, networks: Sequence[Cidr]
 ) -> Slices:
-    """Return the EndpointSlices by which another cluster knows the pods behind a service.
+    """Return the EndpointSlices that list the pods behind a service in another cluster.
 
-    Only endpoints within ``networks`` are taken over: what the source shares. Their order is that
-    of addresses, so that the same pods make the same slices.
+    They have only endpoints within ``networks``, which the source shares, sorted by address, so
+    that the same pods make the same slices.
     """
     groups: dict[tuple[int, tuple[Port, ...]], dict[Address, Endpoint]] = {}
     outside = set()

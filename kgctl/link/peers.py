@@ -1,4 +1,4 @@
-"""The Peer objects that link clusters: those that there are to be, and what has to be changed."""
+"""Peer objects that link clusters: the wanted ones, and the steps from the present ones to them."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
 
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"
 SOURCE_LABEL = "kgctl.dev/linked-cluster"
-"""The labels of a Peer that stands for a segment elsewhere: who made it, of which cluster."""
+"""The labels of a Peer for a segment elsewhere: its manager, and the segment's cluster."""
 
 REPLACED_ANNOTATION = "kgctl.dev/replaced"
-"""On a Peer, the name of another with the same key that was removed in its favour."""
+"""On a Peer, the name of a removed Peer with the same key that it replaces."""
 
 _SLUG = re.compile(r"[^a-z0-9]+")
-_LONGEST_SLUG = 40  # of 63 characters that a label may have, with room for a hash
-_MOST_SHOWN = 12  # networks that are named; the rest is counted
+_LONGEST_SLUG = 40  # of the 63 characters of a label's value, with room for a hash
+_MOST_SHOWN = 12  # networks to name; the rest is counted
 _LONGEST_NAME = 253  # characters of a DNS name
 _FIELDS = ("publicKey", "endpoint", "allowedIPs", "persistentKeepalive", "presharedKey")
 _SHOWN = ("allowedIPs", "endpoint", "persistentKeepalive", "presharedKey")
-"""What is told of a new Peer: its key says nothing to anyone."""
+"""The fields to show of a new Peer. Its key would help no reader."""
 
 
 Narrowed = Callable[[Mapping[str, Any]], Sequence[str]]
-"""Returns which of its networks a Peer object keeps, as it spells them where they stay whole."""
+"""Returns the networks that a Peer object keeps, in its own spelling where they stay whole."""
 
 
 class ForeignPeerError(ClusterError):
-    """A Peer that someone else made has the name that a link needs."""
+    """A Peer that kgctl link did not make has the name of a link."""
 
 
 def slug(text: str) -> str:
-    """Return ``text`` as part of an object's name, and as the value of a label.
+    """Return ``text`` as a part of an object's name, valid as a label's value too.
 
-    Where something of it is lost a hash of the whole follows, so that no two become one, and
-    none becomes nothing.
+    If the conversion loses anything, a hash of the whole text follows, so that no two texts have
+    the same slug, and none has an empty one.
     """
     plain = _SLUG.sub("-", text.lower()).strip("-")[:_LONGEST_SLUG].rstrip("-")
     if plain and plain == text:
@@ -65,13 +65,13 @@ def slug(text: str) -> str:
 
 
 def link_prefix(source: str) -> str:
-    """Return what the names of all links to a cluster begin with."""
+    """Return the prefix of the names of all links to a cluster."""
     return f"link-{slug(source)}."
 
 
 def link_name(source: str, segment: Segment) -> str:
-    """Return the name of the Peer for a segment: the same for as long as it is that segment."""
-    # with a dot, which no slug has: "a" and "b-c" must not have the name of "a-b" and "c"
+    """Return the name of the Peer for a segment, which depends on the names of both only."""
+    # joined by a dot, which no slug has: "a" and "b-c" must differ from "a-b" and "c"
     return f"{link_prefix(source)}{slug(segment.name.removeprefix('location:'))}"
 
 
@@ -82,13 +82,14 @@ def wanted_peers(
     relayed: Iterable[Cidr] = (),
     preshared_key: PresharedKey | None = None,
 ) -> dict[str, Object]:
-    """Return the Peers, by name, with which another cluster knows the segments of ``source``.
+    """Return the Peers, by name, that stand for the segments of ``source`` in another cluster.
 
-    What leads to the whole cluster, and what it relays for others, goes to its gateway. An
-    endpoint that is no public one is left out, unless the clusters meet on ``private_endpoints``:
-    nodes of the other cluster would dial it in vain, instead of waiting to be dialled. Who has none
-    gets a keepalive: agents let nobody call without. Segments that are left out, and those of which
-    nothing is granted, have no Peer.
+    The networks of the whole cluster, and those that it relays for others, go to its gateway. An
+    endpoint that is not public is left out, unless the clusters share a private network
+    (``private_endpoints``): nodes of the other cluster would dial it in vain instead of waiting to
+    be dialled. A Peer without an endpoint gets a keepalive, since agents accept no handshake
+    from one that has neither. Segments that are left out, or of which nothing is granted, have no
+    Peer.
     """
     through = (*source.share.of_cluster(source.service_cidrs), *relayed)
     wanted = {}
@@ -120,7 +121,7 @@ def _only(condition: bool, networks: tuple[Cidr, ...]) -> tuple[Cidr, ...]:
 
 
 def owner_labels(source: str) -> dict[str, str]:
-    """Return the labels of an object that links to the cluster ``source``."""
+    """Return the labels of an object that stands for one of the cluster ``source``."""
     return {MANAGER_LABEL: MANAGER, SOURCE_LABEL: slug(source)}
 
 
@@ -137,7 +138,7 @@ def relayed_networks(
 
 
 def linked_source(peer: Mapping[str, Any]) -> str | None:
-    """Return the label's name of the cluster that an object links to; None if it is no link."""
+    """Return the slug of the cluster that an object links to; None if it is not kgctl link's."""
     metadata = peer.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     if not isinstance(labels, dict) or labels.get(MANAGER_LABEL) != MANAGER:
@@ -147,9 +148,10 @@ def linked_source(peer: Mapping[str, Any]) -> str | None:
 
 
 def link_labels(peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Labels:
-    """Return which cluster each Peer is a link to, as far as labels tell it.
+    """Return the cluster that each Peer links to, by its labels.
 
-    That is one of the clusters given, or else what the label says. Peers without one are left out.
+    That is the name of a given cluster, or else the label's value. Peers without the labels are
+    left out.
     """
     names = {slug(cluster): cluster for cluster in peers}
     found = {}
@@ -171,14 +173,14 @@ def peer_steps(
     frozen: Collection[str] = (),
     narrowed: Narrowed | None = None,
 ) -> list[Step]:
-    """Return what makes the Peers of one cluster what is wanted, sorted by name.
+    """Return the steps from the present to the wanted Peers of one cluster, sorted by name.
 
-    Only links to the ``sources`` are ever removed, and those that are ``taken`` over; only to
-    ``prune``. Those that are ``frozen`` are not. Of a Peer that stays, ``narrowed`` returns what it
-    keeps of its networks; where that is nothing, it is removed.
+    Only links to the ``sources`` and Peers that are ``taken`` over are removed, only to ``prune``,
+    and ``frozen`` ones only if a wanted Peer has their key. ``narrowed`` returns the networks that
+    a staying Peer keeps; a Peer that keeps none is removed.
 
     Raises:
-        ForeignPeerError: a Peer that is no link has the name of one.
+        ForeignPeerError: a Peer that kgctl link did not make has the name of a link.
     """
     by_name = {peer_name(peer): peer for peer in present}
     steps = [_step(name, peer, by_name.get(name), taken) for name, peer in wanted.items()]
@@ -201,7 +203,7 @@ def peer_steps(
 def _staying(
     name: str, peer: Mapping[str, Any], networks: Sequence[str], *, is_frozen: bool
 ) -> Step:
-    """Return what becomes of a Peer that stands for nothing new: it keeps these networks."""
+    """Return the step for a Peer that is not wanted and stays, with these ``networks``."""
     spec, metadata = spec_of(peer), peer["metadata"]
     if not networks:
         return Step(REMOVE, name, uid=metadata.get("uid"))
@@ -223,7 +225,7 @@ def _step(
         return Step(ADD, name, wanted, details=tuple(details(_SHOWN, {}, after)))
     if linked_source(present) is None and name not in taken:
         raise ForeignPeerError(
-            f"the peer {name} is there, but kgctl link did not make it: rename or delete it first"
+            f"the peer {name} exists, but kgctl link did not make it: rename or delete it first"
         )
     spec = spec_of(present)
     differs = tuple(one for one in _FIELDS if (spec.get(one) or None) != (after.get(one) or None))
@@ -234,15 +236,15 @@ def _step(
     action = CHANGE if differs else SAME
     step = Step(action, name, wanted, differs, details=said)
     in_place = bool(wanted["metadata"].get("annotations"))
-    # of an endpoint that it has set, an apply without one leaves {dnsOrIP: null}, which is invalid
+    # applying a Peer without the endpoint it had leaves {dnsOrIP: null}, which is invalid
     less = any(spec.get(one) and not after.get(one) for one in differs)
     return step._replace(patch=_patch(wanted, present)) if in_place or less else step
 
 
 def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
-    """Return what makes a Peer that others wrote what is wanted: what it is not to have, as null.
+    """Return the merge patch from a Peer to the wanted one, with null for fields to remove.
 
-    To apply it would not do: what others set, as an endpoint's DNS name, would stay beside it.
+    An apply is not enough: fields that others set, such as an endpoint's DNS name, would stay.
     """
     metadata, spec = wanted["metadata"], wanted["spec"]
     cleared = {field: None for field in _FIELDS if field in spec_of(present)}
@@ -260,22 +262,22 @@ def _patch(wanted: Object, present: Mapping[str, Any]) -> Object:
 
 
 def _voiding(heir: Object, uid: str | None) -> Object:
-    """Return what makes a Peer invalid, and a link: who finds it again may remove it."""
+    """Return the patch that makes a Peer invalid and labels it, so that a later run removes it."""
     metadata = {"labels": heir["metadata"]["labels"]} | ({"uid": uid} if uid else {})
     return {"metadata": metadata, "spec": {"allowedIPs": ["removed"]}}
 
 
 def links_of(peers: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the names of those of the Peers that are links."""
+    """Return the names of the Peers that are links."""
     return frozenset(peer_name(peer) for peer in peers if linked_source(peer) is not None)
 
 
 def details(
     fields: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield a line for each of the ``fields`` of a Peer's spec, if either side has it.
+    """Yield a line for each of the ``fields`` of a Peer's spec that either side has.
 
-    What was there before is anybody's, and shown as it can be shown. Preshared keys are not shown.
+    The values before are untrusted and are escaped. Preshared keys are not shown.
     """
     for field in fields:
         old, new = before.get(field), after.get(field)
@@ -297,7 +299,7 @@ def _of_secret(old: object, new: object) -> str:
 
 
 def _of_list(old: list[object], new: list[object]) -> str:
-    """Return what goes and what comes; the order alone may differ, and says nothing."""
+    """Return the removed and added entries; only the order may differ."""
     before, after = ({shown_value(one): None for one in entries} for entries in (old, new))
     signed = [f"-{one}" for one in before if one not in after]
     signed += [f"+{one}" for one in after if one not in before]

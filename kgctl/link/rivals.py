@@ -1,16 +1,18 @@
-"""Networks that two segments claim, given to one: a cluster routes each to one Peer alone.
+"""Decisions between rival claims to a network, and the networks that no link may lead to.
 
-This is not the order of ``kgctl.mesh.owners``, which decides between the machines of one cluster
-for a machine outside, and it cannot be:
+A cluster routes each network to one Peer, so of two segments that claim it one gets it. The order
+differs from that of ``kgctl.mesh.owners``, which decides between the machines of one cluster for a
+machine outside:
 
-* There a segment's WireGuard IP goes before what is held, since its own cluster gives it out. Here
-  it comes from another cluster, where one node can decide on the network: what is held goes first.
-* There a network within another is left to WireGuard. Here it is lost to a better claim around
-  it, unless the rule of claims lets them go together: else a node gets a part of others' pods.
-* There names decide, which are unique. Nodes and segments of two clusters may have the same names.
-* There the loser is left out. Here a Peer may stand for it already, which is narrowed or stays.
+* There, a segment's WireGuard IP goes before present holders, since its own cluster assigns it.
+  Here another cluster does, where one node can decide on the network: the present holder wins.
+* There, WireGuard decides on a network within another. Here it is lost to a better claim around
+  it, unless the rule of claims allows both: else a node could get a part of others' pods.
+* There, names decide, since they are unique. Here two clusters may have nodes and segments of the
+  same name.
+* There, the loser is left out. Here a Peer may stand for it already, which is narrowed or stays.
 
-What a cluster needs itself or has in use: no link leads there, and Peers are narrowed by it.
+No link leads to the networks that a cluster dials or uses itself; Peers are narrowed by these.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _ORDER = {use: number for number, use in enumerate((Use.WIREGUARD, Use.PODS, Use
 
 
 class Offer(NamedTuple):
-    """A claim of a segment, and the parts of it that were granted so far.
+    """A claim of a segment, and the parts of it that are granted so far.
 
     ``link`` is the name of the link to the segment.
     """
@@ -50,7 +52,7 @@ class Offer(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A network of the offer that is the ``number``-th, and how good its claim is: 0 is best."""
+    """A network of the offer number ``number``; the lowest ``rank`` wins."""
 
     network: Cidr
     number: int
@@ -60,11 +62,11 @@ class _Part(NamedTuple):
 def settled(
     offers: Sequence[Offer], held: Mapping[str, Collection[Cidr]], *, across: bool
 ) -> tuple[list[Offer], list[tuple[str, Refusal]]]:
-    """Return the offers without what another segment has, and what was refused, by cluster.
+    """Return the offers without the networks that others get, and the refusals with their cluster.
 
-    Of a network that two claim, the one whose link holds it already keeps it; then pods and
-    WireGuard IPs go before internal IPs, and then the first. Within one cluster the rule of claims
-    says which of them go together; between two clusters, ``across`` says whether any may overlap.
+    Of two claims to a network, the one whose link has it already wins; then WireGuard IPs go before
+    pods, and pods before internal IPs; then the first wins. Within one cluster, the rule of claims
+    decides which networks may overlap; between two clusters, none may if ``across``, else any.
     """
     parts = _parts(offers, held)
     lost: dict[tuple[int, Cidr], Offer] = {}
@@ -95,7 +97,7 @@ def _parts(offers: Sequence[Offer], held: Mapping[str, Collection[Cidr]]) -> lis
 
 
 def _clash(outer: Offer, inner: Offer, *, across: bool) -> bool:
-    """Tell whether a network that lies in another one cannot be had beside it."""
+    """Return whether a network within another conflicts with it."""
     if outer.link == inner.link:
         return False
     if outer.source != inner.source:
@@ -138,7 +140,7 @@ def _guard(owner: Offer) -> Guard:
 
 
 def dialled(target: Member, others: Sequence[Member], *, private: bool) -> Iterator[Guard]:
-    """Yield the endpoints that nodes of the target dial, or may have to dial."""
+    """Yield the endpoints that nodes of the target dial, or may have to dial later."""
     for node in target.state.nodes:
         yield from _endpoint(node.endpoint, f"node {printable(node.name)}", target)
     for peer in target.state.peers:
@@ -158,7 +160,7 @@ def _endpoint(endpoint: Endpoint | None, owner: str, member: Member) -> Iterator
 
 
 def in_use(target: Member) -> Iterator[Guard]:
-    """Yield all that machines of the target claim, ready or not, but for links and endpoints."""
+    """Yield all claims of the target's machines, ready or not, except of links and endpoints."""
     share = target.share
     for claim in claims_of(target.state, target.service_cidrs):
         unused = claim.use is Use.ENDPOINT or claim.peer in target.links
@@ -169,10 +171,10 @@ def in_use(target: Member) -> Iterator[Guard]:
 
 
 class Narrowing:
-    """Takes from a Peer that is there, and stays as it is, what nobody is granted.
+    """Removes networks that nobody is granted from Peers that otherwise stay as they are.
 
-    What a person gave for the cluster stays: its service networks, and those that it shares. So
-    does what was accepted of any of its nodes.
+    A Peer keeps the networks that a person gave for the cluster: service networks, shared ones,
+    and those accepted for any of its nodes.
     """
 
     def __init__(
@@ -187,7 +189,7 @@ class Narrowing:
         self._policies: dict[str, Policy] = {}
 
     def left(self, source: str, networks: Iterable[Cidr]) -> list[tuple[Cidr, ...]]:
-        """Return what a Peer for the cluster ``source`` keeps of each of its networks."""
+        """Return the parts of each network that a Peer for the cluster ``source`` keeps."""
         claims = [Claim(one.masked(), Use.PEER) for one in networks]
         policy = self._policy(source)
         granted = [  # a Peer holds the networks of many machines

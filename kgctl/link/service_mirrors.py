@@ -1,7 +1,4 @@
-"""Services that are to be in linked clusters, too: looked for, and what each cluster needs.
-
-What has to be done so that a cluster has the mirrored services that it is to have.
-"""
+"""Planning of service mirrors: the search for their originals, and the steps for each cluster."""
 
 from __future__ import annotations
 
@@ -34,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class ForeignServiceError(ClusterError):
-    """A Service that someone else made has the name of one that is to be mirrored."""
+    """An object that kgctl link did not make is where a mirror belongs."""
 
 
 class Place(NamedTuple):
-    """Where an object is."""
+    """The kind, namespace and name of an object."""
 
     kind: str
     namespace: str
@@ -51,18 +48,18 @@ class Place(NamedTuple):
 
 
 def in_order(places: Iterable[Place]) -> list[Place]:
-    """Return places by namespace, services before their slices."""
+    """Sort places by namespace; in each, services come before slices."""
     return sorted(places, key=lambda place: (place.namespace, place.kind != SERVICE, place.name))
 
 
 class Present(NamedTuple):
-    """What a cluster holds: all that carries our labels, and whatever is where it is to be."""
+    """The objects of a cluster that have kgctl's labels, or are where a mirror belongs."""
 
     objects: dict[Place, Object]
 
     @classmethod
     def of(cls, services: Iterable[Object], slices: Iterable[Object]) -> Present:
-        """Return what these are together."""
+        """Combine services and slices."""
         found = {Place.of(SERVICE, one): one for one in services}
         found |= {Place.of(SLICE, one): one for one in slices}
         return cls(found)
@@ -77,14 +74,13 @@ def mirror_steps(
     prune: bool,
     gone: Collection[Place] = (),
 ) -> list[Step]:
-    """Return what makes the mirrored services of ``cluster`` what is wanted, sorted by place.
+    """Return the steps from the present to the wanted mirrors of ``cluster``, sorted by place.
 
-    Only mirrors from the ``sources`` are ever removed. Slices of a service that stays go with the
-    pods that they held, and what stands for services that are ``gone`` goes with these; all else
-    goes only to ``prune``.
+    Only mirrors from the ``sources`` are removed: surplus slices of services that stay, the mirrors
+    of services that are ``gone``, and, only to ``prune``, all others.
 
     Raises:
-        ForeignServiceError: somebody else's object is where a mirror is to be.
+        ForeignServiceError: an object that kgctl link did not make is where a mirror belongs.
         MirrorError: a change is needed that the API does not allow.
     """
     steps = [_step(cluster, place, wanted[place], present) for place in in_order(wanted)]
@@ -107,7 +103,7 @@ def _step(cluster: str, place: Place, wanted: Object, present: Present) -> Step:
     if linked_source(one) is None:
         shown = f"{place.kind} {printable(place.namespace)}/{printable(place.name)}"
         raise ForeignServiceError(
-            f"the {shown} of {printable(cluster)} is there, but kgctl link did not make it: rename "
+            f"the {shown} of {printable(cluster)} exists, but kgctl link did not make it: rename "
             "or delete it first, or do not mirror it"
         )
     fields = tuple(_differing(cluster, place, wanted, one))
@@ -124,8 +120,8 @@ def _differing(cluster: str, place: Place, wanted: Object, one: Object) -> Seque
     if service.headless != before.headless:
         where = f"{printable(place.namespace)}/{printable(place.name)}"
         raise MirrorError(
-            f"the mirrored service {where} of {printable(cluster)} cannot be changed: the one that "
-            f"it stands for is {'headless' if service.headless else 'not headless any more'}; "
+            f"the mirrored service {where} of {printable(cluster)} cannot be changed: its original "
+            f"is {'now headless' if service.headless else 'no longer headless'}; "
             "delete the mirrored one, and link again"
         )
     named = zip(service._fields, service, before, strict=True)
@@ -136,7 +132,7 @@ _OURS = f"{MANAGER_LABEL}={MANAGER}"
 
 
 class MirrorPlan(NamedTuple):
-    """What each cluster is to hold of mirrored services, and what has to be done for that."""
+    """The wanted mirrors and the steps to them, by cluster."""
 
     wanted: Mapping[str, Mapping[Place, Object]]
     steps: Mapping[str, Sequence[Step]]
@@ -146,10 +142,10 @@ NO_MIRRORS = MirrorPlan({}, {})
 
 
 class ServiceMirrors:
-    """The services that are to be mirrored between clusters, all of which are live.
+    """The services to mirror between clusters, which must be live.
 
     Raises:
-        InputError: one of the clusters is none, or does not exist.
+        InputError: a cluster was read from files, or a named one is not in the spec.
     """
 
     def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
@@ -177,11 +173,11 @@ class ServiceMirrors:
         self._unseen: list[str] = []
 
     def find(self, views: Mapping[str, Grants], *, prune: bool) -> MirrorPlan:
-        """Look for the services and what stands for them; return what each cluster needs.
+        """Find the services and their mirrors, and return the steps for each cluster.
 
-        ``views`` are what each gets of the others; one that is not among them stays as it is, and
-        so does what stands for its services. Without anything to mirror or to prune, nobody is
-        asked anything.
+        ``views`` has what each cluster accepts of the others. A cluster without a view stays as it
+        is, and so do the mirrors of its services. With nothing to mirror or prune, no request is
+        made.
 
         Raises:
             MirrorError: a service is nowhere, or in several clusters, or cannot be mirrored.
@@ -214,7 +210,7 @@ class ServiceMirrors:
         return MirrorPlan(wanted, steps)
 
     def unlinked(self) -> Mapping[str, Sequence[Step]]:
-        """Return what removes every mirror that these clusters have of one another, by cluster.
+        """Return the steps that remove all mirrors between these clusters, by cluster.
 
         Raises:
             KgctlError: a cluster cannot be read.
@@ -225,8 +221,8 @@ class ServiceMirrors:
         }
         if self._unseen:
             self._reporter.warn(
-                f"not allowed to list the services of {', '.join(self._unseen)}: if any are "
-                "mirrored there, they stay (kgctl help rbac link-services prints a role that may)"
+                f"not allowed to list the services of {', '.join(self._unseen)}: any mirrors there "
+                "stay (kgctl help rbac link-services prints a role that may)"
             )
         return steps
 
@@ -234,9 +230,9 @@ class ServiceMirrors:
         return [one for one in self._live if one != name]
 
     def _present(self) -> dict[str, Present]:
-        """Return all that carries our labels, by cluster.
+        """Return all objects with kgctl's labels, by cluster.
 
-        Who asks for no mirrors need not be allowed to look for them.
+        A user who asks for no mirrors does not need the right to list them.
         """
         found, self._unseen = {}, []
         for name, live in self._live.items():
@@ -252,7 +248,7 @@ class ServiceMirrors:
     def _source(
         self, mirrored: Mirrored, present: Mapping[str, Present]
     ) -> tuple[str, Object] | None:
-        """Return the cluster that has a service, and the service; None if it has it no more."""
+        """Return the cluster that has a service, and the service; None if it is gone."""
         having = []
         for name in [mirrored.cluster] if mirrored.cluster else self._live:
             services = self._live[name].services(mirrored.namespace)
@@ -262,21 +258,19 @@ class ServiceMirrors:
         if len(having) > 1:
             names = [printable(name) for name, _ in having]
             raise MirrorError(
-                f"{' and '.join(names)} each have a service {mirrored}: say "
-                f"whose is to be in the others: "
+                f"{' and '.join(names)} each have a service {mirrored}: choose "
+                f"the one to mirror: "
                 f"{self._reporter.setting('mirror', f'{names[0]}={mirrored}')}"
             )
         if having:
             return having[0]
         place = Place(SERVICE, mirrored.namespace, mirrored.name)
         if any(place in one.objects for one in present.values()):
-            self._reporter.inform(f"the service {mirrored} is gone: what stands for it goes, too")
+            self._reporter.inform(f"the service {mirrored} is gone: its mirrors are removed")
             return None
         cluster = printable(mirrored.cluster)
         nowhere = f"{cluster} has no" if cluster else "none of the clusters has a"
-        raise MirrorError(
-            f"{nowhere} service {mirrored} to mirror: is that its namespace and name?"
-        )
+        raise MirrorError(f"{nowhere} service {mirrored} to mirror: check its namespace and name")
 
     def _want(
         self,
@@ -287,7 +281,7 @@ class ServiceMirrors:
         present: Mapping[str, Present],
         wanted: Mapping[str, dict[Place, Object]],
     ) -> None:
-        """Note what stands for a service of ``source`` in all clusters that reach it."""
+        """Add the mirrors of a service of ``source`` for all clusters that reach it."""
         slices = self._live[source].slices_of(mirrored.namespace, mirrored.name)
         outside = 0
         for name in [one for one in self._reaching(source) if one in views]:
@@ -313,7 +307,7 @@ class ServiceMirrors:
     def _look_up(
         self, name: str, mirrored: Mirrored, wanted: Mapping[Place, Object], present: Present
     ) -> None:
-        """Add to what is present whatever of somebody else's is where something is to be."""
+        """Add to ``present`` the foreign objects at wanted places."""
         live = self._live[name]
         stores = {
             SERVICE: live.services(mirrored.namespace),
@@ -334,17 +328,17 @@ class ServiceMirrors:
     def _tell(self, mirrored: Mirrored, source: str, outside: int) -> None:
         if outside and self._outside.get(mirrored) != outside:
             self._reporter.warn(
-                f"{outside} endpoints of the service {mirrored} are of no network that "
-                f"{printable(source)} shares: left out"
+                f"left out {outside} endpoints of the service {mirrored}: no network that "
+                f"{printable(source)} shares has them"
             )
         self._outside[mirrored] = outside
 
 
 def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
-    """Return the services that ``[CLUSTER=]NAMESPACE/SERVICE`` name.
+    """Parse services to mirror, each ``[CLUSTER=]NAMESPACE/SERVICE``.
 
     Raises:
-        InputError: one is written otherwise, or stands there twice.
+        InputError: a value is malformed, or a service is given for two clusters.
     """
     found: dict[tuple[str, str], Mirrored] = {}
     for value in values or ():
@@ -356,6 +350,6 @@ def mirrored_services(values: Sequence[str] | None) -> tuple[Mirrored, ...]:
             )
         if found.setdefault(mirrored[:2], mirrored) != mirrored:
             raise InputError(
-                f"the service {mirrored} is to be mirrored from two clusters: only one can be"
+                f"the service {mirrored} is given for two clusters: choose the one to mirror"
             )
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""The service networks of clusters of which nobody gave one: read where a cluster tells it."""
+"""Discovery of service networks, for clusters whose networks the spec does not give."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ServiceNetworkDiscovery:
-    """What clusters tell of their service networks, asked once, and said once."""
+    """Service networks as found in the clusters; each is read once and reported once."""
 
     def __init__(self, spec: LinkSpec, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -31,16 +31,16 @@ class ServiceNetworkDiscovery:
         self._said: set[str] = set()
 
     def complete(self, states: Sequence[ClusterState]) -> list[ClusterState]:
-        """Return the clusters with the service networks that they tell.
+        """Return the clusters with the service networks found in them.
 
-        Networks that are given count alone. One that is only told, and overlaps what another
-        cluster has, is left out instead of standing against linking: many clusters have the same.
+        Given networks replace found ones. A found network that overlaps another cluster is left
+        out and is no obstacle to linking: many clusters have the same one.
 
         Raises:
             KgctlError: a cluster cannot be read.
         """
         asked = [state for state in states if self._is_asked(state)]
-        for state in asked:  # all of them first: what two of them tell may overlap
+        for state in asked:  # all of them first: networks of two clusters may overlap
             if state.member.name not in self._told:
                 self._told[state.member.name] = state.ref.service_networks()
         self._say_untold([state.member.name for state in asked])
@@ -64,7 +64,7 @@ class ServiceNetworkDiscovery:
         return member.service_cidrs if told is None else told.cidrs
 
     def _free(self, state: ClusterState, members: Sequence[Member]) -> tuple[Cidr, ...]:
-        """Return what a cluster tells and no other has."""
+        """Return the networks found in a cluster that no other cluster uses."""
         name = state.member.name
         told = self._told[name]
         if told is None:
@@ -78,24 +78,24 @@ class ServiceNetworkDiscovery:
         why = self._refused(name, cidr)
         if why:
             self._say(
-                f"{printable(name)}: services have {cidr}, by {told.told_by}, which is not linked: "
+                f"{printable(name)}: service network {cidr}, from {told.told_by}, is not linked: "
                 f"{why}; if that is right, give it: "
                 f"{self._reporter.setting('service_cidr', f'{printable(name)}={cidr}')}"
             )
             return False
         by = claimed_by(cidr, others)
         if by is None:
-            self._say(f"{printable(name)}: services have {cidr}, by {told.told_by}")
+            self._say(f"{printable(name)}: service network {cidr}, from {told.told_by}")
             return True
         self._say(
-            f"{printable(name)}: services have {cidr}, by {told.told_by}, which overlaps {by}: "
-            "they are not linked; pods are, and services can be mirrored "
+            f"{printable(name)}: service network {cidr}, from {told.told_by}, overlaps {by}: "
+            "it is not linked; pods are, and services can be mirrored "
             f"({self._reporter.setting('mirror')})"
         )
         return False
 
     def _refused(self, name: str, cidr: Cidr) -> str:
-        """Return why what a cluster tells is not granted, by the policy of claims; or nothing."""
+        """Return why the policy of claims refuses a found network; empty if it does not."""
         claim = Claim(cidr, Use.SERVICES)
         verdict = Policy(self._limits.get(name)).judge([claim])
         return verdict.refusals[0].why if verdict.refusals else ""
@@ -105,7 +105,7 @@ class ServiceNetworkDiscovery:
         if untold:
             one = len(untold) == 1
             self._say(
-                f"{', '.join(untold)} {'does' if one else 'do'} not tell "
+                f"{', '.join(untold)} {'does' if one else 'do'} not publish "
                 f"{'its service network' if one else 'their service networks'}: the other clusters "
                 "reach pods there, but no services; give "
                 f"{self._reporter.setting('service_cidr', f'{untold[0]}=CIDR')}, or =none"

@@ -1,4 +1,4 @@
-"""What is to be linked, and how."""
+"""The specification of links: clusters, layout and settings, and its reader for mesh files."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ FEWEST = 2
 
 
 class LinkSpec(NamedTuple):
-    """The clusters, which of them are linked, what each shares, and what others grant of that.
+    """The clusters to link, what each shares, and what the others accept of that.
 
     Attributes:
-        clusters: two or more, each with a name of its own.
-        service_cidrs: the service networks of a cluster, by its name; one without an entry is
-            asked for them, and an empty entry means that no services are reached.
-        shares: which networks of a cluster the others get, by its name; all, without an entry.
+        clusters: two or more, each with a unique name.
+        service_cidrs: the service networks of a cluster, by its name. Without an entry, they are
+            read from the cluster; with an empty one, no services are reached.
+        shares: the networks of a cluster that the others get, by its name; all, without an entry.
         layout: which clusters are linked with which.
         allowed: the checks that may fail: ``overlap``, ``endpoints``, ``keys``, ``granularity``.
         prune: remove links to segments that are gone.
         adopt: take over Peers that link the clusters already.
-        keys: where preshared keys come from; None for no such keys.
-        mirrored: the services that all other clusters get, too.
-        limits: what the others grant of the claims of a cluster, by its name.
+        keys: the sources of preshared keys; None for no keys.
+        mirrored: the services to mirror to all other clusters.
+        limits: what the others accept of the claims of a cluster, by its name.
         at: the time, in Unix seconds, by which heartbeats are judged; ``"newest"`` is that of the
             newest heartbeat of each cluster. None is the time at which a cluster is read.
-        granularity: ``location``, ``full``, or ``auto``: what the nodes say.
-        topology_label: the node label that tells a node's location.
-        from_file: whether a mesh file says all this; messages then name its keys.
+        granularity: ``location``, ``full``, or ``auto`` for that of the nodes.
+        topology_label: the node label that holds a node's location.
+        from_file: whether the spec comes from a mesh file; messages then name the file's keys.
     """
 
     clusters: Sequence[ClusterRef]
@@ -69,7 +69,7 @@ class LinkSpec(NamedTuple):
     from_file: bool = False
 
     def check(self) -> None:
-        """Make sure that there are clusters to link.
+        """Check the number and the names of the clusters.
 
         Raises:
             InputError: there are fewer than two, or two of one name.
@@ -79,41 +79,41 @@ class LinkSpec(NamedTuple):
         if twice is not None:
             raise InputError(f'two clusters are called "{printable(twice)}"')
         if len(names) < FEWEST:
-            raise InputError("fewer than two clusters cannot be linked")
+            raise InputError("at least two clusters are needed")
 
     def others(self, name: str) -> list[str]:
         """Return the names of all other clusters."""
         return [one.name for one in self.clusters if one.name != name]
 
     def without(self, names: Collection[str]) -> LinkSpec:
-        """Return the same for all clusters but these."""
+        """Return a spec without these clusters."""
         return self._replace(clusters=[one for one in self.clusters if one.name not in names])
 
     def with_new_keys(self) -> LinkSpec:
-        """Return a spec that replaces the preshared keys which kgctl keeps in Secrets.
+        """Return a spec that replaces the preshared keys that kgctl keeps in Secrets.
 
         Raises:
-            InputError: it keeps none.
+            InputError: kgctl keeps no keys.
         """
         if self.keys is None or not self.keys.keeps_secrets():
-            raise InputError("there are no preshared keys to rotate: the file has none generated")
+            raise InputError("there are no preshared keys to rotate: the file generates none")
         return self._replace(keys=self.keys._replace(rotate=True))
 
 
 OpenCluster = Callable[["str | None", "str | None"], "Source"]
-"""Returns the live cluster of a kubeconfig file and a context; None is what kubectl takes."""
+"""Returns the live cluster of a kubeconfig file and a context; None for kubectl's defaults."""
 
 
 def read_link_spec(path: str | PathLike[str], open_cluster: OpenCluster | None = None) -> LinkSpec:
-    """Return what a mesh file asks for.
+    """Read a mesh file.
 
     Args:
         path: the file that ``kgctl link -f`` reads.
-        open_cluster: returns the live cluster of a kubeconfig file and a context. Default: as
-            ``ClusterRef.of_context`` does.
+        open_cluster: returns the live cluster of a kubeconfig file and a context. Default: that
+            of ``ClusterRef.of_context``.
 
     Raises:
-        kgctl.KgctlError: the file is wrong, or a kubeconfig that it names.
+        kgctl.KgctlError: the file, or a kubeconfig that it names, is wrong.
     """
     from kgctl.link.mesh_file import read_mesh_file  # which imports msgspec
 
@@ -181,4 +181,4 @@ def _masked(texts: Iterable[str]) -> tuple[Cidr, ...]:
 
 def _cidrs(texts: Iterable[str]) -> tuple[Cidr, ...]:
     found = map(parse_cidr, texts)
-    return tuple(cidr for cidr in found if cidr is not None)  # all are: the file was checked
+    return tuple(cidr for cidr in found if cidr is not None)  # none is: the file was checked

@@ -1,4 +1,4 @@
-"""What has to be done to link clusters: steps, and plans of them."""
+"""Steps that link clusters, and plans that put them in order."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class LinkError(KgctlError):
 
 
 class Step(NamedTuple):
-    """What becomes of one object: ``fields`` are those of it that differ, ``details`` say how.
+    """An action on one object: ``fields`` are those that differ, ``details`` describe how.
 
-    No detail holds a secret. With a ``patch`` the object is not applied but patched. ``heir`` is
-    the Peer that has the key of one that is to be removed.
+    No detail holds a secret. With a ``patch``, the object is patched instead of applied. ``heir``
+    is the Peer that takes over the key of a Peer to remove.
     """
 
     action: str
@@ -57,12 +57,12 @@ class Step(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it changes anything in the cluster."""
+        """Whether the step changes anything in the cluster."""
         return self.action in _WRITES
 
 
 class Plan(NamedTuple):
-    """What has to be done, by cluster. Its ``str`` is for people, and leaves out what stays."""
+    """The steps for each cluster. Its ``str`` is for people, and leaves out what stays."""
 
     clusters: Sequence[tuple[ClusterRef, Sequence[Step]]]
 
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
         return self.text(plain_setting)
 
     def text(self, setting: Callable[[str], str]) -> str:
-        """Return what has to be done, for people; ``setting`` returns how one is given."""
+        """Return the plan for people; ``setting`` returns how to give a setting."""
         prune = setting("prune")
         return "\n".join(line for one in self.clusters for line in _lines(*one, prune))
 
@@ -80,16 +80,16 @@ class Plan(NamedTuple):
         return not any(self.counts().values())
 
     def counts(self) -> dict[str, int]:
-        """Return how many steps add, change and remove something, by the action."""
+        """Return the number of steps that add, change and remove something, by action."""
         actions = [step.action for _, steps in self.clusters for step in steps]
         return {action: actions.count(action) for action in _WRITES}
 
     def ordered(self) -> list[tuple[ClusterRef, Step]]:
-        """Return the steps that write something, in the order in which they have to be made.
+        """Return the steps that write something, in the order to make them.
 
-        A key is kept before it is used, first in the cluster that is the first by name (see
-        ``kgctl.link.keys``). What is added and changed comes before what is removed, so
-        that nobody is cut off in between.
+        Secrets are written before the Peers that use their keys, sorted by cluster name (see
+        ``kgctl.link.keys``). Additions and changes come before removals, so that nobody is cut off
+        in between.
         """
         return list(self._ordered())
 

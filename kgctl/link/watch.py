@@ -1,11 +1,11 @@
-"""Links that are kept current: look again whenever something changes, and now and then.
+"""The watch of ``kgctl link``: keeps links up to date, and damps Peers that change too often.
 
-Damping: what changes again and again is written more and more seldom.
+The clusters are looked at after every change, and every ten seconds.
 
-A node of one cluster decides how often a Peer in the other changes, and every write there makes
-every node set up its network again. So the first few writes go at once, as a leader that moves
-needs it; then each waits longer than the one before, up to five minutes. What is quiet for a while
-is forgiven, one write for every ten minutes.
+A node of one cluster decides how often a Peer in another changes, and every write there makes
+every node configure its network again. So the first few writes are made at once, as a moving leader
+needs it; each later one waits longer than the one before, up to five minutes. Every ten minutes
+without a write, one earlier write is forgotten.
 """
 
 from __future__ import annotations
@@ -47,38 +47,38 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 4
-"""Writes of one thing that wait for nothing."""
+"""The number of writes of one thing that are not delayed."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
-"""Seconds between the writes after those: twice as long each time."""
+"""Seconds between the later writes: the first pause, doubled each time up to the longest."""
 
 FORGIVEN = 600.0
-"""Seconds without a write after which one of the writes before is forgotten."""
+"""Seconds without a write after which one earlier write is forgotten."""
 
 
 class _Past(NamedTuple):
-    """How often something was written lately, and when it was for the last time."""
+    """The recent writes of something: their number, and the time of the last one."""
 
     writes: int
     last: float
 
 
 class Damper:
-    """Says what may be written now; ``clock`` returns monotonic seconds."""
+    """Limits how often things are written; ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._past: dict[Hashable, _Past] = {}
 
     def pause(self, key: Hashable) -> float:
-        """Return for how many seconds the thing called ``key`` is not to be written yet."""
+        """Return the seconds to wait before ``key`` may be written; 0 if it may be now."""
         past = self._past.get(key)
         if past is None:
             return 0.0
         return max(0.0, past.last + _interval(past.writes) - self._clock())
 
     def wrote(self, key: Hashable) -> float:
-        """Note that the thing was written; return the seconds until it may be again."""
+        """Record a write of ``key``; return the seconds until the next one is allowed."""
         now = self._clock()
         writes, last = self._past.get(key, _Past(0, now))
         writes = max(0, writes - int((now - last) // FORGIVEN)) + 1
@@ -86,7 +86,7 @@ class Damper:
         return _interval(writes)
 
     def forget(self) -> None:
-        """Forget what is forgiven altogether, so that names that come and go take no room."""
+        """Drop keys without recent writes, so that short-lived names take no memory."""
         now = self._clock()
         self._past = {
             key: past
@@ -96,7 +96,7 @@ class Damper:
 
 
 class PlanDamper:
-    """Leaves out of plans the Peers that were written too often lately; says so once."""
+    """Removes Peers that were written too often lately from plans, and reports each once."""
 
     def __init__(self, clock: Callable[[], float], reporter: Reporter) -> None:
         self._reporter = reporter
@@ -104,7 +104,7 @@ class PlanDamper:
         self._damped: set[tuple[str, str]] = set()
 
     def only(self, plan: Plan) -> Plan:
-        """Return a plan without what has to wait; what is left counts as written."""
+        """Return the plan without the steps that have to wait; the rest counts as written."""
         self._damper.forget()
         return Plan(
             [
@@ -122,7 +122,7 @@ class PlanDamper:
                 self._damped.add(key)
                 self._reporter.warn(
                     f"{printable(cluster)}: peer {printable(step.name)} changes all the time: it "
-                    "is written more and more seldom, every 5 minutes in the end"
+                    "is written less and less often, down to once in 5 minutes"
                 )
             return False
         if not self._damper.wrote(key):
@@ -131,10 +131,10 @@ class PlanDamper:
 
 
 class FailureReports:
-    """Reports which clusters have a network that cannot be built, and when it can be again.
+    """Reports clusters whose networks cannot be built, and those whose networks can be again.
 
-    Once, whatever of the reason changes; one node decides how often that is so, and then it is
-    reported more and more seldom.
+    Each failure is reported once, even if its reason changes. One node decides how often a network
+    fails, so repeated failures are reported less and less often.
     """
 
     def __init__(self, clock: Callable[[], float], reporter: Reporter) -> None:
@@ -143,13 +143,13 @@ class FailureReports:
         self._said: set[str] = set()
 
     def report(self, states: Iterable[ClusterState]) -> None:
-        """Report what is new of these clusters."""
+        """Report the changes since the last call."""
         for state in states:
             name = state.member.name
             if state.failure is None and name in self._said:
                 self._said.discard(name)
                 self._reporter.inform(
-                    f"{printable(name)}: its network can be built again: its links are kept"
+                    f"{printable(name)}: its network can be built again: its links are updated"
                 )
             elif state.failure is not None and name not in self._said:
                 if self._damper.pause(name):
@@ -157,34 +157,34 @@ class FailureReports:
                 self._damper.wrote(name)
                 self._said.add(name)
                 self._reporter.warn(
-                    f"{printable(name)}: its network cannot be built, so what links it stays as it "
-                    f"is, and only links between the other clusters are kept: "
+                    f"{printable(name)}: its network cannot be built, so its links stay as they "
+                    f"are, and only links between the other clusters are updated: "
                     f"{self._reporter.worded(state.failure)}"
                 )
 
 
 def _interval(writes: int) -> float:
-    """Return the seconds to wait after so many writes."""
+    """Return the seconds to wait after this number of writes."""
     if writes < AT_ONCE:
         return 0.0
     return float(min(FIRST_PAUSE * 2 ** min(writes - AT_ONCE, 16), LONGEST_PAUSE))
 
 
 WATCH_SECONDS = 10.0
-"""Seconds between two looks at clusters in which nothing changes: a leader that falls silent is
-stale after 60, and that is no change. Files are looked at as often, and so is what may not be
-watched."""
+"""Seconds between two looks at clusters without changes: a leader that falls silent is stale after
+60 seconds, and no change reports that. It is also the interval for files, and for objects that the
+credentials may not watch."""
 
 
 SLICES = "endpointslices"
-"""The kind of objects that say which pods are behind a service."""
+"""The kind of the objects that list the pods behind a service."""
 
 
 def watch_links(spec: LinkSpec, reporter: Reporter) -> None:
-    """Keep the links of clusters current, until KeyboardInterrupt.
+    """Keep the links of clusters up to date, until KeyboardInterrupt.
 
     Raises:
-        KgctlError: the spec is wrong; what goes wrong later is reported, and tried again.
+        KgctlError: the spec is wrong. Later errors are reported, and the work is tried again.
     """
     spec.check()
     keeper = _Keeper(spec, ServiceMirrors(spec, reporter), reporter)
@@ -192,11 +192,11 @@ def watch_links(spec: LinkSpec, reporter: Reporter) -> None:
 
 
 class _Keeper:
-    """Keeps links current, a look at a time, and says anew only what is new.
+    """Keeps links up to date, one look at a time, and reports only news.
 
-    Nobody looks at its plans: what stands against one segment leaves that one out, what is new and
-    takes a person is not carried along, and what links a cluster whose network cannot be built
-    stays as it is.
+    Nobody reviews its plans. So an obstacle to one segment leaves out only that segment, new
+    networks that need a person's consent are left out, and the links of a cluster whose network
+    cannot be built stay as they are.
     """
 
     def __init__(self, spec: LinkSpec, mirrors: ServiceMirrors, reporter: Reporter) -> None:
@@ -213,14 +213,14 @@ class _Keeper:
         self._looked = -WATCH_SECONDS
 
     def look(self, clusters: Sequence[ClusterRef], kinds: Collection[str]) -> None:
-        """Read the clusters, and do what there is to do.
+        """Read the clusters, and bring their links up to date.
 
-        Nodes say that they live all the time. Where nothing else changed, services and keys are
-        not asked for again before ``WATCH_SECONDS`` are over; of a cluster whose network can be
-        built again they are not known.
+        Heartbeats change nodes all the time. If nothing else changed, services and keys are read
+        only every ``WATCH_SECONDS``, and also when the set of clusters whose networks cannot be
+        built has changed, since those of a recovered one are unknown.
 
         Raises:
-            KgctlError: something stands against it, or it was done in part.
+            KgctlError: a check failed, or only a part was done.
         """
         spec, now = self._spec, time.monotonic()
         states = self._services.complete(read_clusters(spec, clusters, unbuilt=True))
@@ -232,16 +232,16 @@ class _Keeper:
         if standing != self._told:
             report_obstacles(standing, spec, self._reporter)
             self._told = standing
-        if {KEYS, OVERLAP} & spec.allowed:  # else what they stand for is left out, alone
+        if {KEYS, OVERLAP} & spec.allowed:  # else only the segments behind them are left out
             refuse_foreign_links(states, spec, self._reporter)
         views = self._granting.judge(states)
         if kinds and SLICES not in kinds and now < self._looked + WATCH_SECONDS:
             self._keep(states, self._keys, NO_MIRRORS, views)
             return
-        self._looked, amiss = -WATCH_SECONDS, None  # until all of it is done
+        self._looked, amiss = -WATCH_SECONDS, None  # until all is done
         try:
             mirrors = self._mirrors.find(views, prune=spec.prune)
-        except MirrorError as error:  # which must not keep the links from being current
+        except MirrorError as error:  # must not prevent the update of links
             mirrors, amiss = NO_MIRRORS, error
         keys = link_keys(spec.without(unbuilt))
         self._keep(states, keys, mirrors, views)
@@ -265,10 +265,10 @@ def _follow(
     look: Callable[[Sequence[ClusterRef], Collection[str]], None],
     reporter: Reporter,
 ) -> None:
-    """Look at the clusters now, and again whenever one changes, until KeyboardInterrupt.
+    """Look at the clusters now and after every change, until KeyboardInterrupt.
 
-    ``look`` is told which kinds of objects changed; none means that everything is to be looked at,
-    which is at the beginning and every ``WATCH_SECONDS``. What goes wrong is told once, and tried
+    ``look`` gets the kinds of objects that changed. No kinds mean that everything must be looked
+    at: at the start and every ``WATCH_SECONDS``. Errors are reported once, and the look is tried
     again.
     """
     clusters: Sequence[ClusterRef] = spec.clusters
@@ -299,12 +299,12 @@ def _attempt(
 
 
 def _pause(took: float) -> float:
-    """Return the seconds from the beginning of a look to the next one where nothing changes."""
+    """Return the seconds from the start of a look to the next one without changes."""
     return took + rest_after(took) + WATCH_SECONDS
 
 
 class _News:
-    """Wakes the loop when something changes; says what cannot be followed."""
+    """Wakes the loop when something changes, and reports what cannot be watched."""
 
     def __init__(self, once: Once, reporter: Reporter) -> None:
         self.inbox = Inbox()
@@ -312,7 +312,7 @@ class _News:
         self._reporter = reporter
 
     def look(self, changed: Collection[str]) -> Collection[str]:
-        """Return what changed: the clusters are read by whoever hears of it."""
+        """Return the changed kinds; the caller reads the clusters."""
         return changed
 
     def changed(self, kind: str, _name: str) -> None:
@@ -326,7 +326,7 @@ class _News:
 
 
 def _followed(ref: ClusterRef, news: _News, reporter: Reporter) -> ClusterRef:
-    """Return a cluster that is read from a copy, which is kept up to date."""
+    """Return the cluster with a copy that a watch keeps up to date."""
     from kgctl.state.api_server import ApiServer
     from kgctl.state.feeds import ClusterInformer
 
@@ -342,7 +342,7 @@ def _followed(ref: ClusterRef, news: _News, reporter: Reporter) -> ClusterRef:
 
 
 def _follow_services(spec: LinkSpec, news: _News) -> None:
-    """Hear of the pods that come and go behind the services that are mirrored."""
+    """Watch the pods behind the mirrored services."""
     from kgctl.state.api_server import ApiServer
 
     for mirrored in spec.mirrored:

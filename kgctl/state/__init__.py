@@ -1,1 +1,1 @@
-"""Where nodes and peers come from: an API server, manifests, the example."""
+"""Sources of nodes and peers: an API server, manifests, the example; and their parsing."""

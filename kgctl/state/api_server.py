@@ -1,7 +1,4 @@
-"""A live cluster as a source of state: its API server.
-
-The nodes and peers of an API server: lists and changes of them.
-"""
+"""A live cluster as a source of state: lists and watches of its API server's nodes and peers."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ def list_nodes(
 
 
 def list_peers(api: Api) -> list[Mapping[str, Any]]:
-    """Return every Peer object as it is stored now.
+    """Return every Peer object as stored now.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -59,7 +56,7 @@ def list_peers(api: Api) -> list[Mapping[str, Any]]:
 
 
 def nodes_to_watch(api: Api) -> Listed[NodeObject]:
-    """Return every node as it is stored now, and where to watch on from.
+    """Return every node as stored now, and the version to watch from.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -68,7 +65,7 @@ def nodes_to_watch(api: Api) -> Listed[NodeObject]:
 
 
 def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
-    """Return every Peer object as it is stored now, and where to watch on from.
+    """Return every Peer object as stored now, and the version to watch from.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
@@ -104,17 +101,17 @@ class ApiServer:
         kubeconfig: the kubeconfig file to use; None for the usual places (see ``load_access``).
         context: the context to use; None for the current one.
         request_timeout: seconds that one request may take; None or 0 is no limit.
-        label: the one label of nodes that is needed; reading is faster where others need not be.
+        label: the only label of nodes that is needed; leaving out the others is faster.
         cached: whether nodes may come from the API server's watch cache, which is twice as fast.
-        interactive: whether an exec plugin may ask something on the terminal; else it has to
-            end within the request's time.
-        trace: gets a line for each request, without credentials.
-        access: stands for what ``kubeconfig`` and ``context`` would lead to.
-        transport: stands for the connection, in tests.
-        memory: bytes that one list may take of this machine's memory.
-        backoff: how requests are made again that an overloaded server did not answer.
+        interactive: whether an exec plugin may prompt on the terminal; if not, it must end within
+            the time of the request.
+        trace: receives a line for each request, without credentials.
+        access: replaces the access that ``kubeconfig`` and ``context`` lead to.
+        transport: replaces the connection, in tests.
+        memory: bytes of this machine's memory that one list may take.
+        backoff: how to retry requests that an overloaded server did not answer.
 
-    Nothing is read and nothing is connected before the first call.
+    Nothing is read or connected before the first call.
     """
 
     def __init__(
@@ -149,9 +146,9 @@ class ApiServer:
     def ask(self) -> None:
         """Send the first request of ``read`` now, so that the server works on it meanwhile.
 
-        Nothing is raised: what fails here fails again, or is raised, when it is needed. Where
-        there is more to it than sending (an exec plugin may ask something, a proxy takes a large
-        library), nothing is done either.
+        Nothing is raised: an error is raised later, when the answer is needed. Nothing is sent
+        where that takes more than a request: an exec plugin may prompt, a proxy needs a large
+        library.
         """
         try:
             access = self._access = self._access or load_access(self._kubeconfig, self._context)
@@ -162,15 +159,15 @@ class ApiServer:
         try:
             ask_for_nodes(self.api(), cached=self._cached)
         except ConnectionLostError:
-            return  # which is tried again
+            return  # read tries again
         except ClusterError as error:
-            self._failure = error  # to wait for the same a second time helps nobody
+            self._failure = error  # a second try would only wait for the same error
 
     def api(self) -> Api:
-        """Return the way to make requests, for what is not read or written by a method here.
+        """Return the client, for requests that no method of this class makes.
 
         Raises:
-            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+            kgctl.ClusterError: there is no usable kubeconfig, or no credentials can be obtained.
         """
         if self._failure is not None:
             raise self._failure
@@ -190,10 +187,10 @@ class ApiServer:
         return self._api
 
     def read(self) -> Objects:
-        """Read the nodes and peers: side by side over a long way, else one after the other.
+        """Read the nodes and peers: in parallel if the server is far away, else in sequence.
 
-        A second connection costs a TLS handshake of some 5 ms of work on either side; it pays
-        where it saves a round trip.
+        A second connection costs a TLS handshake of some 5 ms of work on either side. It pays off
+        where it saves a long round trip.
 
         Raises:
             kgctl.ClusterError: they cannot be read; the message says what to do.
@@ -207,7 +204,7 @@ class ApiServer:
         return Objects(nodes=nodes, peers=peers.result(), passed_over={})
 
     def nodes(self, *, whole: bool = False) -> list[NodeObject]:
-        """Read the nodes alone; ``whole`` with every label, and with what they run on.
+        """Read only the nodes; ``whole`` with every label, and with their platforms.
 
         Raises:
             kgctl.ClusterError: they cannot be read; the message says what to do.
@@ -216,20 +213,20 @@ class ApiServer:
         return list_nodes(self.api(), cached=self._cached, label=label, platform=whole)
 
     def peers(self) -> PeerObjects:
-        """Return the Peer objects, to be read and changed one by one.
+        """Return the store of Peer objects.
 
         Raises:
-            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+            kgctl.ClusterError: there is no usable kubeconfig, or no credentials can be obtained.
         """
         from kgctl.state.peers import PeerObjects
 
         return PeerObjects(self.api())
 
     def host(self) -> str:
-        """Return the name or the address that requests go to: the API server's, or its proxy's.
+        """Return the host that requests go to: the API server or its proxy, as name or address.
 
         Raises:
-            kgctl.ClusterError: there is no usable kubeconfig, or its credentials cannot be had.
+            kgctl.ClusterError: there is no usable kubeconfig, or no credentials can be obtained.
         """
         from urllib.parse import urlsplit
 
@@ -239,14 +236,14 @@ class ApiServer:
         return urlsplit(proxy_for(access) or access.server).hostname or ""
 
     def clock_ahead(self) -> float | None:
-        """Return by how many seconds, at least, this machine's clock is ahead of the server's.
+        """Return the least number of seconds that this machine's clock is ahead of the server's.
 
-        It is negative where it is behind, 0 where both may agree, and None before an answer.
+        It is negative if the clock is behind, 0 if both may agree, and None before an answer.
         """
         return None if self._api is None else self._api.clock.ahead()
 
     def names(self, kind: Kind) -> list[str]:
-        """Return the sorted names of all nodes or of all peers, at the least cost.
+        """Return the sorted names of all nodes or peers, at the least cost.
 
         Raises:
             kgctl.ClusterError: they cannot be read.
@@ -260,13 +257,13 @@ class ApiServer:
         self.close()
 
     def close(self) -> None:
-        """End the connections that are kept for the next request."""
+        """Close the connections that are kept for later requests."""
         if self._api is not None:
             self._api.close()
 
 
 class _Aside(Generic[T]):
-    """A call that runs in a thread of its own, which never keeps the program from ending."""
+    """A call that runs in its own daemon thread, which never prevents the program's exit."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
@@ -282,7 +279,7 @@ class _Aside(Generic[T]):
             self._error = error
 
     def result(self) -> T:
-        """Wait for it, and return or raise what it came to."""
+        """Wait for the call, and return its result or raise its error."""
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""All that a diagnosis looks at, from what was read; and reading as much as one may."""
+"""Evidence for a diagnosis: everything it examines, read as far as the credentials allow."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PASSED_OVER = (f"{GROUP}/", "/Peer")
 
 
 class Evidence(NamedTuple):
-    """The objects that were read, whether peers are served, and what could not be looked at.
+    """The objects that were read, whether peers are served, and what could not be read.
 
-    ``clock_ahead`` is by how many seconds this machine's clock is ahead of the API server's.
+    ``clock_ahead`` is the number of seconds that this machine's clock is ahead of the API server's.
     """
 
     objects: Objects
@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
         )
 
     def subject(self, *, topology_label: str = TOPOLOGY_LABEL) -> Subject:
-        """Parse the objects, as the subject of a diagnosis."""
+        """Parse the objects into the subject of a diagnosis."""
         objects = self.objects
         return Subject(
             state=state_of(objects, topology_label=topology_label),
@@ -71,7 +71,7 @@ class Evidence(NamedTuple):
 
 
 def evidence_of(objects: Objects) -> Evidence:
-    """Return what was read from files; Peers of another version show that there is one."""
+    """Return the evidence of objects from files; Peers of other API versions are recorded."""
     prefix, suffix = _PASSED_OVER
     versions = tuple(
         kind.removeprefix(prefix).removesuffix(suffix)
@@ -82,7 +82,7 @@ def evidence_of(objects: Objects) -> Evidence:
 
 
 def read_evidence(server: ApiServer) -> Evidence:
-    """Read a live cluster as far as one may: without the right to list peers, the nodes alone.
+    """Read a live cluster as far as allowed: without the right to list peers, only its nodes.
 
     Raises:
         kgctl.ClusterError: the nodes cannot be read, or peers for another reason than rights.
@@ -108,7 +108,7 @@ def _read(server: ApiServer) -> Evidence:
 
 
 def _other_versions(api: Api) -> tuple[str, ...]:
-    """Return the versions of Kilo's API group, which any user may ask for; empty if none."""
+    """Return the other versions of Kilo's API group, which any user may read; empty if none."""
     try:
         return api.get(f"/apis/{GROUP}", {}, JSON, _group_versions)
     except StatusError:

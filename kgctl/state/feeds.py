@@ -1,6 +1,6 @@
-"""What the loop follows: a live cluster by informers, files by reading them repeatedly.
+"""Feeds for the loop of ``follow.py``: a live cluster by informers, files by repeated reading.
 
-Nodes and peers of a live cluster, kept up to date by an informer for each kind.
+An informer for each kind keeps the nodes and peers of a live cluster up to date.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 
 class ClusterInformer:
-    """Nodes and peers of a live cluster, each followed by a thread that never keeps kgctl alive."""
+    """Nodes and peers of a live cluster, each followed by its own daemon thread."""
 
     def __init__(self, api: Api, listener: Listener, *, lasts: int, poll: float) -> None:
         self.nodes = Informer(_nodes(api, lasts), listener, poll=poll, memory=api.memory)
         self.peers = Informer(_peers(api, lasts), listener, poll=poll, memory=api.memory)
 
     def start(self) -> None:
-        """Start to follow."""
+        """Start the threads."""
         for informer in (self.nodes, self.peers):
             threading.Thread(target=informer.run, daemon=True).start()
 
     def read(self) -> Objects | None:
-        """Return all that is known; None before both kinds were listed once."""
+        """Return all known objects; None before both kinds were listed once."""
         nodes, peers = self.nodes.objects, self.peers.objects
         if nodes is None or peers is None:
             return None
@@ -45,7 +45,7 @@ class ClusterInformer:
 
     @property
     def heard(self) -> float:
-        """When the API server last said anything of nodes, in Unix seconds."""
+        """When the API server last sent anything about nodes, in Unix seconds."""
         return self.nodes.heard
 
     @property
@@ -78,22 +78,22 @@ def _peers(api: Api, lasts: int) -> Kind[Mapping[str, Any]]:
 
 T = TypeVar("T")
 
-_MOST_PATIENCE = 300.0  # seconds between two reads of what cannot be read
+_MOST_PATIENCE = 300.0  # the most seconds between two reads after errors
 
 
 class Snapshot(NamedTuple, Generic[T]):
-    """What was read last, the same object until it is read again; and how its source stands."""
+    """The last content, the same object until the next read; and the state of its source."""
 
     content: T
     standing: Standing
 
 
 class LiveFeed:
-    """Nodes and peers of a live cluster that was read ``at`` a time, followed from now on.
+    """Nodes and peers of a live cluster, first read at the time ``at`` and followed from now on.
 
     ``changed`` and ``failed`` are called from the informers' threads, with a kind of objects.
-    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded`` puts
-    an error into words.
+    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded``
+    formats an error.
     """
 
     def __init__(
@@ -115,18 +115,18 @@ class LiveFeed:
         self._informer.start()
 
     def changed(self, kind: str, _name: str) -> None:
-        """Hear of a change from an informer."""
+        """Receive a change from an informer."""
         self._changed(kind)
 
     def failed(self, kind: str, error: ClusterError, _pause: float) -> None:
-        """Hear from an informer that objects of a kind cannot be followed."""
+        """Receive an informer's error: objects of a kind cannot be followed."""
         self._hearing.failed(kind, error)
         self._failed(kind, error)
 
     def look(self, changed: Collection[str]) -> Snapshot[Objects]:
-        """Return what is known; it is copied from the informers where something changed.
+        """Return the known objects, copied from the informers if something changed.
 
-        It is judged as of when the API server was last heard: its absence makes no node old.
+        They are judged as of the API server's last answer: its outage makes no node stale.
         """
         if changed:
             self._objects = self._informer.read() or self._objects
@@ -134,10 +134,10 @@ class LiveFeed:
 
 
 class PolledFeed(Generic[T]):
-    """What was read just now, and is read again ``every`` so many seconds, less often on errors.
+    """Content that is read again every ``every`` seconds, less often after errors.
 
-    It is a turn of the loop. ``changed`` is called after each read, and before it ``failed`` where
-    that failed. ``worded`` puts an error into words.
+    It is a turn of the loop. ``changed`` is called after each read; after one that failed,
+    ``failed`` is called first. ``worded`` formats an error.
     """
 
     def __init__(
@@ -163,14 +163,14 @@ class PolledFeed(Generic[T]):
         self._trouble = ""
 
     def changed(self, _now: float) -> None:
-        """Ignore a change: it is its own."""
+        """Ignore a change: it is this feed's own."""
 
     def wait(self, now: float) -> float:
-        """Return the seconds until it is to be read again."""
+        """Return the seconds until the next read."""
         return self._ended + self._pause - now
 
     def run(self) -> None:
-        """Read it again."""
+        """Read the content again."""
         try:
             self._content = self._read()
         except KgctlError as error:
@@ -184,5 +184,5 @@ class PolledFeed(Generic[T]):
         self._changed("")
 
     def look(self, _changed: Collection[str]) -> Snapshot[T]:
-        """Return what was read last, judged as of now."""
+        """Return the last content, judged as of now."""
         return Snapshot(self._content, Standing(time.time(), self._read_at, self._trouble))

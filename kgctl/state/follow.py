@@ -1,12 +1,11 @@
-"""The one loop that follows a cluster: wait, gather changes, look, rest, until the end.
+"""The loop that follows a cluster, and the state of the cluster during an outage of its API server.
 
-How a cluster that is followed stands: when it was heard, and whether the API server is away.
+The loop waits, gathers changes, looks and rests, until it is ended.
 
-Which moment heartbeats are judged at, when the API server is away for a while.
-
-A node whose heartbeat is 60 s old takes no part. But while nobody can tell us of heartbeats, an
-old one says nothing, and the tunnel has to go on; and when the API server is back, the nodes need
-a while until they have written the next one.
+A node whose heartbeat is 60 s old takes no part in the network. But without the API server kgctl
+gets no heartbeats, so an old one proves nothing, and the tunnel must go on. When the server is
+back, the nodes need a while to write their next heartbeat. So heartbeats are judged as of a moment
+that stands still meanwhile.
 """
 
 from __future__ import annotations
@@ -33,30 +32,30 @@ S = TypeVar("S")
 Seen = TypeVar("Seen", covariant=True)
 
 CHANGED = "changed"
-"""The message that there may be something to do; any other one is why the loop ends."""
+"""The message that something changed; any other message is the reason to end the loop."""
 
 _GATHER, _MOST_GATHERED = 0.2, 5.0  # seconds in which changes are gathered after a look
-_REST = 4  # times as long as the work: a large cluster's heartbeats never take a whole processor
-_LONGEST_WAIT = 3600.0  # seconds; a queue refuses to wait for centuries
+_REST = 4  # times as long as the work, so that heartbeats of a large cluster never fill a core
+_LONGEST_WAIT = 3600.0  # seconds; a queue rejects too large timeouts
 
 
 class Inbox:
-    """Takes changes and the end from threads and signal handlers; many changes are one message."""
+    """Receives changes from threads, and the end also from signal handlers; merges changes."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be interrupted
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put is reentrant
         self._kinds: set[str] = set()
         self._changed = False
 
     def changed(self, kind: str) -> None:
-        """Note that objects of a kind changed; for threads."""
+        """Record that objects of a kind changed; for threads."""
         self._kinds.add(kind)
         if not self._changed:
             self._changed = True
             self._queue.put(CHANGED)
 
     def end(self, why: str) -> None:
-        """End the loop; signal handlers may call this, too."""
+        """End the loop; signal handlers may call this too."""
         self._queue.put(why)
 
     def get(self, timeout: float) -> str | None:
@@ -72,39 +71,39 @@ class Inbox:
     def kinds(self) -> Collection[str]:
         """Return the kinds of objects that changed since the last call."""
         taken: set[str] = set()
-        while self._kinds:  # one by one: what a thread adds meanwhile is not lost
+        while self._kinds:  # one by one: a kind that a thread adds meanwhile is not lost
             taken.add(self._kinds.pop())
         return taken
 
 
 class Turn(Protocol):
-    """Something that is done now and then, or after changes, by the thread of the loop."""
+    """A task that the thread of the loop runs periodically, or after changes."""
 
     def changed(self, now: float) -> None:
-        """Note that there was a change."""
+        """Record that there was a change."""
         ...
 
     def wait(self, now: float) -> float:
-        """Return the seconds until it is due: 0 or less when it is, infinite when it is not."""
+        """Return the seconds until it is due: 0 or less if it is now, infinite if it is not."""
         ...
 
     def run(self) -> None:
-        """Do it."""
+        """Run the task."""
         ...
 
 
 class Feed(Protocol[Seen]):
-    """What is followed; see ``kgctl.state.feeds``."""
+    """A source to follow; see ``kgctl.state.feeds``."""
 
     def look(self, changed: Collection[str]) -> Seen:
-        """Return what is known now; ``changed`` are the kinds that changed since the last look."""
+        """Return the present state; ``changed`` are the kinds that changed since the last look."""
         ...
 
 
 def take_turns(
     inbox: Inbox, turns: Sequence[Turn], *, clock: Callable[[], float] = time.monotonic
 ) -> str:
-    """Run each turn when it is due, the first ones first, until the end; return why it ended."""
+    """Run each turn when it is due, earlier turns first; return the reason for the end."""
     while True:
         now = clock()
         message = inbox.get(max(0.0, min(turn.wait(now) for turn in turns)))
@@ -135,17 +134,17 @@ def follow(
     turns: Sequence[Turn] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """Call ``listener`` with what ``feed`` has after changes, and now and then, until the end.
+    """Call ``listener`` with the state of ``feed`` after changes, and periodically, until the end.
 
-    ``pause`` gets how many seconds the last look took, and returns how many may pass between the
-    beginnings of two looks while nothing changes. After a change there is a rest, in which others
-    are gathered. ``turns`` are done besides. Returns why it ended, as ``inbox.end`` was given it.
+    ``pause`` gets the seconds that the last look took, and returns the seconds between the starts
+    of two looks without changes. After a change, the loop rests to gather more changes. It also
+    runs ``turns``. Returns the reason given to ``inbox.end``.
     """
     return take_turns(inbox, [*turns, _Looks(feed, listener, inbox, pause, clock)], clock=clock)
 
 
 class _Looks(Generic[S]):
-    """The turn of ``follow``: when to look."""
+    """The turn of ``follow``: decides when to look."""
 
     def __init__(
         self,
@@ -182,62 +181,62 @@ class _Looks(Generic[S]):
 
 
 def end_at_signals() -> None:
-    """Have SIGTERM end a command as Ctrl-C does: by a KeyboardInterrupt, whatever it waits for."""
+    """Make SIGTERM end a command as Ctrl-C does: it raises KeyboardInterrupt during any wait."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # which nothing takes for an error to live through
+    raise KeyboardInterrupt  # no handler of errors catches it
 
 
 def rest_after(took: float) -> float:
-    """Return the seconds in which changes are gathered, after work that took so many."""
+    """Return the seconds to gather changes, after work that ``took`` seconds."""
     return min(max(_GATHER, _REST * took), _MOST_GATHERED)
 
 
 def until_tick(took: float, tick: float = 1.0) -> float:
-    """Return the seconds between two looks that show ages, if one takes so many.
+    """Return the seconds between two looks that show ages, if one look ``took`` seconds.
 
-    ``tick`` is the least, in seconds: what the shortest age is shown in.
+    ``tick`` is the minimum, in seconds: the unit of the shortest age.
     """
     return max(tick, _REST * took)
 
 
 class Once:
-    """Reports a problem once as long as it stays the same; for any thread."""
+    """Reports a problem once while it stays the same; for any thread."""
 
     def __init__(self, tell: Callable[[str], Any]) -> None:
         self._tell = tell
         self._told = ""
 
     def tell(self, text: str) -> None:
-        """Report a problem, unless it was the last one reported."""
+        """Report a problem, unless it is the last one reported."""
         if text != self._told:
             self._tell(text)
         self._told = text
 
     def over(self) -> None:
-        """Note that the problem is over: it is reported again if it returns."""
+        """Record the end of the problem: it is reported again if it returns."""
         self._told = ""
 
 
 QUIET = 15.0
-"""Seconds without a word after which time stands still. Kilo's agents write a heartbeat every 30
-seconds: with it, the last word of a healthy node is never judged to be 60 s old."""
+"""Seconds of silence after which time stands still. Kilo's agents write a heartbeat every 30
+seconds, so the last heartbeat of a healthy node never counts as 60 s old."""
 
 OUTAGE = 45.0
-"""Seconds without a word that count as an outage: more than between two heartbeats."""
+"""Seconds of silence that count as an outage: more than between two heartbeats."""
 
 GRACE = READY_SECONDS + 30.0
-"""Seconds after an outage in which nodes may write a heartbeat again."""
+"""Seconds after an outage in which nodes may write their next heartbeat."""
 
 
 class Contact:
-    """When the API server was heard, and what time it is for heartbeats.
+    """The last contact with the API server, and the moment at which heartbeats are judged.
 
-    Moments at which heartbeats are judged are Unix seconds, as heartbeats are. How long the server
-    was silent is measured by the ``steady`` clock, in seconds: the machine's own may be put right
-    meanwhile, and a silence would seem to be over.
+    That moment is in Unix seconds, as heartbeats are. The server's silence is measured in seconds
+    by the ``steady`` clock: if the system clock were adjusted meanwhile, a silence would seem to
+    be over.
     """
 
     def __init__(self) -> None:
@@ -246,10 +245,10 @@ class Contact:
         self._until = float("-inf")
 
     def heard(self, at: float, steady: float, *, away: bool = True) -> None:
-        """Take note that the API server spoke at ``at``, which is ``steady`` on the steady clock.
+        """Record an answer of the API server at ``at``, which is ``steady`` on the steady clock.
 
-        A long silence before it was an outage, unless it is known that the server was not ``away``:
-        where nothing happens in a cluster, it has nothing to say.
+        A long silence before it was an outage, unless the server was not ``away``: without changes
+        in the cluster, it sends nothing.
         """
         if self._heard is not None:
             silence = steady - self._heard[1]
@@ -261,14 +260,14 @@ class Contact:
         self._heard = at, steady
 
     def silence(self, steady: float) -> float:
-        """Return the seconds since the server was heard; 0 before it was heard once."""
+        """Return the seconds since the last answer; 0 before the first one."""
         return 0.0 if self._heard is None else max(0.0, steady - self._heard[1])
 
     def judged(self, now: float, steady: float) -> float:
-        """Return the moment at which heartbeats are to be judged now, which is ``steady``.
+        """Return the moment at which to judge heartbeats now, which is ``steady``.
 
-        Once the server was heard, the clock counts as it was then, and time goes on by the steady
-        one: what somebody does to the clock meanwhile makes no heartbeat older.
+        After an answer, time goes on by the steady clock from the system clock's time of the
+        answer, so that an adjustment of the system clock makes no heartbeat older.
         """
         if steady < self._until:
             return self._frozen
@@ -278,17 +277,17 @@ class Contact:
 
 
 LASTS = 60
-"""Seconds of a watch: its end is a word of the server's, even where nothing happens."""
+"""Seconds of a watch: its end shows that the server is there, even without changes."""
 
 SILENCE = LASTS + 15.0
-"""Seconds after which a server that says nothing, not even the end of a watch, is away."""
+"""Seconds after which a server that sends nothing, not even the end of a watch, is away."""
 
 
 class Standing(NamedTuple):
-    """A followed cluster at a moment. All times are in Unix seconds.
+    """The state of a followed cluster at a moment. All times are in Unix seconds.
 
-    Heartbeats are ``judged`` as of a moment at which the server may still be trusted to have told
-    all; their ages are those of the clock. ``trouble`` says what is wrong, or is empty.
+    Heartbeats are ``judged`` as of the last moment for which the server's data can be trusted to be
+    complete; their ages are shown by the clock. ``trouble`` describes a problem, or is empty.
     """
 
     judged: float
@@ -297,10 +296,10 @@ class Standing(NamedTuple):
 
 
 class Hearing:
-    """Finds out how a cluster stands that was read at ``first`` and is followed by informers.
+    """Determines the state of a cluster that was read at ``first`` and is followed by informers.
 
-    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded`` puts
-    an error into words.
+    ``poll`` is the number of seconds between lists where watching is not allowed. ``worded``
+    formats an error.
     """
 
     def __init__(
@@ -323,9 +322,9 @@ class Hearing:
         self._away = False
 
     def failed(self, kind: str, error: ClusterError) -> None:
-        """Take note that objects of a kind cannot be followed; called from an informer's thread.
+        """Record that objects of a kind cannot be followed; called from an informer's thread.
 
-        Who may not watch reads again and again: that is no trouble.
+        A missing right to watch is no trouble: the informer lists repeatedly instead.
         """
         if isinstance(error, ForbiddenError):
             self._polled.add(kind)
@@ -333,7 +332,7 @@ class Hearing:
             self._failures[kind] = self._steady(), self._worded(error)
 
     def standing(self, informers: ClusterInformer) -> Standing:
-        """Return how the cluster stands now."""
+        """Return the state of the cluster now."""
         now, trouble = self._steady(), ""
         heard = oldest = self._word(informers.nodes)
         for kind, informer in (("nodes", informers.nodes), ("peers", informers.peers)):
@@ -346,7 +345,7 @@ class Hearing:
         return Standing(self._contact.judged(self._clock(), now), oldest[0], trouble)
 
     def _word(self, informer: Informer[Any]) -> tuple[float, float]:
-        """Return when the server last said anything of a kind, in Unix and in steady seconds."""
+        """Return when the server last sent anything of a kind, in Unix and in steady seconds."""
         return max(self._first, (informer.heard, informer.heard_steady), key=lambda one: one[1])
 
     def _trouble(self, kind: str, heard: float, now: float) -> str:

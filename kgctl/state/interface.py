@@ -1,7 +1,4 @@
-"""What a source of cluster state hands over, wherever the state comes from.
-
-Why an API server that answers gives no state of a Kilo network.
-"""
+"""The interface of sources of cluster state, and the error of a cluster without Kilo."""
 
 from __future__ import annotations
 
@@ -22,12 +19,12 @@ Kind = Literal["nodes", "peers"]
 
 
 class Objects(NamedTuple):
-    """Everything that was read at once: Node objects, and Peer objects as decoded JSON.
+    """All objects of one read: Node objects, and Peer objects as decoded JSON.
 
-    ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; a live cluster
-    is asked for nodes and peers only, so it stays empty there. ``unread`` are files that a search
-    of a directory passed over, by name, each with the reason. ``read_at`` is when the first file
-    was read, in Unix seconds, before it was parsed; 0 where that is not known.
+    ``passed_over`` counts the objects of other kinds by ``apiVersion/Kind``; it is empty for a live
+    cluster, where only nodes and peers are requested. ``unread`` has the files that a search of a
+    directory skipped, by name, each with the reason. ``read_at`` is the time at which the first
+    file was read, before it was parsed, in Unix seconds; 0 if unknown.
     """
 
     nodes: Sequence[NodeObject]
@@ -38,7 +35,7 @@ class Objects(NamedTuple):
 
 
 class Source(Protocol):
-    """Somewhere that cluster state can be read from."""
+    """A source that cluster state can be read from."""
 
     def read(self) -> Objects:
         """Read the nodes and peers, once.
@@ -62,11 +59,11 @@ class PeersNotServedError(NotServedError):
 
 
 def about_kilo(error: ClusterError) -> ClusterError:
-    """Return what an API server's refusal means to Kilo: one of its group is one of all Peers."""
+    """Return the error for an API server's refusal: without Kilo's API group, no Peers exist."""
     if isinstance(error, NotServedError) and error.group == GROUP:
         return PeersNotServedError(
-            f"the cluster at {error.place} knows no Kilo peers: the CustomResourceDefinition "
-            f"peers.{GROUP} is not installed; is Kilo installed there, or is this another context?",
+            f"the cluster at {error.place} has no Kilo peers: the CustomResourceDefinition "
+            f"peers.{GROUP} is not installed; install Kilo there, or check the context",
             group=error.group,
             place=error.place,
         )

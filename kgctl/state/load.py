@@ -1,4 +1,4 @@
-"""Reading a cluster from Python: one call a source, and what was read in one object."""
+"""The functions that read a cluster from Python, one for each source, and their result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Source
 
 REQUEST_TIMEOUT = 30.0
-"""Seconds that one request to an API server may take, unless the caller says otherwise."""
+"""The default seconds that one request to an API server may take."""
 
 
 class Cluster(NamedTuple):
@@ -32,14 +32,14 @@ class Cluster(NamedTuple):
     def topology(
         self, *, granularity: str = AUTO, hostname: str | None = None, acting_leaders: bool = False
     ) -> Topology:
-        """Build the network that the ready nodes and ready peers make.
+        """Build the network of the ready nodes and peers.
 
         Args:
-            granularity: ``location``, ``full``, or ``auto``: what the first ready node says.
-            hostname: the node from whose side the network is seen: the endpoints that it
-                discovered come before those of the others. Default: the first ready node.
-            acting_leaders: follow the agents where a DNS name has made them choose another leader
-                than Kilo's own kgctl names.
+            granularity: ``location``, ``full``, or ``auto`` for that of the first ready node.
+            hostname: the node whose view of the network is built: the endpoints that it discovered
+                go before those of the others. Default: the first ready node.
+            acting_leaders: follow the agents where a DNS name makes them choose another leader
+                than Kilo's own kgctl does.
 
         Raises:
             kgctl.MeshError: there is no network; the message says why.
@@ -66,7 +66,7 @@ def load_cluster(
         kubeconfig: the kubeconfig file; None for the places where kubectl looks.
         context: the context to use; None for the current one.
         request_timeout: seconds that one request may take; None is no limit.
-        topology_label: the node label that tells a node's location.
+        topology_label: the node label that holds a node's location.
 
     Raises:
         kgctl.ClusterError: it cannot be read; the message says what to do.
@@ -94,7 +94,7 @@ def load_files(
         paths: what to read, in this order; of two objects of one name the later one counts.
         at: the time, in Unix seconds, by which heartbeats are judged; ``"newest"`` is that of the
             newest heartbeat, as suits a file that is older than a minute. Default: now.
-        topology_label: the node label that tells a node's location.
+        topology_label: the node label that holds a node's location.
 
     Raises:
         kgctl.ManifestError: a file cannot be read, or holds no Kubernetes objects.
@@ -114,7 +114,7 @@ def load_example() -> Cluster:
 
 
 def _judged(source: Source, topology_label: str) -> Cluster:
-    """Return what a source reads, and when that was: before it is parsed, which takes a while."""
+    """Return the state of a source, and the time of the read: before parsing, which is slow."""
     objects = source.read()
     now = objects.read_at or time.time()
     return Cluster(state_of(objects, topology_label=topology_label), now)

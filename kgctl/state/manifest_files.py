@@ -1,7 +1,4 @@
-"""The files that ``-f`` names: one file, or the manifests of a directory and of those below it.
-
-Manifest files as they were at a revision of the git repository around them.
-"""
+"""Manifest files for ``-f``: a file, or those in and below a directory, now or in a git commit."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
 
 
 STDIN = "-"
-"""The name of standard input."""
+"""The name for standard input."""
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 _NOT_SEARCHED = frozenset(("node_modules", "__pycache__", "venv"))
@@ -26,14 +23,14 @@ _NOT_SEARCHED = frozenset(("node_modules", "__pycache__", "venv"))
 
 
 class ManifestFile(NamedTuple):
-    """A file that may hold manifests; ``found`` says that a search found it, so nobody named it."""
+    """A file that may hold manifests; ``found`` if a search found it, instead of the user."""
 
     path: Path
     found: bool
 
     @property
     def label(self) -> str:
-        """The file's name as messages have it."""
+        """The file's name in messages."""
         return printable(str(self.path))
 
     def read(self) -> bytes:
@@ -49,10 +46,10 @@ class ManifestFile(NamedTuple):
 
 
 def manifest_files(name: str) -> list[ManifestFile]:
-    """Return the file of that name; of a directory, its manifests and those below, sorted by path.
+    """Return the named file; for a directory, the manifests in and below it, sorted by path.
 
     Raises:
-        ManifestError: the directory cannot be searched, or holds no file of a manifest's name.
+        ManifestError: the directory cannot be searched, or has no manifests.
     """
     path = Path(name)
     if not path.is_dir():
@@ -60,13 +57,13 @@ def manifest_files(name: str) -> list[ManifestFile]:
     found = sorted(_search(path))
     if not found:
         raise ManifestError(
-            f"{printable(name)} holds no manifest: no file ends in {', '.join(_SUFFIXES)}"
+            f"{printable(name)} has no manifests: no file ends in {', '.join(_SUFFIXES)}"
         )
     return [ManifestFile(one, found=True) for one in found]
 
 
 def is_searched(path: PurePath) -> bool:
-    """Tell whether a search of a directory finds the file at a path relative to that."""
+    """Return whether a search of a directory finds the file at a path relative to it."""
     *directories, file = path.parts
     hidden = any(_is_passed(one) for one in directories) or file[0] == "."
     return path.suffix in _SUFFIXES and not hidden
@@ -90,11 +87,11 @@ def _search(directory: Path) -> Iterator[Path]:
                 yield path
 
 
-_SECONDS = 30  # for one git
+_SECONDS = 30  # for one git command
 
 
 def commit_of(revision: str) -> str | None:
-    """Return the commit that a revision of the repository around stands for, or None."""
+    """Return the commit of a revision in the surrounding repository, or None."""
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     return None if found is None else found.decode().strip()
 
@@ -102,10 +99,11 @@ def commit_of(revision: str) -> str | None:
 def contents_at(commit: str, names: Sequence[str]) -> Iterator[tuple[str, bytes, bool]]:
     """Yield label and content of each file at a commit, and whether a search found it.
 
-    ``names`` are files and directories of the working tree; what was not there then is left out.
+    ``names`` are files and directories of the working tree; those missing in the commit are left
+    out.
 
     Raises:
-        ManifestError: a name is of no file of the repository.
+        ManifestError: a name is not in the repository.
     """
     for name in names:
         if name == STDIN:
@@ -123,21 +121,21 @@ def contents_at(commit: str, names: Sequence[str]) -> Iterator[tuple[str, bytes,
 
 
 def _listed(commit: str, path: Path, *, searched: bool) -> list[str]:
-    """Return the files at a commit, relative to the directory, or to that of the file."""
+    """Return the files at a commit, relative to the directory, or to the file's directory."""
     at, what = (path, ".") if searched else (path.parent, path.name)
     found = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", what, directory=at)
     if found is None:
         raise ManifestError(
-            f"{printable(str(path))} is in no git repository that has {commit[:12]}"
+            f"{printable(str(path))} is not in a git repository with the commit {commit[:12]}"
         )
     names = found.decode("utf-8", "surrogateescape").split("\0")
     return sorted(name for name in names if name)
 
 
 def _git(*arguments: str, directory: Path | None = None) -> bytes | None:
-    """Return what git prints, or None if it fails or is not there."""
+    """Return git's output, or None if git fails or is missing."""
     try:
-        run = subprocess.run(  # noqa: S603 - no shell, and names stand behind --
+        run = subprocess.run(  # noqa: S603 - no shell, and names come after --
             ["git", *arguments],  # noqa: S607
             cwd=directory, capture_output=True, check=False, timeout=_SECONDS,
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
-"""Cluster state from manifest files, as ``kubectl get nodes,peers -o yaml`` writes them.
+"""Cluster state from manifest files: decoding of YAML and JSON, and the objects in them.
 
-YAML and JSON text, decoded into documents.
+The files are those that ``kubectl get nodes,peers -o yaml`` writes, or people keep in git.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 
 _NO_UTF8 = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_SMALL = 1 << 20  # bytes of JSON that are decoded whole: misspelt fields are seen, too
+_SMALL = 1 << 20  # bytes of JSON to decode whole, which keeps misspelt fields
 _CONSTRUCTING = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 )  # fmt: skip
-"""What PyYAML raises, besides its own errors, where a value is not what its tag says."""
+"""The errors that PyYAML raises, besides its own, if a value does not match its tag."""
 
 
 def read_documents(label: str, content: bytes, advance: Advance | None = None) -> list[Any]:
     """Return the documents of a file that errors call ``label``; an empty document is None.
 
-    Of the objects in a document only what kgctl needs is sure to be there: type, name, labels,
-    annotations and spec. JSON is YAML too, but is decoded a hundred times as fast, so it is
-    tried first. ``advance`` is told how far YAML has been read. The file may be in UTF-16.
+    Objects in a document may be reduced to what kgctl needs: type, name, labels, annotations and
+    spec. JSON is YAML too, but decoding it as JSON is a hundred times as fast, so that is tried
+    first. ``advance`` receives the progress in YAML. The file may be in UTF-16.
 
     Raises:
-        ManifestError: the content is neither.
+        ManifestError: the content is neither YAML nor JSON.
     """
     if content.startswith(_NO_UTF8) or b"\0" in content[:4]:
         content = _as_utf8(label, content)
@@ -62,7 +62,7 @@ def _as_utf8(label: str, content: bytes) -> bytes:
 
 
 def _json(content: bytes) -> list[Any] | None:
-    """Decode one JSON document, or several one after the other; None where it is no JSON."""
+    """Decode one or several concatenated JSON documents; None if the content is not JSON."""
     import msgspec
 
     if len(content) > _SMALL and fast_lane():
@@ -90,7 +90,7 @@ def _json_stream(content: bytes) -> list[Any] | None:
                 position += 1
             start = position
             _, position = decoder.raw_decode(text, start)
-            # the standard library finds the end, but would let halves of characters pass
+            # the standard library finds the end, but accepts lone surrogates
             documents.append(msgspec.json.decode(text[start:position]))
     except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
@@ -98,7 +98,7 @@ def _json_stream(content: bytes) -> list[Any] | None:
 
 
 def _objects(content: bytes, advance: Advance | None) -> list[Any] | None:
-    """Read YAML without what is not needed; None where it is too unusual for that."""
+    """Read only the needed parts of YAML; None if the YAML is too unusual for that."""
     from kgctl.kube.fast.yaml_objects import ObjectReader, UnusualError
 
     try:
@@ -121,7 +121,7 @@ def _yaml(label: str, content: bytes, advance: Advance | None) -> list[Any]:
         problem = printable(str(error.problem or error.context))
         raise ManifestError(f"{label}: neither YAML nor JSON{where}: {problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        _as_utf8(label, content)  # where that is what is wrong, it is what to say
+        _as_utf8(label, content)  # raises the better error if the text is not UTF-8
         raise ManifestError(
             f"{label}: neither YAML nor JSON: {printable(' '.join(str(error).split()))}"
         ) from None
@@ -142,7 +142,7 @@ class Manifests:
     def __init__(self, names: Sequence[str], advance: Advance | None = None) -> None:
         """Take the names of files and directories; ``-`` is standard input.
 
-        ``advance`` is told how far the file at hand has been read, in characters.
+        ``advance`` receives the progress in the current file, in characters.
         """
         self._names = names
         self._advance = advance
@@ -150,17 +150,17 @@ class Manifests:
     def read(self) -> Objects:
         """Read every file, in the order given; those in and below a directory sorted by path.
 
-        Of the files of a directory, which nobody named, those that hold no Kubernetes objects
-        are passed over: repositories have other YAML and JSON too.
+        Files found in a directory are skipped if they hold no Kubernetes objects: repositories
+        have other YAML and JSON too.
 
         Raises:
-            ManifestError: a file cannot be read; or one that was named is not YAML or JSON, or
-                holds something that is not a Kubernetes object.
+            ManifestError: a file cannot be read; or a named file is not YAML or JSON, or holds
+                something that is not a Kubernetes object.
         """
         return objects_in((one for name in self._names for one in _contents(name)), self._advance)
 
     def names(self, kind: Kind) -> Sequence[str]:
-        """Return the names of all nodes or peers; reading them is reading the files."""
+        """Return the names of all nodes or peers; this reads the files."""
         objects = self.read()
         if kind == "nodes":
             return [node.name for node in objects.nodes]
@@ -170,12 +170,12 @@ class Manifests:
 def objects_in(
     contents: Iterable[tuple[str, bytes, bool]], advance: Advance | None = None
 ) -> Objects:
-    """Return the objects in the contents of files, each with its label.
+    """Return the objects in files, each given as label, content, and whether a search found it.
 
-    Of a file that was found by a search, not named, what is not a Kubernetes object is passed over.
+    In a file that a search found, documents that are not Kubernetes objects are skipped.
 
     Raises:
-        ManifestError: as :meth:`Manifests.read` has it.
+        ManifestError: as for :meth:`Manifests.read`.
     """
     collected = _Collected()
     read_at = 0.0
@@ -190,7 +190,7 @@ def objects_in(
 
 
 def _search(collected: _Collected, label: str, content: bytes, advance: Advance | None) -> None:
-    """Take the objects of a file that a search found, or note why there are none."""
+    """Take the objects of a file that a search found, or record why it has none."""
     try:
         documents = read_documents(label, content, advance)
     except ManifestError as error:
@@ -213,11 +213,11 @@ class _Collected:
         self.unread: dict[str, str] = {}
 
     def objects(self, read_at: float) -> Objects:
-        """Return what was found."""
+        """Return the objects found."""
         return Objects(self.nodes, self.peers, self.passed_over, self.unread, read_at)
 
     def take(self, label: str, document: object) -> None:
-        """Sort one document in; the items of a List one by one, of a NodeList as Nodes."""
+        """Add one document; for a List, each of its items, which are Nodes in a NodeList."""
         waiting: list[tuple[object, _Kind | None]] = [(document, None)]
         lists: set[int] = set()
         while waiting:
@@ -231,7 +231,7 @@ class _Collected:
             kind = _type_of(label, one, within)
             if kind not in _LISTS:
                 self._take_object(label, kind, one)
-            elif id(one) not in lists:  # by YAML's aliases a List may even be its own item
+            elif id(one) not in lists:  # with YAML's aliases, a List may be its own item
                 lists.add(id(one))
                 waiting += [(item, _LISTS[kind]) for item in reversed(_items(label, one))]
 
@@ -245,7 +245,7 @@ class _Collected:
 
 
 def lookalikes(passed_over: Mapping[str, int]) -> list[str]:
-    """Return, in words, which objects were passed over for how their kind or version is written."""
+    """Return hints about objects that were skipped because of a misspelt kind or version."""
     return [
         f"{count} {kind}: write {'/'.join(meant)}"
         for kind, count in sorted(passed_over.items())
@@ -289,7 +289,7 @@ def _type_of(label: str, document: Mapping[str, Any], within: _Kind | None) -> _
     if not isinstance(version, str) or not isinstance(kind, str):
         raise ManifestError(
             f"{label}: an object lacks apiVersion or kind; "
-            f"give it what this prints: kubectl get nodes,peers.kilo.squat.ai -o yaml"
+            f"give the output of: kubectl get nodes,peers.kilo.squat.ai -o yaml"
         )
     return version, kind
 
@@ -326,7 +326,7 @@ def _node(label: str, document: Mapping[str, Any]) -> NodeObject:
 
 
 def _platform(spec: Mapping[str, Any]) -> Platform:
-    """Return what else the spec of a Node says; what is no text there is left out."""
+    """Return the platform in the spec of a Node, without values that are not text."""
     pod_cidrs, provider_id, taints = map(spec.get, ("podCIDRs", "providerID", "taints"))
     keys = (taint.get("key") for taint in _list(taints) if isinstance(taint, dict))
     return Platform(
@@ -351,7 +351,7 @@ def _mapping(where: str, document: Mapping[str, Any], field: str) -> Mapping[str
 
 def _texts(where: str, metadata: Mapping[str, Any], field: str) -> Mapping[str, str]:
     values = _mapping(where, metadata, field)
-    if None in values.values():  # "a:" without a value is an empty one for Kubernetes
+    if None in values.values():  # Kubernetes reads "a:" without a value as an empty text
         values = {key: "" if value is None else value for key, value in values.items()}
     for key, value in values.items():
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""YAML that people write for kgctl: plain values, and the line and column of each of them."""
+"""Reader of YAML that people write for kgctl: plain values, each with its line and column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ValuePath = tuple[str | int, ...]
-"""How to get to a value: keys of mappings, and positions in lists."""
+"""The path to a value: keys of mappings, and positions in lists."""
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS = frozenset(("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp"))
@@ -20,11 +20,11 @@ _MOST_DIGITS = 18
 
 
 class PlacedError(ClusterError):
-    """A file that a person wrote has a fault: the message begins with FILE:LINE:COLUMN."""
+    """A file that a person wrote has an error; the message begins with FILE:LINE:COLUMN."""
 
 
 class MarkedYaml(NamedTuple):
-    """A document: its value, and where each value and each key of it stands, from 1."""
+    """A document: its value, and the line and column of each value and key, from 1."""
 
     label: str
     value: object
@@ -38,14 +38,14 @@ class MarkedYaml(NamedTuple):
 
 
 def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
-    """Read the one document of a file that errors call ``label``.
+    """Read the only document of a file that errors call ``label``.
 
-    What is not quoted is ``true``, ``false``, ``null``, a decimal number, or text: ``no`` and
-    ``0x1F``, which Kubernetes takes for something else, are text, as editors have it.
+    An unquoted value is ``true``, ``false``, ``null``, a decimal number, or text. So ``no`` and
+    ``0x1F``, which Kubernetes reads differently, are text, as in editors.
 
     Raises:
-        PlacedError: it is not YAML, has more than one document, a key twice, a key that is no
-            text, or an alias.
+        PlacedError: it is not YAML, or has more than one document, a duplicate key, a key that is
+            not text, an unknown tag, or an alias.
     """
     import yaml
 
@@ -62,12 +62,12 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = printable(str(error.problem or error.context))
-        raise PlacedError(f"{label}{where}: this is not YAML: {problem}") from None
+        raise PlacedError(f"{label}{where}: invalid YAML: {problem}") from None
     except NotTextError as error:
         raise PlacedError(f"{label}:1:1: {error}") from None
     except yaml.YAMLError as error:
         problem = printable(" ".join(str(error).split()))
-        raise PlacedError(f"{label}:1:1: this is not YAML: {problem}") from None
+        raise PlacedError(f"{label}:1:1: invalid YAML: {problem}") from None
     reader = _Reader(label)
     value = None if node is None else reader.value(node, ())
     reader.values.setdefault((), (1, 1))
@@ -75,7 +75,7 @@ def read_marked_yaml(label: str, content: bytes) -> MarkedYaml:
 
 
 class _Reader:
-    """Makes values of nodes, and notes where they stand."""
+    """Converts YAML nodes to values, and records their positions."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -85,11 +85,11 @@ class _Reader:
 
     def value(self, node: Any, path: ValuePath) -> object:
         self.values[path] = _mark(node)
-        if id(node) in self._seen:  # they may hold themselves, or swell to any size
-            raise self._fault(node, "another place has this by an alias (*): write it out there")
+        if id(node) in self._seen:  # aliases may contain themselves, or expand to any size
+            raise self._fault(node, "an alias (*) refers to this value: repeat the value instead")
         self._seen.add(id(node))
         if node.tag.removeprefix(_TAG) not in _KINDS:
-            raise self._fault(node, f"the tag {printable(node.tag, 60)} means nothing here")
+            raise self._fault(node, f"the tag {printable(node.tag, 60)} is not supported")
         if node.id == "mapping":
             return self._mapping(node, path)
         if node.id == "sequence":
@@ -100,13 +100,11 @@ class _Reader:
         found: dict[str, object] = {}
         for key, value in node.value:
             if key.id != "scalar":
-                raise self._fault(key, "a key is a word, not a list or a mapping")
+                raise self._fault(key, "a key must be text, not a list or a mapping")
             name = str(key.value)
             if name in found:
                 line, _ = self.keys[*path, name]
-                raise self._fault(
-                    key, f'"{printable(name, 60)}" stands here already, in line {line}'
-                )
+                raise self._fault(key, f'"{printable(name, 60)}" is already set in line {line}')
             self.keys[*path, name] = _mark(key)
             found[name] = self.value(value, (*path, name))
         return found

@@ -1,4 +1,4 @@
-"""Where Nodes and Peers stand in the files that hold them, for who has to mend them there."""
+"""The positions of Nodes and Peers in manifest files, for findings that point to them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _OBJECT, _METADATA, _ITEMS, _OTHER = "object", "metadata", "items", "other"
 def object_places(names: Sequence[str]) -> dict[tuple[str, str], Place]:
     """Return the file and line of each object by its kind (``node``, ``peer``) and name.
 
-    The line, from 1, is that of ``metadata.name``. Of two objects of one name the later one
-    counts, as it does where the files are read. What cannot be read a second time (standard
-    input, a pipe) and what is not valid YAML has no places.
+    The line, from 1, is that of ``metadata.name``. Of two objects with the same name the later one
+    counts, as in reading the files. Standard input and pipes, which cannot be read a second time,
+    and invalid YAML have no places.
     """
     places: dict[tuple[str, str], Place] = {}
     for name in names:
@@ -35,12 +35,12 @@ def object_places(names: Sequence[str]) -> dict[tuple[str, str], Place]:
 
 
 def _objects(content: bytes) -> Iterator[tuple[str, str, int]]:
-    """Yield kind, name and line of each Node and Peer, as far as the content is YAML or JSON."""
+    """Yield kind, name and line of each Node and Peer, up to the first YAML error."""
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     walk = _Walk()
-    with suppress(yaml.YAMLError, UnicodeDecodeError):  # who read the file has reported these
+    with suppress(yaml.YAMLError, UnicodeDecodeError):  # the reader of the file reported these
         for event in yaml.parse(content, Loader=loader):
             walk.take(event)
     for one in walk.objects:
@@ -51,7 +51,7 @@ def _objects(content: bytes) -> Iterator[tuple[str, str, int]]:
 
 
 class _Frame:
-    """A mapping or sequence that is being read; ``fields`` are those of the object around it."""
+    """A mapping or sequence that is being read; ``fields`` are those of its object."""
 
     def __init__(self, role: str, fields: _Fields | None, *, mapping: bool) -> None:
         self.role = role
@@ -61,7 +61,7 @@ class _Frame:
 
 
 class _Fields:
-    """What is known of an object: its kind, its name, the name's line, the list around it."""
+    """The known facts of an object: its kind, its name, the name's line, the list around it."""
 
     def __init__(self, within: _Fields | None) -> None:
         self.within = within
@@ -78,7 +78,7 @@ class _Walk:
         self._stack: list[_Frame] = []
 
     def take(self, event: Any) -> None:
-        """Take one more event."""
+        """Process the next event."""
         name = type(event).__name__
         if name == "MappingStartEvent":
             self._open(mapping=True)

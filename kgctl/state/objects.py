@@ -1,7 +1,7 @@
-"""From Kubernetes objects to nodes and peers; how a Peer is read, peer_objects.py has.
+"""Parsing of Kubernetes objects into nodes and peers; ``peer_objects.py`` parses a single Peer.
 
-Nothing in either raises, whatever an object holds: what does not parse counts as absent, as it does
-for Kilo, and its text is kept aside to be shown to a person.
+Nothing in either module raises, for any object: a value that does not parse counts as absent, as
+for Kilo, and its text is kept to be shown to a person.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _NO_ENDPOINTS: Mapping[PublicKey, Endpoint] = MappingProxyType({})
 _WRITTEN_EMPTY = frozenset(
     ("cni-compatibility-ip", "discovered-endpoints", "granularity", "internal-ip", "wireguard-ip")
 )
-"""What Kilo's agent writes as an empty text where it has nothing to say: that is absence."""
+"""The annotations that Kilo's agent writes empty if it has no value: empty means absent."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 def state_of(objects: Objects, *, topology_label: str = TOPOLOGY_LABEL) -> State:
-    """Parse everything that was read. Of two objects of one name the later one counts."""
+    """Parse all objects. Of two objects with the same name, the later one counts."""
     return state_from(objects, partial(node_of, topology_label=topology_label), peer_of)
 
 
@@ -48,7 +48,7 @@ def state_from(
     parse_node: Callable[[NodeObject], Node],
     parse_peer: Callable[[Mapping[str, Any]], Peer | InvalidPeer],
 ) -> State:
-    """Return the state that objects make, parsed by ``node_of`` and ``peer_of`` or their like."""
+    """Return the state of objects, parsed by functions such as ``node_of`` and ``peer_of``."""
     nodes = {node.name: node for node in objects.nodes}
     peers = {peer_name(peer): peer for peer in objects.peers}
     parsed = [parse_peer(peers[name]) for name in sorted(peers)]
@@ -60,7 +60,7 @@ def state_from(
 
 
 def node_of(source: NodeObject, *, topology_label: str = TOPOLOGY_LABEL) -> Node:
-    """Parse a Node object. What does not parse is absent, and stands in ``unreadable``."""
+    """Parse a Node object. A value that does not parse is absent, and kept in ``unreadable``."""
     parsed: dict[str, Any] = {}
     unreadable: dict[str, str] = {}
     parsers = _PARSERS
@@ -107,7 +107,7 @@ def _internal_ip(parsed: Mapping[str, Any]) -> Cidr | None:
 def _location_ips(
     entries: Sequence[tuple[str, Cidr | None]] | None, unreadable: dict[str, str]
 ) -> tuple[Cidr, ...]:
-    """Return the entries that parse, and put the others aside."""
+    """Return the entries that parse, and add the others to ``unreadable``."""
     if not entries:
         return ()
     bad = [text for text, cidr in entries if cidr is None]
@@ -117,12 +117,12 @@ def _location_ips(
 
 
 def _forced_internal_ip(text: str) -> Cidr | object | None:
-    """Parse as a CIDR; an empty text or a dash says that there is to be none at all."""
+    """Parse as a CIDR; an empty text or a dash means that the node has no internal IP."""
     return _NO_INTERNAL_IP if text in ("", "-") else parse_cidr(text)
 
 
 def _split_location_ips(text: str) -> list[tuple[str, Cidr | None]]:
-    """Split at commas alone, as Kilo does: a blank after a comma makes an entry unreadable."""
+    """Split only at commas, as Kilo does: a blank after a comma makes an entry unreadable."""
     return [(entry, parse_cidr(entry)) for entry in text.split(",")]
 
 
@@ -165,7 +165,7 @@ def _discovered_endpoints(text: str) -> dict[PublicKey, Endpoint] | None:
 
 
 def _is_udp_address(value: object) -> bool:
-    """Tell whether Go would decode ``value`` into a UDP address; if not, none of them counts."""
+    """Return whether Go would decode ``value`` into a UDP address; if not, no endpoint counts."""
     if not isinstance(value, dict):
         return False
     ip, port, zone = value.get("IP", ""), value.get("Port", 0), value.get("Zone", "")
@@ -195,4 +195,4 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "cni-compatibility-ip": parse_cidr,
 }
 _PARSERS = {PREFIX + name: (name, parse) for name, parse in _FIELDS.items()}
-"""The short name of each annotation, and how it is parsed; None is for what does not parse."""
+"""The short name and the parser of each annotation; a parser returns None for invalid text."""

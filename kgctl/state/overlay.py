@@ -1,4 +1,4 @@
-"""A cluster as it would be: with manifests applied, annotations changed, objects gone."""
+"""Hypothetical cluster state: with manifests applied, annotations changed, objects removed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class MissingObjectError(ClusterError):
-    """There is no object of the name that is to be changed."""
+    """The object to change does not exist."""
 
 
 def applied(base: Objects, manifests: Objects) -> Objects:
     """Return the objects of ``base`` after ``kubectl apply`` of ``manifests``.
 
-    What a manifest does not mention stays, but for what the last one that was applied had.
+    Fields that a manifest does not mention stay, except those that the last applied manifest had.
     """
     nodes = {node.name: node for node in base.nodes}
     peers = {peer_name(peer): peer for peer in base.peers}
@@ -40,7 +40,7 @@ def annotated(base: Objects, names: Collection[str], changes: Mapping[str, str |
     """Return the objects with annotations of the nodes ``names`` changed; None removes one.
 
     Raises:
-        MissingObjectError: there is no node of one of the names.
+        MissingObjectError: a named node does not exist.
     """
     known = {node.name for node in base.nodes}
     for name in names:
@@ -56,7 +56,7 @@ def annotated(base: Objects, names: Collection[str], changes: Mapping[str, str |
 
 
 def without(base: Objects, kind: str, name: str) -> Objects:
-    """Return the objects without the ``node`` or ``peer`` of that name.
+    """Return the objects without the ``node`` or ``peer`` with this name.
 
     Raises:
         MissingObjectError: there is no such object.
@@ -113,7 +113,7 @@ def _applied_peer(base: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -
 def _dropped(
     annotations: Mapping[str, Any], path: tuple[str, ...], manifest: Mapping[str, Any]
 ) -> dict[str, None]:
-    """Return what the manifest that was applied last has at ``path``, and this one has not."""
+    """Return the keys at ``path`` that the last applied manifest has and this one has not."""
     try:
         last: Any = json.loads(annotations.get(_LAST_APPLIED) or "{}")
     except (TypeError, ValueError, RecursionError):

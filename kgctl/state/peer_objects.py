@@ -1,9 +1,7 @@
-"""From a Peer object to a peer, or to what is wrong with it.
+"""Parsing of Peer objects into peers or lists of their problems, and hints for unknown fields.
 
-The fields of a Peer object, and what was meant by a field that it does not have.
-
-An API server drops such a field, or ``kubectl apply`` refuses the object, by the schema of Kilo's
-CustomResourceDefinition: https://kilo.squat.ai/docs/api
+An API server drops an unknown field, or ``kubectl apply`` refuses the object, by the schema of
+Kilo's CustomResourceDefinition: https://kilo.squat.ai/docs/api
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
 
 
 INT64 = range(-(2**63), 2**63)
-"""The integers of Go, which Kilo is written in."""
+"""The range of Go's int64, which Kilo uses."""
 
 PORTS = range(1, 65536)
-"""The UDP ports that an endpoint may have."""
+"""The valid UDP ports of an endpoint."""
 
 _SHOWN = 60  # characters of a value that does not parse
 
@@ -37,7 +35,7 @@ def peer_name(source: Mapping[str, Any]) -> str:
 
 
 def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
-    """Parse a Peer object; one that Kilo would leave out comes back with what is wrong with it."""
+    """Parse a Peer object; one that Kilo would ignore is returned with its problems."""
     spec = source.get("spec")
     reader = _PeerReader(spec if isinstance(spec, dict) else {})
     name = peer_name(source)
@@ -57,7 +55,7 @@ def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
 
 
 class _PeerReader:
-    """The spec of one Peer, read field by field; ``problems`` says what makes it invalid."""
+    """Reads the spec of one Peer field by field; ``problems`` are what makes it invalid."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
@@ -123,7 +121,7 @@ class _PeerReader:
         return None if host is None or port is None else Endpoint(host, port)
 
     def _host(self, target: object) -> Address | str | None:
-        """Read the host; a DNS name wins over an IP address, and both have to be valid."""
+        """Read the host; a DNS name goes before an IP address, and both must be valid."""
         if isinstance(target, str):
             self._wrong("endpoint dnsOrIP", target, "is not a mapping with dns or ip")
             return None
@@ -166,15 +164,15 @@ def _without_name(source: Mapping[str, Any]) -> str:
 
 
 def _whole(value: object) -> object:
-    """Return a float without a fraction as the integer that Kubernetes takes it for."""
+    """Return a float without a fraction as an integer, as Kubernetes does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def shown_value(value: object, most: int = _SHOWN) -> str:
-    """Return a value as a person may see it, at ``most`` that many characters of a text.
+    """Return a value safe to show, with at ``most`` that many characters of a text.
 
-    Only what is small is written out: a number may have more digits than Python prints, a list may
-    hold itself or, by YAML's aliases, a billion others.
+    Large values are shown by their type: a number may have more digits than Python prints, a list
+    may contain itself or, with YAML's aliases, a billion others.
     """
     if isinstance(value, str):
         return printable(value, most)
@@ -199,7 +197,7 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "spec.endpoint": frozenset({"dnsOrIP", "port"}),
     "spec.endpoint.dnsOrIP": frozenset({"dns", "ip"}),
 }
-"""The fields of each mapping in a Peer. Labels, annotations and the like may have any."""
+"""The fields of each mapping in a Peer. Labels, annotations and such may have any key."""
 
 _OTHER_WORDS: Final = {
     "address": "spec.allowedIPs",
@@ -209,13 +207,13 @@ _OTHER_WORDS: Final = {
     "keepalive": "spec.persistentKeepalive",
     "psk": "spec.presharedKey",
 }
-"""What people call fields."""
+"""Other names that people use for fields."""
 
-_MOST = 20  # that are named of one Peer
+_MOST = 20  # unknown fields to name per Peer
 
 
 def unknown_fields(peer: Mapping[str, Any]) -> list[str]:
-    """Return for each field that a Peer cannot have a clause that names it and what was meant."""
+    """Return a clause for each field that a Peer cannot have, with the field that was meant."""
     found = list(_unknown("", peer))
     if len(found) > _MOST:
         return [*found[:_MOST], f"{len(found) - _MOST} more fields are unknown"]
@@ -237,7 +235,7 @@ def _unknown(path: str, mapping: object) -> Iterator[str]:
 
 
 def _hint(path: str, name: str) -> str:
-    """Return what was meant: a field here, one elsewhere by that name, or one like it here."""
+    """Suggest a field: one here, one elsewhere with that name, or a similar one here."""
     word = _plain(name)
     here = {_plain(one): _joined(path, one) for one in _FIELDS[path]}
     meant = here.get(word) or _PLACES.get(word)
@@ -257,4 +255,4 @@ def _joined(path: str, name: str) -> str:
 _PLACES: Final = _OTHER_WORDS | {
     _plain(name): _joined(path, name) for path, names in _FIELDS.items() for name in names
 }
-"""Where each field is, by its plain name."""
+"""The path of each field, by its plain name."""

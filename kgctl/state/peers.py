@@ -1,4 +1,4 @@
-"""Peer objects one by one: read, created, changed and deleted, without losing others' changes."""
+"""The store of Peer objects: reads and writes that do not lose changes by others."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
 class PeerObjects(Stored):
     """The Peer objects of a cluster, as decoded JSON.
 
-    With ``dry_run`` the API server checks everything, answers as if, and stores nothing.
+    With ``dry_run``, the API server checks the write and answers as usual, but stores nothing.
     """
 
     def __init__(self, api: Api) -> None:
         super().__init__(api, PEERS, "peer")
 
     def create(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Create ``peer`` and return it as it is stored.
+        """Create ``peer`` and return it as stored.
 
         Raises:
-            kgctl.errors.AlreadyExistsError: there is one of that name.
-            kgctl.ClusterError: it was refused, or it is not known whether it was created.
+            kgctl.errors.AlreadyExistsError: a peer with this name exists.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         return self._send("POST", PEERS, dry_run, peer)
 
     def replace(self, peer: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Replace the peer that was read as ``peer`` was, and return it as it is stored.
+        """Replace the stored peer by ``peer``, and return it as stored.
 
-        ``metadata.resourceVersion`` says which state is replaced, so that no change of someone
-        else is overwritten.
+        ``metadata.resourceVersion`` is the version to replace, so that no change by someone else
+        is overwritten.
 
         Raises:
             kgctl.errors.ConflictError: it was changed since; read it again.
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         return self._send("PUT", self._path(str(peer["metadata"]["name"])), dry_run, peer)
 
     def patch(
         self, name: str, patch: Mapping[str, Any], *, dry_run: bool = False
     ) -> dict[str, Any]:
-        """Apply a JSON merge patch to the peer ``name``, and return it as it is stored.
+        """Apply a JSON merge patch to the peer ``name``, and return it as stored.
 
-        A ``metadata.resourceVersion`` in the patch makes it hold for that state only.
+        With a ``metadata.resourceVersion``, the patch applies only to that version.
 
         Raises:
-            kgctl.errors.NotFoundError: there is none.
-            kgctl.errors.ConflictError: it is not in that state any more.
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.errors.NotFoundError: there is no such peer.
+            kgctl.errors.ConflictError: the peer has another version.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         return self._send("PATCH", self._path(name), dry_run, patch, MERGE_PATCH)
 

@@ -221,11 +221,11 @@ def test_a_service_network_that_a_cluster_tells_is_linked(pair: Pair) -> None:
     with kubeadm(pair.east, "10.43.0.0/16"):
         told = pair.run("link", "--yes", "--service-cidr", "west=none")
     assert told.returncode == 0
-    assert told.stderr == "east: services have 10.43.0.0/16, by kubeadm's ConfigMap\n"
+    assert told.stderr == "east: service network 10.43.0.0/16, from kubeadm's ConfigMap\n"
     assert "10.43.0.0/16" in pair.specs()["west/link-east.asia"]["allowedIPs"]
     untold = pair.run("link", "--yes", "--service-cidr", "west=none")
     assert untold.stderr == (
-        "east does not tell its service network: the other clusters reach pods there, but no "
+        "east does not publish its service network: the other clusters reach pods there, but no "
         "services; give --service-cidr east=CIDR, or =none\n"
     )
     assert "  ~ peer link-east.asia (allowedIPs)\n" in untold.stdout
@@ -238,9 +238,7 @@ def test_two_clusters_that_tell_the_same_service_network_are_linked_without(pair
             [sys.executable, "-m", "kgctl", "link", *clusters, "--yes"],
             capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
-    assert "which overlaps 10.43.0.0/16, the service network of east: they are not linked" in (
-        run.stderr
-    )
+    assert "overlaps 10.43.0.0/16, the service network of east: it is not linked" in run.stderr
     assert "10.43.0.0/16" not in str(pair.specs())
 
 
@@ -270,7 +268,7 @@ def test_what_is_gone_goes_when_told_and_nothing_else_ever(pair: Pair) -> None:
     assert set(pair.specs()) == {"west/link-east.asia", "east/link-west.eu", "east/laptop"}
     unlinked = pair.run("unlink", "--yes")
     assert unlinked.returncode == 0
-    stay = "not allowed to list the services of west, east: if any are mirrored there, they stay"
+    stay = "not allowed to list the services of west, east: any mirrors there stay"
     assert unlinked.stderr.startswith(stay)
     assert set(pair.specs()) == {"east/laptop"}
     assert pair.run("unlink", "--yes").stdout == "nothing to do\n"
@@ -282,7 +280,7 @@ def test_a_peer_of_somebody_else_is_never_taken_over(pair: Pair) -> None:
     before = pair.specs()
     run = pair.run("link", "--yes")
     assert run.returncode == 1
-    assert "link-west.eu is there, but kgctl link did not make it" in run.stderr
+    assert "link-west.eu exists, but kgctl link did not make it" in run.stderr
     assert pair.specs() == before
 
 

@@ -215,7 +215,7 @@ def test_a_service_network_that_a_cluster_tells_is_judged_and_one_that_is_given_
     with kubeadm(pair.east, "198.51.100.0/24"):
         told = pair.run("link", "--yes", "--service-cidr", "west=none")
     assert told.stderr == (
-        "east: services have 198.51.100.0/24, by kubeadm's ConfigMap, which is not linked: that "
+        "east: service network 198.51.100.0/24, from kubeadm's ConfigMap, is not linked: that "
         "holds public addresses; if that is right, give it: --service-cidr east=198.51.100.0/24\n"
     )
     assert "198.51.100.0/24" not in pair.specs()["west/link-east.asia"]["allowedIPs"]

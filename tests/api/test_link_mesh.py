@@ -290,7 +290,7 @@ def test_a_key_may_come_from_a_secret_that_somebody_else_keeps(trio: Trio) -> No
     trio.write(presharedKeys="generate")
     foreign = trio.run("link", "--yes")
     assert foreign.returncode == 1
-    assert "kgctl-link-eu of us is there, but kgctl link did not make it" in foreign.stderr
+    assert "kgctl-link-eu of us exists, but kgctl link did not make it" in foreign.stderr
     assert mine not in empty.stderr + foreign.stderr
 
 

@@ -147,7 +147,7 @@ def test_pods_that_come_go_and_fall_silent_are_followed(shops: Shops) -> None:
     assert shops.mirrored() == {"web": [80]}
     shops.west.request("DELETE", f"{SERVICES}/web")
     run = shops.run("link", *MIRROR)
-    assert run.stderr == "the service shop/web is gone: what stands for it goes, too\n"
+    assert run.stderr == "the service shop/web is gone: its mirrors are removed\n"
     assert shops.mirrored() == {}
 
 
@@ -171,10 +171,10 @@ def test_a_service_of_somebody_else_is_never_taken_over(shops: Shops) -> None:
     shops.east.request("POST", SERVICES, theirs)
     both = shops.run("link", *MIRROR)
     assert both.returncode == 1
-    assert "west and east each have a service shop/web: say whose" in both.stderr
+    assert "west and east each have a service shop/web: choose the one" in both.stderr
     named = shops.run("link", "--yes", "--mirror", "west=shop/web")
     assert named.returncode == 1
-    assert "the service shop/web of east is there, but kgctl link did not make it" in named.stderr
+    assert "the service shop/web of east exists, but kgctl link did not make it" in named.stderr
     assert shops.mirrored() == {"web": [443]}
     assert "east/link-west.eu" not in shops.specs()  # nothing was written
 
@@ -222,7 +222,7 @@ def test_pods_outside_of_what_is_shared_are_left_out(shops: Shops) -> None:
     )
     run = shops.run("link", *MIRROR)
     assert run.returncode == 0
-    assert "2 endpoints of the service shop/web are of no network that west shares" in run.stderr
+    assert "left out 2 endpoints of the service shop/web: no network that west" in run.stderr
     assert shops.mirrored() == LINKED
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.apiserver.server import ApiServer
 
 CONFIRMED = "*=172.16.0.0/12"  # the internal IPs of all nodes
-WARNING = "us: its network cannot be built, so what links it stays as it is"
+WARNING = "us: its network cannot be built, so its links stay as they are"
 TOO_SMALL = {"wireguard_ip": "10.102.0.1/32"}  # no address for the one segment
 
 
@@ -109,7 +109,7 @@ def test_links_between_the_others_are_kept_and_those_of_the_unbuilt_one_stay(
         change(trio, "us", node("u1", 2, 1, "x", endpoint="203.0.113.29:51820"))
         wait_for(partial(is_dialled, trio, "eu/link-us.x", "203.0.113.29"))
         wait_for(partial(is_dialled, trio, "us/link-eu.x", "203.0.113.41"))
-        assert "us: its network can be built again: its links are kept\n" in said()
+        assert "us: its network can be built again: its links are updated\n" in said()
     after = trio.specs()
     assert trio.kept() == keys
     assert {one: after[one]["presharedKey"] for one in after} == {

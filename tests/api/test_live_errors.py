@@ -106,7 +106,7 @@ def test_a_user_who_may_list_nodes_but_not_peers(api_server: ApiServer, way: Way
     assert isinstance(error, ForbiddenError)
     assert 'User "nodes-only" cannot list resource "peers"' in str(error)
     assert (error.verb, error.resource, error.group) == ("list", "peers", "kilo.squat.ai")
-    assert "it takes the verb list on peers.kilo.squat.ai (" in str(error)
+    assert "it needs the verb list on peers.kilo.squat.ai (" in str(error)
     assert message(error).endswith("): kgctl help rbac read prints a role that grants it")
 
 
@@ -196,7 +196,7 @@ def test_tls_where_there_is_none(api_server: ApiServer, way: Way) -> None:
     with FaultyProxy(api_server.url, api_server.ca, tls=False) as plain:
         error = failure(source(way, elsewhere(api_server, plain.url)))
     assert isinstance(error, TlsError)
-    assert "speaks no TLS: should its URL start with http://?" in str(error)
+    assert "does not speak TLS: should its URL start with http://?" in str(error)
 
 
 def test_no_tls_where_there_is_some(api_server: ApiServer, way: Way) -> None:
@@ -269,11 +269,11 @@ def test_a_write_that_is_turned_away_is_made_again(
     [
         (saying(429, "slow down"), OverloadedError, "now (429: slow down); try again later"),
         (saying(503, "no leader"), OverloadedError, "now (503: no leader); try again later"),
-        (saying(504, Retry_After="60"), OverloadedError, "it asks to be tried again in 60 s"),
+        (saying(504, Retry_After="60"), OverloadedError, "try again in 60 s"),
         (cut_short, ConnectionLostError, "closed the connection before its answer was complete"),
         (Request.hang_up, ConnectionLostError, "closed the connection before its answer"),
         (Request.reset, ConnectionLostError, "closed the connection before its answer"),
-        (Request.babble, AnswerError, "speaks no HTTP: check the server's URL"),
+        (Request.babble, AnswerError, "does not speak HTTP: check its URL"),
         (saying(200, "<html>Please log in"), AnswerError, 'begin with "<html>Please log in"'),
         (saying(200, '{"items": [', "application/json"), AnswerError, "no valid JSON"),
         (saying(200, "k8s\0\n\7nonsense", "application/vnd.kubernetes.protobuf"), AnswerError,

@@ -56,7 +56,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("plugin missing", config(plugin()), "no-such-plugin of context"),
     ("plugin with a hint", config(plugin(installHint="brew install it\n")), "; brew install it"),
     ("plugin fails", config(shell("exit 3")), "failed with exit code 3: log in again?"),
-    ("plugin dies", config(shell("kill -9 $$")), "was ended by signal 9"),
+    ("plugin dies", config(shell("kill -9 $$")), "was killed by signal 9"),
     ("plugin of old", config(plugin(apiVersion=V1BETA1.replace("beta", "alpha"))), "in 1.24: up"),
     ("plugin is not a mapping", config({"exec": "aws"}), "must be a mapping with apiVersion"),
     ("plugin args are text", config(plugin(args="--a")), "args must be a list"),
@@ -95,7 +95,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("manifest", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}, "holds a Node"),
     ("something else", {"mesh": {"name": "a"}}, "it holds no clusters, users and contexts"),
     ("empty", {}, "is empty: use another one"),
-    ("token with a line break", config({"token": f"{SECRET}\n"}), "holds characters no token has"),
+    ("token with a line break", config({"token": f"{SECRET}\n"}), "has characters that are"),
     ("token file is gone", config({"tokenFile": "/gone"}), "cannot read the tokenFile /gone of"),
     ("token file is empty", config({"tokenFile": "/dev/null"}), "is empty: write a token into it"),
 ]  # fmt: skip
@@ -149,7 +149,7 @@ def test_a_completion_does_not_wait_for_a_plugin_that_hangs(file: Path) -> None:
 
 def test_the_environment_names_what_is_not_there(file: Path) -> None:
     done = run(file, "get", "nodes")
-    assert f"KUBECONFIG names {file}, which is not there; set KUBECONFIG" in done.stderr
+    assert f"KUBECONFIG names {file}, which does not exist; set KUBECONFIG" in done.stderr
     file.write_text(json.dumps(config(TOKEN)))
     done = run(f"{file}.gone{os.pathsep}{file}", "get", "nodes", "--context", "x")
-    assert f"KUBECONFIG also names {file}.gone, which is not there" in done.stderr
+    assert f"KUBECONFIG also names {file}.gone, which does not exist" in done.stderr

@@ -238,9 +238,9 @@ def test_unlink_names_the_peers_that_stay(tmp_path: Path) -> None:
     answer = as_documented(tmp_path).run("unlink", "--dry-run")
     assert answer.stdout == "nothing to do\n"
     assert answer.stderr.splitlines() == [
-        "west: the peer c2-1 links to east and stays, for kgctl link did not make it; to remove "
+        "west: the peer c2-1 links to east and stays: kgctl link did not make it; to remove "
         "it: kgctl peer rm c2-1",
-        "east: the peer c1-1 links to west and stays, for kgctl link did not make it; to remove "
+        "east: the peer c1-1 links to west and stays: kgctl link did not make it; to remove "
         "it: kgctl peer rm c1-1",
     ]
 
@@ -251,7 +251,8 @@ def test_one_cluster_twice_is_named_as_such(tmp_path: Path, command: str) -> Non
     answer = kgctl(command, f"a={once}", f"b={once}", "--at", NOW, "--dry-run")
     assert (answer.code, answer.stdout) == (1, "")
     assert answer.stderr == (
-        "a and b are one cluster: their nodes have the same names and keys; give two clusters\n"
+        "a and b are the same cluster: their nodes have the same names and keys; give two "
+        "clusters\n"
     )
 
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_done_is_said(directory: Path) -> None:
     file = str(directory / "mesh.yaml")
     generated = write(directory, presharedKeys="generate")
     for arguments, words in (
-        (("link", "-f", generated, "--dry-run"), "eu was read from files, which keep no preshared"),
+        (("link", "-f", generated, "--dry-run"), "eu was read from files, which hold no preshared"),
         (("link", "-f", file, "a", "b"), "the file names clusters, their networks and services"),
         (("link", "-f", file, "--service-cidr", "eu=10.0.0.0/8"), "give it alone"),
         (("link", "-f", file, "--context", "x"), "not from --context or --example"),

@@ -199,7 +199,7 @@ def test_a_given_address_that_is_claimed_at_the_same_time_is_not_kept(
     server: LivingTransport,
 ) -> None:
     _rival(server, "rival")
-    with pytest.raises(InUseError, match="an allowed IP of peer rival, which came at the same"):
+    with pytest.raises(InUseError, match="an allowed IP of peer rival, added at the same"):
         _add(server, allowed_ips=["10.9.0.1/32"])
     assert set(server.peers) == {"old", "rival"}
     assert _files() == []
@@ -269,7 +269,7 @@ def test_the_key_is_kept_where_it_is_not_known_what_became_of_the_peer(
         return ConnectionLostError("lost") if down else None
 
     server.after = lose
-    with pytest.raises(UnfinishedError, match="lost; it is not known whether the peer laptop was"):
+    with pytest.raises(UnfinishedError, match="lost; it is unknown whether the peer laptop was"):
         _add(server)
     key = read_private_key(Path("laptop.key"))
     assert server.spec("laptop")["publicKey"] == str(key.public_key())
@@ -299,7 +299,7 @@ def test_what_fails_after_the_peer_was_created_takes_it_back(
     if not deletable:
         what = str(error) or "interrupted"
         assert str(raised.value) == (
-            f"{what}; the peer laptop could not be removed again: kgctl peer rm laptop"
+            f"{what}; the peer laptop could not be removed: kgctl peer rm laptop"
         )
 
 
@@ -330,10 +330,10 @@ def test_a_bad_name_is_refused_before_anything_is_read(server: LivingTransport, 
 
 
 def test_a_public_key_belongs_to_one_machine(server: LivingTransport) -> None:
-    with pytest.raises(InUseError, match="is that of peer old; each machine needs one of its own"):
+    with pytest.raises(InUseError, match="belongs to peer old; each machine needs its own"):
         _add(server, public_key=OTHER)
     server.nodes[0]["metadata"]["annotations"]["kilo.squat.ai/key"] = KEY
-    with pytest.raises(InUseError, match="is that of node n1"):
+    with pytest.raises(InUseError, match="belongs to node n1"):
         _add(server, public_key=KEY)
     assert server.writes() == []
 

@@ -168,7 +168,7 @@ def test_a_preshared_key_is_read_from_a_file_or_written_into_one(
         ({"allowed_ips": ["10.5.0.2"]}, "is not a CIDR"),
         ({"allowed_ips": [""]}, "--allowed-ips is empty"),
         ({"allowed_ips": ["10.43.0.1/32"], "service_cidrs": ["10.43.0.0/16"]}, "service network"),
-        ({"public_key": OTHER}, "is that of peer phone"),
+        ({"public_key": OTHER}, "belongs to peer phone"),
         ({"public_key": "x"}, "--public-key is not a WireGuard key"),
         ({"endpoint": "x"}, '--endpoint "x" is not HOST:PORT'),
         ({"endpoint": "1.2.3.4:0"}, "is not HOST:PORT"),
@@ -227,7 +227,7 @@ def test_addresses_that_another_takes_at_the_same_time_are_given_back(
             server.put("rival", {"allowedIPs": ["10.5.0.7/32"], "publicKey": THIRD})
 
     server.after = claim
-    with pytest.raises(InUseError, match="peer rival, which came at the same time; the old"):
+    with pytest.raises(InUseError, match="peer rival, added at the same time; the old"):
         _set(server, allowed_ips=["10.5.0.7/32"], persistent_keepalive=9)
     assert server.spec("laptop") == {**LAPTOP, "persistentKeepalive": 9}
 

@@ -235,7 +235,7 @@ def test_a_budget_knows_its_time() -> None:
     assert budget.seconds(3.0) == 3.0
     assert 200 < budget.seconds(None) <= 300
     budget._deadline = time.monotonic() - 1
-    with pytest.raises(RequestTimeoutError, match="no end in sight"):
+    with pytest.raises(RequestTimeoutError, match="took too long, with all"):
         budget.seconds(3.0)
 
 
@@ -256,7 +256,7 @@ def test_what_is_no_size(text: str) -> None:
 def test_a_token_that_leads_round_or_is_huge_ends_the_list(token: str) -> None:
     meta = f'{{"resourceVersion":"1","continue":"{token}"}}'
     pages = [Page(f'{{"metadata":{meta},"items":[]}}') for _ in range(3)]
-    with pytest.raises(AnswerError, match="has no end"):
+    with pytest.raises(AnswerError, match="does not end"):
         list_peers(api_on(MemoryTransport(*pages)))
 
 

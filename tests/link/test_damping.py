@@ -98,10 +98,10 @@ def test_a_network_that_cannot_be_built_is_said_once_and_seldom_where_it_flaps()
         failures.report([good._replace(failure=MeshError(f"{number} segments are too many"))])
     failures.report([good])
     assert reporter.warned == [
-        "east: its network cannot be built, so what links it stays as it is, and only links "
-        "between the other clusters are kept: 0 segments are too many"
+        "east: its network cannot be built, so its links stay as they are, and only links "
+        "between the other clusters are updated: 0 segments are too many"
     ]
-    assert reporter.informed == ["east: its network can be built again: its links are kept"]
+    assert reporter.informed == ["east: its network can be built again: its links are updated"]
     for _ in range(60):
         now += 0.25
         failures.report([good._replace(failure=MeshError("it flaps"))])

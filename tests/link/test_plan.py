@@ -42,7 +42,7 @@ def test_what_is_linked_already_needs_no_step(tmp_path: Path) -> None:
 def test_an_obstacle_is_reported_and_the_error_has_the_check(tmp_path: Path) -> None:
     clusters = refs(tmp_path, {"west": west(), "east": [node("w9", 1, 1, "asia")]})
     reporter = Recorder()
-    with pytest.raises(ObstacleError, match="nothing was changed: overlap stand") as raised:
+    with pytest.raises(ObstacleError, match="changed: failed checks: overlap") as raised:
         plan_links(LinkSpec(clusters, at="newest"), reporter)
     assert raised.value.checks == ("overlap",)
     assert "--" not in str(raised.value)
@@ -63,7 +63,7 @@ def test_without_a_reporter_warnings_go_to_the_log(
 
 @pytest.mark.parametrize(
     ("names", "words"),
-    [(["west"], "fewer than two clusters"), (["west", "west"], 'two clusters are called "west"')],
+    [(["west"], "at least two clusters"), (["west", "west"], 'two clusters are called "west"')],
 )
 def test_clusters_that_cannot_be_told_apart_are_invalid(names: list[str], words: str) -> None:
     spec = LinkSpec([ClusterRef.of_files(name, "nowhere") for name in names])

@@ -117,7 +117,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_a_file_that_is_not_there_and_a_directory_without_one(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No such file"):
         Manifests([str(tmp_path / "none.yaml")]).read()
-    with pytest.raises(ManifestError, match="holds no manifest"):
+    with pytest.raises(ManifestError, match="has no manifests"):
         Manifests([str(tmp_path)]).read()
 
 

@@ -1,1 +1,1 @@
-"""Who asks which API server: kubeconfigs, credentials, TLS and proxies."""
+"""Access to an API server: kubeconfigs, credentials, TLS and proxies."""

@@ -1,11 +1,11 @@
-"""Tokens of ``auth-provider`` in a kubeconfig: OpenID Connect, and what is left of gcp.
+"""Tokens of an ``auth-provider`` in a kubeconfig: OpenID Connect, and the remains of gcp.
 
-The rules of oidc are those of client-go ("OpenID Connect Tokens" in the Kubernetes docs): the
-ID token while it holds, else another one for the refresh token, which then is kept in the
-kubeconfig, as a provider may take each refresh token once only. Kubernetes removed gcp and azure
-in 1.26; a gcp token that still holds, or whose program is still there, is used all the same.
-The ``kubernetes`` package could do it, but shows the refresh token to whatever answers in the
-place of the provider: it does not verify who that is.
+The rules of oidc are those of client-go ("OpenID Connect Tokens" in the Kubernetes docs): the ID
+token is used while it is valid, then the refresh token gets a new one. The new tokens are kept in
+the kubeconfig, since a provider may accept each refresh token only once. Kubernetes removed gcp and
+azure in 1.26; a gcp token that is still valid, or whose program still exists, is used nevertheless.
+The ``kubernetes`` package supports oidc, but does not verify the provider's certificate, and so
+would reveal the refresh token to an impostor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kgctl.kube.access.kubeconfig import Access
 
 EARLY = 10.0
-"""Seconds before its end from which on a token is not used any more, as in client-go."""
+"""Seconds before its expiry at which a token is no longer used, as in client-go."""
 
 _LIMIT = 30.0  # seconds that a request to the provider may take
 _MAX_ANSWER = 1 << 20
@@ -41,29 +41,29 @@ _OTHER = "use a kubeconfig with a token, a certificate or an exec plugin"
 
 
 class Token(NamedTuple):
-    """A bearer token, and when it ends, in Unix seconds."""
+    """A bearer token, and its expiry in Unix seconds."""
 
     text: str
     ends: float
 
     def __repr__(self) -> str:
-        """Return when it ends, and never what it is: this may end up in a log."""
+        """Return the expiry without the token: this text may end up in a log."""
         return f"Token(ends={self.ends})"
 
     def holds(self) -> bool:
-        """Tell whether it can still be used."""
+        """Return whether the token is still valid."""
         return time.time() < self.ends - EARLY
 
 
 class AuthProvider:
-    """The ``auth-provider`` of one user; it asks for another token when the last one ends."""
+    """The ``auth-provider`` of one user; it gets a new token when the last one expires."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self._last: Token | None = None
 
     def token(self) -> str:
-        """Return a bearer token that holds.
+        """Return a valid bearer token.
 
         Raises:
             CredentialsError: there is none; the message says what to do.
@@ -89,7 +89,7 @@ class AuthProvider:
 
 
 class _Oidc:
-    """OpenID Connect: an ID token, and a refresh token to get the next."""
+    """OpenID Connect: an ID token, and a refresh token to get the next one."""
 
     def __init__(self, access: Access, config: Mapping[str, Any], what: str) -> None:
         self._access = access
@@ -210,18 +210,18 @@ class _Oidc:
             transport.close()
 
     def _as_server(self, url: str) -> Access:
-        """Return the provider as a server to talk to: trusted by the authority that is named."""
+        """Return the access to the provider, which is verified by its own authority settings."""
         named = ("idp-certificate-authority", "idp-certificate-authority-data")
         cluster = {
             key.removeprefix("idp-"): self._config[key] for key in named if key in self._config
         }
-        pem(cluster, "certificate-authority", self._what)  # an error says whose it is
+        pem(cluster, "certificate-authority", self._what)  # for an error that names the provider
         origin = f"auth-provider oidc of {self._access.origin}"
         return self._access._replace(server=url, cluster=cluster, user={}, origin=origin)
 
 
 def _sound(endpoint: str, issuer: str) -> bool:
-    """Tell whether a secret may be sent there: over TLS, or as the issuer itself is reached."""
+    """Return whether a secret may be sent there: over TLS, or over HTTP if the issuer uses it."""
     scheme = endpoint.partition("://")[0]
     printable_ascii = endpoint.isascii() and endpoint.isprintable() and " " not in endpoint
     return printable_ascii and (
@@ -230,7 +230,7 @@ def _sound(endpoint: str, issuer: str) -> bool:
 
 
 def _end(token: str, what: str) -> float:
-    """Return when an ID token ends: the ``exp`` of a JWT (RFC 7519); without one it has ended."""
+    """Return the expiry of an ID token, the ``exp`` of a JWT (RFC 7519); without one, 0."""
     from base64 import urlsafe_b64decode
 
     parts = token.split(".")
@@ -291,7 +291,7 @@ def _gcp_asked(argv: list[str], config: Mapping[str, Any], failed: str) -> Token
 
 
 def _at(found: Any, path: str) -> Any:
-    """Return what a JSONPath of names alone leads to, ``{.a.b}``; None where it leads nowhere."""
+    """Return the value at a JSONPath of names, such as ``{.a.b}``; None if there is none."""
     for name in path.strip("{}").split("."):
         if name:
             found = found.get(name) if isinstance(found, dict) else None
@@ -299,7 +299,7 @@ def _at(found: Any, path: str) -> Any:
 
 
 def _moment(text: str) -> float:
-    """Return the Unix seconds of an RFC 3339 moment; infinity where it is none."""
+    """Return the Unix seconds of an RFC 3339 time; infinity if the text is invalid."""
     from datetime import UTC, datetime
 
     try:
@@ -315,7 +315,7 @@ def _text(config: Mapping[str, Any], key: str) -> str:
 
 
 def _reason(error: ClusterError) -> str:
-    """Return what the system said of a connection that failed, for who knows where it led."""
+    """Return the system's reason for a failed connection, without the server's name."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         inner = [one for one in cause.args if isinstance(one, BaseException)]
@@ -326,6 +326,6 @@ def _reason(error: ClusterError) -> str:
 
 
 def _shown(url: str) -> str:
-    """Return a URL without the password that it may hold."""
+    """Return a URL without its user name and password."""
     scheme, _, rest = url.partition("://")
     return printable(f"{scheme}://{rest.rpartition('@')[2]}", 200)

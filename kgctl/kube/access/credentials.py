@@ -1,4 +1,4 @@
-"""What proves to an API server who is asking: a token, or a client certificate."""
+"""Credentials of a kubeconfig's user: a token, or a client certificate."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Credentials(NamedTuple):
     key: bytes | None = None
 
     def __repr__(self) -> str:
-        """Say what there is, and never what it is: this may end up in a log."""
+        """Return the kinds of credentials without their values: this text may end up in a log."""
         kinds = [kind for kind, value in zip(self._fields, self, strict=True) if value]
         return f"Credentials({', '.join(kinds) or 'none'})"
 
 
 QUIET_LIMIT = 30.0
-"""Seconds that an exec plugin gets when nobody is there to answer it."""
+"""Seconds that an exec plugin gets when nobody can answer its prompts."""
 
 
 def resolve_credentials(
     access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
 ) -> Credentials:
-    """Read the user's credentials, running its exec plugin when it has one.
+    """Read the user's credentials, and run its exec plugin if it has one.
 
-    A token in the kubeconfig goes before a plugin, as in kubectl. With ``interactive`` false the
-    plugin has no terminal, so that it cannot ask anything, and is ended after ``limit`` seconds.
+    A token in the kubeconfig goes before a plugin, as in kubectl. If not ``interactive``, the
+    plugin has no terminal to prompt on, and is killed after ``limit`` seconds.
 
     Raises:
         CredentialsError: a file cannot be read, or the plugin failed.
@@ -48,7 +48,9 @@ def resolve_credentials(
     key = pem(user, "client-key", access.origin)
     if (certificate is None) != (key is None):
         lacking = "client-key" if key is None else "client-certificate"
-        raise CredentialsError(f"the user of {access.origin} has no {lacking} to go with the other")
+        raise CredentialsError(
+            f"the user of {access.origin} has no {lacking}: give client-certificate and client-key"
+        )
     if user.get("exec") and not token:
         from kgctl.kube.access.exec_plugin import run_plugin
 
@@ -59,17 +61,17 @@ def resolve_credentials(
 
 
 def renewable(access: Access) -> bool:
-    """Tell whether asking again may give other credentials: a plugin, or a file that rotates."""
+    """Return whether the credentials may change: those of a plugin, or of a rotated file."""
     return bool(access.user.get("exec") or access.user.get("tokenFile"))
 
 
 def pem(settings: Mapping[str, Any], key: str, origin: str) -> bytes | None:
-    """Return what ``key-data`` holds in base64, else the content of the file ``key`` names.
+    """Return the base64 content of the setting ``{key}-data``, else that of the file ``key``.
 
-    ``origin`` says in errors whose settings they are.
+    ``origin`` names the source of the settings in errors.
 
     Raises:
-        CredentialsError: it is no base64, or the file cannot be read.
+        CredentialsError: the base64 is invalid, or the file cannot be read.
     """
     data = settings.get(f"{key}-data")
     if data:
@@ -86,7 +88,7 @@ def pem(settings: Mapping[str, Any], key: str, origin: str) -> bytes | None:
 
 
 def _token(user: Mapping[str, Any], origin: str) -> str | None:
-    """Return the bearer token. A file goes before the literal token, because files are rotated."""
+    """Return the bearer token; a file goes before a literal token, since files are rotated."""
     if user.get("tokenFile"):
         try:
             token = _token_in(str(user["tokenFile"]), origin)
@@ -103,20 +105,20 @@ def _token_in(path: str, origin: str) -> str:
     try:
         token = _read(path, "tokenFile", origin).decode().strip()
     except UnicodeDecodeError as error:
-        raise CredentialsError(f"the {what} holds characters no token has") from error
+        raise CredentialsError(f"the {what} has characters that are invalid in a token") from error
     if not token:
         raise CredentialsError(f"the {what} is empty: write a token into it")
     return clean_token(token, what)
 
 
 def clean_token(token: str, source: str) -> str:
-    """Return ``token`` if it can stand in a header: no line break, no other control character.
+    """Return ``token`` if it is valid in a header: no line break, no other control character.
 
     Raises:
-        CredentialsError: it cannot; the message does not repeat it.
+        CredentialsError: it is not; the message does not contain it.
     """
     if not token.isascii() or not token.isprintable():
-        raise CredentialsError(f"the {source} holds characters no token has")
+        raise CredentialsError(f"the {source} has characters that are invalid in a token")
     return token
 
 

@@ -1,8 +1,8 @@
-"""Exec credential plugins: a program that the kubeconfig names says who is asking.
+"""Exec credential plugins: programs named by a kubeconfig that print credentials.
 
-The protocol is that of ``client.authentication.k8s.io/v1`` and ``v1beta1`` in the Kubernetes
-docs ("client-go credential plugins"). Nothing is cached: plugins cache themselves.
-Nothing that a plugin printed is repeated in an error: it may hold a token.
+The protocol is ``client.authentication.k8s.io/v1`` and ``v1beta1`` of the Kubernetes docs
+("client-go credential plugins"). Nothing is cached, since plugins have their own caches. Errors do
+not repeat a plugin's output, which may contain a token.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CLUSTER_INFO = (
     "disable-compression",
 )
 MAX_ANSWER = 1 << 20
-"""Bytes that a plugin may print; a token and two certificates take a hundredth of it."""
+"""Bytes that a plugin may print; a token and two certificates need a hundredth of that."""
 
 
 def run_plugin(
@@ -42,12 +42,12 @@ def run_plugin(
 ) -> tuple[str | None, bytes | None, bytes | None]:
     """Run the plugin of ``access`` and return its token, client certificate and key.
 
-    With ``interactive`` false, or without a terminal, it gets no standard input; its standard
-    error goes to ours, so that it can ask to log in. With ``interactive`` false it has no
-    terminal at all, its standard error goes nowhere, and it is ended after ``limit`` seconds.
+    If ``interactive``, its standard error is kgctl's, so that it can ask the user to log in; it
+    gets standard input only if that is a terminal. If not ``interactive``, it has no terminal and
+    no standard input, its standard error is discarded, and it is killed after ``limit`` seconds.
 
     Raises:
-        CredentialsError: it cannot be run, it failed, or its answer is no ExecCredential.
+        CredentialsError: it cannot be run, it failed, or its output is not an ExecCredential.
     """
     plugin = _settings(access)
     command = str(plugin["command"])
@@ -62,7 +62,7 @@ def run_plugin(
 
 
 def _settings(access: Access) -> Mapping[str, Any]:
-    """Return the plugin's settings if they have the shape that the protocol gives them."""
+    """Return the plugin's settings, checked against the protocol."""
     plugin = access.user["exec"]
     what = f"the exec plugin of {access.origin}"
     if not isinstance(plugin, dict):
@@ -96,11 +96,11 @@ def _version(plugin: Mapping[str, Any], name: str) -> str:
     known = f"{_VERSIONS[0]} and {_VERSIONS[1]}"
     if version == f"{_GROUP}/v1alpha1":
         raise CredentialsError(
-            f"{name} wants apiVersion {version}, which Kubernetes removed in 1.24: update the "
-            f"program and have it write the kubeconfig again; known are {known}"
+            f"{name} uses apiVersion {version}, which Kubernetes removed in 1.24: update the "
+            f"program and let it write the kubeconfig again; supported are {known}"
         )
-    wants = f"wants apiVersion {printable(str(version), 80)}" if version else "has no apiVersion"
-    raise CredentialsError(f"{name} {wants}: set the one that the program speaks, {known}")
+    wants = f"uses apiVersion {printable(str(version), 80)}" if version else "has no apiVersion"
+    raise CredentialsError(f"{name} {wants}: set the one that the program supports, {known}")
 
 
 def _may_ask(plugin: Mapping[str, Any], interactive: bool, name: str) -> bool:
@@ -113,7 +113,7 @@ def _may_ask(plugin: Mapping[str, Any], interactive: bool, name: str) -> bool:
     terminal = interactive and sys.stdin is not None and sys.stdin.isatty()
     if mode == "Always" and not terminal:
         raise CredentialsError(
-            f"{name} needs a terminal to ask on, and there is none: log in with it on a terminal "
+            f"{name} needs a terminal, and there is none: log in with it on a terminal "
             "first, or set its interactiveMode to IfAvailable"
         )
     return terminal and mode != "Never"
@@ -153,7 +153,7 @@ def _run(
     terminal: bool,
     limit: float | None,
 ) -> bytes:
-    """Run the program and return what it printed; ``limit`` is None where a person is there."""
+    """Run the program and return its output; ``limit`` is None if a person can answer it."""
     import subprocess
 
     argv = [str(plugin["command"]), *map(str, plugin.get("args") or ())]
@@ -164,7 +164,7 @@ def _run(
             stdin=None if terminal else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=None if limit is None else subprocess.DEVNULL,
-            # a session without a terminal: it cannot ask on /dev/tty either, and ends as a whole
+            # a session without a terminal: it cannot prompt on /dev/tty, and is killed as a whole
             start_new_session=limit is not None,
         )
     except OSError as error:
@@ -178,7 +178,7 @@ def _run(
     if len(output) > MAX_ANSWER:
         raise CredentialsError(f"{name} printed more than {MAX_ANSWER:,} bytes, no ExecCredential")
     if process.returncode < 0:
-        raise CredentialsError(f"{name} was ended by signal {-process.returncode}")
+        raise CredentialsError(f"{name} was killed by signal {-process.returncode}")
     if process.returncode:
         raise CredentialsError(f"{name} failed with exit code {process.returncode}: log in again?")
     return output
@@ -196,7 +196,7 @@ def _obstacle(plugin: Mapping[str, Any], error: OSError) -> str:
 
 
 def _output(process: Popen[bytes], limit: float | None) -> tuple[bytes, bool]:
-    """Return what a program printed, at most one byte too much, and whether it ended in time."""
+    """Return a program's output, at most one byte too much, and whether it ended in time."""
     import threading
 
     late = threading.Event()
@@ -229,7 +229,7 @@ def _output(process: Popen[bytes], limit: float | None) -> tuple[bytes, bool]:
 
 
 def _kill(process: Popen[bytes]) -> None:
-    """End a program, and what it started where it has a session of its own."""
+    """Kill a program, and its children if it has its own session."""
     import signal
 
     if process.poll() is not None:
@@ -259,7 +259,7 @@ def _credential(
     if kind != "ExecCredential" or got != version:
         raise CredentialsError(
             f"{name} answered {printable(str(got), 80)} {printable(str(kind), 80)}, "
-            f"not {version} ExecCredential: set its apiVersion to the one that it speaks"
+            f"not {version} ExecCredential: set its apiVersion to the one that it supports"
         )
     if not token and not (certificate and key):
         raise CredentialsError(

@@ -1,9 +1,9 @@
-"""Which API server to talk to, and as whom: kubeconfig files, merged by kubectl's rules.
+"""The API server and user to access: kubeconfig files, merged by kubectl's rules.
 
-The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes docs:
-the file that is given alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``; the first
-file to set a name or the current context wins; a path is relative to the file that holds it.
-Without any of these, a Pod's service account is used.
+The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes docs: a
+given file is used alone, else every file of ``KUBECONFIG``, else ``~/.kube/config``. The first file
+that sets a name or the current context wins. A path is relative to its file. Without any of these
+files, a Pod's service account is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 IN_CLUSTER = "in-cluster"
-"""The name of the context that a Pod's service account makes, where no kubeconfig has one."""
+"""The name of the context for a Pod's service account."""
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-_REDACTED = ("REDACTED", "DATA+OMITTED")  # what ``kubectl config view`` prints for secrets
+_REDACTED = ("REDACTED", "DATA+OMITTED")  # printed by ``kubectl config view`` for secrets
 _CLUSTER_PATHS = ("certificate-authority",)
 _USER_PATHS = ("client-certificate", "client-key", "tokenFile")
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -33,9 +33,9 @@ _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 class Access(NamedTuple):
     """One context of a kubeconfig: a server, how to trust it, and the user's credentials.
 
-    ``cluster`` and ``user`` are as the kubeconfig holds them, except that paths are absolute.
-    ``origin`` says for messages where they come from; ``files`` are the kubeconfig files read,
-    and ``user_name`` is what the user is called in them.
+    ``cluster`` and ``user`` are as in the kubeconfig, except that paths are absolute. ``origin``
+    describes their source in messages. ``files`` are the kubeconfig files that were read, and
+    ``user_name`` is the user's name in them.
     """
 
     server: str
@@ -48,7 +48,7 @@ class Access(NamedTuple):
 
 
 class _Merged:
-    """What several files say together; the first of them to name something wins."""
+    """The merged content of several files; the first file that has a name wins."""
 
     def __init__(self) -> None:
         self.clusters: dict[str, dict[str, Any]] = {}
@@ -66,13 +66,13 @@ def load_access(
     """Find the API server and user that kubectl would use.
 
     Args:
-        kubeconfig: the one file to read; None for the usual places.
-        context: the context to use; None for the current one. In a Pod, ``in-cluster`` is that of
-            its service account, whatever kubeconfigs there are.
-        environment: stands for ``os.environ``, so that a caller can choose another.
+        kubeconfig: the only file to read; None for the usual places.
+        context: the context to use; None for the current one. In a Pod, ``in-cluster`` is always
+            that of its service account.
+        environment: replaces ``os.environ``.
 
     Raises:
-        KubeconfigError: there is none, it cannot be read, or it names what is not there.
+        KubeconfigError: there is none, it cannot be read, or it refers to a missing entry.
     """
     environment = os.environ if environment is None else environment
     in_pod = bool(environment.get("KUBERNETES_SERVICE_HOST"))
@@ -86,14 +86,14 @@ def load_access(
     why = "set KUBECONFIG"
     if missing:
         named = printable(os.pathsep.join(missing))
-        why = f"KUBECONFIG names {named}, which is not there; {why}"
+        why = f"KUBECONFIG names {named}, which does not exist; {why}"
     raise KubeconfigError(f"found no kubeconfig: {why}", field="kubeconfig")
 
 
 def _files(
     kubeconfig: str | None, environment: Mapping[str, str]
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the files to read, and those that ``KUBECONFIG`` names and that are not there."""
+    """Return the files to read, and the missing files in ``KUBECONFIG``."""
     if kubeconfig:
         path = Path(kubeconfig).expanduser()
         if not _exists(path):
@@ -109,7 +109,7 @@ def _files(
 
 
 def _exists(path: Path) -> bool:
-    """Tell whether a file is there, or at least cannot be looked at: reading it says why."""
+    """Return whether a file exists; also if that cannot be checked: reading it raises the error."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -148,7 +148,7 @@ def _named(
 
 
 def _text(value: object) -> str:
-    """Return a YAML scalar as the text it was written as: a context may be named ``1``."""
+    """Return a YAML scalar as it was written: a context may be named ``1``."""
     return "" if value is None else str(value)
 
 
@@ -159,7 +159,7 @@ def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     plugin = entry.get("exec")
     if isinstance(plugin, dict):
         command = _text(plugin.get("command"))
-        if "/" in command or os.sep in command:  # a bare name is looked for on the PATH
+        if "/" in command or os.sep in command:  # a bare name is searched on the PATH
             plugin["command"] = str(folder / command)
     return entry
 
@@ -169,7 +169,7 @@ def _select(
 ) -> Access:
     where = printable(os.pathsep.join(files))
     also = printable(os.pathsep.join(missing))
-    lacking = f"; KUBECONFIG also names {also}, which is not there" if missing else ""
+    lacking = f"; KUBECONFIG also names {also}, which does not exist" if missing else ""
     name = context or merged.current
     if not name:
         raise _undecided(merged, where, lacking)
@@ -188,14 +188,14 @@ def _select(
     _refuse_contradiction(cluster, origin)
     server = _server(cluster, origin)
     if server.startswith("http://") and user:
-        # as client-go: no credentials without TLS, and no exec plugin is run for any
+        # as in client-go: without TLS, no credentials are sent and no exec plugin is run
         origin += "; its credentials are not sent over http://"
         user = {}
     return Access(server, cluster, user, name, origin, tuple(files), user_name)
 
 
 def _undecided(merged: _Merged, where: str, lacking: str) -> KubeconfigError:
-    """Return the error of a kubeconfig that does not say which context to use."""
+    """Return the error of a kubeconfig without a current context."""
     if merged.empty:
         return KubeconfigError(
             f"the kubeconfig {where} is empty{lacking}: use another one", field="manifests"
@@ -211,17 +211,17 @@ def _undecided(merged: _Merged, where: str, lacking: str) -> KubeconfigError:
 
 
 def _refuse_redacted(settings: object, origin: str) -> None:
-    """Refuse what ``kubectl config view`` puts in the place of secrets.
+    """Refuse the placeholders that ``kubectl config view`` prints for secrets.
 
     Raises:
-        KubeconfigError: there is some.
+        KubeconfigError: there is one.
     """
     if isinstance(settings, dict):
         for key, value in settings.items():
             if value in _REDACTED:
                 raise KubeconfigError(
                     f"{printable(_text(key), 60)} of {origin} is {value}: kubectl config view "
-                    "leaves secrets out; write the file again with: kubectl config view --raw"
+                    "omits secrets; write the file again with: kubectl config view --raw"
                 )
             _refuse_redacted(value, origin)
     elif isinstance(settings, list):
@@ -230,14 +230,14 @@ def _refuse_redacted(settings: object, origin: str) -> None:
 
 
 def _refuse_contradiction(cluster: Mapping[str, Any], origin: str) -> None:
-    """Refuse what kubectl does: an authority that would not be asked."""
+    """Refuse an authority that would not be used, as kubectl does."""
     if _text(cluster.get("insecure-skip-tls-verify")).lower() != "true":
         return
     for key in ("certificate-authority", "certificate-authority-data"):
         if cluster.get(key):
             raise KubeconfigError(
-                f"{origin} sets both {key} and insecure-skip-tls-verify: kubectl takes one of "
-                "them only; remove insecure-skip-tls-verify, so that the server is verified"
+                f"{origin} sets both {key} and insecure-skip-tls-verify: kubectl allows only one "
+                "of them; remove insecure-skip-tls-verify, so that the server is verified"
             )
 
 
@@ -254,12 +254,12 @@ def _server(cluster: Mapping[str, Any], origin: str) -> str:
             f'the server "{shown}" of {origin} has no scheme: write https://{shown}'
         )
     raise KubeconfigError(
-        f'{origin} has no server that starts with https:// or http://, but "{shown}"'
+        f'the server of {origin} must start with https:// or http://, not "{shown}"'
     )
 
 
 def _without_login(url: str) -> str:
-    """Return the URL without a user and password: they are not used, and belong in no message."""
+    """Return the URL without user and password, which are unused and must not get into messages."""
     scheme, separator, rest = url.rpartition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
@@ -290,7 +290,7 @@ def _choices(contexts: Mapping[str, Any]) -> str:
     if not contexts:
         return ": it has no contexts"
     shown = ", ".join(printable(name, 60) for name in sorted(contexts)[:10])
-    return f" (there is {shown}{', …' if len(contexts) > 10 else ''})"
+    return f" (known: {shown}{', …' if len(contexts) > 10 else ''})"
 
 
 def _in_cluster(environment: Mapping[str, str]) -> Access:

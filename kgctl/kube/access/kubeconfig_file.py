@@ -1,4 +1,4 @@
-"""One kubeconfig file: what it holds, and the tokens in it that have to outlast the run."""
+"""Reader of a kubeconfig file, and writer of the renewed tokens in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _KEYS = frozenset({"clusters", "users", "contexts", "current-context", "preferen
 
 
 def read_kubeconfig(path: str) -> dict[str, Any]:
-    """Return what the file ``path`` holds; an empty mapping for an empty file.
+    """Return the content of the file ``path``; an empty mapping for an empty file.
 
-    It may be YAML or JSON, in UTF-8 or UTF-16. Numbers are text, as they are written.
-    Of several YAML documents the first counts, as with kubectl.
+    It may be YAML or JSON, in UTF-8 or UTF-16. Numbers are returned as text, as written. Of several
+    YAML documents, the first one counts, as in kubectl.
 
     Raises:
         KubeconfigError: it cannot be read, or it is not a kubeconfig.
@@ -60,7 +60,7 @@ def _text_of(path: str, shown: str) -> str:
 
 
 def _decode(text: str, shown: str) -> object:
-    """Decode YAML, by the shortest way that leads to what PyYAML would say."""
+    """Decode YAML, in the fastest way with the same result as PyYAML."""
     if text.startswith("{"):
         import json
 
@@ -84,7 +84,7 @@ def _decode(text: str, shown: str) -> object:
 
 
 def named_user(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Return the settings of the user ``name`` in what a file holds, or None."""
+    """Return the settings of the user ``name`` in the content of a file, or None."""
     entries = content.get("users")
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and str(entry.get("name")) == name:
@@ -94,10 +94,10 @@ def named_user(content: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
-    """Put tokens into the ``auth-provider`` of the user of ``access``, in the file that holds it.
+    """Write tokens into the ``auth-provider`` of the user of ``access``, in the user's file.
 
-    The file is replaced as a whole, for its owner alone; everything else in it stays as decoded,
-    as with kubectl.
+    The file is replaced as a whole, readable only by its owner. Its other content stays as decoded,
+    as in kubectl.
 
     Raises:
         CredentialsError: it cannot be written.
@@ -111,13 +111,13 @@ def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
         write_private(path, _changed(path, access.user_name, changes).encode())
     except (KubeconfigError, OutputFileError) as error:
         raise CredentialsError(
-            f"cannot keep the new tokens of {access.origin}: {error}; make the file writable, and "
+            f"cannot store the new tokens of {access.origin}: {error}; make the file writable, and "
             "log in again"
         ) from error
 
 
 def _holder(access: Access) -> Path | None:
-    """Return the first file that has the user, the one that counts."""
+    """Return the first file that has the user: kubectl uses this one."""
     for name in access.files:
         if named_user(read_kubeconfig(name), access.user_name) is not None:
             return Path(name)

@@ -1,4 +1,4 @@
-"""Whether a proxy stands between here and an API server, by kubectl's rules."""
+"""The choice of a proxy for an API server, by kubectl's rules."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def proxy_for(access: Access, environment: Mapping[str, str] | None = None) -> str | None:
-    """Return the URL of the proxy that requests to ``access`` go through, or None.
+    """Return the URL of the proxy for requests to ``access``, or None.
 
-    ``proxy-url`` of the kubeconfig comes first, then ``HTTPS_PROXY`` or ``HTTP_PROXY`` (by the
+    ``proxy-url`` of the kubeconfig goes first, then ``HTTPS_PROXY`` or ``HTTP_PROXY`` (by the
     server's scheme; also in lower case), unless ``NO_PROXY`` lists the host. As in Go, the
-    environment never sends localhost or a loopback address through a proxy.
+    environment variables do not apply to localhost and loopback addresses.
     """
     configured = access.cluster.get("proxy-url")
     if configured:
@@ -47,7 +47,7 @@ def _bypassed(server: str, environment: Mapping[str, str]) -> bool:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Tell whether one entry of NO_PROXY covers a host: ``*``, a CIDR, an address or a domain."""
+    """Return whether an entry of NO_PROXY (``*``, a CIDR, an address, a domain) covers a host."""
     from ipaddress import ip_address, ip_network
 
     if not entry:

@@ -1,4 +1,4 @@
-"""TLS to an API server, as its kubeconfig asks for."""
+"""TLS settings for an API server, from its kubeconfig."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def skips_verification(access: Access) -> bool:
-    """Tell whether the kubeconfig asks not to look at the server's certificate."""
+    """Return whether the kubeconfig disables the verification of the server's certificate."""
     return str(access.cluster.get("insecure-skip-tls-verify", "")).lower() == "true"
 
 
 def tls_context(access: Access, credentials: Credentials) -> ssl.SSLContext:
-    """Return what verifies the server and shows our certificate.
+    """Return the context that verifies the server and presents the client certificate.
 
-    Without a certificate authority in the kubeconfig, the system's own are trusted.
-    ``ssl.create_default_context`` is not used: it loads the system's authorities always (10 ms),
-    and asks since Python 3.13 for extensions that the authorities of many clusters lack.
+    Without a certificate authority in the kubeconfig, those of the system are trusted.
+    ``ssl.create_default_context`` is not used: it always loads the system's authorities (10 ms),
+    and since Python 3.13 it requires extensions that the authorities of many clusters lack.
 
     Raises:
-        CredentialsError: a certificate or key is not readable as PEM.
+        CredentialsError: a certificate or key is not valid PEM.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -59,7 +59,7 @@ def _trust(context: ssl.SSLContext, access: Access) -> None:
 
 
 def _show(context: ssl.SSLContext, access: Access, certificate: bytes, key: bytes) -> None:
-    # OpenSSL reads these from files only, and would ask for a passphrase on the terminal
+    # OpenSSL reads these only from files; without a callback, it prompts for a passphrase
     with _as_file(certificate.rstrip() + b"\n" + key) as path:
         try:
             context.load_cert_chain(path, password=lambda: "")
@@ -72,7 +72,7 @@ def _unfit(error: Exception, access: Access, certificate: bytes, key: bytes) -> 
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return (
             f"the client-key of {access.origin} belongs to another certificate than its "
-            "client-certificate: put in the two that were made together"
+            "client-certificate: use a matching pair"
         )
     if b"ENCRYPTED" in key:
         return (
@@ -93,7 +93,7 @@ def _unfit(error: Exception, access: Access, certificate: bytes, key: bytes) -> 
 
 @contextlib.contextmanager
 def _as_file(secret: bytes) -> Iterator[str]:
-    """Give ``secret`` a path for a moment: in memory on Linux, else in a private folder."""
+    """Yield a temporary path with the content ``secret``: in memory on Linux, else private."""
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("client"), "wb") as file:
             file.write(secret)

@@ -1,6 +1,6 @@
-"""Nodes as JSON: for a server, or a proxy before one, that gives no protobuf, and for watching.
+"""Decoder of Nodes in JSON, for watches, and for servers or proxies without protobuf.
 
-In a module of its own because msgspec takes 25 ms to import, and nearly nobody needs it here.
+It is a separate module because msgspec takes 25 ms to import, and a list rarely needs it.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class _Spec(msgspec.Struct):
     taints: list[_Taint] | None = None
 
     def platform(self) -> Platform:
-        """Return what a diagnosis looks at."""
+        """Return the fields for a diagnosis."""
         taints = tuple(taint.key for taint in self.taints or ())
         return Platform(tuple(self.podCIDRs or ()), self.providerID, taints)
 
 
 class NodeJson(msgspec.Struct):
-    """A Node object; all else of it is stepped over."""
+    """A Node object; other fields are skipped."""
 
     metadata: _Meta
     spec: _Spec | None = None
 
     def node(self, *, annotation: str = "", platform: bool = False) -> NodeObject:
-        """Return it with the annotations whose name begins with ``annotation``.
+        """Return the node, with only the annotations whose name begins with ``annotation``.
 
-        Its platform is read where that is asked for.
+        Its platform is read only with ``platform``.
         """
         annotations = self.metadata.annotations or {}
         return NodeObject(
@@ -73,17 +73,17 @@ class _NodeList(msgspec.Struct):
 
 _LIST = msgspec.json.Decoder(_NodeList)
 _NODE = msgspec.json.Decoder(NodeJson)
-_RAW = 64  # bytes that an item takes which is not decoded yet, with its place in the list
+_RAW = 64  # bytes of an item that is not decoded yet, with its entry in the list
 
 
 def read_node(
     data: bytes | msgspec.Raw, budget: Budget, *, annotation: str = "", platform: bool = False
 ) -> NodeObject:
-    """Read one Node object, if the budget has the memory that this takes at most.
+    """Decode one Node object, if the budget has the memory for it.
 
     Raises:
-        kgctl.errors.AnswerError: it has not.
-        msgspec.MsgspecError, ValueError, RecursionError: it is no Node object.
+        kgctl.errors.AnswerError: the budget has too little memory left.
+        msgspec.MsgspecError, ValueError, RecursionError: it is not a Node object.
     """
     budget.require(NODE_PEAK * len(memoryview(data)))
     return _NODE.decode(data).node(annotation=annotation, platform=platform)
@@ -92,15 +92,15 @@ def read_node(
 def read_node_json(
     data: bytes | bytearray, budget: Budget, *, annotation: str = "", platform: bool = False
 ) -> NodePage | None:
-    """Read a NodeList, or a list of any objects' metadata; None if ``data`` is none.
+    """Decode a NodeList, or a list of any objects' metadata; None if ``data`` is neither.
 
-    Of the annotations only those are kept whose name begins with ``annotation``.
+    Only annotations whose name begins with ``annotation`` are kept.
 
-    The nodes are decoded one by one: at once, they would take a multiple of what is kept of them.
-    The budget is charged for that.
+    The nodes are decoded one by one: all at once, they would take a multiple of the kept memory.
+    The budget is charged for the kept nodes.
 
     Raises:
-        kgctl.errors.AnswerError: it takes more than the budget has.
+        kgctl.errors.AnswerError: the list takes more than the budget has.
     """
     budget.require(_RAW * data.count(b","))
     nodes: list[NodeObject] = []

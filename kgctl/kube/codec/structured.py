@@ -1,4 +1,4 @@
-"""Objects as YAML and JSON text, as kubectl prints them."""
+"""Encoder of objects as YAML and JSON text, as kubectl prints them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def to_json(value: Any) -> str:
 def to_yaml(value: Any) -> str:
     """Return ``value`` as a YAML document; keys keep their order.
 
-    Text that any reader would take for a number, a date, a truth value or nothing is in quotes.
+    Text that any YAML reader would read as a number, a date, a boolean or null is quoted.
     """
     import yaml
 
@@ -25,13 +25,13 @@ def to_yaml(value: Any) -> str:
 
     try:
         return dumped(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
-    except UnicodeEncodeError:  # half a character, which libyaml does not take
+    except UnicodeEncodeError:  # a lone surrogate, which libyaml rejects
         return dumped(yaml.SafeDumper)
 
 
 @cache
 def _quoting(dumper: Any) -> Any:
-    """Return the dumper that quotes also what only Kubernetes takes for something else."""
+    """Return a dumper that also quotes text that only Kubernetes reads as something else."""
     from yaml import ScalarNode
 
     from kgctl.kube.codec.yaml_scalars import needs_quotes
@@ -40,7 +40,7 @@ def _quoting(dumper: Any) -> Any:
 
     class Quoting(dumper):  # type: ignore[misc]
         def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-            """Return what ``value`` would be read as, were it not in quotes."""
+            """Return the tag that ``value`` would have without quotes."""
             tag = super().resolve(kind, value, implicit)
             plain = kind is ScalarNode and implicit[0] and tag == text_tag
             return other_tag if plain and needs_quotes(value) else tag

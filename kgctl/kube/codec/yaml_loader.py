@@ -1,6 +1,6 @@
-"""PyYAML's fastest safe loader, held back from what would end the process.
+"""PyYAML's fastest safe loader, with limits that protect the process.
 
-Import it where YAML is read, and not before: PyYAML takes 15 ms to import.
+Import this module only where YAML is read: PyYAML takes 15 ms to import.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ else:
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST = 200
-"""Levels of nesting that a document may have; no Kubernetes object has a quarter of it."""
+"""Levels of nesting that a document may have; Kubernetes objects have less than a quarter."""
 
 LARGEST_MERGE = 10_000
-"""Entries that ``<<`` may bring into one mapping."""
+"""Entries that ``<<`` may merge into one mapping."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -40,24 +40,24 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "null": (type(None),),
 }
-"""What an explicit tag lets a value be."""
+"""The types that an explicit tag allows."""
 
 
 class BoundedLoader(SafeLoader):
-    """Loads plain values as Kubernetes does; refuses what is nested too deeply, or swells.
+    """Loads plain values as Kubernetes does; refuses excessive nesting and merging.
 
-    The C loader calls itself for each level without ever looking at the stack: 100 kB of ``[``
-    kill the interpreter. Both loaders call the first two methods on the way into and out of a
-    level. Merging ten mappings that each merge ten, and so on, would fill the memory.
+    The C loader recurses for each level without checking the stack: 100 kB of ``[`` crash the
+    interpreter. Both loaders call the first two methods when they enter and leave a level. Mappings
+    that each merge ten others, and so on, would fill the memory.
     """
 
     _depth = 0
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-        """Go one level down.
+        """Enter a level.
 
         Raises:
-            yaml.YAMLError: that is one too many.
+            yaml.YAMLError: the document is nested too deeply.
         """
         self._depth += 1
         if self._depth > DEEPEST:
@@ -65,21 +65,21 @@ class BoundedLoader(SafeLoader):
         super().descend_resolver(current_node, current_index)
 
     def ascend_resolver(self) -> None:
-        """Come back up."""
+        """Leave a level."""
         self._depth -= 1
         super().ascend_resolver()
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """Return the tag of a value that has none."""
+        """Return the implicit tag of a value."""
         if kind is not yaml.ScalarNode or not implicit[0]:
             return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         return _MERGE if value == "<<" else _TAGS[type(value_of(value))]
 
     def flatten_mapping(self, node: Any) -> None:
-        """Put what ``<<`` names into a mapping, where it stands: of two values the later counts.
+        """Replace each ``<<`` in a mapping by the entries that it merges; later values win.
 
         Raises:
-            yaml.YAMLError: that is too much, or no mapping.
+            yaml.YAMLError: there are too many entries, or a merged value is not a mapping.
         """
         if all(key.tag != _MERGE for key, _ in node.value):
             return
@@ -102,10 +102,10 @@ class BoundedLoader(SafeLoader):
         return list(part.value)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping, whose keys become text.
+        """Return a mapping with text keys.
 
         Raises:
-            yaml.YAMLError: a key is a list, a mapping or nothing.
+            yaml.YAMLError: a key is a list, a mapping, or cannot be text.
         """
         if isinstance(node, yaml.MappingNode):
             self.flatten_mapping(node)
@@ -124,10 +124,10 @@ class BoundedLoader(SafeLoader):
 
 
 class TextLoader(BoundedLoader):
-    """Loads numbers as the text that they are written as: for a file in which there are none."""
+    """Loads numbers as text, as written: for files without numbers."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """Return the tag of a value that has none."""
+        """Return the implicit tag of a value."""
         tag = super().resolve(kind, value, implicit)
         return _TEXT if tag in (_TAGS[int], _TAGS[float]) else tag
 

@@ -1,7 +1,7 @@
-"""What an unquoted word of YAML stands for, as Kubernetes reads it: for reading and for writing.
+"""The values of unquoted YAML scalars in Kubernetes, for reading and writing.
 
-kubectl and the API server read YAML 1.1 by rules of their own: ``y`` is true and ``012`` is ten,
-but ``1:30`` and dates are text. Source of every rule here: ``resolve`` in
+kubectl and the API server read YAML 1.1 by their own rules: ``y`` is true and ``012`` is ten, but
+``1:30`` and dates are text. The source of every rule here is ``resolve`` in
 https://github.com/kubernetes-sigs/yaml/blob/master/goyaml.v2/resolve.go, and for keys of mappings
 and numbers ``convertToJSONableObject`` in https://github.com/kubernetes-sigs/yaml/blob/master/yaml.go
 """
@@ -31,7 +31,7 @@ WORDS: Mapping[str, Scalar] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -_INFINITY),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-"""The words that stand for something else than themselves."""
+"""The words with a value other than their text."""
 
 _FIRST_OF_NUMBERS = frozenset("+-.0123456789")
 _INT64 = range(-(2**63), 2**63)
@@ -39,13 +39,13 @@ _UINT64 = range(2**64)
 _MOST_DIGITS = 20  # of a decimal number below 2**64
 _EXACT = 2**53  # below it, a float's digits are those of the whole number
 
-# Regular expressions are compiled where the first number is met: most files have none.
+# Regular expressions are compiled at the first number: most files have none.
 _INTEGER = (
     r"(?P<sign>[-+]?)(?:0[xX](?P<x>[0-9a-fA-F]+)|0[bB](?P<b>[01]+)|0[oO](?P<o>[0-7]+)"
     r"|0(?P<old>[0-7]*)|(?P<d>[1-9][0-9]*))"
 )
 _BASES = {"x": 16, "b": 2, "o": 8, "old": 8, "d": 10}
-_SIGNED_BINARY = r"0b(?P<bits>[-+][01]+)"  # a slip of the reference, which takes it all the same
+_SIGNED_BINARY = r"0b(?P<bits>[-+][01]+)"  # accepted by the reference, by mistake
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _POINT_FIRST = r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?"
 _BASE_60 = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
@@ -53,10 +53,10 @@ _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"
 
 
 def value_of(text: str) -> Scalar:
-    """Return what ``text`` stands for where it is not quoted, as it arrives in Kubernetes.
+    """Return the value of the unquoted ``text`` in Kubernetes.
 
-    Between YAML and Kubernetes stands JSON: ``25.0`` arrives as 25, and a whole number outside of
-    64 bits as a float. Infinity and NaN are no JSON: Kubernetes refuses a file that has them.
+    Kubernetes converts YAML to JSON: ``25.0`` becomes 25, and an integer outside 64 bits a float.
+    Infinity and NaN are not valid in JSON, so Kubernetes refuses a file with them.
     """
     value = _resolved(text)
     if isinstance(value, float) and value.is_integer():
@@ -68,14 +68,14 @@ def value_of(text: str) -> Scalar:
 
 
 def is_text(text: str) -> bool:
-    """Tell whether ``text`` stands for itself where it is not quoted."""
+    """Return whether the unquoted ``text`` is text."""
     return isinstance(_resolved(text), str)
 
 
 def key_of(text: str) -> str | None:
-    """Return the key of a mapping that ``text`` stands for where it is not quoted.
+    """Return the unquoted ``text`` as a key of a mapping; None if Kubernetes refuses it.
 
-    Keys are text in the end: ``012`` is the key "10", ``y`` is "true". None: Kubernetes refuses it.
+    Keys are converted to text: ``012`` is the key "10", ``y`` is "true".
     """
     value = _resolved(text)
     if isinstance(value, bool):
@@ -88,9 +88,9 @@ def key_of(text: str) -> str | None:
 
 
 def needs_quotes(text: str) -> bool:
-    """Tell whether some reader of YAML takes ``text`` for something else where it is not quoted.
+    """Return whether any YAML reader reads the unquoted ``text`` as something else.
 
-    Other readers than Kubernetes know dates, numbers to the base of 60, ``=`` and ``<<``.
+    Readers other than Kubernetes also support dates, base 60 numbers, ``=`` and ``<<``.
     """
     if not is_text(text) or text in ("=", "<<"):
         return True
@@ -109,7 +109,7 @@ def _resolved(text: str) -> Scalar:
 
 
 def _number(plain: str) -> int | float | None:
-    """Return the number that a text without ``_`` is, which begins with a sign or a digit."""
+    """Parse a text without ``_`` that begins with a sign or a digit; None if not a number."""
     match = re.fullmatch(_INTEGER, plain)
     signed = match is not None and bool(match["sign"])
     value = _integer(match) if match else None
@@ -137,7 +137,7 @@ def _float_of(text: str, form: str) -> float | None:
 
 
 def _whole(value: float) -> int:
-    """Return the digits that JSON has of a large number: the shortest, and zeros."""
+    """Return a large number as JSON writes it: its shortest digits, then zeros."""
     from decimal import Decimal
 
     return int(Decimal(repr(value)))
@@ -151,7 +151,7 @@ def _float(value: int) -> float:
 
 
 def _shortest(value: float) -> str:
-    """Return a number as Go formats it with the fewest digits that 32 bits need."""
+    """Return a number as Go formats it, with the fewest digits for 32 bits."""
     import struct
     from decimal import Decimal
 

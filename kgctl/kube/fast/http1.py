@@ -1,9 +1,9 @@
-"""HTTP/1.1 as an API server speaks it, on a connected socket.
+"""An HTTP/1.1 client (RFC 9112) on a connected socket, with the features that API servers use.
 
-``http.client`` would do, but imports the email package and half of the standard library with it:
-10 ms, which is a fifth of all that kgctl imports to read a cluster. What is left out here is what
-no API server sends and no kgctl asks for: other transfer codings than chunked, folded headers,
-upgrades. Rules: RFC 9112.
+``http.client`` imports the email package and half of the standard library: 10 ms, a fifth of all
+imports that kgctl needs to read a cluster. This module has no support for transfer codings other
+than chunked, for folded headers, and for upgrades: API servers do not send them, and kgctl does not
+ask for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_HEAD = 1 << 16
-"""Bytes that the status line and headers may have together, and the trailers."""
+"""The most bytes of the status line, of the headers together, and of the trailers."""
 
 _MAX_CHUNK_LINE = 1 << 10
 _MAX_INTERIM = 10
@@ -27,28 +27,29 @@ _HEX = b"0123456789ABCDEFabcdef"
 
 
 class NoHttpError(Exception):
-    """What came is no HTTP/1.1."""
+    """The received bytes are not HTTP/1.1."""
 
 
 class Wire:
-    """A connection, and what has been received on it and not been used yet.
+    """A connection with a buffer of received bytes.
 
-    ``deadline`` is when all waiting on it ends, on the clock of ``time.monotonic``; None is never.
+    ``deadline`` is the time at which every wait on it ends, on the clock of ``time.monotonic``;
+    None is never.
     """
 
     def __init__(self, wire: socket.socket) -> None:
         self._socket = wire
         self._received = b""
-        self._at = 0  # what of it has been used
+        self._at = 0  # the bytes of it that have been used
         self.deadline: float | None = None
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> None:
-        """Send a request; names, values and target are the caller's to keep free of line breaks.
+        """Send a request; the caller keeps names, values and target free of line breaks.
 
         Raises:
-            OSError: the connection is broken, or the deadline has come.
+            OSError: the connection is broken, or the deadline has passed.
         """
         lines = [f"{method} {target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -62,10 +63,10 @@ class Wire:
 
         Raises:
             NoHttpError: it has more than ``limit`` bytes.
-            OSError: the connection ended before the line did, or the deadline has come.
+            OSError: the connection ended before the line did, or the deadline has passed.
         """
         while (end := self._received.find(b"\r\n", self._at)) < 0:
-            if len(self._received) - self._at > limit + 1:  # one more may be half of the line's end
+            if len(self._received) - self._at > limit + 1:  # one more may be the CR of the line
                 raise NoHttpError
             more = self.receive(_RECEIVE) or _hung_up()
             self._received, self._at = self._received[self._at :] + more, 0
@@ -76,10 +77,10 @@ class Wire:
         return line
 
     def some(self, size: int) -> bytes:
-        """Return the next 1 to ``size`` bytes; ``b""`` when the connection has ended.
+        """Return the next 1 to ``size`` bytes; ``b""`` if the connection has ended.
 
         Raises:
-            OSError: the connection is broken, or the deadline has come.
+            OSError: the connection is broken, or the deadline has passed.
         """
         if self._at == len(self._received):
             return self.receive(min(size, _RECEIVE))
@@ -96,25 +97,25 @@ class Wire:
         self._socket.settimeout(remaining(self.deadline))
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._socket.close()
 
 
 class Answer:
-    """The answer to the request that was sent last; its body is read as it arrives.
+    """The answer to the last request; its body is read as it arrives.
 
     Raises:
-        NoHttpError: what came is none.
-        OSError: the connection ended too early, or the deadline has come.
+        NoHttpError: it is not HTTP/1.1.
+        OSError: the connection ended too early, or the deadline has passed.
     """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         version, self.status = self._status_line()
         self.headers = self._headers()
-        # whose number is bounded: a server may announce its answer for ever
+        # their number is limited: a server may announce its answer for ever
         interim = 0
-        while self.status < 200:  # "100 Continue" and its like announce the true answer
+        while self.status < 200:  # "100 Continue" and such announce the final answer
             interim += 1
             if interim > _MAX_INTERIM:
                 raise NoHttpError
@@ -151,7 +152,7 @@ class Answer:
         return headers
 
     def _framing(self) -> tuple[str | None, int | None]:
-        """Return the transfer coding or the length; neither where the connection's end is it."""
+        """Return the transfer coding or the length; neither if the connection ends the body."""
         coding, length = (self.headers.get(n) for n in ("transfer-encoding", "content-length"))
         if self.status in (204, 304):
             return None, 0
@@ -165,8 +166,8 @@ class Answer:
         """Return the next 1 to ``size`` bytes of the body, ``b""`` at its end.
 
         Raises:
-            NoHttpError: a chunk is none.
-            OSError: the connection ended before the body did, or the deadline has come.
+            NoHttpError: a chunk is malformed.
+            OSError: the connection ended before the body did, or the deadline has passed.
         """
         if self.complete:
             return b""
@@ -189,7 +190,7 @@ class Answer:
             raise NoHttpError
         self._left = int(size, 16)
         if self._left == 0:
-            self._headers()  # the trailers, which say nothing here
+            self._headers()  # the trailers, which are ignored
         return self._left > 0
 
     def _ended(self) -> None:

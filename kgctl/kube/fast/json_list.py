@@ -1,9 +1,9 @@
-"""A List of objects as JSON, as ``kubectl get -o json`` prints it, without what is not needed.
+"""Decoder of a List in JSON, as ``kubectl get -o json`` prints it, that skips unneeded fields.
 
 Most of a Node is its status and its managed fields. Decoding a list into plain objects builds all
-of that and throws it away; here it is stepped over, at three times the speed.
+of these only to discard them; this decoder skips them, at three times the speed.
 
-In a module of its own because making these classes takes time that other formats need not spend.
+It is a separate module because creating these classes takes time that other formats do not need.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Item(msgspec.Struct):
     items: Any = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the object as a dictionary; what was absent is None, ``items`` are absent then."""
+        """Return a dictionary of the fields; absent ones are None, absent ``items`` left out."""
         content = msgspec.structs.asdict(self)
         if self.items is None:
             del content["items"]
@@ -46,9 +46,9 @@ _LIST = msgspec.json.Decoder(_List)
 
 
 def read_list(content: bytes) -> dict[str, Any] | None:
-    """Return an object that has ``items``: of each only type, name, labels, annotations and spec.
+    """Return a List whose items have only type, name, labels, annotations, spec and items.
 
-    Returns None where the content is no JSON, or has another shape.
+    Returns None if the content is not JSON, or has another shape.
     """
     try:
         found = _LIST.decode(content)

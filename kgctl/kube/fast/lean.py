@@ -1,4 +1,4 @@
-"""Requests to an API server with the standard library alone, for the plain kubeconfigs."""
+"""The lean transport: requests with only the standard library, for common kubeconfigs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from kgctl.kube.access.kubeconfig import Access
     from kgctl.kube.http.dial import Found
 
-_HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without any distance
+_HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without network delay
 
 
 class _Request(NamedTuple):
-    """A request as it is sent."""
+    """A request with its final headers."""
 
     method: str
     target: str
@@ -34,12 +34,12 @@ class _Request(NamedTuple):
     body: bytes | None
 
     def __repr__(self) -> str:
-        """Say what is asked, and never with which token: this may end up in a log."""
+        """Return method and target without the token: this text may end up in a log."""
         return f"_Request({self.method} {self.target})"
 
 
 class LeanTransport:
-    """A transport on sockets of its own: one connection a request, kept for the next one."""
+    """A transport on its own sockets: one connection per request, kept for later requests."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class LeanTransport:
         limit: float = QUIET_LIMIT,
         dialler: Dialler | None = None,
     ) -> None:
-        # what close needs comes first: whatever fails below, __del__ still finds it
+        # the attributes that close needs come first: after an error below, __del__ needs them
         self._idle: list[Wire] = []
         self._ahead: dict[_Request, Wire] = {}
         self._access = access
@@ -60,7 +60,7 @@ class LeanTransport:
             self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
         except ValueError as error:
             raise _no_url(access) from error
-        # RFC 6874: [fe80::1%25eth0]; the zone is for this system alone
+        # RFC 6874: [fe80::1%25eth0]; the zone has a meaning only on this system
         self._host = (self._server.hostname or "").replace("%25", "%", 1)
         self._named = _without_zone(self._server.netloc)
         if not self._host or not _can_be_sent(self._server.path + self._server.netloc):
@@ -69,7 +69,7 @@ class LeanTransport:
         self._round_trip: float | None = None
 
     def round_trip(self, timeout: float | None) -> float | None:
-        """Return the time that connecting took, in seconds; see ``Transport.round_trip``."""
+        """Return the seconds that connecting took; see ``Transport.round_trip``."""
         if self._round_trip is None:
             try:
                 self._idle.append(self._connect(_deadline(timeout)))
@@ -99,7 +99,7 @@ class LeanTransport:
                 except TimeoutError:
                     raise
                 except OSError:
-                    pass  # the server ended an idle connection, as it may; a GET can be sent anew
+                    pass  # the server may close idle connections; a GET can be sent again
             return self._send(self._connect(deadline), asked, deadline)
         except OSError as error:
             raise connection_failure(error, self._access) from error
@@ -109,7 +109,7 @@ class LeanTransport:
     def ask(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
     ) -> None:
-        """Send a GET now whose answer is taken later; see ``Transport.ask``."""
+        """Send a GET now, whose answer is read later; see ``Transport.ask``."""
         deadline = _deadline(timeout)
         asked = self._asked("GET", path, query, headers, None)
         try:
@@ -128,7 +128,7 @@ class LeanTransport:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> _Request:
-        """Return the request as it is sent."""
+        """Return the request with its final headers."""
         target = self._server.path + path + ("?" + urlencode(query) if query else "")
         sent = {"Host": self._named, **headers}
         if self._credentials.token:
@@ -158,19 +158,19 @@ class LeanTransport:
         if self._tls is None and self._server.scheme == "https":
             from kgctl.kube.access.tls import tls_context
 
-            # before the way is tried: a certificate that is not there is the fault to mend first
+            # before connecting: a missing certificate is the error to report first
             self._tls = tls_context(self._access, self._credentials)
         plain = self._reach(deadline)
         try:
             _keep_alive(plain)
-            plain.settimeout(remaining(deadline, CONNECT_LIMIT))  # a TLS handshake takes part of it
+            plain.settimeout(remaining(deadline, CONNECT_LIMIT))  # for the TLS handshake
             return Wire(self._secured(plain, self._tls) if self._tls else plain)
         except BaseException:
             plain.close()
             raise
 
     def _reach(self, deadline: float | None) -> socket.socket:
-        """Connect to the first address of the server that takes a connection."""
+        """Connect to the first address of the server that accepts a connection."""
         return self._dialler.connect(_encoded(self._host), self._port, deadline, self._attempt)
 
     def _attempt(self, found: Found, seconds: float | None) -> socket.socket:
@@ -190,7 +190,7 @@ class LeanTransport:
         name = str(self._access.cluster.get("tls-server-name") or self._host.partition("%")[0])
         start = time.perf_counter()
         secured = tls.wrap_socket(plain, server_hostname=_encoded(name))
-        # a tunnel takes connections right here, and only this goes to its other end and back
+        # a local tunnel accepts connections at once; only the handshake makes the round trip
         beyond = time.perf_counter() - start - _HANDSHAKE
         self._round_trip = max(self._round_trip or 0.0, beyond)
         return secured
@@ -205,19 +205,19 @@ class LeanTransport:
         return True
 
     def close(self) -> None:
-        """End every idle connection."""
+        """Close every idle connection."""
         while self._idle:
             self._idle.pop().close()
         while self._ahead:
             self._ahead.popitem()[1].close()
 
     def __del__(self) -> None:
-        # whoever reads once and goes need not say so
+        # a caller that reads once does not need to close
         self.close()
 
 
 class LeanResponse:
-    """An answer on its way; see ``Response``."""
+    """An answer whose body is still arriving; see ``Response``."""
 
     def __init__(
         self, access: Access, wire: Wire, answer: Answer, keep: Callable[[Wire], None]
@@ -239,7 +239,7 @@ class LeanResponse:
             raise no_http(self._access) from error
 
     def close(self) -> None:
-        """Give the connection back, or end it; see ``Response.close``."""
+        """Release the connection, or close it; see ``Response.close``."""
         if self._wire is None:
             return
         if self._answer.complete and self._answer.reusable:
@@ -250,7 +250,7 @@ class LeanResponse:
 
 
 def _keep_alive(plain: socket.socket) -> None:
-    """Have the system notice within two minutes that the other end is gone, as client-go does."""
+    """Make the system detect a dead peer within two minutes, as client-go does."""
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 3)):
@@ -259,7 +259,7 @@ def _keep_alive(plain: socket.socket) -> None:
 
 
 def _without_zone(netloc: str) -> str:
-    """Return what a Host header names: no zone, which means nothing elsewhere."""
+    """Return the value of the Host header, without a zone, which only this system knows."""
     before, zone, after = netloc.partition("%")
     return before + after[after.index("]") :] if zone and "]" in after else netloc
 
@@ -276,7 +276,7 @@ def _can_be_sent(text: str) -> bool:
 
 
 def _encoded(host: str) -> str | bytes:
-    """Return ASCII as bytes: for a text Python loads its tables of all of Unicode first (5 ms)."""
+    """Return ASCII as bytes: for text, Python first loads its tables of Unicode (5 ms)."""
     return host.encode() if host.isascii() else host
 
 

@@ -1,8 +1,8 @@
-"""The little YAML that programs write kubeconfigs in, read without PyYAML.
+"""Reader without PyYAML for the simple YAML that programs write to kubeconfigs.
 
-Importing PyYAML takes 13 ms, a tenth of what reading a small cluster takes in all. This reads
-what kubectl, kind, k3s and the clouds write: block mappings and sequences of plain or simply
-quoted words on lines of their own. On anything else it gives up, and PyYAML reads it.
+Importing PyYAML takes 13 ms, a tenth of the time to read a small cluster. This module reads the
+output of kubectl, kind, k3s and the clouds: block mappings and sequences of plain or simply quoted
+words, one per line. It gives up on anything else, and PyYAML reads the file.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from kgctl.kube.codec.yaml_scalars import is_text
 
 _MAX_DEPTH = 20
-# no regular expressions: compiling four of them takes longer than all that is read with them; for
-# what begins with a digit, which is rare, is_text has some
+# no regular expressions: compiling four takes longer than reading a file; is_text uses some for
+# words that begin with a digit, which are rare
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY = frozenset(_LETTERS + _DIGITS + "_./-")
@@ -23,14 +23,14 @@ _EMPTY: dict[str, type[dict[str, Any]] | type[list[Any]]] = {"{}": dict, "[]": l
 
 
 class NotPlainError(Exception):
-    """The text may well be YAML, but of a kind that is left to PyYAML."""
+    """The text is not simple YAML; PyYAML must read it."""
 
 
 def read_plain(text: str) -> object:
-    """Return what ``kgctl.kube.codec.yaml_loader.BoundedLoader`` makes of it.
+    """Return the same value as ``kgctl.kube.codec.yaml_loader.BoundedLoader``.
 
     Raises:
-        NotPlainError: the text is not of the plain kind.
+        NotPlainError: the text is not simple YAML.
     """
     if not text.isascii() or not text.replace("\n", "").isprintable():
         raise NotPlainError
@@ -49,7 +49,7 @@ def read_plain(text: str) -> object:
 
 
 class _Reader:
-    """Reads line by line: each is an indentation and what stands behind it."""
+    """Reads lines, each an indentation and the text after it."""
 
     def __init__(self, lines: list[tuple[int, str]]) -> None:
         self._lines = lines
@@ -97,17 +97,17 @@ class _Reader:
         return None
 
     def _goes_on(self, indent: int) -> bool:
-        """Tell whether the next line belongs to the block at ``indent``."""
+        """Return whether the next line belongs to the block at ``indent``."""
         if not self.rest():
             return False
         next_indent = self._lines[self._at][0]
         if next_indent > indent:
-            raise NotPlainError  # the last value goes on, on a second line
+            raise NotPlainError  # the last value continues on a second line
         return next_indent == indent
 
 
 def _entry(content: str) -> tuple[str, str] | None:
-    """Return the key and the value, which may be on the next lines, of an entry of a mapping."""
+    """Return key and value of a mapping's entry; the value is empty if it is on the next lines."""
     key, colon, value = content.partition(":")
     if not colon or (value and value[0] != " "):
         return None
@@ -136,7 +136,7 @@ def _quoted(text: str) -> str:
 
 
 def _is_word(text: str) -> bool:
-    """Tell whether it can be nothing but a string: a name, a URL, base64, an option."""
+    """Return whether the text can only be a string: a name, a URL, base64, an option."""
     word = text.removeprefix("-").removeprefix("-")
     if not word or word[0] not in _LETTERS + "/" or not _WORD.issuperset(word):
         return False
@@ -144,5 +144,5 @@ def _is_word(text: str) -> bool:
 
 
 def _is_hexadecimal(text: str) -> bool:
-    """Tell whether it begins with a digit, as tokens do, and is no number."""
+    """Return whether the text begins with a digit, as tokens may, and is not a number."""
     return text[0] in _DIGITS and text.isalnum() and is_text(text)

@@ -1,10 +1,11 @@
-"""Kubernetes' protobuf, read just far enough: nodes without their status, and a Status.
+"""Decoder of Kubernetes' protobuf for lists of nodes, without their status, and for a Status.
 
 The field numbers are those of ``generated.proto`` in k8s.io/api/core/v1 and
-k8s.io/apimachinery/pkg/apis/meta/v1; the envelope is that of k8s.io/apimachinery/pkg/runtime:
-four magic bytes, then an ``Unknown``.
+k8s.io/apimachinery/pkg/apis/meta/v1. The envelope is that of k8s.io/apimachinery/pkg/runtime: four
+magic bytes, then an ``Unknown``.
 
-A list is read as it arrives: a node's 10 kB, most of it status, is gone when the next one comes.
+A list is decoded as it arrives: the 10 kB of a node, most of it status, are freed before the next
+one is read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 MAX_OBJECTS = 1_000_000
-"""Objects in one answer; Kubernetes is made for clusters of 5,000 nodes."""
+"""The most objects in one answer; Kubernetes supports clusters of 5,000 nodes."""
 
 # tags: the number of a field, times eight, plus two for strings, bytes and messages
 _METADATA, _SPEC = 0x0A, 0x12
@@ -32,7 +33,7 @@ _POD_CIDR, _PROVIDER_ID, _TAINT, _POD_CIDRS = 0x0A, 0x1A, 0x2A, 0x3A
 
 
 class NodePage(NamedTuple):
-    """One page of a list; ``next_page`` is the token that asks for the one after it, or empty."""
+    """One page of a list; ``next_page`` is the token for the page after it, or empty."""
 
     nodes: list[NodeObject]
     resource_version: str
@@ -40,7 +41,7 @@ class NodePage(NamedTuple):
 
 
 class StatusMessage(NamedTuple):
-    """What a Kubernetes Status object says."""
+    """The content of a Kubernetes Status object."""
 
     message: str
     reason: str
@@ -55,15 +56,14 @@ def read_node_list(
     platform: bool = False,
     charge: Callable[[int], None] = lambda _size: None,
 ) -> NodePage:
-    """Read a NodeList, or a list of any objects' metadata, from ``read`` until it gives ``b""``.
+    """Decode a NodeList, or a list of any objects' metadata; ``read`` returns ``b""`` at its end.
 
-    Of the labels only those are kept whose name begins with ``label``, of the annotations those
-    whose name begins with ``annotation``; what the nodes run on is read where ``platform`` asks
-    for it. ``charge`` is told what memory each takes, in bytes, and
-    may raise.
+    Only labels whose name begins with ``label``, and annotations whose name begins with
+    ``annotation``, are kept. The platform of nodes is read only with ``platform``. ``charge`` gets
+    the memory of each node, in bytes, and may raise.
 
     Raises:
-        MalformedError: it is none, is cut short, or is larger than any true answer.
+        MalformedError: it is malformed, truncated, or too large.
     """
     stream = Stream(read)
     nodes: list[NodeObject] = []
@@ -86,7 +86,7 @@ def read_node_list(
 
 
 def _enter(stream: Stream) -> int:
-    """Step into the envelope, past the magic bytes and the type; return the size of the list."""
+    """Skip the magic bytes and the type in the envelope; return the size of the list."""
     if stream.take(len(MAGIC)) != MAGIC:
         raise MalformedError("it does not begin as Kubernetes' protobuf does")
     while True:
@@ -100,10 +100,10 @@ def _enter(stream: Stream) -> int:
 
 
 def read_status(body: bytes) -> StatusMessage:
-    """Read a Status.
+    """Decode a Status.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is malformed.
     """
     if not body.startswith(MAGIC):
         raise MalformedError("it does not begin as Kubernetes' protobuf does")
@@ -116,12 +116,12 @@ def read_status(body: bytes) -> StatusMessage:
 
 
 def parse_node(data: bytes, pos: int, stop: int, kept: Kept) -> NodeObject:
-    """Parse the Node that stands in ``data`` from ``pos`` to ``stop``.
+    """Parse the Node in ``data`` from ``pos`` to ``stop``.
 
-    What is not ``kept`` of it is not even copied.
+    Only the parts that ``kept`` selects are copied.
 
     Raises:
-        MalformedError: it is no protobuf message.
+        MalformedError: it is not a protobuf message.
     """
     node = _Found()
     try:
@@ -142,7 +142,7 @@ def parse_node(data: bytes, pos: int, stop: int, kept: Kept) -> NodeObject:
 
 
 class _Found:
-    """What has been found of a node so far."""
+    """The parts of a node found so far."""
 
     __slots__ = ("annotations", "labels", "name", "platform", "pod_cidr")
 
@@ -166,7 +166,7 @@ def _pod_cidr(data: bytes, pos: int, stop: int) -> str:
 
 
 def _platform(spec: bytes) -> Platform:
-    """Return what a NodeSpec says of the machine, for a diagnosis."""
+    """Return the platform in a NodeSpec, for a diagnosis."""
     pod_cidrs, taints, provider_id, pos = [], [], "", 0
     while pos < len(spec):
         tag, begin, size = span(spec, pos)
@@ -182,11 +182,12 @@ def _platform(spec: bytes) -> Platform:
 
 
 def _metadata(data: bytes, pos: int, stop: int, node: _Found, kept: Kept) -> None:
-    """Fill in what ObjectMeta says.
+    """Read an ObjectMeta into ``node``.
 
-    This is where reading a cluster spends its time. Nearly every field here has a tag of one
-    byte and a length of one or two, so those are read in line; the rest is left to ``span``.
-    Likewise an entry of a map has its key first, which is short: any other is read as a whole.
+    Reading a cluster spends most of its time here. Nearly every field has a tag of one byte and a
+    length of one or two, so a length of one byte is read inline, and ``span`` reads the rest.
+    Likewise, an entry of a map usually begins with its short key; other entries are read as a
+    whole.
     """
     begins, label, annotation, keys = data.startswith, kept.label, kept.annotation, kept.keys
     annotations, labels = node.annotations, node.labels
@@ -227,9 +228,9 @@ def _metadata(data: bytes, pos: int, stop: int, node: _Found, kept: Kept) -> Non
 
 
 class Kept(NamedTuple):
-    """What is kept of the nodes of a list: labels and annotations whose name begins so.
+    """The parts of nodes to keep: the prefixes of names of labels and annotations.
 
-    ``keys`` holds the names of labels and annotations once for all nodes, by their bytes.
+    ``keys`` has the names of labels and annotations, by their bytes, shared by all nodes.
     """
 
     label: bytes

@@ -1,4 +1,4 @@
-"""Protobuf's wire format, read with care: whatever the bytes, the work is bounded by their number.
+"""Decoder of protobuf's wire format for untrusted bytes: the work is linear in their number.
 
 The encoding is that of https://protobuf.dev/programming-guides/encoding/.
 """
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_OBJECT = 16 << 20
-"""Bytes that one object may have; etcd takes objects of a tenth of this."""
+"""The most bytes of one object; etcd limits objects to a tenth of this."""
 
 CUT = "a number is cut short"
 TOO_LONG = "a field is longer than what holds it"
 
 _CHUNK = 1 << 18
-_TAIL = 1 << 16  # what may follow a list in its envelope: two short strings
+_TAIL = 1 << 16  # the most bytes that may follow a list in its envelope: two short strings
 
 
 class MalformedError(AnswerError):
-    """The bytes are no protobuf of the kind asked for."""
+    """The bytes are not protobuf of the requested kind."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"cannot read the API server's protobuf answer: {what}")
@@ -33,7 +33,7 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
     """Yield the number and value of each field of a message.
 
     Raises:
-        MalformedError: ``data`` is no message.
+        MalformedError: ``data`` is not a message.
     """
     pos, stop = 0, len(data)
     try:
@@ -57,8 +57,8 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
 def span(data: bytes, pos: int) -> tuple[int, int, int]:
     """Return the tag of any field, and the start and size of its content.
 
-    Nearly every field is a string or message with a tag of one byte and a size of one or two:
-    those are read at once, for this is called a dozen times a node.
+    Nearly every field is a string or message with a tag of one byte and a size of one or two. These
+    are read directly, since this is called a dozen times per node.
     """
     tag = data[pos]
     if tag <= 0x7F and tag & 7 == 2:
@@ -77,7 +77,7 @@ def span(data: bytes, pos: int) -> tuple[int, int, int]:
 
 
 def _varint(data: bytes, pos: int) -> tuple[int, int]:
-    """Return the number at ``pos`` and the position after it; IndexError where it is cut short."""
+    """Return the number at ``pos`` and the position after it; IndexError if it is truncated."""
     value = shift = 0
     while True:
         byte = data[pos]
@@ -91,7 +91,7 @@ def _varint(data: bytes, pos: int) -> tuple[int, int]:
 
 
 def _scalar(data: bytes, pos: int, wire_type: int) -> tuple[int, int]:
-    """Return the number of that wire type at ``pos`` and the position after it."""
+    """Return the number of the given wire type at ``pos`` and the position after it."""
     if wire_type == 0:
         return _varint(data, pos)
     width = {1: 8, 5: 4}.get(wire_type)
@@ -101,7 +101,7 @@ def _scalar(data: bytes, pos: int, wire_type: int) -> tuple[int, int]:
 
 
 class Stream:
-    """A message that is still arriving: never more of it is held than one object and one read."""
+    """A message that is still arriving; at most one object and one read of it are in memory."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -110,14 +110,13 @@ class Stream:
         self._total = 0
 
     def members(self, size: int) -> Iterator[tuple[int, bytes, int, int]]:
-        """Yield each string or message field of ``size`` bytes: its number, and where it stands.
+        """Yield each string or message field in the next ``size`` bytes: number, data, start, stop.
 
-        That is in the bytes that follow the number, from the first position to the second. They
-        are not copied, for most of them are of no use to anyone.
+        The content is ``data[start:stop]``. It is not copied, since most of it is not needed.
         """
         while size > 0:
             data, start = self._data, self._at
-            # nearly every object has arrived whole, with a tag of one byte, a size of up to three
+            # nearly every object is complete, with a tag of one byte and a size of up to three
             if start + 4 <= len(data) and (tag := data[start]) <= 0x7F and tag & 7 == 2:
                 length, begin = data[start + 1], start + 2
                 if length > 0x7F:
@@ -146,7 +145,7 @@ class Stream:
             raise MalformedError("an object is longer than the list")
 
     def finish(self) -> None:
-        """Read what is left to the end, so that the connection can be used again."""
+        """Read the rest to its end, so that the connection can be used again."""
         left = len(self._data) - self._at
         while left <= _TAIL:
             data = self._read(_CHUNK)
@@ -162,13 +161,13 @@ class Stream:
         """Return the next ``size`` bytes.
 
         Raises:
-            MalformedError: there are fewer, or it is more than any object has.
+            MalformedError: there are fewer, or ``size`` is larger than an object may be.
         """
         stop = self._step(size)
         return self._data[stop - size : stop]
 
     def _step(self, size: int) -> int:
-        """Step over the next ``size`` bytes, which are held then, and return where they end."""
+        """Skip the next ``size`` bytes, which are then in memory, and return the end position."""
         if size > MAX_OBJECT:
             raise MalformedError(f"an object has {size:,} bytes")
         if self._at + size > len(self._data):
@@ -190,7 +189,7 @@ class Stream:
         self._at = 0
 
     def varint(self) -> int:
-        """Return the number that comes next.
+        """Return the next number.
 
         Raises:
             MalformedError: there is none.

@@ -1,10 +1,10 @@
-"""Kubernetes objects as YAML, without what is not needed.
+"""Reader of Kubernetes objects in YAML that skips unneeded fields.
 
-Most of a Node is its status and its managed fields. PyYAML first makes a tree of nodes of a whole
-document, then Python values of that: of 5,000 Kubernetes Nodes a gigabyte. Here values are made
-right from libyaml's events, and none of what nobody asks for, in a third of the time.
+Most of a Node is its status and its managed fields. PyYAML first builds a tree of a whole document,
+then converts it to Python values: for 5,000 Nodes, that takes a gigabyte. This reader builds only
+the needed values, directly from libyaml's events, in a third of the time.
 
-Import it where YAML is read, and not before: PyYAML takes 15 ms to import.
+Import this module only where YAML is read: PyYAML takes 15 ms to import.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STEPS: Final[Mapping[type, int]] = {
     SequenceEndEvent: -1,
 }
 
-# Places in a document, each with what is passed over there and the places under its keys.
+# Places in a document, each with the keys to skip there and the places under its keys.
 _ELSEWHERE: Final = "elsewhere"
 _OBJECT, _METADATA = "object", "metadata"
 _PASSED_OVER: Final[Mapping[str, frozenset[str]]] = {
@@ -54,16 +54,16 @@ _UNDER: Final[Mapping[tuple[str, object], str]] = {
 
 
 class UnusualError(Exception):
-    """The YAML has something that Kubernetes objects rarely have; PyYAML's loader knows it all.
+    """The YAML has features that Kubernetes objects rarely use; PyYAML's loader must read it.
 
-    Aliases, explicit tags, merged mappings, keys that are no text, and excessive depth.
+    These are aliases, explicit tags, merged mappings, keys that are not text, and excessive depth.
     """
 
 
 class ObjectReader:
-    """Reads the documents of a YAML stream, whose objects come without status.
+    """Reads the documents of a YAML stream, without the status of objects.
 
-    ``advance`` is told how far it has come, object by object.
+    ``advance`` receives the progress after each object.
     """
 
     def __init__(self, content: bytes, advance: Advance | None = None) -> None:
@@ -79,7 +79,7 @@ class ObjectReader:
         """Return every document.
 
         Raises:
-            UnusualError: read it with the loader instead.
+            UnusualError: the loader must read it instead.
             yaml.YAMLError: it is not YAML.
         """
         found = []
@@ -121,7 +121,7 @@ class ObjectReader:
         return found
 
     def _pass_over(self) -> None:
-        """Step over a value, however large."""
+        """Skip a value of any size."""
         take, scalar, steps = self._next, ScalarEvent, _STEPS
         depth = 0
         while True:
@@ -153,7 +153,7 @@ class ObjectReader:
         if event.tag is not None:
             raise UnusualError
         text = event.value
-        if not event.implicit[0]:  # in quotes, or a block
+        if not event.implicit[0]:  # quoted, or a block
             return text
         if text in self._scalars:
             return self._scalars[text]

@@ -1,1 +1,1 @@
-"""Requests to an API server."""
+"""HTTP requests to an API server: the client and its transports."""

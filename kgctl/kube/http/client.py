@@ -1,4 +1,4 @@
-"""One request to an API server and its answer: retries, credentials that expire, compression."""
+"""The client of an API server: requests with retries, renewal of credentials, and compression."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FAR = 0.002
-"""Seconds of round trip from which on the network is the slower side: a link out of the house."""
+"""Seconds of round trip above which a server counts as far: beyond the local network."""
 
-_REFUSAL = 1 << 16  # bytes read of an answer that is no success
+_REFUSAL = 1 << 16  # bytes to read of an answer that is not a success
 _CHUNK = 1 << 18
 _OURS = {"User-Agent": "kgctl", "Accept-Encoding": "identity"}
 
 
 class Backoff(NamedTuple):
-    """How often a request that may succeed later is made again, and how long is waited.
+    """The number of attempts for a request that may succeed later, and the pauses between them.
 
-    ``first`` seconds before the second attempt, doubled each time and blurred by a half, or what
-    the server asks for; never more than ``total`` seconds together.
+    The pause is ``first`` seconds before the second attempt, doubled each time and varied by up to
+    a quarter, or longer if the server asks for that. All pauses together take at most ``total``
+    seconds.
     """
 
     attempts: int = 5
@@ -50,9 +51,9 @@ class Backoff(NamedTuple):
 class Api:
     """Requests to one API server with one user's credentials, by any transport.
 
-    ``trace`` gets one line for each request: never a header's value, never a body. ``now`` is this
-    machine's clock, which ``clock`` compares with the server's. ``refused`` may put another error
-    in the place of one that a refusal makes, for who knows more about what was asked for.
+    ``trace`` gets a line for each request, without credentials and bodies. ``now`` is this
+    machine's clock, which ``clock`` compares with the server's. ``refused`` may replace the error
+    of a refusal, for callers that know more about the request.
     """
 
     def __init__(
@@ -85,10 +86,10 @@ class Api:
         decode: Callable[[Body], T],
         budget: Budget | None = None,
     ) -> T:
-        """Read ``path`` and return what ``decode`` makes of the answer.
+        """Read ``path`` and return the answer as ``decode`` converts it.
 
-        A server that is overloaded, or hangs up, is asked again; ``decode`` then starts anew. The
-        ``budget`` is that of the whole list which the answer is a part of; by default its own.
+        If the server is overloaded, or hangs up, the request is repeated, and so is ``decode``.
+        ``budget`` is that of the whole list of which the answer is a part. Default: a new one.
 
         Raises:
             kgctl.ClusterError: it cannot be read; the message says what to do.
@@ -97,7 +98,7 @@ class Api:
         left = budget.left
 
         def attempt() -> T:
-            budget.left = left  # what the last attempt took is free again
+            budget.left = left  # the memory of the last attempt is free again
             limit = budget.seconds(self._timeout)
             headers = self._headers(accept)
             with self.open("GET", path, query, headers, timeout=limit, budget=budget) as body:
@@ -106,7 +107,7 @@ class Api:
         return self._repeated(attempt, _worth_another_read)
 
     def budget(self) -> Budget:
-        """Return what a list may take of this machine, all its pages together."""
+        """Return a new budget for a list with all its pages."""
         return Budget(place(self.access), self.memory, self._timeout)
 
     def _repeated(
@@ -114,7 +115,7 @@ class Api:
         attempt: Callable[[], T],
         again: Callable[[OverloadedError | ConnectionLostError], bool],
     ) -> T:
-        """Return what an attempt returns; after an error that is worth it, wait, and try again."""
+        """Return the result of an attempt; after an error for which ``again`` holds, retry."""
         waited = 0.0
         for number in range(1, self._backoff.attempts + 1):
             try:
@@ -141,7 +142,7 @@ class Api:
         self, error: OverloadedError | ConnectionLostError, attempt: int, waited: float
     ) -> float | None:
         """Return the seconds to wait before another attempt, or None to give up."""
-        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: clients must not march in step
+        spread = 0.75 + os.urandom(1)[0] / 512  # 0.75 to 1.25: spreads clients in time
         pause = self._backoff.first * float(2 ** (attempt - 1)) * spread
         if isinstance(error, OverloadedError) and error.retry_after is not None:
             pause = max(float(error.retry_after), pause)
@@ -159,11 +160,11 @@ class Api:
     ) -> Any:
         """Make a request that changes something, and return the JSON of the answer.
 
-        It is sent once, and again only where the server says that it did not carry it out: it
-        answers 429, and when to come back (Retry-After; RFC 6585, and as client-go does it).
+        It is sent once. It is repeated only if the server did not carry it out, that is, answered
+        429 with a time to retry (Retry-After; RFC 6585, and as in client-go).
 
         Raises:
-            kgctl.ClusterError: it was refused, or it is not known whether it was carried out.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
         """
         import json
 
@@ -187,13 +188,13 @@ class Api:
         timeout: float | None = None,
         budget: Budget | None = None,
     ) -> Body:
-        """Make a request once and return the body of the answer, which is a success.
+        """Make a request once and return the body of a successful answer.
 
-        ``timeout`` stands in place of the usual one, ``budget`` in that of one for this answer
-        alone. Credentials that the server no longer takes are renewed once, where there are others.
+        ``timeout`` replaces the default one, ``budget`` that of this answer alone. Credentials that
+        the server rejects are renewed once, if possible.
 
         Raises:
-            kgctl.ClusterError: there is no answer, or it is no success.
+            kgctl.ClusterError: there is no answer, or it is not a success.
         """
         sent = {**_OURS, **headers}
         limit = timeout or self._timeout
@@ -225,11 +226,11 @@ class Api:
         raise self._refused(error)
 
     def close(self) -> None:
-        """End the connections that are kept for the next request."""
+        """Close the connections that are kept for later requests."""
         self._transport.close()
 
     def far(self) -> bool:
-        """Tell whether the server is so far away that waiting for it costs more than working.
+        """Return whether the server is so far away that waiting costs more than extra work.
 
         Raises:
             kgctl.ClusterError: it cannot be reached.
@@ -238,7 +239,7 @@ class Api:
         return seconds is None or seconds > FAR
 
     def _headers(self, accept: str) -> dict[str, str]:
-        """Ask for compression where the network is slower than compressing: not on a near one."""
+        """Return the headers; they ask for compression only if the server is far."""
         encoding = "gzip" if self.far() else "identity"
         return {**_OURS, "Accept": accept, "Accept-Encoding": encoding}
 
@@ -277,17 +278,17 @@ def _worth_another_read(error: OverloadedError | ConnectionLostError) -> bool:
 
 
 def _not_carried_out(error: OverloadedError | ConnectionLostError) -> bool:
-    """Tell whether the server says that it turned a request away, and takes it later."""
+    """Return whether the server rejected a request unprocessed, and accepts it later."""
     if isinstance(error, ConnectionLostError):
         return False
     return error.status == 429 and error.retry_after is not None
 
 
 class Body:
-    """The body of an answer, uncompressed as it is read; ``budget`` is charged for all of it.
+    """The body of an answer, decompressed as it is read; ``budget`` is charged for all of it.
 
     Raises:
-        AnswerError: it is compressed as nobody has ``asked``.
+        AnswerError: its compression is not the ``asked`` one.
     """
 
     def __init__(
@@ -300,8 +301,8 @@ class Body:
         packed = response.headers.get("content-encoding", "identity").lower()
         if packed not in ("identity", asked):
             raise AnswerError(
-                f"what answers at {place(access)} sends {printable(packed, 40)}, which nobody "
-                "asked for: look at the proxies in between"
+                f"the server at {place(access)} sends {printable(packed, 40)}, which nobody "
+                "asked for: check the proxies in between"
             )
         self._gunzip = _Gunzip(response.read) if packed == "gzip" else None
         self._read: Callable[[int], bytes] = self._gunzip.read if self._gunzip else response.read
@@ -310,7 +311,7 @@ class Body:
         """Return the next 1 to ``size`` bytes, ``b""`` at the end.
 
         Raises:
-            AnswerError: it is more than the budget has left.
+            AnswerError: they are more than the budget has left.
         """
         data = self._read(size)
         self.budget.charge(len(data))
@@ -323,7 +324,7 @@ class Body:
         self._response.close()
 
     def whole(self) -> bytearray:
-        """Return all of it.
+        """Return the whole body.
 
         Raises:
             AnswerError: it is more than the budget has left.
@@ -331,8 +332,8 @@ class Body:
         return self.start(None)
 
     def start(self, size: int | None) -> bytearray:
-        """Return its first ``size`` bytes, or all of it where it has fewer; None is no limit."""
-        data = bytearray()  # which grows in place: of a large answer there is one copy
+        """Return the first ``size`` bytes, or all if there are fewer; None is no limit."""
+        data = bytearray()  # grows in place, so that a large answer has one copy
         while size is None or len(data) < size:
             piece = self.read(_CHUNK if size is None else min(size - len(data), _CHUNK))
             if not piece:
@@ -341,10 +342,10 @@ class Body:
         return data
 
     def json(self) -> Any:
-        """Decode it as JSON.
+        """Decode the body as JSON.
 
         Raises:
-            AnswerError: it is none.
+            AnswerError: it is not JSON.
         """
         import json
 
@@ -356,17 +357,17 @@ class Body:
             raise self.unreadable(data) from error
 
     def unreadable(self, data: bytes | bytearray) -> AnswerError:
-        """Return the error for an answer that is not of the format that was asked for."""
+        """Return the error for an answer that is not in the requested format."""
         begins = printable(data[:40].decode("utf-8", "replace"))
         return AnswerError(
-            f"what answers at {place(self._access)} sent no valid JSON of Kubernetes "
-            f'({len(data):,} bytes that begin with "{begins}"): check the server\'s URL and any '
-            "proxy before it"
+            f"the server at {place(self._access)} sent no valid JSON of Kubernetes "
+            f'({len(data):,} bytes that begin with "{begins}"): check its URL and any '
+            "proxy in front of it"
         )
 
 
 class _Gunzip:
-    """Uncompresses as it reads; a small input cannot swell into a large memory."""
+    """Decompresses as it reads; a small input cannot expand to a large memory."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         import zlib
@@ -386,5 +387,5 @@ class _Gunzip:
                 raise AnswerError("the API server's compressed answer is damaged") from error
             if data:
                 return data
-        self._read(1)  # so that the connection is known to be at the end of the answer
+        self._read(1)  # moves the connection to the end of the answer
         return b""

@@ -1,4 +1,4 @@
-"""Connecting to a server by its name, with a deadline for the look-up as for all that follows."""
+"""Connections to a server by its name, with one deadline for the lookup and the connection."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Found: TypeAlias = tuple[Any, Any, int, str, Any]
 
 
 def look_up(host: str | bytes, port: int) -> list[Found]:
-    """Return the addresses of a host, as the system knows them; this can take half a minute.
+    """Look up the addresses of a host with the system's resolver; this can take half a minute.
 
     Raises:
-        OSError: it has none, or nobody who knows can be asked.
+        OSError: the host has no address, or no name server can be reached.
     """
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 class Dialler:
-    """Looks names up and connects; ``ask`` is what looks up. For use from several threads.
+    """Looks up names with ``ask`` and connects. It may be used from several threads.
 
-    The system's look-up cannot be ended. So it runs in a thread, which is waited for only as long
-    as there is time. A name whose look-up still hangs is not looked up a second time: else a
-    program that tries again for days would have more and more of these threads.
+    The system's lookup cannot be cancelled, so it runs in a thread, and the caller waits for it
+    only until its deadline. A name whose lookup still hangs is not looked up a second time: a
+    program that retries for days would pile up threads.
     """
 
     def __init__(self, ask: Callable[[str | bytes, int], list[Found]] = look_up) -> None:
@@ -47,12 +47,12 @@ class Dialler:
     ) -> socket.socket:
         """Return the first connection that ``attempt`` makes to an address of the host.
 
-        It is told how many seconds it has. ``deadline`` is on the clock of ``time.monotonic``.
+        It gets the seconds that it may take. ``deadline`` is on the clock of ``time.monotonic``.
 
         Raises:
-            OSError: what the last attempt raised, or the look-up.
-            LookupTimeoutError: the look-up did not end in time.
-            TimeoutError: the deadline has come.
+            OSError: the error of the last attempt, or of the lookup.
+            LookupTimeoutError: the lookup did not end in time.
+            TimeoutError: the deadline has passed.
         """
         failure: OSError | None = None
         for found in self._addresses(host, port, deadline):
@@ -88,11 +88,11 @@ class Dialler:
 
 
 DIALLER = Dialler()
-"""That of the program: what hangs for one transport is not asked again by another."""
+"""The dialler of the program: a lookup that hangs for one transport is not repeated by another."""
 
 
 class _LookUp:
-    """One look-up that is under way, and what came of it."""
+    """A lookup in progress, and its result."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -101,7 +101,7 @@ class _LookUp:
 
 
 def _is_address(host: str | bytes) -> bool:
-    """Tell whether a host is an IP address, with or without a zone: that takes no look-up."""
+    """Return whether a host is an IP address, with or without a zone, which needs no lookup."""
     text = host if isinstance(host, str) else host.decode("ascii")
     for family in (socket.AF_INET, socket.AF_INET6):
         try:

@@ -1,7 +1,7 @@
-"""Requests to an API server through the ``kubernetes`` package, for every other kubeconfig.
+"""The package transport: requests through the ``kubernetes`` package, for all other kubeconfigs.
 
-It brings proxies and basic authentication. Its generated models are not used: it supplies the
-connections and a password's header, and what goes over them is ours.
+The package supports proxies and basic authentication. It supplies the connections and the header of
+a password; its generated models are not used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PROXIES = frozenset({"http", "https", "socks5", "socks5h"})  # those of client-
 
 
 class PackageTransport:
-    """A transport on the connection pool and the credentials of the package's ``ApiClient``."""
+    """A transport with the connection pool and the credentials of the package's ``ApiClient``."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class PackageTransport:
         self._connect()
 
     def _connect(self) -> None:
-        """Get the credentials, and a pool of connections that uses them."""
+        """Get the credentials, and create a connection pool with them."""
         if self._provider is None:
             credentials = resolve_credentials(self._access, *self._asking)
         else:
@@ -73,7 +73,7 @@ class PackageTransport:
         self._client = _client(self._access, credentials, self._proxy, self._dialler)
 
     def round_trip(self, timeout: float | None) -> float | None:
-        """Return None: the package does not tell how long connecting took."""
+        """Return None: the package does not measure the time of connecting."""
         return None
 
     def request(
@@ -118,7 +118,7 @@ class PackageTransport:
         for setting in self._client.configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 sent[setting["key"]] = setting["value"]
-        if self._provider is not None:  # which has another token when the last one ends
+        if self._provider is not None:  # it gets a new token when the last one expires
             sent["authorization"] = f"Bearer {self._provider.token()}"
         for name, value in _impersonation(self._access.user):
             sent.add(name, value)
@@ -127,7 +127,7 @@ class PackageTransport:
     def ask(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
     ) -> None:
-        """Do nothing: its pool sends a request when it is made; see ``Transport.ask``."""
+        """Do nothing: the pool cannot send a request ahead; see ``Transport.ask``."""
 
     def refresh(self) -> bool:
         """Get new credentials; see ``Transport.refresh``."""
@@ -138,12 +138,12 @@ class PackageTransport:
         return True
 
     def close(self) -> None:
-        """End every idle connection."""
+        """Close every idle connection."""
         self._client.rest_client.pool_manager.clear()
 
 
 class PackageResponse:
-    """An answer on its way; see ``Response``."""
+    """An answer whose body is still arriving; see ``Response``."""
 
     def __init__(self, access: Access, answer: Any, watchdog: Watchdog) -> None:
         self._access = access
@@ -170,7 +170,7 @@ class PackageResponse:
         return data
 
     def close(self) -> None:
-        """Give the connection back, or end it; see ``Response.close``."""
+        """Release the connection, or close it; see ``Response.close``."""
         self._watchdog.rest()
         if self._complete:
             self._answer.release_conn()
@@ -181,8 +181,8 @@ class PackageResponse:
 def _client(access: Access, credentials: Credentials, proxy: str | None, dialler: Dialler) -> Any:
     """Return an ``ApiClient`` with the credentials, the proxy and the TLS settings of ``access``.
 
-    The package's own TLS set-up is not used: it leaves keys in temporary files, and asks since
-    Python 3.13 for extensions that the certificate authorities of many clusters lack.
+    The package's own TLS setup is not used: it leaves keys in temporary files, and since Python
+    3.13 it requires extensions that the certificate authorities of many clusters lack.
     """
     from kubernetes.client import ApiClient, Configuration
 
@@ -193,7 +193,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None, dialler
         configuration.proxy_headers = _proxy_login(proxy)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a missing SOCKS package: the error says it again
+            warnings.simplefilter("ignore")  # about a missing SOCKS package: the error repeats it
             client = ApiClient(configuration)
     except (ImportError, ValueError) as error:
         why = printable(without_logins(str(error)))
@@ -203,7 +203,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None, dialler
     if skips_verification(access):
         import urllib3
 
-        # it would say on stderr, once a request, what the kubeconfig asks for
+        # it would print the kubeconfig's own choice to stderr for each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     watched(client.rest_client.pool_manager, dialler)
     if access.server.startswith("https"):
@@ -213,7 +213,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None, dialler
 
 
 def _log_in(configuration: Any, access: Access, credentials: Credentials) -> None:
-    """Have the package set server, user and TLS name."""
+    """Set server, user and TLS name by the package."""
     from kubernetes import config
 
     package: Any = config  # it has no types
@@ -221,7 +221,7 @@ def _log_in(configuration: Any, access: Access, credentials: Credentials) -> Non
         package.load_kube_config_from_dict(
             _one_context(access, credentials), client_configuration=configuration
         )
-    except Exception as error:  # whatever the package raises; its texts may hold a secret
+    except Exception as error:  # the package raises many types; its texts may contain a secret
         raise CredentialsError(
             f"cannot log in with the user of {access.origin}: {type(error).__name__}; use a "
             "kubeconfig with a token, a certificate or an exec plugin"
@@ -248,7 +248,7 @@ def _one_context(access: Access, credentials: Credentials) -> dict[str, Any]:
 
 
 def _impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers by which a user acts as another; the package knows none of them."""
+    """Return the headers to impersonate another user, which the package does not support."""
     headers = [("Impersonate-User", str(user["as"]))] if user.get("as") else []
     if user.get("as-uid"):
         headers.append(("Impersonate-Uid", str(user["as-uid"])))
@@ -266,13 +266,13 @@ def _proxy_login(proxy: str) -> Any:
 
 
 def _usable(proxy: str | None, access: Access) -> str | None:
-    """Return the proxy's URL as urllib3 takes it.
+    """Return the proxy's URL in urllib3's form.
 
-    Go has a SOCKS proxy look the server's name up, so kubectl does: what is reached through one
-    often has no name elsewhere. In urllib3 that is ``socks5h``.
+    In Go, and so in kubectl, a SOCKS proxy looks up the server's name, since the name is often
+    unknown outside the proxy's network. In urllib3 that is ``socks5h``.
 
     Raises:
-        ClusterError: no proxy of that kind can be used.
+        ClusterError: proxies of this kind are not supported.
     """
     if proxy is None:
         return None
@@ -293,9 +293,10 @@ def _usable(proxy: str | None, access: Access) -> str | None:
 
 
 def _refuse_split_login(url: str, what: str) -> None:
-    """Refuse a URL whose password ends the host too early; RFC 3986, 3.2: at ``/``, ``?``, ``#``.
+    """Refuse a URL whose password has a ``/``, ``?`` or ``#``, which ends the host (RFC 3986, 3.2).
 
-    What follows is a path then, and part of a host name: both are quoted by errors, and sent.
+    The rest of the password would then count as a path, and the first part as a host name: both
+    appear in errors and are sent.
 
     Raises:
         ClusterError: an ``@`` follows the host.
@@ -304,28 +305,28 @@ def _refuse_split_login(url: str, what: str) -> None:
     ends = min((rest.find(mark) for mark in "/?#\\" if mark in rest), default=len(rest))
     if "@" in rest[ends:]:
         raise ClusterError(
-            f'{what} has an "@" behind its host: in a user name or password write / as %2F, ? as '
+            f'{what} has an "@" after its host: in a user name or password write / as %2F, ? as '
             "%3F, # as %23, and in a path @ as %40"
         )
 
 
 def _shown(proxy: str | None) -> str:
-    """Return a proxy's URL without the password that it may hold."""
+    """Return a proxy's URL without its user name and password."""
     scheme, separator, rest = (proxy or "").rpartition("://")
     return printable(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
 
 def _failure(error: Exception, access: Access, proxy: str | None, *, expired: bool) -> ClusterError:
-    """Find what the system or OpenSSL said under the package's own errors; that is what counts.
+    """Convert an error of the package by its cause, an error of the system or OpenSSL.
 
-    ``expired`` is whether the time of the request is up: then the connection broke for that.
+    ``expired`` is whether the request's deadline has passed, which broke the connection.
     """
     from urllib3.exceptions import ProxyError
     from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
     cause = _cause(error)
     socks = type(cause).__module__ == "socks"
-    # where there is a proxy, it is the only one whose name is looked up here
+    # with a proxy, only the proxy's name is looked up here
     looked_up = isinstance(cause, (socket.gaierror, LookupTimeoutError))
     if proxy and (socks or looked_up or (isinstance(error, ProxyError) and not expired)):
         why = "its handshake took too long" if socks and expired else str(cause or error)

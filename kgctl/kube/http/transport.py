@@ -1,8 +1,8 @@
-"""How requests reach an API server: an interface, and the choice between its two sides.
+"""The transport interface for requests to an API server, and the choice of its implementation.
 
-``lean`` speaks HTTP with the standard library and covers what nearly every kubeconfig holds;
-``package`` is the ``kubernetes`` package, which covers the rest and costs 0.2 s to import.
-Everything above (paging, decoding, retries, the meaning of a status) is the same for both.
+``lean`` uses only the standard library, and supports nearly every kubeconfig. ``package`` uses the
+``kubernetes`` package, which supports the rest and takes 0.2 s to import. Everything above the
+transport (paging, decoding, retries, the meaning of a status) is the same for both.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LEAN_USER_KEYS = frozenset(
 
 
 class Response(Protocol):
-    """An answer whose body is still on its way; it is as sent: compressed, if it was."""
+    """An answer whose body is still arriving, compressed if it was sent so."""
 
     @property
     def status(self) -> int:
@@ -56,7 +56,7 @@ class Response(Protocol):
         ...
 
     def read(self, size: int) -> bytes:
-        """Return the next 1 to ``size`` bytes of the body, as soon as any are there.
+        """Return the next 1 to ``size`` bytes of the body, as soon as any have arrived.
 
         Returns ``b""`` at the end of the body.
 
@@ -67,20 +67,20 @@ class Response(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the connection back, or end it when the body was not read to its end."""
+        """Release the connection, or close it if the body was not read to its end."""
         ...
 
 
 class Transport(Protocol):
-    """Something that takes requests to one API server, with one user's credentials.
+    """Sends requests to one API server, with one user's credentials.
 
     Requests may be made from several threads at once.
     """
 
     def round_trip(self, timeout: float | None) -> float | None:
-        """Return how long the network takes there and back, in seconds; None if it cannot tell.
+        """Return the seconds of a round trip in the network; None if unknown.
 
-        Connects, if that has not been done: the first request then finds the connection open.
+        It connects if needed; the first request then uses this connection.
 
         Raises:
             kgctl.ClusterError: the server cannot be reached; the message says what to do.
@@ -96,9 +96,9 @@ class Transport(Protocol):
         body: bytes | None,
         timeout: float | None,
     ) -> Response:
-        """Send a request and return the answer when its headers are in.
+        """Send a request and return the answer once its headers have arrived.
 
-        ``timeout`` is for the whole of it, in seconds, the body included; None is no limit.
+        ``timeout`` is in seconds, for the request with its answer's body; None is no limit.
 
         Raises:
             kgctl.ClusterError: the server cannot be reached; the message says what to do.
@@ -108,9 +108,9 @@ class Transport(Protocol):
     def ask(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float | None
     ) -> None:
-        """Send a GET now; a ``request`` that is the same to the letter then takes its answer.
+        """Send a GET now; a later ``request`` that is exactly the same gets its answer.
 
-        A transport that cannot do this does nothing, and the request is sent when it is made.
+        A transport without this feature does nothing, and the later request is sent as usual.
 
         Raises:
             kgctl.ClusterError: the server cannot be reached; the message says what to do.
@@ -118,16 +118,16 @@ class Transport(Protocol):
         ...
 
     def refresh(self) -> bool:
-        """Get new credentials, after a 401; False when there is no way to get others."""
+        """Get new credentials after a 401; return False if there are no others."""
         ...
 
     def close(self) -> None:
-        """End every idle connection."""
+        """Close every idle connection."""
         ...
 
 
 def beyond_lean(access: Access) -> str | None:
-    """Return why ``access`` is not for the lean transport, or None."""
+    """Return why the lean transport does not support ``access``, or None if it does."""
     if not fast_lane():
         return "KGCTL_SLOW in the environment"
     for key, value in access.cluster.items():
@@ -148,10 +148,10 @@ def open_transport(
 ) -> Transport:
     """Return a transport to the API server of ``access``; nothing is connected yet.
 
-    Unless ``interactive``, an exec plugin may not ask anything, and gets ``limit`` seconds.
+    Unless ``interactive``, an exec plugin may not prompt, and gets ``limit`` seconds.
 
     Raises:
-        kgctl.ClusterError: the credentials cannot be had, or are not usable.
+        kgctl.ClusterError: the credentials cannot be obtained, or are not usable.
     """
     if beyond_lean(access) is None:
         from kgctl.kube.fast.lean import LeanTransport

@@ -1,9 +1,9 @@
-"""Ends the connection of a request whose time is up, whatever its library waits for.
+"""A watchdog that closes the connection of a request at its deadline, for the package transport.
 
-A timeout of sockets is one of each step: a server, or a proxy before it, that sends a byte a second
-never meets it. Here a thread shuts the connection down, from the moment that it is made on: also
-while a SOCKS proxy, or TLS, is still to be agreed with. Connecting itself is done here, since
-urllib3 looks names up without a limit, and gives each address of a name the whole time.
+A socket's timeout applies to each step: a server, or a proxy in front of it, that sends a byte per
+second never triggers it. So a thread shuts the connection down, even during the handshake with a
+SOCKS proxy or TLS. This module also makes the connections, since urllib3 has no limit for lookups,
+and gives the whole time to each address of a name.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from kgctl.kube.http.dial import Dialler, Found
 
-_SOCKS_PORT = 1080  # of a SOCKS proxy whose URL names none, as in PySocks
+_SOCKS_PORT = 1080  # the default port of a SOCKS proxy, as in PySocks
 _current = threading.local()
 
 
 class Watchdog:
-    """Ends the connection of one request after so many seconds, unless ``rest`` was called.
+    """Shuts the connection of one request down after ``seconds``, unless ``rest`` was called.
 
-    ``deadline`` is when that is, on the clock of ``time.monotonic``.
+    ``deadline`` is that time on the clock of ``time.monotonic``.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -42,7 +42,7 @@ class Watchdog:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Take the connections that this thread makes, or uses, meanwhile."""
+        """Watch the connections that this thread makes or uses in the context."""
         _current.watchdog = self
         try:
             yield
@@ -53,7 +53,7 @@ class Watchdog:
             _current.watchdog = None
 
     def take(self, wire: Any) -> None:
-        """Watch a connection; another descriptor of it also ends it while TLS begins."""
+        """Watch a connection by a second descriptor, which also works during the TLS handshake."""
         with self._lock:
             self._drop()
             if not self._ended:
@@ -63,7 +63,7 @@ class Watchdog:
                 self._shut()
 
     def rest(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._timer.cancel()
         with self._lock:
             self._ended = True
@@ -86,9 +86,9 @@ class Watchdog:
 
 
 class _Watched:
-    """A connection of urllib3's: made here, and shown to the watchdog of the thread that uses it.
+    """A mixin for urllib3's connections: it connects, and registers with the thread's watchdog.
 
-    ``_dialler`` is set by ``watched``, the other attributes are those of urllib3's connections.
+    ``watched`` sets ``_dialler``; the other attributes are those of urllib3's connections.
     """
 
     _dialler: Dialler
@@ -126,7 +126,7 @@ class _Watched:
         return wire
 
     def _through_socks(self, wire: Any, address: Any) -> None:
-        """Connect to the proxy at an address, and have it connect to the server."""
+        """Connect to the proxy at an address, and through it to the server."""
         numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
         host, port = socket.getnameinfo(address, numeric)  # with the zone, if the address has one
         options = self._socks_options
@@ -146,12 +146,12 @@ class _Watched:
 
 
 def _socks_socket(family: Any, kind: Any, protocol: int) -> Any:
-    """Return a socket of PySocks's that is watched from its handshake with the proxy on."""
+    """Return a PySocks socket that is watched from its handshake with the proxy on."""
     import socks
 
     class Shown(socks.socksocket):  # type: ignore[misc]
         def makefile(self, *args: Any, **kwargs: Any) -> Any:
-            _show(self)  # it is connected now, and the handshake goes through files
+            _show(self)  # it is connected now, and the handshake uses files
             return super().makefile(*args, **kwargs)
 
     return Shown(family, kind, protocol)
@@ -164,7 +164,7 @@ def _show(wire: Any) -> None:
 
 
 def watched(manager: Any, dialler: Dialler) -> None:
-    """Have all connections of a pool manager of urllib3's be made by ``dialler``, and watched."""
+    """Make a urllib3 pool manager create all connections with ``dialler``, watched."""
     manager.pool_classes_by_scheme = {
         scheme: type(
             pool.__name__,

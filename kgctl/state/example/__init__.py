@@ -1,9 +1,9 @@
-"""The bundled example: a small company's cluster, to try every command on without one.
+"""The bundled example cluster of a small company, to try every command without a cluster.
 
-Five places that differ in what a Kilo network has to cope with: two clouds whose nodes are placed
-by their region label, a hosted server known by a DNS name, an edge node that has only IPv6, and a
-home behind NAT. Two nodes are not ready, one Peer is invalid. Addresses and names are those
-set aside for documentation (RFC 5737, RFC 3849, RFC 2606) and benchmarks (RFC 2544).
+It has five places with typical conditions of a Kilo network: two clouds whose nodes have a region
+label, a hosted server with a DNS name as endpoint, an edge node with only IPv6, and a home behind
+NAT. Two nodes are not ready, and one Peer is invalid. Addresses and names are those reserved for
+documentation (RFC 5737, RFC 3849, RFC 2606) and benchmarks (RFC 2544).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Kind, Objects
 
 TAKEN_AT: float = 1769860800.0
-"""When the snapshot was taken, in Unix seconds (2026-01-31T12:00:00Z): heartbeats count from it."""
+"""The time of the snapshot in Unix seconds (2026-01-31T12:00:00Z), to judge heartbeats by."""
 
 _FILE = Path(__file__).with_name("cluster.json")
 
 
 class Example:
-    """The source of the bundled example cluster: a file of this package."""
+    """The source that reads the bundled example cluster, a file of this package."""
 
     def __init__(self) -> None:
         self._manifests = Manifests([str(_FILE)])

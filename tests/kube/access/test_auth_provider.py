@@ -153,7 +153,7 @@ def test_a_token_that_ends_meanwhile_is_renewed(tmp_path: Path, issuer: Issuer) 
         ((200, [1]), "answered 200 and no JSON object"),
         ((200, {"access_token": SECRET}), "sent no id_token for the refresh-token; log in again"),
         ((200, {"id_token": "a.b"}), "is not a JSON Web Token"),
-        ((200, {"id_token": "a\nb"}), "holds characters no token has"),
+        ((200, {"id_token": "a\nb"}), "has characters that are invalid in a token"),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_to_do(

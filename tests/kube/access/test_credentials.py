@@ -87,8 +87,8 @@ def test_data_goes_before_files(tmp_path: Path) -> None:
     ("user", "says"),
     [
         ({"client-certificate-data": "YQ"}, "client-certificate-data of context"),
-        ({"client-certificate-data": "YQ=="}, "has no client-key to go with"),
-        ({"client-key-data": "YQ=="}, "has no client-certificate to go with"),
+        ({"client-certificate-data": "YQ=="}, "has no client-key: give client"),
+        ({"client-key-data": "YQ=="}, "has no client-certificate: give"),
         ({"client-key": "/gone"}, "cannot read the client-key /gone"),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_plugin_that_must_ask_needs_a_terminal(tmp_path: Path) -> None:
         (printing({"token": SECRET}, V1, "Pod"), "answered client.authentication.k8s.io/v1 Pod"),
         (printing({}), "gave neither a token nor a client certificate"),
         (printing({"clientCertificateData": "PEM"}), "gave neither a token nor a client"),
-        (printing({"token": "a\nb"}), "holds characters no token has"),
+        (printing({"token": "a\nb"}), "has characters that are invalid in a token"),
     ],
 )
 def test_a_plugin_that_fails_says_how(tmp_path: Path, code: str, says: str) -> None:
@@ -193,8 +193,8 @@ def test_a_plugin_that_is_not_there_says_how_to_install_it() -> None:
     ("settings", "says"),
     [
         ({"apiVersion": V1}, "names no command"),
-        ({"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}, "known are"),
-        ({"apiVersion": "v1", "command": "x"}, "wants apiVersion v1: set the one"),
+        ({"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}, "supported are"),
+        ({"apiVersion": "v1", "command": "x"}, "uses apiVersion v1: set the one"),
         ({"command": "x"}, "has no apiVersion"),
     ],
 )

@@ -128,7 +128,7 @@ def test_names_that_yaml_takes_for_numbers_or_dates_stay_names(tmp_path: Path) -
     ("wanted", "says"),
     [
         ("prodution", 'did you mean "production"?'),
-        ("zzz", "there is production, staging"),
+        ("zzz", "known: production, staging"),
         ("a\n\x1b[31m", "a\\n\\x1b[31m"),
     ],
 )
@@ -165,7 +165,7 @@ def test_an_unknown_context_names_the_nearest(tmp_path: Path, wanted: str, says:
         (
             "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
             "clusters: [{name: c, cluster: {server: 'file:///etc/passwd'}}]",
-            "no server that starts with https:// or http://",
+            "must start with https:// or http://",
         ),
     ],
 )
