@@ -84,9 +84,9 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["garph"], 'There is no command "garph". Did you mean "graph"?'),
+        (["garph"], 'Unknown command "garph". Did you mean "graph"?'),
         (["graph", "--bogus"], "No such option: --bogus"),
-        (["--port", "0", "graph"], "--port 0 is no port"),
+        (["--port", "0", "graph"], "--port must be 1 to 65535, not 0"),
         (["--port", "x", "graph"], "Invalid value for '--port'"),
         (["--backend", "etcd", "graph"], '--backend "etcd" is unknown'),
         (["--mesh-granularity", "f\nx", "graph"], '--mesh-granularity "f\\nx" is unknown'),

@@ -70,8 +70,9 @@ def diff(
 ) -> None:
     """Show what -f FILE, --set and --without would change in the network.
 
-    Shows segments, leaders, addresses, endpoints, and links that are lost or gained. Exit code 0:
-    no difference. 1: a difference. 2: an error.
+    Shows segments, leaders, addresses, endpoints, and links that are lost or gained.
+
+    Exit code 0: no difference. 1: a difference. 2: an error.
     """
     found = _snapshots(shared, before, after) if before or after else None
     if found is None:

@@ -73,7 +73,7 @@ def show_drift(
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR,...", help="Peers: the service network that it reaches. Repeatable."
+            metavar="CIDR,...", help="For a peer: the service network it reaches. Repeatable."
         ),
     ] = None,
     via: Annotated[
@@ -82,19 +82,22 @@ def show_drift(
     ] = None,
     gateway: Annotated[
         str | None,
-        typer.Option(metavar="NODE", help="Peers: the node whose segment takes all traffic."),
+        typer.Option(
+            metavar="NODE", help="For a peer: send all traffic through this node's segment."
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME,...",
-            help="Peers: limited to the segments of these nodes, and these locations and peers.",
+            help="For a peer: limit it to these nodes' segments, locations or peers.",
         ),
     ] = None,
     listen_port: Annotated[
         int | None,
         typer.Option(
-            metavar="PORT", help="Peers: the port it listens on. Default: that of its endpoint."
+            metavar="PORT",
+            help="For a peer: the UDP port it listens on. Default: that of its endpoint.",
         ),
     ] = None,
     only_networks: OnlyNetworks = None,
@@ -109,6 +112,7 @@ def show_drift(
     FILE is the output of `wg show all dump`, `wg show` or `wg showconf IFACE`, or a file for
     wg-quick, systemd-networkd or NetworkManager. For a peer, give the options that its file was
     made with; a file that kgctl wrote contains them. Secrets are never printed.
+
     Exit code 0: no difference. 1: a difference. 2: an error.
     """
     from kgctl.cli.commands.quick import QuickOptions

@@ -87,7 +87,7 @@ def graph(
         bool, typer.Option("--watch", "-w", help="With -o tree: redraw it at every change.")
     ] = False,
 ) -> None:
-    """Draw the network: for Graphviz, as a picture, a page, or a tree for the terminal.
+    """Draw the network for Graphviz, or as a picture, a page, or a tree in the terminal.
 
     For example: kgctl graph -O kilo.svg
     """

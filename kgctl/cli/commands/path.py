@@ -51,7 +51,9 @@ def path(
     """Show how a packet travels from FROM to TO and the answer back, or where it stops.
 
     FROM and TO are nodes (their pods), peers or IP addresses; with several clusters,
-    CLUSTER/NAME. Exit code 0: the packet arrives. 1: it does not. 2: an error.
+    CLUSTER/NAME.
+
+    Exit code 0: the packet arrives. 1: it does not. 2: an error.
     """
     if shared.several:
         found, draw = path_across(shared, start, target)

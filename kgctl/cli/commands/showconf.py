@@ -166,7 +166,11 @@ def peer(
     ] = None,
     listen_port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", help="wg-quick: the UDP port to listen on. Default: any."),
+        typer.Option(
+            metavar="PORT",
+            help="wg-quick: the UDP port to listen on. Default: that of the Peer's endpoint, else "
+            "any.",
+        ),
     ] = None,
     table: Annotated[
         str | None,

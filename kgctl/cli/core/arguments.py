@@ -34,6 +34,6 @@ def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
     for text in split_values(values):
         cidr = parse_cidr(text)
         if cidr is None:
-            raise UsageError(f'{option} "{printable(text)}" is not a CIDR, as 10.43.0.0/16 is')
+            raise UsageError(f'{option} "{printable(text)}" is not a CIDR such as 10.43.0.0/16')
         found.append(cidr)
     return found

@@ -84,8 +84,8 @@ class LimitOptions(NamedTuple):
             cidr = parse_cidr(network.strip())
             if not equals or not name.strip() or cidr is None:
                 raise UsageError(
-                    f'--accept "{printable(text)}" is not of the form NAME=CIDR, as '
-                    "edge-1=198.51.100.0/24 is"
+                    f'--accept "{printable(text)}" does not have the form NAME=CIDR, such as '
+                    "edge-1=198.51.100.0/24"
                 )
             accept[name.strip()] = (*accept.get(name.strip(), ()), cidr.masked())
         return Limits(

@@ -143,7 +143,7 @@ HELP = ("-h", "--help")
 
 _ALL_COMMANDS = (
     Command(
-        "graph", "Draw the network: for Graphviz, as a picture, a page, or a tree.",
+        "graph", "Draw the network for Graphviz, or as a picture, a page, or a tree.",
         reads=True, verdict=False,
         valued=(
             "--output", "-o", "--output-file", "-O", "--style", "--layout", "--focus", "--hops",
