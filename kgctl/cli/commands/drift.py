@@ -78,7 +78,9 @@ def show_drift(
     ] = None,
     via: Annotated[
         str | None,
-        typer.Option(metavar="NODE", help="Peers: the node whose segment leads to --service-cidr."),
+        typer.Option(
+            metavar="NODE", help="For a peer: reach services through this node's segment."
+        ),
     ] = None,
     gateway: Annotated[
         str | None,
