@@ -90,7 +90,7 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
         (["--port", "x", "graph"], "Invalid value for '--port'"),
         (["--backend", "etcd", "graph"], '--backend "etcd" is unknown'),
         (["--mesh-granularity", "f\nx", "graph"], '--mesh-granularity "f\\nx" is unknown'),
-        (["graph", "-f", "-"], "two sources of state"),
+        (["graph", "-f", "-"], "two sources"),
         (["graph", "--at", "noon"], '--at "noon" is not a time'),
         (["showconf", "node"], "give a NAME, or --all with --directory DIR"),
         (["showconf", "node", "aws-1", "-o", "wg-quick"], "-o wg-quick is for outside machines"),
