@@ -37,7 +37,7 @@ def test_who_may_list_nodes_alone_gets_all_the_rest(api_server: ApiServer) -> No
     kubeconfig = api_server.token_user("nodes-only")
     part = kgctl("--kubeconfig", str(kubeconfig), "check", "-o", "json")
     assert codes(part.stdout) == codes(whole.stdout) - {"KG401"}
-    assert "not looked at: peers" in part.stderr
+    assert "not checked: peers" in part.stderr
     nobody = kgctl("--kubeconfig", str(api_server.token_user("nobody")), "check")
     assert (nobody.code, nobody.stdout) == (2, "")
 

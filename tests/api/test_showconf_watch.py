@@ -215,4 +215,4 @@ def test_who_may_not_watch_looks_again_and_again(cluster: Cluster, tmp_path: Pat
         watch.seconds_until(cluster.move("52.60.0.80:51820"))
         said = watch.end()
     assert "not allowed to" in said
-    assert "looking every 1 s instead" in said
+    assert "polling every 1 s instead" in said

@@ -127,4 +127,4 @@ def test_a_snapshot_that_is_laid_over_a_cluster_is_pointed_out(repository: Path)
     whole.write_text((repository / "prod" / "nodes.yaml").read_text())
     answer = kgctl("-f", str(whole), "--at", "1000", "diff", "--base", "prod")
     assert answer.stderr.startswith("compared: prod as it is with prod after kubectl apply -f ")
-    assert "holds every node of prod, as a snapshot does" in answer.stderr
+    assert "holds every node of prod, like a snapshot" in answer.stderr

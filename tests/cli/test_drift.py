@@ -36,8 +36,8 @@ def _interface(name: str, key: str) -> str:
         ("", [], 2, "is empty"),
         (SECRET, [], 2, "is a WireGuard key alone"),
         (_interface("kilo0", "(none)"), [], 1, "\n  no key: nothing has set this interface up"),
-        (_interface("kilo0", OWN), ["--only", "fsn1"], 2, "--only is of a peer's file; edge-1"),
-        (_interface("kilo0", OWN), ["--via", "fsn1-1"], 2, "--via says where the services"),
+        (_interface("kilo0", OWN), ["--only", "fsn1"], 2, "--only is for peers; edge-1"),
+        (_interface("kilo0", OWN), ["--via", "fsn1-1"], 2, "--via names the node"),
         (_interface("kilo0", OWN), ["--nonsense"], 2, "--nonsense"),
     ],
 )
@@ -55,7 +55,7 @@ def test_the_exit_code_is_the_answer(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("aws-2", "leads no segment"),
+        ("aws-2", "is not a leader"),
         ("10.5.0.1", "did not find any node, peer or IP address"),
         ("home-tv", "heartbeat 3h old"),
         ("edge1", 'did you mean "edge-1"?'),

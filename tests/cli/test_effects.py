@@ -116,7 +116,7 @@ def test_what_has_no_effect_is_refused_before_anything_is_done(
 def test_what_the_reference_takes_without_effect_is_said() -> None:
     done = kgctl("--example", "showconf", "peer", "laptop", "--allowed-ips", "10.9.0.0/24")
     assert done.stdout == kgctl("--example", "showconf", "peer", "laptop").stdout
-    assert done.stderr == "--allowed-ips has an effect with --as-peer only; nothing is added here\n"
+    assert done.stderr == "--allowed-ips has an effect only with --as-peer; nothing is added here\n"
 
 
 def _command(path: str) -> Any:

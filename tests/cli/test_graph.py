@@ -92,14 +92,14 @@ def test_json_is_of_its_schema() -> None:
 
 
 REFUSED = {
-    ("-o", "gif"): '--output "gif" is unknown; it is one of: dot, svg, png',
-    ("-O", "kilo.gif"): "the ending of --output-file names no format; give -o dot|svg",
+    ("-o", "gif"): '--output "gif" is unknown; give one of: dot, svg, png',
+    ("-O", "kilo.gif"): "the extension of --output-file is unknown; give -o dot|svg",
     ("--style", "bold"): '--style "bold" is unknown',
     ("--layout", "osage"): '--layout "osage" is unknown',
     ("--layout", "fdp"): "--layout is for svg, png and pdf, and for dot with --style rich",
     ("-o", "json", "--style", "rich"): "--style is for dot, svg, png and pdf",
     ("-o", "json", "--collapse"): "--collapse is for pictures",
-    ("--style", "plain", "--focus", "aws-1"): "--style plain is the whole graph",
+    ("--style", "plain", "--focus", "aws-1"): "--style plain draws the whole graph",
     ("--hops", "2"): "--hops counts from the node or peer that --focus names",
     ("--focus", "aws-11"): 'there is no node or peer named "aws-11"; did you mean "aws-1"?',
     ("-o", "json", "-O", "missing/kilo.json"): "cannot write missing/kilo.json",
@@ -203,7 +203,7 @@ def test_what_graphviz_lacks_is_named_with_its_first_line(
         ),
         ("neato_layout", True, ["ubuntu", "debian"], "apt install libgvplugin-neato-layout8"),
         ("pango", True, ["debian"], "sudo apt install libgvplugin-pango8"),
-        ("neato_layout", True, ["alpine"], "plugin neato_layout, which some systems have in a"),
+        ("neato_layout", True, ["alpine"], "plugin neato_layout, a separate package"),
         ("neato_layout", False, ["debian"], "run: sudo dot -c, or use --layout dot"),
         ("dot_layout", False, ["fedora"], "run: sudo dot -c"),
     ],
@@ -219,4 +219,4 @@ def test_a_page_is_written_whole_and_not_shaped(tmp_path: Path) -> None:
     for options in (["--no-peers"], ["--collapse"], ["--layout", "fdp"]):
         answer = kgctl(*EXAMPLE, "-o", "html", *options)
         assert answer.code != 0
-        assert "-o html is the whole network" in answer.stderr
+        assert "-o html shows the whole network" in answer.stderr

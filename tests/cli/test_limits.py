@@ -116,7 +116,7 @@ def test_limits_in_the_settings_file(cluster: list[str], tmp_path: Path) -> None
         ('[limits]\ndenied = ["10.0.0.0/8"]\n', 'unknown key "denied" in [limits]'),
         ('[limits]\ndeny = "10.0.0.0/8"\n', "limits.deny is not a list of texts"),
         ('[limits]\ndeny = ["10.0.0.0/33"]\n', '--deny "10.0.0.0/33" is not a CIDR'),
-        ('[limits]\naccept = ["10.0.0.0/8"]\n', '--accept "10.0.0.0/8" is not of the form'),
+        ('[limits]\naccept = ["10.0.0.0/8"]\n', '--accept "10.0.0.0/8" does not have the form'),
         ("[limit]\n", 'unknown key "limit"; did you mean "limits"?'),
     ],
 )

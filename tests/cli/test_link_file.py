@@ -121,10 +121,10 @@ def test_what_cannot_be_done_is_said(directory: Path) -> None:
     generated = write(directory, presharedKeys="generate")
     for arguments, words in (
         (("link", "-f", generated, "--dry-run"), "eu was read from files, which hold no preshared"),
-        (("link", "-f", file, "a", "b"), "the file names clusters, their networks and services"),
+        (("link", "-f", file, "a", "b"), "the mesh file sets clusters, networks, services"),
         (("link", "-f", file, "--service-cidr", "eu=10.0.0.0/8"), "give it alone"),
-        (("link", "-f", file, "--context", "x"), "not from --context or --example"),
-        (("-f", file, "link", "-f", file), "not from --context or --example"),
+        (("link", "-f", file, "--context", "x"), "omit --context, --cluster and --example"),
+        (("-f", file, "link", "-f", file), "omit --context, --cluster and --example"),
         (("link", "-f", file, "--watch"), "add --yes"),
         (("link", "a", "b", "--rotate-preshared-keys"), "needs a mesh file"),
         (("link", "-f", "/nowhere"), "cannot read /nowhere: No such file or directory"),

@@ -44,7 +44,7 @@ def test_an_address_of_what_takes_no_part_says_so() -> None:
     whose = "10.42.10.5 (of home-tv, which takes no part: heartbeat 3h old)"
     assert done.stdout.startswith(f"10.42.0.2 (a pod of aws-1) does not reach {whose}")
     assert (
-        "heartbeat 3h old, so nothing tells"
+        "heartbeat 3h old, so its way into the network is unknown"
         in kgctl("--example", "path", "10.42.10.5", "aws-1").stderr
     )
 

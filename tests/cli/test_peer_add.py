@@ -273,9 +273,7 @@ def test_the_key_is_kept_where_it_is_not_known_what_became_of_the_peer(
         _add(server)
     key = read_private_key(Path("laptop.key"))
     assert server.spec("laptop")["publicKey"] == str(key.public_key())
-    assert capsys.readouterr().err == (
-        "kept, since the cluster may know what is in it: laptop.key\n"
-    )
+    assert capsys.readouterr().err == ("kept, because the cluster may have its key: laptop.key\n")
 
 
 @pytest.mark.parametrize("deletable", [True, False])
@@ -323,7 +321,7 @@ def test_a_name_that_is_there_already_says_what_to_do(server: LivingTransport) -
 
 @pytest.mark.parametrize("name", ["Laptop", "a_b", "../x", "a/b", "", "-", "a" * 254, "x\n", "é"])
 def test_a_bad_name_is_refused_before_anything_is_read(server: LivingTransport, name: str) -> None:
-    with pytest.raises(UsageError, match="is not a name for an object"):
+    with pytest.raises(UsageError, match="is not a valid object name"):
         _add(server, name)
     assert server.requests == []
     assert _files() == []
@@ -376,7 +374,7 @@ def test_a_dry_run_shows_and_keeps_nothing(
     else:
         found = yaml.safe_load(said.out)  # JSON is YAML
         assert found["spec"]["allowedIPs"] == ["10.5.0.3/32"]
-    assert "those shown are nobody's, so do not apply them" in said.err
+    assert "do not apply the keys shown, nobody has them" in said.err
     assert set(server.peers) == {"old"}
     assert _files() == []
     assert server.writes() == ([] if kind == "client" else ["POST"])
@@ -499,7 +497,7 @@ def test_a_peer_of_a_hub_is_taken_by_its_key(capsys: pytest.CaptureFixture[str])
         persistent_keepalive=21,
     )
     said = capsys.readouterr().err
-    assert "its preshared key is between the two machines of the file" in said
+    assert "its preshared key belongs to the two machines of the file" in said
     assert OTHER not in said
     other = PrivateKey(b"x" * 32).public_key()
     assert adopted(Path("hub.conf"), NewPeer("x", public_key=str(other))).allowed_ips == [
@@ -510,7 +508,7 @@ def test_a_peer_of_a_hub_is_taken_by_its_key(capsys: pytest.CaptureFixture[str])
 def test_amneziawg_is_said_to_be_no_wireguard(capsys: pytest.CaptureFixture[str]) -> None:
     Path("awg.conf").write_text(HUB.replace("### begin", "Jc = 5\nS1 = 17\nH1 = 8\n### begin"))
     assert adopted(Path("awg.conf"), NewPeer("awg")).allowed_ips == ["10.6.0.1/32"]
-    assert "it speaks AmneziaWG (S1, H1)" in capsys.readouterr().err
+    assert "it uses AmneziaWG (S1, H1)" in capsys.readouterr().err
 
 
 def test_several_interfaces_are_no_one_machine() -> None:
@@ -538,4 +536,4 @@ def test_host_bits_of_a_new_peer_are_masked(
 ) -> None:
     _add(server, allowed_ips=["10.9.0.7/24"])
     assert server.spec("laptop")["allowedIPs"] == ["10.9.0.0/24"]
-    assert "10.9.0.7/24 stands for 10.9.0.0/24" in capsys.readouterr().err
+    assert "10.9.0.7/24 means the network 10.9.0.0/24" in capsys.readouterr().err

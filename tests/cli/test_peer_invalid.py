@@ -91,7 +91,7 @@ def test_an_invalid_peer_is_made_valid_and_empty_and_then_deleted(
     said = capsys.readouterr()
     assert said.out == 'peer.kilo.squat.ai "laptop" deleted\n'
     assert said.err == (
-        "laptop was invalid: it was made valid and empty first, so that agents forget it at once\n"
+        "laptop was invalid: it was made valid and empty first, so that agents remove it at once\n"
     )
 
 
@@ -118,7 +118,7 @@ def test_without_a_key_agents_can_not_be_told(
     remove(server)
     assert written(server) == [("DELETE", None)]
     said = capsys.readouterr().err
-    assert "its public key can not be read, so agents that knew it keep it" in said
+    assert "its public key cannot be read, so agents that knew it keep it" in said
     assert "rollout restart daemonset kilo" in said
 
 
@@ -181,7 +181,7 @@ def test_an_unreadable_key_is_told_of(
     agent = broken(server, {**GOOD, "publicKey": "x"})
     rotate_peer(target(server), "laptop", Renewal(public_key=OTHER))
     assert OTHER in agent.known
-    assert "its old public key can not be read: agents that knew it" in capsys.readouterr().err
+    assert "its old public key cannot be read: agents that knew it" in capsys.readouterr().err
 
 
 def test_a_valid_peer_is_written_once(server: LivingTransport) -> None:
@@ -230,5 +230,5 @@ def test_host_bits_are_masked_and_told_of(
     change(server, allowed_ips=["10.9.0.7/24,fd00::7/64"])
     assert server.spec("laptop")["allowedIPs"] == ["10.9.0.0/24", "fd00::/64"]
     said = capsys.readouterr().err
-    assert "10.9.0.7/24 stands for 10.9.0.0/24, which is what the peer gets" in said
+    assert "10.9.0.7/24 means the network 10.9.0.0/24, so the peer gets that" in said
     assert "for the address alone give fd00::7/128" in said

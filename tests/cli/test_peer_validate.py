@@ -243,7 +243,7 @@ def test_lists_of_peers_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_of_two_of_one_name_both_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InvalidPeersError, match="1 of 2 peers"):
         validate_peers(Given(_peer("x", allowedIPs=["?"], publicKey=KEY), _peer("x", **VALID)))
-    assert "there are 2 of this name, of which the last counts" in capsys.readouterr().err
+    assert "2 Peers have this name; the last one counts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_of_two_of_one_name_both_are_checked(capsys: pytest.CaptureFixture[str])
         ),
         (
             _peer("z", allowedIPs=["10.9.0.1/32"], publicKey=OTHER, presharedKey="x"),
-            "presharedKey is not base64 of 32 bytes, and counts as none",
+            "presharedKey is not base64 of 32 bytes, so it is ignored",
         ),
     ],
 )

@@ -54,12 +54,12 @@ def test_the_page_is_on_this_machine_alone_and_under_a_token(url: str) -> None:
 @pytest.mark.parametrize("path", ["", "metrics", "data", "AAAA/", "AAAA/metrics"])
 def test_without_the_token_there_is_nothing(url: str, path: str) -> None:
     parts = urlsplit(url)
-    assert fetch(f"http://{parts.netloc}/{path}") == (404, "there is nothing here\n")
+    assert fetch(f"http://{parts.netloc}/{path}") == (404, "not found\n")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil:80"])
 def test_another_host_name_is_refused(url: str, host: str) -> None:
-    assert fetch(url, Host=host) == (403, "the host is another one\n")
+    assert fetch(url, Host=host) == (403, "unknown host\n")
 
 
 def test_localhost_is_this_host(url: str) -> None:
@@ -109,7 +109,7 @@ def written(directory: Path, objects: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--listen", "0.0.0.0:1"], "--listen goes with --metrics-only"),
+        (["--listen", "0.0.0.0:1"], "--listen needs --metrics-only"),
         (["--metrics-only", "--listen", "9586"], "is not an address and port"),
         (["--metrics-only", "--listen", "192.0.2.1:1"], "cannot listen on 192.0.2.1, port 1"),
     ],
@@ -258,7 +258,7 @@ def test_a_large_answer_takes_no_file(large: Path) -> None:
         said = process.stderr.read().decode()
     assert status == 200
     assert len(text) > 1 << 20
-    assert said == "read-only; Ctrl-C ends it\n"
+    assert said == "read-only; press Ctrl-C to stop\n"
 
 
 class Broken:
@@ -296,7 +296,7 @@ def test_the_server_logs_no_token() -> None:
 def test_metrics_on_loopback_are_for_this_machine_alone() -> None:
     with served("--example", "serve", "--metrics-only") as url:
         parts = urlsplit(url)
-        assert fetch(url, Host="evil.example") == (403, "the host is another one\n")
+        assert fetch(url, Host="evil.example") == (403, "unknown host\n")
         assert fetch(url, Host=f"evil.example:{parts.port}")[0] == 403
         assert fetch(url, Host=f"LOCALHOST:{parts.port}")[0] == 200
 

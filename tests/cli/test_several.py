@@ -89,7 +89,7 @@ def test_commands_of_one_cluster_refuse_two(command: list[str]) -> None:
 def test_link_takes_its_clusters_as_arguments(command: str, option: list[str]) -> None:
     answer = kgctl(*option, command, "a", "b")
     assert (answer.code, answer.stdout) == (1, "")
-    assert "clusters as arguments, not --context, --cluster," in answer.stderr
+    assert "clusters as arguments: omit --context, --cluster," in answer.stderr
 
 
 def test_two_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_code_is_lines_on_a_terminal_and_a_picture_in_a_file(key: str, tmp_pat
         assert path.read_bytes().startswith(magic)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert kgctl(*code, "-O", str(tmp_path / "x.gif")).code == 1
-    assert "no phone takes it" in kgctl(*EXAMPLE, "laptop", "-o", "qr").stderr
+    assert "phones refuse it" in kgctl(*EXAMPLE, "laptop", "-o", "qr").stderr
 
 
 def _copy(node: dict[str, Any], number: int) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
     out.mkdir()
     answer = kgctl("-f", str(path), "showconf", "peer", "--all", "-d", str(out))
     assert answer.code == 1
-    assert '"../escaped" is not a name for a file' in answer.stderr
+    assert '"../escaped" is not a valid file name' in answer.stderr
     assert list(out.iterdir()) == []
     assert not list(tmp_path.glob("escaped*"))
 
@@ -197,8 +197,8 @@ def test_a_name_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
             ("laptop", "--interface", "a/b", "-o", "networkd"),
             '--interface "a/b" is not an interface',
         ),
-        (("laptop", "--via", "aws-1", "-o", "wg-quick"), "--via says where the services"),
-        (("laptop", "--table", "x", "-o", "wg-quick"), '--table "x" is neither off, auto'),
+        (("laptop", "--via", "aws-1", "-o", "wg-quick"), "--via names the node"),
+        (("laptop", "--table", "x", "-o", "wg-quick"), '--table "x" is not off, auto'),
         (("laptop", "--dns", "dns.example", "-o", "wg-quick"), "is not an IP address"),
         (("laptop", "--search-domain", "a b", "-o", "wg-quick"), "is not a domain name"),
         (("laptop", "--gateway", "aws1", "-o", "wg-quick"), 'did you mean "aws-1"?'),

@@ -85,7 +85,7 @@ def test_a_change_is_shown(command: list[str], tmp_path: Path) -> None:
     screen.wait_for("node-00003")
     assert screen.text.count(CLEAR) >= 2
     file.write_text("{")
-    screen.wait_for("what is shown stays as it is")
+    screen.wait_for("the screen stays as it is")
     assert screen.end() == 0
     assert "Traceback" not in screen.text
 
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_read_any_more_is_told_with_its_age(tmp_path: Path
     assert screen.stays(3)  # at a time that is given nothing grows older
     file.unlink()
     screen.wait_until(lambda text: len(set(ages(text, r"last read (\d+)s ago: cannot read"))) >= 2)
-    assert screen.text.count("what is shown stays as it is") == 1
+    assert screen.text.count("the screen stays as it is") == 1
     file.write_text(json.dumps(cluster(3, 3, 1)))
     screen.wait_until(lambda _text: "last read" not in screen.last)
     assert screen.end() == 0

@@ -192,7 +192,7 @@ def test_a_cluster_without_a_network_is_told_and_the_others_are_looked_at(tmp_pa
 def test_rules_about_several_need_several() -> None:
     answer = kgctl("--example", "check", "--select", "KG6")
     assert (answer.code, answer.stdout) == (2, "")
-    assert answer.stderr.startswith("KG601 looks at several clusters together")
+    assert answer.stderr.startswith("KG601 checks several clusters together")
 
 
 def test_live_is_for_one(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_who_can_exchange_a_configuration_is_named(tmp_path: Path) -> None:
     place = tmp_path / "out"
     place.mkdir()
     argv = ("--example", "showconf", "peer", "--all", "-o", "wg-quick", "-d", str(place))
-    told = f" can put another file in the place of {place}/FILE: write to a directory of your own "
+    told = (
+        f" can replace {place}/FILE: write a file that sets up a tunnel to a directory of your own"
+    )
     for mode, user, who in (
         (0o755, ROOT, None),
         (0o775, ROOT, None),

@@ -283,5 +283,5 @@ def test_only_takes_an_overlap_out(tmp_path: Path) -> None:
 def test_what_makes_no_sense_of_several_is_refused(tmp_path: Path, option: list[str]) -> None:
     answer = kgctl(*options(tmp_path, pair()), "showconf", "peer", "laptop", *option)
     assert (answer.code, answer.stdout) == (1, "")
-    assert answer.stderr.startswith("of several clusters, showconf makes one file")
+    assert answer.stderr.startswith("with several clusters, showconf makes one file")
     assert json.dumps(answer.stderr).count("\\n") == 1

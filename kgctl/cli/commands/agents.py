@@ -1,6 +1,7 @@
-"""Whether the names of endpoints resolve: asked by the commands that look at them or write them.
+"""Effects of a change on the agents of leaders, and warnings about endpoints.
 
-What the agents of leaders make of a change: hidden from them, or never as they want it.
+A change may be hidden from agents, or one that they can never set. The name of an endpoint may not
+resolve.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class UnsettlingError(KgctlError):
-    """Agents could never set what is to be changed, and would break links over it for ever."""
+    """Agents could never set the change, and would break links again and again."""
 
 
 def refuse_unsettling(before: Topology | None, after: Topology | None) -> None:
     """Make sure that a change gives agents nothing that WireGuard cannot hold.
 
     Raises:
-        UnsettlingError: it does, and it was not so before.
+        UnsettlingError: the change gives them such a configuration, and they had none before.
     """
     if after is None:
         return
@@ -55,7 +56,7 @@ def _same(one: Unsettled) -> object:
 
 
 def note_hidden(before: Topology | None, after: Topology | None) -> None:
-    """Print on stderr which leaders may not see a change, and what to do."""
+    """Print on stderr which leaders may miss a change, and what to do."""
     if before is None or after is None:
         return
     from kgctl.mesh.comparison import hidden_change
@@ -68,14 +69,14 @@ def note_hidden(before: Topology | None, after: Topology | None) -> None:
     rest = f" and {more} more" if more > 0 else ""
     peer = printable(found.behind)
     note(
-        f"this may be hidden from {leaders}{rest}: their agents compare peers in the order of keys "
-        f"and end at peer {peer}, which never connected; look with kgctl drift "
+        f"{leaders}{rest} may miss this change: their agents compare peers in the order of keys "
+        f"and stop at peer {peer}, which never connected; check with kgctl drift "
         f"{printable(found.names[0])} --dump FILE; they apply it once {peer} connects or is deleted"
     )
 
 
 def note_hidden_peer(state: State, before: Object, after: Object) -> None:
-    """Print on stderr which leaders may not see a change of a Peer in the cluster ``state``."""
+    """Print on stderr which leaders may miss a change of a Peer in the cluster ``state``."""
     import time
 
     from kgctl.mesh.peer import InvalidPeer
@@ -89,7 +90,7 @@ def note_hidden_peer(state: State, before: Object, after: Object) -> None:
         changed = state._replace(peers=(*others, peer))
         try:
             networks.append(network_of(changed, now=now, acting_leaders=True))
-        except MeshError:  # no node is ready, say
+        except MeshError:  # for example, no node is ready
             return
     note_hidden(*networks)
 
@@ -98,7 +99,7 @@ _WHAT = "whether the names of endpoints resolve"
 
 
 def look_up(names: Iterable[str]) -> LookedUp:
-    """Ask this machine's resolver for names, all at once, for some seconds at most."""
+    """Resolve names with this machine's resolver, all at once, for a few seconds at most."""
     from kgctl.host.names import look_up_all
 
     return look_up_all(names)
@@ -110,8 +111,8 @@ def names_looked_up(
     """Look up the names that the agents of a cluster resolve at ``now`` (Unix seconds).
 
     Returns:
-        The subject, with what could not be looked at, and the names that do not resolve, each
-        with why.
+        The subject, with what could not be checked, and the names that do not resolve, each with
+        the reason.
     """
     from kgctl.diagnosis.rules.reachability import endpoint_names
 
@@ -133,7 +134,7 @@ def _unseen(subject: Subject, what: str) -> Subject:
 
 
 def warn_of_address(endpoint: Endpoint | None) -> None:
-    """Print on stderr if an endpoint is an address that no other machine can dial."""
+    """Warn on stderr if an endpoint is an address that no other machine can dial."""
     from kgctl.diagnosis.rules.reachability import called, is_never_dialled
 
     if endpoint is not None and is_never_dialled(endpoint):
@@ -141,7 +142,7 @@ def warn_of_address(endpoint: Endpoint | None) -> None:
 
 
 def warn_of_name(endpoint: Endpoint | None, ask: LookUp | None) -> None:
-    """Print on stderr if an endpoint has a name that does not resolve; None asks nobody."""
+    """Warn on stderr if an endpoint has a name that does not resolve; None as ``ask`` skips it."""
     if ask is None or endpoint is None or not isinstance(endpoint.host, str):
         return
     why = ask([endpoint.host]).missing.get(endpoint.host)

@@ -1,6 +1,6 @@
-"""``kgctl check``: what is wrong with the network, and what to do.
+"""``kgctl check``: find problems of the network, and how to fix them.
 
-Where the objects of findings stand in the files that ``kgctl check`` read.
+Findings about a cluster read from files get the file and line of their object.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 _SMALL = 2_000_000
-"""Bytes of files that are searched for lines whatever the format: less than 0.2 s."""
+"""Bytes of files that are searched for line numbers in every format; that takes less than 0.2 s."""
 
 
 class Files(NamedTuple):
-    """The files of one cluster, and the cluster as it was read from them."""
+    """The files of one cluster, and the cluster read from them."""
 
     names: Sequence[str]
     subject: Subject
@@ -41,13 +41,13 @@ class Files(NamedTuple):
 def with_places(report: Report, files: Mapping[str, Files], *, every_size: bool) -> Report:
     """Return the report with the file and line of each finding whose cluster was read from files.
 
-    ``files`` has those by the name that findings give their cluster; "" is the only one. A finding
-    about a location has the place of its leader, one about the whole cluster has the first file.
-    Finding the lines means reading the files once more, so large ones are searched only if
-    ``every_size`` says that the lines are needed.
+    ``files`` has the files by the cluster's name in the findings, which is "" for a single cluster.
+    A finding about a location gets the place of its leader, one about the whole cluster gets the
+    first file. Line numbers need a second reading of the files, so large files are searched only
+    with ``every_size``.
 
     Raises:
-        ClusterError: a file cannot be read any more.
+        ClusterError: a file can no longer be read.
     """
     if not files or not (report.findings or report.ignored):
         return report
@@ -74,11 +74,11 @@ class _Searched:
         self._leaders: dict[str, str] | None = None
 
     def place_of(self, finding: Finding) -> Place | None:
-        """Return where what the finding is about stands, or None if no file holds it."""
+        """Return the place of the finding's object, or None if no file holds it."""
         from kgctl.diagnosis.finding import CLUSTER, LOCATION, NODE, Place
 
         if finding.kind == CLUSTER:
-            first = next(iter(self._places.values()), None)  # of a directory, a file in it
+            first = next(iter(self._places.values()), None)  # for a directory, a file in it
             return Place(first.file) if first else None
         kind, name = finding.kind, finding.name
         if kind == LOCATION:
@@ -102,7 +102,7 @@ def _size_of(names: Sequence[str]) -> int:
 
 
 class Severity(StrEnum):
-    """How much a finding has to weigh, for the exit code to be 1."""
+    """The lowest severity of a finding that makes the exit code 1."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -120,41 +120,45 @@ def check(
     shared: Shared,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Check the live cluster as it would be with the -f files."),
+        typer.Option("--live", help="Check the live cluster with the -f files applied to it."),
     ] = False,
     select: Annotated[
-        _Codes, typer.Option(metavar="CODES", help="These rules alone: KG001,KG3. Repeatable.")
+        _Codes, typer.Option(metavar="CODES", help="Run only these rules: KG001,KG3. Repeatable.")
     ] = None,
     ignore: Annotated[
-        _Codes, typer.Option(metavar="CODES", help="All but these rules. Repeatable.")
+        _Codes, typer.Option(metavar="CODES", help="Skip these rules. Repeatable.")
     ] = None,
     fail_on: Annotated[
         Severity | None,
-        typer.Option(help="Exit with 1 from this severity on. Default: error.", show_default=False),
+        typer.Option(
+            help="The lowest severity that makes the exit code 1. Default: error.",
+            show_default=False,
+        ),
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CIDR",
-            help="A service network of the cluster; of several, CLUSTER=CIDR. Repeatable.",
+            help="A service network of the cluster; with several, CLUSTER=CIDR. Repeatable.",
         ),
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Settings. Default: kgctl.toml or pyproject.toml here."),
+        typer.Option(
+            metavar="FILE",
+            help="The settings file. Default: kgctl.toml or pyproject.toml in this directory.",
+        ),
     ] = None,
     accept: Accept = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not look up the names of endpoints.")
+        bool, typer.Option("--offline", help="Do not resolve the names of endpoints.")
     ] = False,
-    output: Annotated[
-        str, format_option(FINDINGS_FORMATS, "How to print what is found.")
-    ] = TABLE.name,
+    output: Annotated[str, format_option(FINDINGS_FORMATS, "The output format.")] = TABLE.name,
 ) -> None:
-    """Say what is wrong with the network, what it breaks, and what to do.
+    """Find problems of the network, what they break, and how to fix them.
 
-    Exits with 0 when nothing is found that weighs as much as --fail-on, with 1 when something is,
-    with 2 when the cluster could not be looked at.
+    Exit code 0: no finding reaches the severity --fail-on. 1: at least one does. 2: the cluster
+    could not be checked.
     """
     from kgctl.cli.core.settings import CheckSettings, settings_file
     from kgctl.diagnosis.report import choose_rules
@@ -174,17 +178,17 @@ def check(
     report = with_places(checked.report, checked.files, every_size=chosen.places)
     warn_of_unknown(outside.limits, outside.names)
     for unseen in report.unseen:
-        note(f"not looked at: {unseen}")
+        note(f"not checked: {unseen}")
     answer(chosen.write(report, Terms(limit, _colours())))
     if report.fails(limit):
         raise typer.Exit(1)
 
 
 class _Outside:
-    """What a cluster does not say and its findings hang on: limits, and the addresses of names.
+    """Facts from outside a cluster that its findings depend on: limits, and addresses of names.
 
-    Names of endpoints are looked up where a rule asks for them; the example's are made up.
-    ``names`` are those of the nodes and peers of all clusters that were judged.
+    Names of endpoints are resolved only if a chosen rule needs them, and never those of the
+    example. ``names`` are the names of all nodes and peers of the judged clusters.
     """
 
     def __init__(
@@ -198,7 +202,7 @@ class _Outside:
         self._offline = offline
 
     def judged(self, subject: Subject, settings: Settings) -> tuple[Subject, Settings]:
-        """Return the two with the limits, and what was found out about names."""
+        """Return both with the limits, and with the results of resolving names."""
         from kgctl.cli.commands.agents import names_looked_up
 
         settings = settings._replace(limits=self.limits)
@@ -210,7 +214,7 @@ class _Outside:
 
 
 class _Checked(NamedTuple):
-    """What was found, and the files that were looked at, by the names of their clusters."""
+    """The report, and the files that were checked, by the names of their clusters."""
 
     report: Report
     files: Mapping[str, Files]
@@ -220,7 +224,7 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     """Return the rules about one cluster.
 
     Raises:
-        UsageError: those that were chosen are about several alone.
+        UsageError: all chosen rules are about several clusters.
     """
     from kgctl.cli.core.arguments import UsageError
     from kgctl.diagnosis.finding import Rule
@@ -228,7 +232,7 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     found = [rule for rule in rules if isinstance(rule, Rule)]
     if rules and not found:
         raise UsageError(
-            f"{rules[0].code} looks at several clusters together: give --context or --cluster "
+            f"{rules[0].code} checks several clusters together: give --context or --cluster "
             "more than once"
         )
     return found
@@ -251,7 +255,7 @@ def _checked_several(
     from kgctl.mesh.linking import Member
 
     if live:
-        raise UsageError("--live lays files over one cluster: give one --context or --cluster")
+        raise UsageError("--live works on one cluster: give one --context or --cluster")
     seen = examined_several(shared)
     networks = networks_of_clusters(service_cidrs, [name for name, _, _ in seen])
     clusters = {}
@@ -262,7 +266,7 @@ def _checked_several(
         )
         clusters[name] = subject, settings
         topology = Facts(subject, settings).topology
-        if topology is not None:  # else the cluster's own findings say why
+        if topology is not None:  # else the cluster's own findings have the reason
             members.append(Member(name, subject.state, topology, settings.service_cidrs))
     labels = link_labels({name: peers for name, _, peers in seen})
     files = {
@@ -295,7 +299,7 @@ def _checked(
 
 
 def _colours() -> dict[str, tuple[str, str]]:
-    """Return the codes that colour a severity: on a terminal that is not dumb, but for NO_COLOR."""
+    """Return the escape codes that colour severities; none if the terminal is dumb or NO_COLOR."""
     import os
 
     if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -1,4 +1,4 @@
-"""``kgctl completion SHELL``: the script with which a shell completes kgctl."""
+"""``kgctl completion SHELL``: print a completion script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kgctl.cli.core.typer_private import completion_script
 
 
 class Shell(StrEnum):
-    """The shells that can complete kgctl."""
+    """A shell with completion for kgctl."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -27,9 +27,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 @with_shared
-def completion(
-    shared: Shared, shell: Annotated[Shell, typer.Argument(help="The shell to complete in.")]
-) -> None:
+def completion(shared: Shared, shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
     """Print the completion script for a shell.
 
     bash: source <(kgctl completion bash). zsh: the same, after compinit. fish: kgctl completion

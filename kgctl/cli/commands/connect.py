@@ -1,8 +1,6 @@
-"""``kgctl connect``: this host joins the network, and stays on it.
+"""``kgctl connect [NAME]``: join this host to the network, and keep it joined.
 
-The values of ``kgctl connect``'s options: what is valid, and what to say of the rest.
-
-``kgctl connect [NAME]``: this host joins the network, and stays on it.
+The module declares and checks the options.
 """
 
 from __future__ import annotations
@@ -33,14 +31,14 @@ MTU = range(576, 65536)
 KEEPALIVE = range(65536)
 """Seconds; WireGuard keeps them in 16 bits."""
 
-_NAME_BYTES = 15  # of an interface; the kernel's IFNAMSIZ has one more for the end
+_NAME_BYTES = 15  # of an interface; the kernel's IFNAMSIZ has one more for the NUL
 
 
 def peer_name(given: str | None) -> str:
     """Return the name of the Peer: the given one, or this host's.
 
     Raises:
-        UsageError: it cannot be one.
+        UsageError: the name is invalid.
     """
     import socket
 
@@ -56,30 +54,28 @@ def peer_name(given: str | None) -> str:
 
 
 def interface_name(name: str) -> str:
-    """Return the name of an interface.
+    """Check the name of an interface, and return it.
 
     Raises:
-        UsageError: the kernel takes no such name.
+        UsageError: the kernel refuses such a name.
     """
     bad = {"/", ":", "%"} & set(name) or name in ("", ".", "..") or not name.isprintable()
     if bad or " " in name or len(name.encode()) > _NAME_BYTES:
         raise UsageError(
-            f'--interface "{printable(name)}" is not a name of an interface: at most '
+            f'--interface "{printable(name)}" is not a valid interface name: at most '
             f"{_NAME_BYTES} bytes, no blank, slash or colon"
         )
     return name
 
 
 def within(option: str, value: int, allowed: range) -> int:
-    """Return the value of an option.
+    """Check that the value of an option is ``allowed``, and return it.
 
     Raises:
         UsageError: it is out of range.
     """
     if value not in allowed:
-        raise UsageError(
-            f"{option} {value} is out of range; give one from {allowed.start} to {allowed.stop - 1}"
-        )
+        raise UsageError(f"{option} must be {allowed.start} to {allowed.stop - 1}, not {value}")
     return value
 
 
@@ -92,30 +88,30 @@ def period(text: str) -> float:
     seconds = parse_duration(text)
     if not seconds:
         raise UsageError(
-            f'--resync-period "{printable(text)}" is not a duration above 0, as 30s and 1m30s are'
+            f'--resync-period "{printable(text)}" is not a duration above 0; give 30s or 1m30s'
         )
     return seconds
 
 
 def one_cidr(option: str, text: str) -> Cidr:
-    """Return the value of an option as a CIDR.
+    """Parse the value of an option as a CIDR.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a CIDR.
     """
     from kgctl.mesh.cidr import parse_cidr
 
     found = parse_cidr(text)
     if found is None:
-        raise UsageError(f'{option} "{printable(text)}" is not a CIDR, as 10.10.10.10/32 is')
+        raise UsageError(f'{option} "{printable(text)}" is not a CIDR such as 10.10.10.10/32')
     return found
 
 
 def one_address(option: str, text: str) -> Address:
-    """Return the value of an option as an IP address.
+    """Parse the value of an option as an IP address.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not an IP address.
     """
     from kgctl.mesh.cidr import parse_address
 
@@ -126,10 +122,10 @@ def one_address(option: str, text: str) -> Address:
 
 
 def domain(text: str) -> str:
-    """Return a domain as ``resolvectl`` takes it; ``~`` before it means not to search it.
+    """Check a domain in the form of ``resolvectl``, and return it; ``~`` makes it route-only.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a domain.
     """
     from kgctl.mesh.endpoint import is_dns_name
 
@@ -159,82 +155,88 @@ def connect(
             "--allowed-ip",
             "-a",
             metavar="CIDR",
-            help="The address of this host in the network. Default: the Peer's, where there is "
-            "one, else 10.10.10.10/32.",
+            help="The address of this host in the network. Default: the existing Peer's, else "
+            "10.10.10.10/32.",
         ),
     ] = None,
     allowed_ips: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR,...", help="Also reach these through a node. Repeatable."),
+        typer.Option(metavar="CIDR,...", help="More networks to reach through a node. Repeatable."),
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CIDR,...",
-            help="The cluster's Services: the same as --allowed-ips. Repeatable.",
+            help="The cluster's service network; works like --allowed-ips. Repeatable.",
         ),
     ] = None,
     interface: Annotated[
-        str, typer.Option("--interface", "-i", metavar="NAME", help="The interface.")
+        str, typer.Option("--interface", "-i", metavar="NAME", help="The WireGuard interface.")
     ] = "kilo0",
     private_key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The private key. Default: a new one, in memory only."),
+        typer.Option(
+            metavar="FILE", help="The private key. Default: a new key, kept only in memory."
+        ),
     ] = None,
     persistent_keepalive: Annotated[
         int,
-        typer.Option(metavar="SECONDS", help="The keepalive of a Peer that is created; 0 is off."),
+        typer.Option(
+            metavar="SECONDS", help="The persistent keepalive of a Peer that is created; 0 is off."
+        ),
     ] = 10,
     mtu: Annotated[int, typer.Option(metavar="BYTES", help="The interface's MTU.")] = 1420,
     resync_period: Annotated[
         str,
-        typer.Option(metavar="TIME", help="Check everything this often; changes come at once."),
+        typer.Option(
+            metavar="TIME", help="The period of full checks; changes are applied at once."
+        ),
     ] = "30s",
     clean_up: Annotated[
         bool,
         typer.Option(
             "--clean-up/--no-clean-up",
-            help="At the end remove routes, the interface, and the Peer if it was created.",
+            help="On exit, remove routes, the interface, and the Peer if kgctl created it.",
         ),
     ] = True,
     dns: Annotated[
         list[str] | None,
-        typer.Option(metavar="IP,...", help="DNS servers, set with resolvectl. Repeatable."),
+        typer.Option(metavar="IP,...", help="DNS servers to set with resolvectl. Repeatable."),
     ] = None,
     search_domain: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DOMAIN,...",
-            help="Ask those servers for these domains only; ~DOMAIN does not search. Repeatable.",
+            help="Use --dns only for these domains; ~DOMAIN is not searched. Repeatable.",
         ),
     ] = None,
     only_networks: OnlyNetworks = None,
     deny: Deny = None,
     accept: Accept = None,
     once: Annotated[
-        bool, typer.Option("--once/--no-once", help="Apply once, and exit.", show_default=False)
+        bool, typer.Option("--once/--no-once", help="Apply once and exit.", show_default=False)
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run/--no-dry-run",
-            help="Print what would be done, as ip and wg commands.",
+            help="Print the changes as ip and wg commands, and change nothing.",
             show_default=False,
         ),
     ] = False,
-    log_level: Annotated[Level, typer.Option(help="What to log.")] = Level.INFO,
+    log_level: Annotated[Level, typer.Option(help="The log level.")] = Level.INFO,
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
-            help="How to log it: live is a view of the peers. Default: live on a terminal, "
-            "else json.",
+            help="The log format; live shows a table of peers. Default: live on a terminal, else "
+            "json.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Join the network with this host, and stay on it until SIGINT or SIGTERM.
+    """Join this host to the network, and keep it joined until SIGINT or SIGTERM.
 
-    It takes the capability CAP_NET_ADMIN and nothing else.
+    Requires the capability CAP_NET_ADMIN and nothing else.
     """
     from kgctl.connect.interface import Options
     from kgctl.host.privileges import require_linux
@@ -268,9 +270,7 @@ def connect(
 
 def _cluster(shared: Shared) -> ApiServer:
     if shared.filename or shared.example:
-        raise UsageError(
-            "connect joins a live cluster: it does not go with --filename or --example"
-        )
+        raise UsageError("connect needs a live cluster: omit --filename and --example")
     return live_cluster(shared)
 
 

@@ -1,6 +1,6 @@
-"""A live view of a session on a terminal: peers, handshakes, rates, and what happened last.
+"""Session of ``kgctl connect``, with its log in lines or in a live view on a terminal.
 
-Running a session, with what it says on a terminal or in lines.
+The live view shows peers, handshakes, rates and the last event.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIVE_EVERY = 1.0
 
 
 class Level(StrEnum):
-    """What is logged: this and what is more important."""
+    """The lowest level of events to log."""
 
     ALL = "all"
     DEBUG = "debug"
@@ -47,7 +47,7 @@ class Level(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How it says what happens."""
+    """The form of the log."""
 
     JSON = "json"
     TEXT = "text"
@@ -63,10 +63,10 @@ def run(
     level: Level,
     log_format: LogFormat | None,
 ) -> None:
-    """Join with this host, and stay, or not (``once``).
+    """Join this host to the network, and keep it joined unless ``once``.
 
     Raises:
-        KgctlError: it could not join; what was made is taken back.
+        KgctlError: the host could not join; what was made is removed.
     """
     from kgctl.connect.session import Session
     from kgctl.host.privileges import require_net_admin
@@ -116,7 +116,7 @@ def _journal(level: Level, log_format: LogFormat | None) -> Journal:
         try:
             answer(f"{line}\n")
         except (BrokenPipeError, OutputError):
-            discard_rest()  # nobody reads the log any more: no reason to lose the tunnel
+            discard_rest()  # the log has no reader any more: no reason to lose the tunnel
 
     as_json = log_format in (None, LogFormat.JSON) and not (
         log_format is None and sys.stdout.isatty()
@@ -125,7 +125,7 @@ def _journal(level: Level, log_format: LogFormat | None) -> Journal:
 
 
 def _farewell(shared: Shared) -> PeerStore:
-    """Return the Peer objects for the way out: nobody wants to wait then."""
+    """Return the Peer store for the exit, with short timeouts and few retries."""
     from kgctl.kube.http.client import Backoff
     from kgctl.state.api_server import ApiServer
 
@@ -141,7 +141,7 @@ def _farewell(shared: Shared) -> PeerStore:
 
 
 class LiveView:
-    """Draws a table below the log lines, again each time ``show`` is called."""
+    """Draws a table below the log lines; ``show`` redraws it."""
 
     def __init__(self, level: str) -> None:
         from rich.console import Console
@@ -162,18 +162,18 @@ class LiveView:
             self._live.stop()
 
     def watch(self, session: Session) -> None:
-        """Show this session from now on."""
+        """Show this session in the view."""
         self._session = session
 
     def show(self) -> None:
-        """Draw the view as it is now."""
+        """Draw the current state."""
         if self._session is None:
             return
         try:
             state = self._session.tunnel.device.read()
         except KgctlError:
-            return  # the next round says what is wrong
-        with suppress(OSError):  # the terminal is gone, and with it whoever looked
+            return  # the next round reports the error
+        with suppress(OSError):  # the terminal is gone
             self._live.update(self._table(self._session, state), refresh=True)
         self._before = (time.monotonic(), state)
 

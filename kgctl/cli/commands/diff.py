@@ -1,4 +1,4 @@
-"""``kgctl diff``: what a change does to the network, before it is made."""
+"""``kgctl diff``: show the effects of a change to the network before you make it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How the difference is printed."""
+    """The format of the difference."""
 
     TEXT = "text"
     JSON = "json"
@@ -38,35 +38,49 @@ def diff(
         Files,
         typer.Option(
             metavar="FILE|REV",
-            help="Compare with this state, or the -f files at a git revision, not a live cluster.",
+            help="Compare with these files, or with the -f files at this git revision, instead of "
+            "the live cluster.",
         ),
     ] = None,
     before: Annotated[
-        Files, typer.Option("--from", metavar="FILE", help="Compare this snapshot with --to.")
+        Files, typer.Option("--from", metavar="FILE", help="A snapshot to compare with --to.")
     ] = None,
-    after: Annotated[Files, typer.Option("--to", metavar="FILE", help="A later snapshot.")] = None,
+    after: Annotated[
+        Files, typer.Option("--to", metavar="FILE", help="The later snapshot.")
+    ] = None,
     settings: Annotated[
         Files,
-        typer.Option("--set", metavar="node/NAME:KEY=VALUE", help="What if it were annotated so?"),
+        typer.Option(
+            "--set",
+            metavar="node/NAME:KEY=VALUE",
+            help="Suppose that the node has this annotation.",
+        ),
     ] = None,
     absent: Annotated[
         Files,
-        typer.Option("--without", metavar="node/NAME|peer/NAME", help="What if it were gone?"),
+        typer.Option(
+            "--without",
+            metavar="node/NAME|peer/NAME",
+            help="Suppose that this node or peer is gone.",
+        ),
     ] = None,
     output: Annotated[
-        Format, typer.Option("--output", "-o", help="How to print it.")
+        Format, typer.Option("--output", "-o", help="The output format.")
     ] = Format.TEXT,
 ) -> None:
-    """Tell what applying -f FILE, --set and --without would change in the network.
+    """Show what -f FILE, --set and --without would change in the network.
 
-    Segments, leaders, addresses, endpoints, and who loses or gains a link. Exit 0 without a
-    difference, 1 with one, 2 when that cannot be told.
+    Shows segments, leaders, addresses, endpoints, and links that are lost or gained.
+
+    Exit code 0: no difference. 1: a difference. 2: an error.
     """
     found = _snapshots(shared, before, after) if before or after else None
     if found is None:
         found = _what_if(shared, base, settings or [], absent or [])
     elif base or settings or absent or shared.filename:
-        raise UsageError("--from and --to compare two snapshots; -f, --set and the rest do not fit")
+        raise UsageError(
+            "--from and --to compare two snapshots: omit -f, --base, --set and --without"
+        )
     answer(shown(found, output.value))
     raise typer.Exit(1 if found else 0)
 
@@ -96,11 +110,9 @@ def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]
     from kgctl.cli.commands.whatif import changed, compared, read_base, read_files
 
     if not (shared.filename or settings or absent):
-        raise UsageError(
-            "nothing to compare is given: -f FILE, --set, --without, or --from and --to"
-        )
+        raise UsageError("nothing to compare: give -f FILE, --set, --without, or --from and --to")
     if base and shared.example:
-        raise UsageError("--example and --base name two states; give one of them")
+        raise UsageError("--example and --base name two sources; give one of them")
     commit = _commit(base, shared)
     if commit is not None:
         return _since(shared, commit, base or [], settings, absent)
@@ -116,7 +128,7 @@ def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]
 
 
 def _commit(base: Files, shared: Shared) -> str | None:
-    """Return the commit that --base names, or None if it names files or is not given."""
+    """Return the commit that ``--base`` names, or None if it names files or is not given."""
     from pathlib import Path
 
     if not base or any(one == "-" or Path(one).exists() for one in base):
@@ -136,7 +148,7 @@ def _commit(base: Files, shared: Shared) -> str | None:
 def _since(
     shared: Shared, commit: str, base: list[str], settings: list[str], absent: list[str]
 ) -> Difference:
-    """Return what differs between the -f files at a commit and as they are."""
+    """Compare the ``-f`` files at a commit with their current content."""
     from kgctl.cli.commands.whatif import changed, compared, read_files
     from kgctl.state.manifest_files import contents_at
     from kgctl.state.manifests import objects_in
@@ -149,7 +161,7 @@ def _since(
 
 
 def _note_compared(shared: Shared, base: Files, now: Objects, files: Objects) -> None:
-    """Print on stderr what is compared with what: a snapshot with -f is laid over the cluster."""
+    """Print on stderr what is compared: ``-f`` adds to the cluster, even if it is a snapshot."""
     what = "the example" if shared.example else "the live cluster"
     if base:
         what = ", ".join(map(printable, base))
@@ -158,6 +170,7 @@ def _note_compared(shared: Shared, base: Files, now: Objects, files: Objects) ->
     known = {node.name for node in now.nodes}
     if known and known <= {node.name for node in files.nodes}:
         note(
-            f"{laid} holds every node of {what}, as a snapshot does: what it lacks is not taken "
-            f"for gone; to compare two snapshots: --from {what if base else 'FILE'} --to {laid}"
+            f"{laid} holds every node of {what}, like a snapshot: objects that it lacks do not "
+            "count as gone; to compare two snapshots: "
+            f"--from {what if base else 'FILE'} --to {laid}"
         )

@@ -1,7 +1,4 @@
-"""What the WireGuard of a machine should be, as ``kgctl drift`` compares it.
-
-``kgctl drift``: how a machine's WireGuard differs from what it should be.
-"""
+"""``kgctl drift``: compare a machine's WireGuard interface with its wanted configuration."""
 
 from __future__ import annotations
 
@@ -42,11 +39,11 @@ if TYPE_CHECKING:
     from kgctl.wireguard.dump import Device
 
 
-_LONGEST = 64 << 20  # bytes of a dump: that of 100,000 peers has 30 MB
+_LONGEST = 64 << 20  # bytes; a dump of 100,000 peers has 30 MB
 
 
 class Format(StrEnum):
-    """How the differences are printed; without one, for a person."""
+    """The format of the differences; the default is text."""
 
     JSON = "json"
 
@@ -63,53 +60,61 @@ def show_drift(
         str,
         typer.Option(
             metavar="FILE",
-            help="What `wg show all dump` printed there, or its configuration file; - for stdin.",
+            help="The machine's `wg show all dump` output or configuration file; - for stdin.",
         ),
     ],
     interface: Annotated[
         str | None,
         typer.Option(
-            "--interface", "-i", metavar="NAME", help="Which interface, if there are more."
+            "--interface", "-i", metavar="NAME", help="The interface, if FILE has several."
         ),
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR,...", help="A peer: it reaches this service network. Repeatable."
+            metavar="CIDR,...", help="For a peer: the service network it reaches. Repeatable."
         ),
     ] = None,
     via: Annotated[
-        str | None, typer.Option(metavar="NODE", help="A peer: through this node's segment.")
+        str | None,
+        typer.Option(
+            metavar="NODE", help="For a peer: reach services through this node's segment."
+        ),
     ] = None,
     gateway: Annotated[
         str | None,
-        typer.Option(metavar="NODE", help="A peer: all traffic goes through this node's segment."),
+        typer.Option(
+            metavar="NODE", help="For a peer: send all traffic through this node's segment."
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME,...", help="A peer: limited to these nodes' segments, locations, peers."
+            metavar="NAME,...",
+            help="For a peer: limit it to these nodes' segments, locations or peers.",
         ),
     ] = None,
     listen_port: Annotated[
         int | None,
         typer.Option(
-            metavar="PORT", help="A peer: it listens on this port. Default: its endpoint's."
+            metavar="PORT",
+            help="For a peer: the UDP port it listens on. Default: that of its endpoint.",
         ),
     ] = None,
     only_networks: OnlyNetworks = None,
     deny: Deny = None,
     accept: Accept = None,
     output: Annotated[
-        Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
+        Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
 ) -> None:
-    """Tell how the WireGuard of a leader or a peer differs from what the cluster says.
+    """Compare the WireGuard interface of a leader or a peer with its wanted configuration.
 
-    FILE holds what `wg show all dump`, `wg show`, or `wg showconf IFACE` printed, or is a file for
-    wg-quick, systemd-networkd or NetworkManager. The options are those that a peer's file was made
-    with; one that kgctl wrote says so itself. Nothing secret of it is ever printed.
-    Exit 0 as it should be, 1 it differs, 2 trouble.
+    FILE is the output of `wg show all dump`, `wg show` or `wg showconf IFACE`, or a file for
+    wg-quick, systemd-networkd or NetworkManager. For a peer, give the options that its file was
+    made with; a file that kgctl wrote contains them. Secrets are never printed.
+
+    Exit code 0: no difference. 1: a difference. 2: an error.
     """
     from kgctl.cli.core.reading import read
     from kgctl.render.changes import drift_to_object, drift_to_text
@@ -119,7 +124,7 @@ def show_drift(
         service_cidr=service_cidr, via=via, gateway=gateway, only=only, listen_port=listen_port,
         limits=LimitOptions(only_networks, deny, accept),
     )  # fmt: skip
-    given.settings()  # what is wrong with them is said before anything is read
+    given.settings()  # report wrong options before anything is read
     file = read_machine_file(_text(dump), "standard input" if dump == "-" else printable(dump))
     reading = read(shared)
     topology = reading.topology()
@@ -139,10 +144,10 @@ def show_drift(
 
 
 def _text(name: str) -> str:
-    """Return what the file holds.
+    """Return the content of the file.
 
     Raises:
-        DumpError: it cannot be read, or is too large.
+        DumpError: the file cannot be read, or is too large.
     """
     from kgctl.wireguard.dump import DumpError
     from kgctl.wireguard.machinefiles import decoded
@@ -168,17 +173,17 @@ def _machine(reading: Reading, topology: Topology, text: str) -> Machine:
         raise unknown_member(reading, text)
     if end.machine.node is not None and not end.machine.leads:
         raise UsageError(
-            f'node "{printable(end.machine.name)}" leads no segment, so it needs no WireGuard; '
+            f'node "{printable(end.machine.name)}" is not a leader, so it needs no WireGuard; '
             "see: kgctl get segments"
         )
     return end.machine
 
 
 def _device(devices: Sequence[Device], machine: Machine, interface: str | None) -> Device:
-    """Return the interface that is meant: the named one, the only one, or the one with the key.
+    """Return the interface to compare: the named one, the only one, or the one with the key.
 
     Raises:
-        UsageError: there is none, or it is not clear which.
+        UsageError: no interface matches, or several do.
     """
     named = [one for one in devices if interface is None or one.name == interface]
     own = [one for one in named if one.public_key is not None and one.public_key == machine.key]
@@ -186,7 +191,7 @@ def _device(devices: Sequence[Device], machine: Machine, interface: str | None) 
         if len(found) == 1:
             return found[0]
     names = ", ".join(printable(one.name) or "without a name" for one in devices)
-    raise UsageError(f"--interface has to say which one is meant; there are: {names}")
+    raise UsageError(f"cannot choose an interface; give --interface NAME, one of: {names}")
 
 
 def _lines(reading: Reading, found: Sequence[Drift], present: Present) -> list[Line]:
@@ -195,7 +200,7 @@ def _lines(reading: Reading, found: Sequence[Drift], present: Present) -> list[L
     owners = {node.key: f"node {node.name}" for node in reading.state.nodes if node.key}
     peers = {peer.public_key: f"peer {peer.name}" for peer in reading.state.peers}
     owners.update({key: who for key, who in peers.items() if key is not None})
-    for key, name in present.keys.items():  # of two, who keeps it
+    for key, name in present.keys.items():  # if two claim a key, the one that keeps it
         owner = reading.state.peer(name)
         is_peer = owner is not None and owner.public_key == key
         owners[key] = f"{'peer' if is_peer else 'node'} {name}"
@@ -216,9 +221,9 @@ Found = tuple[list["Drift"], int]
 
 
 class Comparison(NamedTuple):
-    """A machine of a network, and the options of its file: given, and those that it was made with.
+    """A machine to compare, and the options of its file: the given ones, and the recorded ones.
 
-    ``present`` is what the machine is set up with.
+    ``present`` is the machine's present configuration.
     """
 
     reading: Reading
@@ -229,20 +234,20 @@ class Comparison(NamedTuple):
     made_with: str = ""
 
     def with_device(self, device: Device) -> Found:
-        """Return the differences, and how many peers there should be.
+        """Return the differences, and the number of wanted peers.
 
         Raises:
-            UsageError: an option does not fit the machine, or names what is not there.
+            UsageError: an option does not apply to the machine, or names something unknown.
         """
         machine = self.machine
         if machine.node is not None:
             if self.given.shapes:
                 raise UsageError(
-                    f"{self.given.shown().split()[0]} is of a peer's file; "
+                    f"{self.given.shown().split()[0]} is for peers; "
                     f"{printable(machine.name)} is a node"
                 )
             assert machine.node.endpoint is not None  # it is ready
-            port = machine.node.endpoint.port  # agents listen on that, whatever --port says
+            port = machine.node.endpoint.port  # agents listen on this port, regardless of --port
             topology = self.reading.topology(hostname=machine.name)
             wanted = node_configuration(topology, machine.node, listen_port=port)
             return self._differences(device, wanted, {})
@@ -253,7 +258,7 @@ class Comparison(NamedTuple):
         if self.made_with.startswith("--cluster "):
             raise UsageError(
                 f"the file joins several clusters ({printable(self.made_with)}), and drift "
-                "compares with one; give what showconf prints for this cluster alone"
+                "compares with one; give a file that showconf made for this cluster only"
             )
         options = self.given if self.given.shapes else recorded(self.made_with)
         if options.shapes:
@@ -267,14 +272,15 @@ class Comparison(NamedTuple):
                 note(f"the file was made with {printable(options.shown())}: {message(error)}")
         found = min(self._ways(peer, device), key=lambda one: _faults(one[0]))
         if any(one.kind is Kind.MISSING for one in found[0]):
-            note("if it is limited on purpose, give what its file was made with: --only NAME,...")
+            note("if it is limited on purpose, give the option of its file: --only NAME,...")
         return found
 
     def _ways(self, peer: Peer, device: Device) -> Iterator[Found]:
-        """Yield what differs from each configuration that the peer may have.
+        """Yield the differences from each configuration that the peer may have.
 
-        It may have been given a whole file, its plain configuration, or what ``connect`` sets:
-        the plain one of what is granted, as it keeps routes and not networks clear of endpoints.
+        It may have a whole file, its plain configuration, or the configuration that ``connect``
+        sets: the plain one limited to granted networks, because ``connect`` cuts routes, not
+        allowed IPs, around endpoints.
         """
         topology, present = self.topology, self.present
         interface = Interface(listen_port=port_of(peer))
@@ -298,7 +304,7 @@ class Comparison(NamedTuple):
 
 
 def _claimed(topology: Topology) -> Iterator[Cidr]:
-    """Yield every network that something in the cluster has."""
+    """Yield all networks of the cluster, its segments and its peers."""
     yield topology.subnet
     for segment in topology.segments:
         yield from segment.allowed_ips

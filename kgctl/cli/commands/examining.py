@@ -1,4 +1,4 @@
-"""Reading what ``kgctl check`` looks at: a live cluster, files, or files laid over a cluster."""
+"""Reading of the state that ``kgctl check`` examines: a cluster, files, or files over a cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Examined(NamedTuple):
-    """What was read, the time at which it is judged (Unix seconds), and the granularity."""
+    """The subject, the time as of which it is judged (Unix seconds), and the granularity."""
 
     subject: Subject
     now: float
@@ -35,7 +35,7 @@ class Examined(NamedTuple):
 
 
 def examined(shared: Shared, *, live: bool) -> Examined:
-    """Read what the options name; with ``live``, files are laid over the live cluster.
+    """Read the cluster that the options name; with ``live``, apply files to the live cluster.
 
     Raises:
         UsageError: an option is wrong.
@@ -44,7 +44,7 @@ def examined(shared: Shared, *, live: bool) -> Examined:
     granularity = mesh_granularity(shared)
     listen_port(shared)
     if live and shared.example:
-        raise UsageError("--example and --live name two sources of state; give one of them")
+        raise UsageError("--example and --live name two sources; give one of them")
     evidence = as_of(shared, _evidence(shared, live=live))
     note_clock(shared, evidence.clock_ahead)
     now = read_at(evidence.objects)
@@ -53,16 +53,16 @@ def examined(shared: Shared, *, live: bool) -> Examined:
 
 
 def as_of(shared: Shared, evidence: Evidence) -> Evidence:
-    """Return what was read without this machine's clock, where the options name another time."""
+    """Return the evidence; drop the clock of this machine if the options name another time."""
     return evidence if shared.at is None else evidence._replace(clock_ahead=None)
 
 
 def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mapping[str, Any]]]]:
-    """Read all clusters that the options name, at once; each with its Peer objects.
+    """Read all clusters that the options name, at once, each with its Peer objects.
 
     Raises:
         UsageError: an option is wrong.
-        ClusterError: one cannot be read; the message says which.
+        ClusterError: a cluster cannot be read; the message names it.
     """
     from kgctl.cli.core.clusters import at_once, chosen_clusters, said_of
     from kgctl.state.evidence import evidence_of, read_evidence
@@ -79,7 +79,7 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
             continue
         with said_of(one.name):
             cluster = live_cluster(one.shared)
-            cluster.api()  # an exec plugin may ask for a password here
+            cluster.api()  # an exec plugin may prompt for a password here
         calls.append(lambda cluster=cluster: read_evidence(cluster))  # type: ignore[misc]
     read = at_once([c.name for c in chosen], calls)
     now, found = time.time(), []
@@ -96,10 +96,10 @@ def examined_several(shared: Shared) -> list[tuple[str, Examined, Sequence[Mappi
 
 
 def require_some(subject: Subject, files: Sequence[str] | None) -> None:
-    """Make sure that files, if it was read from any, held something to look at.
+    """Make sure that the files, if there are any, held something to check.
 
     Raises:
-        ManifestError: they did not: "no findings" would be a false comfort.
+        ManifestError: they held nothing, so that "no findings" would be misleading.
     """
     if files and subject.is_empty:
         from kgctl.errors import ManifestError
@@ -131,6 +131,6 @@ def _from_cluster(shared: Shared) -> Evidence:
     from kgctl.state.evidence import read_evidence
 
     cluster = live_cluster(shared)
-    cluster.api()  # an exec plugin may ask for a password here, before progress is shown
+    cluster.api()  # an exec plugin may prompt for a password here, before progress is shown
     with ProgressBar("reading the cluster"):
         return read_evidence(cluster)

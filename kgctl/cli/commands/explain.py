@@ -1,4 +1,4 @@
-"""``kgctl explain [RULE]``: the page of a rule, or a list of all rules."""
+"""``kgctl explain [RULE]``: print the page of a rule, or a list of all rules."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def explain(
     rule: Annotated[
         str | None,
         typer.Argument(
-            metavar="RULE", help="Its code or name; all are listed.", autocompletion=_complete_rule
+            metavar="RULE",
+            help="The code or name of the rule. Default: list all rules.",
+            autocompletion=_complete_rule,
         ),
     ] = None,
 ) -> None:
-    """Print the page of a rule of check: what it means, why it matters, what to do."""
+    """Print the page of a rule of check: what it means, why it matters, how to fix it."""
     from kgctl.diagnosis.check import ALL_RULES, page_of
     from kgctl.diagnosis.report import rule_named
 

@@ -1,4 +1,4 @@
-"""``kgctl get nodes|peers|segments [NAME...]``: lists."""
+"""``kgctl get nodes|peers|segments [NAME...]``: list objects of the network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be listed, in the plural and in the singular."""
+    """The kinds of objects to list, in the plural and in the singular."""
 
     NODES = "nodes"
     PEERS = "peers"
@@ -52,17 +52,17 @@ def get(
         list[str] | None, typer.Argument(metavar="NAME...", autocompletion=complete_listed)
     ] = None,
     output: Annotated[
-        str | None, format_option(LIST_FORMATS, "Print more, or something else.")
+        str | None, format_option(LIST_FORMATS, "The output format. Default: a table.")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Draw the table again whenever it changes.")
+        bool, typer.Option("--watch", "-w", help="Redraw the table at every change.")
     ] = False,
 ) -> None:
-    """List nodes, peers or segments, and say of those that are not ready why."""
+    """List nodes, peers or segments, and why one is not ready."""
     chosen = format_named(LIST_FORMATS, output or TABLE.name)
     if shared.several:
         if watch:
-            raise UsageError("--watch looks at one cluster: give one --context or --cluster")
+            raise UsageError("--watch works on one cluster: give one --context or --cluster")
         _show(_listing_of_several(shared, kind, names or []), chosen, single=False)
         return
     if watch:
@@ -102,7 +102,7 @@ def _listing(
         return list_segments(reading.topology())
     try:
         topology = reading.topology()
-    except MeshError as error:  # the list is what people look at to find out why
+    except MeshError as error:  # users look at the list to find the reason
         if not quiet:
             where = "" if cluster is None else f"{printable(cluster)}: "
             note(f"{where}there is no network, so no segments: {message(error).splitlines()[0]}")
@@ -111,7 +111,7 @@ def _listing(
 
 
 def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing:
-    """Return one list of all clusters; names may be those of one cluster, ``CLUSTER/NAME``."""
+    """Return one list of all clusters; ``CLUSTER/NAME`` selects an object of one cluster."""
     from kgctl.cli.core.clusters import linked_clusters, read_several, said_of
     from kgctl.render.lists.listing import together, with_links
 
@@ -136,7 +136,7 @@ def _listing_of_several(shared: Shared, kind: Kind, names: list[str]) -> Listing
 
 
 def _with_network(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Return the clusters that have a network; of the others the list is shown all the same."""
+    """Return the clusters that have a network."""
     from kgctl.errors import MeshError
 
     found = []
@@ -167,10 +167,10 @@ def _show(listing: Listing, chosen: ListFormat, *, single: bool) -> None:
     elif chosen.table is not None and on_terminal():
         from rich.console import Console
 
-        console = Console()  # which obeys NO_COLOR
+        console = Console()  # obeys NO_COLOR
         table, left_out = chosen.table.shown(listing, console.width)
         console.print(table)
         if left_out:
-            note(f"too narrow for {', '.join(left_out)}; -o wide and -o json have all")
+            note(f"too narrow for {', '.join(left_out)}; -o wide and -o json have all columns")
     else:
         answer(chosen.write(listing, single))

@@ -1,4 +1,4 @@
-"""``kgctl graph``: the network as a picture."""
+"""``kgctl graph``: draw the network."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def graph(
             "--output",
             "-o",
             metavar=_choice(*_NAMES),
-            help="The format. Default: by the ending of --output-file, else dot.",
+            help="The output format. Default: by the extension of --output-file, else dot.",
             autocompletion=lambda: list(_NAMES),
         ),
     ] = None,
     output_file: Annotated[
         Path | None,
-        typer.Option("--output-file", "-O", metavar="FILE", help="Write it into a file."),
+        typer.Option("--output-file", "-O", metavar="FILE", help="Write to this file."),
     ] = None,
     style: Annotated[
         str | None,
         typer.Option(
             metavar=_choice(*STYLES),
             help="plain: the graph of Kilo's own kgctl. rich: with locations, states, a legend. "
-            "Default: plain for a dot without further options, else rich.",
+            "Default: plain for -o dot without further options, else rich.",
             autocompletion=lambda: list(STYLES),
         ),
     ] = None,
@@ -56,14 +56,14 @@ def graph(
         str | None,
         typer.Option(
             metavar=_choice(*LAYOUTS),
-            help="Graphviz's program that lays it out. Default: dot.",
+            help="The Graphviz layout program. Default: dot.",
         ),
     ] = None,
     collapse: Annotated[
         bool | None,
         typer.Option(
             "--collapse/--no-collapse",
-            help="Draw one node for each location. Default: where there are too many nodes.",
+            help="Draw one node for each location. Default: if there are too many nodes.",
             show_default=False,
         ),
     ] = None,
@@ -71,23 +71,23 @@ def graph(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Draw this node or peer, and what is near it.",
+            help="Draw only this node or peer and its neighbours.",
             autocompletion=complete_node,
         ),
     ] = None,
     hops: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="--focus: as many links away. Default: 1."),
+        typer.Option(min=0, metavar="N", help="With --focus: the number of hops. Default: 1."),
     ] = None,
     location: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Draw this location alone, and the peers.")
+        str | None, typer.Option(metavar="NAME", help="Draw only this location and the peers.")
     ] = None,
     no_peers: Annotated[bool, typer.Option("--no-peers", help="Draw no peers.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="-o tree: draw it again whenever it changes.")
+        bool, typer.Option("--watch", "-w", help="With -o tree: redraw it at every change.")
     ] = False,
 ) -> None:
-    """Draw the network: for Graphviz, as a picture, a page, or a tree for the terminal.
+    """Draw the network for Graphviz, or as a picture, a page, or a tree in the terminal.
 
     For example: kgctl graph -O kilo.svg
     """
@@ -114,7 +114,7 @@ def _format(output: str | None, file: Path | None) -> GraphFormat:
         found = [one for one in GRAPH_FORMATS if ending in one.endings]
         if not found:
             raise UsageError(
-                f"the ending of --output-file names no format; give -o {_choice(*_NAMES)}"
+                f"the extension of --output-file is unknown; give -o {_choice(*_NAMES)}"
             )
         return found[0]
     return format_named(GRAPH_FORMATS, _one_of("--output", output, _NAMES))
@@ -125,11 +125,11 @@ def _is_plain(chosen: GraphFormat, style: str | None, *, shaped: bool) -> bool:
         return chosen.style == PLAIN and not shaped
     _one_of("--style", style, STYLES)
     if chosen.style is None:
-        raise UsageError(f"--style is for {listed(_STYLED)}; {chosen.name} has one of its own")
+        raise UsageError(f"--style is for {listed(_STYLED)}; {chosen.name} has its own style")
     if style == PLAIN and shaped:
         raise UsageError(
-            "--style plain is the whole graph; --collapse, --focus, --location and --no-peers "
-            "go with --style rich"
+            "--style plain draws the whole graph; --collapse, --focus, --location and --no-peers "
+            "need --style rich"
         )
     return style == PLAIN
 
@@ -139,6 +139,6 @@ def _one_of(option: str, value: str, values: tuple[str, ...]) -> str:
         from kgctl.mesh.text import printable
 
         raise UsageError(
-            f'{option} "{printable(value)}" is unknown; it is one of: {", ".join(values)}'
+            f'{option} "{printable(value)}" is unknown; give one of: {", ".join(values)}'
         )
     return value

@@ -1,4 +1,4 @@
-"""``kgctl help [COMMAND...]``: the same as ``kgctl COMMAND --help``, and ``kgctl help rbac``."""
+"""``kgctl help [COMMAND...]``: print help as ``kgctl COMMAND --help`` does; ``kgctl help rbac``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def help_(
 ) -> None:
     """Print the help of a command, as ``kgctl COMMAND --help`` does.
 
-    kgctl help rbac lists the RBAC roles that commands need in a cluster, and
-    kgctl help rbac ROLE | kubectl apply -f - makes one of them.
+    kgctl help rbac lists the RBAC roles that commands need in a cluster;
+    kgctl help rbac ROLE | kubectl apply -f - creates one.
     """
     if command and command[0] == "rbac":
         _rbac(command[1:])
@@ -27,10 +27,10 @@ def help_(
 
 
 def _rbac(names: list[str]) -> None:
-    """Print the manifests of roles, or the list of them.
+    """Print the manifests of roles, or a list of all roles.
 
     Raises:
-        UsageError: there is no role of a name.
+        UsageError: a role is unknown.
     """
     from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.core.output import answer

@@ -1,8 +1,7 @@
-"""``kgctl pubkey``: the public key of a private one, as ``wg pubkey`` prints it.
+"""``kgctl genkey``, ``pubkey`` and ``genpsk``: make keys as ``wg`` does.
 
-``kgctl genkey``: a new private key, as ``wg genkey`` prints one.
-
-``kgctl genpsk``: a new preshared key, as ``wg genpsk`` prints one.
+``genkey`` prints a new private key, ``pubkey`` the public key of a private key, ``genpsk`` a new
+preshared key.
 """
 
 from __future__ import annotations
@@ -44,17 +43,17 @@ def genpsk(shared: Shared) -> None:
 
 pubkey_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_MAX_INPUT = 1 << 16  # bytes; a key has 44, and what follows may be white space only
+_MAX_INPUT = 1 << 16  # bytes; a key has 44, and only white space may follow
 
 
 class NoKeyError(KgctlError):
-    """What came on stdin is not a private key."""
+    """Stdin does not hold a private key."""
 
 
 @pubkey_app.command()
 @with_shared
 def pubkey(shared: Shared) -> None:
-    """Print the public key that belongs to the private key on stdin.
+    """Print the public key of the private key on stdin.
 
     kgctl pubkey < private.key > public.key
     """

@@ -1,10 +1,6 @@
-"""``kgctl unlink CLUSTER...``: the links between clusters, taken away again.
+"""``kgctl link`` and ``kgctl unlink``: their options, and the limits on claims of clusters.
 
-What clusters grant of one another's claims, as the command line says it.
-
-``kgctl link CLUSTER CLUSTER...`` and ``kgctl unlink``: options in, and the work elsewhere.
-
-``kgctl link`` and ``kgctl unlink``.
+``kgctl.cli.commands.link_run`` does the work.
 """
 
 from __future__ import annotations
@@ -31,7 +27,7 @@ OnlyNetworks = Annotated[
     typer.Option(
         "--only-networks",
         metavar="[CLUSTER=]CIDR,...",
-        help="Grant a cluster (all) nothing but what lies in these networks. Repeatable.",
+        help="Grant a cluster (default: all) only what lies in these networks. Repeatable.",
     ),
 ]
 Deny = Annotated[
@@ -39,7 +35,7 @@ Deny = Annotated[
     typer.Option(
         "--deny",
         metavar="[CLUSTER=]CIDR,...",
-        help="Grant a cluster (all) nothing of these networks. Repeatable.",
+        help="Refuse these networks to a cluster (default: all). Repeatable.",
     ),
 ]
 Accept = Annotated[
@@ -53,10 +49,10 @@ Accept = Annotated[
 
 
 def limits_of_options(options: LimitOptions, names: Sequence[str]) -> dict[str, Limits]:
-    """Return what options grant of each cluster's claims, by its name; nothing where none are.
+    """Return the limits on each cluster's claims, by its name; empty if no option is given.
 
     Raises:
-        UsageError: a value is no network, or names no cluster of the command line.
+        UsageError: a value is not a network, or names no cluster of the command line.
     """
     if not any(options):
         return {}
@@ -80,7 +76,7 @@ def _by_cluster(
         cluster, rest = parts(text)
         if cluster and cluster not in found:
             raise UsageError(
-                f'{option} "{printable(text)}" names no cluster; it is one of '
+                f'{option} "{printable(text)}" names an unknown cluster; give one of '
                 f"{', '.join(map(printable, names))}"
             )
         for name in [cluster] if cluster else names:
@@ -97,8 +93,8 @@ def _of_node(text: str) -> tuple[str, str]:
     cluster, slash, rest = text.partition("/")
     if not slash or not cluster.strip() or "=" in cluster:
         raise UsageError(
-            f'--accept "{printable(text)}" is not of the form CLUSTER/NODE=CIDR, as '
-            "west/edge-1=198.51.100.0/24 is"
+            f'--accept "{printable(text)}" does not have the form CLUSTER/NODE=CIDR, such as '
+            "west/edge-1=198.51.100.0/24"
         )
     return cluster.strip(), rest
 
@@ -108,7 +104,7 @@ unlink_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Check(StrEnum):
-    """What is checked before clusters are linked, and can be told not to matter."""
+    """A check before clusters are linked that ``--allow`` can switch off."""
 
     OVERLAP = "overlap"
     ENDPOINTS = "endpoints"
@@ -117,7 +113,7 @@ class Check(StrEnum):
 
 
 class Format(StrEnum):
-    """What files are written as."""
+    """The format of the files that ``--directory`` writes."""
 
     YAML = "yaml"
     JSON = "json"
@@ -127,7 +123,7 @@ _Clusters = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[CLUSTER CLUSTER...]",
-        help="A kubeconfig context, a kubeconfig file, or manifests; NAME=CLUSTER names it.",
+        help="A kubeconfig context, a kubeconfig file, or manifests; NAME=CLUSTER sets its name.",
         show_default=False,
     ),
 ]
@@ -137,10 +133,10 @@ _File = Annotated[
         "--filename",
         "-f",
         metavar="FILE",
-        help="The mesh file: which clusters, and how. See docs/link.md, and --schema.",
+        help="The mesh file, which describes the clusters and their links. See --schema.",
     ),
 ]
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")]
 _Directory = Annotated[
     Path | None,
@@ -153,12 +149,12 @@ _Directory = Annotated[
 ]
 _Output = Annotated[
     Format | None,
-    typer.Option("--output", "-o", help="What --directory writes: yaml, unless it is json."),
+    typer.Option("--output", "-o", help="The format of --directory. Default: yaml."),
 ]
 
 
 def _print_schema(asked: bool) -> None:
-    """Print the schema of the file and end, where it was asked for."""
+    """Print the schema of the mesh file and exit, if ``asked``."""
     if asked:
         import json
 
@@ -192,7 +188,7 @@ def link(
     accept: Accept = None,
     allow: Annotated[
         list[Check] | None,
-        typer.Option(help="Link though this check fails. Repeatable."),
+        typer.Option(help="Link even if this check fails. Repeatable."),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove links to segments that are gone.")
@@ -205,27 +201,27 @@ def link(
     dry_run: _DryRun = False,
     yes: _Yes = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and keep the links current.")
+        bool, typer.Option("--watch", help="Keep running, and update the links.")
     ] = False,
     rotate: Annotated[
         bool,
         typer.Option(
-            "--rotate-preshared-keys", help="Replace the preshared keys that kgctl keeps."
+            "--rotate-preshared-keys", help="Replace the preshared keys that kgctl generated."
         ),
     ] = False,
     schema: Annotated[
         bool,
         typer.Option(
             "--schema",
-            help="Print the JSON Schema of the file.",
+            help="Print the JSON Schema of the mesh file.",
             is_eager=True,
             callback=_print_schema,
         ),
     ] = False,
 ) -> None:
-    """Make clusters one network: each one's segments become Peers of the others.
+    """Link clusters into one network: each cluster gets the segments of the others as Peers.
 
-    Checks that their networks go together, shows what it will do, and asks.
+    Checks that the networks are compatible, shows the plan, and asks for confirmation.
     """
     from kgctl.cli.commands import link_run
     from kgctl.cli.commands.link_run import LinkOptions
@@ -259,7 +255,7 @@ def unlink(
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """Remove from each of the clusters the Peers that kgctl link made for the others."""
+    """Remove the links between clusters: the Peers that kgctl link created."""
     from kgctl.cli.commands import link_run
     from kgctl.cli.commands.link_run import LinkOptions
 

@@ -1,7 +1,4 @@
-"""``kgctl link`` and ``kgctl unlink``: plan, show, ask and carry out.
-
-What the command line asks for, as a ``LinkSpec``.
-"""
+"""Work of ``kgctl link`` and ``kgctl unlink``: make a ``LinkSpec`` of options, plan, ask, apply."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class LinkOptions(NamedTuple):
-    """The options of ``kgctl link`` and ``kgctl unlink`` as they were given."""
+    """The options of ``kgctl link`` and ``kgctl unlink``, unparsed."""
 
     clusters: Sequence[str] = ()
     file: Path | None = None
@@ -50,20 +47,22 @@ class LinkOptions(NamedTuple):
     limits: LimitOptions = LimitOptions()
 
     def spec(self, shared: Shared) -> LinkSpec:
-        """Return what the options, or the file that they name, ask for.
+        """Return the spec of the options, or of the mesh file that they name.
 
         Raises:
-            UsageError: they give clusters both ways, or none, or say what does not go together.
-            KgctlError: the file is wrong, or a kubeconfig that it names.
+            UsageError: the options name clusters in two ways, or none, or conflict.
+            KgctlError: the mesh file, or a kubeconfig that it names, is invalid.
         """
         if self.file is None:
             return self._spec_of_arguments(shared)
         if self.clusters or self.service_cidrs or self.mirrors or any(self.limits):
             raise UsageError(
-                "the file names clusters, their networks and services, and limits: give it alone"
+                "the mesh file sets clusters, networks, services and limits: give only -f FILE"
             )
         if shared.filename or shared.example or shared.contexts or shared.named:
-            raise UsageError("link takes clusters from its file, not from --context or --example")
+            raise UsageError(
+                "link takes clusters from its mesh file: omit --context, --cluster and --example"
+            )
 
         def open_cluster(kubeconfig: str | None, context: str | None) -> Source:
             chosen = kubeconfig or shared.kubeconfig
@@ -92,7 +91,7 @@ class LinkOptions(NamedTuple):
 
 
 def as_judged(spec: LinkSpec, shared: Shared) -> LinkSpec:
-    """Return a spec with what the shared options say of how clusters are looked at.
+    """Return a spec with the shared options that judge clusters: time, granularity and label.
 
     Raises:
         UsageError: an option is wrong.
@@ -105,18 +104,15 @@ def as_judged(spec: LinkSpec, shared: Shared) -> LinkSpec:
 
 
 def _clusters(shared: Shared, arguments: Sequence[str]) -> list[ClusterRef]:
-    """Return the clusters that arguments name: ``[NAME=]CONTEXT``, ``[NAME=]FILE``.
-
-    A file is a kubeconfig, whose current context counts, or manifests; anything else is a
-    context.
+    """Return the clusters that the arguments name (see ``cluster_of``).
 
     Raises:
-        UsageError: there are fewer than two, or two of one name.
-        KgctlError: one cannot be read.
+        UsageError: there are fewer than two, or two with the same name.
+        KgctlError: a cluster cannot be read.
     """
     if shared.filename or shared.example or shared.contexts or shared.named:
         raise UsageError(
-            "link takes clusters as arguments, not --context, --cluster, --filename or --example"
+            "link takes clusters as arguments: omit --context, --cluster, --filename and --example"
         )
     found = [_cluster(shared, argument) for argument in arguments]
     names = [one.name for one in found]
@@ -141,16 +137,14 @@ _DONE = {ADD: "added", CHANGE: "changed", REMOVE: "removed"}
 
 
 def link(shared: Shared, options: LinkOptions) -> None:
-    """Link clusters, once, or for as long as it is not interrupted.
+    """Link clusters, once or until interrupted.
 
     Raises:
-        LinkError: something stands against it, or it was carried out in part.
+        LinkError: an obstacle prevents linking, or the plan was carried out only in part.
         KgctlError: a cluster cannot be read or changed.
     """
     if options.watch and not options.yes:
-        raise UsageError(
-            "--watch changes clusters whenever there is something to change: add --yes"
-        )
+        raise UsageError("--watch changes clusters without asking: add --yes")
     if options.watch and (options.directory is not None or options.dry_run or options.rotate):
         raise UsageError(
             "--watch does not go with --directory, --dry-run or --rotate-preshared-keys"
@@ -170,7 +164,7 @@ def remove_links(shared: Shared, options: LinkOptions) -> None:
     """Remove the links between clusters.
 
     Raises:
-        LinkError: it was carried out in part.
+        LinkError: the plan was carried out only in part.
         KgctlError: a cluster cannot be read or changed.
     """
     spec = options.spec(shared)
@@ -180,7 +174,7 @@ def remove_links(shared: Shared, options: LinkOptions) -> None:
 
 @contextmanager
 def _naming_options() -> Iterator[None]:
-    """Have errors name the options that help."""
+    """Add the options that help to the messages of errors."""
     try:
         yield
     except ObstacleError as error:
@@ -190,8 +184,8 @@ def _naming_options() -> Iterator[None]:
         ) from None
     except MissingKeysError as error:
         raise LinkError(
-            f"{', '.join(error.clusters)} lack preshared keys that are to be generated: run it "
-            "without --directory first, which makes them and keeps them in Secrets"
+            f"{', '.join(error.clusters)} lack generated preshared keys: run it without "
+            "--directory first, which generates them and keeps them in Secrets"
         ) from None
 
 
@@ -204,11 +198,11 @@ def _watch(spec: LinkSpec) -> None:
 
 
 def _settle(plan: Plan, options: LinkOptions) -> None:
-    """Show the plan, ask unless told not to, and carry it out.
+    """Show the plan, ask unless ``--yes``, and carry it out.
 
     Raises:
-        LinkError: it was carried out in part.
-        KgctlError: nobody said yes.
+        LinkError: the plan was carried out only in part.
+        KgctlError: the user declined.
     """
     if text := plan.text(Printer().setting):
         answer(f"{text}\n")
@@ -219,7 +213,7 @@ def _settle(plan: Plan, options: LinkOptions) -> None:
     if options.dry_run:
         return
     if not options.yes:
-        ask("Do it?")
+        ask("Apply these changes?")
     apply_plan(plan)
     answer(f"done: {_summary(plan, _DONE)}\n")
 
@@ -229,7 +223,7 @@ def _summary(plan: Plan, words: Mapping[str, str]) -> str:
 
 
 def _write(spec: LinkSpec, directory: Path, form: str) -> None:
-    """Write what each cluster is to hold to a file of its own, as YAML or JSON."""
+    """Write the wanted objects of each cluster to a file, as YAML or JSON."""
     from kgctl.files.writing import make_directory, write_private
     from kgctl.kube.codec.structured import to_json, to_yaml
 

@@ -1,4 +1,4 @@
-"""``kgctl node``: what people tell Kilo about a node."""
+"""``kgctl node``: set Kilo's annotations on nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 @app.callback()
 @with_shared
 def node(shared: Shared) -> None:
-    """Tell Kilo about nodes: where they are, which of them lead, how they are called."""
+    """Set Kilo's annotations on nodes: locations, leaders, endpoints."""
 
 
 @app.command("set")
@@ -28,38 +28,45 @@ def set_(
     ] = None,
     selector: Annotated[
         str | None,
-        typer.Option("--selector", "-l", metavar="LABELS", help="The nodes with these labels."),
+        typer.Option(
+            "--selector", "-l", metavar="LABELS", help="Select nodes by labels, as in kubectl."
+        ),
     ] = None,
     location: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The location that the node is at.")
+        str | None, typer.Option(metavar="NAME", help="The location of the node.")
     ] = None,
     leader: Annotated[
         bool | None,
-        typer.Option("--leader/--no-leader", help="Whether it leads, before others.",
+        typer.Option("--leader/--no-leader", help="Prefer the node as the leader of its segment.",
                      show_default=False),
     ] = None,
     force_endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the others are to call it.")
+        str | None, typer.Option(metavar="HOST:PORT", help="The endpoint that others dial.")
     ] = None,
     force_internal_ip: Annotated[
         str | None,
-        typer.Option(metavar="CIDR", help="Its address at its location; - for none."),
+        typer.Option(metavar="CIDR", help="Its address within its location; - for none."),
     ] = None,
     persistent_keepalive: Annotated[
-        str | None, typer.Option(metavar="SECONDS", help="Its keepalive; behind NAT, 25.")
+        str | None,
+        typer.Option(metavar="SECONDS", help="The persistent keepalive; 25 for a node behind NAT."),
     ] = None,
     allowed_location_ips: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR,...", help="Networks that its location brings in."),
+        typer.Option(metavar="CIDR,...", help="Further networks of its location, such as a LAN."),
     ] = None,
     unset: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY", help="Remove an annotation: location, force-endpoint, ..."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[DryRun, typer.Option(help="Only show what would be done.")] = DryRun.NONE,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")
+    ] = False,
+    dry_run: Annotated[
+        DryRun, typer.Option(help="Show the changes without making them.")
+    ] = DryRun.NONE,
 ) -> None:  # fmt: skip
-    """Write Kilo's annotations on nodes, after showing what that changes in the network."""
+    """Set Kilo's annotations on nodes, after showing the effects on the network."""
     from kgctl.cli.commands.node_set import annotations_of, set_nodes
     from kgctl.cli.core.limits import warn_of_claims
 

@@ -1,4 +1,4 @@
-"""``kgctl node set``: annotations that are checked, shown, and then written."""
+"""Work of ``kgctl node set``: check annotations, show their effects, and write them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _DONE = {
 
 
 def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Changes:
-    """Return the annotations that change, by their whole names; None for one that is removed.
+    """Return the annotations to change, by their full names; None for one to remove.
 
     Raises:
-        UsageError: nothing is given, or one is both set and removed.
-        AnnotationError: Kilo would ignore one.
+        UsageError: nothing is given, or an annotation is both set and removed.
+        AnnotationError: Kilo would ignore an annotation.
     """
     from kgctl.edit.nodes import checked
 
@@ -54,20 +54,20 @@ def annotations_of(given: Mapping[str, str | None], unset: Sequence[str]) -> Cha
     for key in unset:
         name, _ = checked(key, None)
         if name in changes:
-            raise UsageError(f"--unset {printable(key)} does not go with a value for it")
+            raise UsageError(f"--unset {printable(key)} conflicts with a value for it")
         changes[name] = None
     if not changes:
-        raise UsageError("nothing to set is given; see: kgctl node set --help")
+        raise UsageError("nothing to set; see: kgctl node set --help")
     return changes
 
 
 def _note_host_bits(text: str | None) -> None:
-    """Print on stderr which networks stand for more than the address that they name."""
+    """Print on stderr which networks have host bits, and thus hold more than that address."""
     for part in (text or "").split(","):
         cidr = parse_cidr(part.strip())
         if cidr is not None and cidr != cidr.masked():
             note(
-                f"{cidr} stands for {cidr.masked()}, which is what is written; for the address "
+                f"{cidr} means the network {cidr.masked()}, so that is written; for the address "
                 f"alone give {single(cidr.address)}"
             )
 
@@ -81,7 +81,7 @@ def set_nodes(
     ask: bool,
     dry_run: str,
 ) -> None:
-    """Annotate nodes: show what it does to the network, ask, and write."""
+    """Annotate nodes: show the effects on the network, ask, and write."""
     from kgctl.cli.core.reading import live_cluster
     from kgctl.edit.nodes import NodeObjects
     from kgctl.state.overlay import annotated
@@ -93,7 +93,7 @@ def set_nodes(
     objects = cluster.read() if cluster is not None else read_base(shared, shared.filename)
     chosen = [node for node in _chosen(objects, names, selector) if _differs(node, changes)]
     if not chosen:
-        note("all of that is set already: nothing to change")
+        note("nothing to change: everything is already set")
         return
     after = annotated(objects, [node.name for node in chosen], changes)
     networks = _show_difference(shared, objects, after, later=changes_later(chosen, changes))
@@ -115,17 +115,17 @@ def set_nodes(
 
 
 def _chosen(objects: Objects, names: Sequence[str], selector: str | None) -> list[NodeObject]:
-    """Return the nodes that are named, and those that the selector matches.
+    """Return the named nodes, and those that the selector matches.
 
     Raises:
         UsageError: neither is given, or nothing matches.
-        UnknownNameError: there is no node of a name.
+        UnknownNameError: no node has one of the names.
     """
     from kgctl.cli.core.names import UnknownNameError
     from kgctl.kube.objects import parse_selector
 
     if not names and selector is None:
-        raise UsageError("no node is given: name some, or give -l LABELS")
+        raise UsageError("no node is given; give names or -l LABELS")
     known = {node.name: node for node in objects.nodes}
     for name in names:
         if name not in known:
@@ -148,14 +148,14 @@ def _differs(node: NodeObject, changes: Changes) -> bool:
 def _show_difference(
     shared: Shared, objects: Objects, after: Objects, *, later: bool
 ) -> tuple[Topology | None, Topology | None]:
-    """Print on stderr how the network changes; return it as it is, and as it becomes."""
+    """Print on stderr how the network changes; return it before and after the change."""
     from kgctl.mesh.difference import difference
     from kgctl.render.changes import difference_to_text
 
     try:
         found = networks(shared, objects, after, snapshots=bool(shared.filename))
-    except MeshError as error:  # the change may be what mends it
-        note(f"the network cannot be told: {message(error).splitlines()[0]}")
+    except MeshError as error:  # the change may fix it
+        note(f"cannot show the effects: {message(error).splitlines()[0]}")
         return None, None
     text = difference_to_text(difference(*found)).rstrip("\n")
     note(text or f"the network stays as it is{', until agents check in' if later else ''}")
@@ -163,7 +163,7 @@ def _show_difference(
 
 
 def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
-    """Print on stderr which networks are claimed twice after the change, and were not before."""
+    """Print on stderr which networks are claimed twice only after the change."""
     from kgctl.render.findings.formats import object_of
 
     known = _clashes(shared, objects)

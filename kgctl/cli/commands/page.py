@@ -1,4 +1,4 @@
-"""What the page of a cluster shows, put together from what was read."""
+"""Content of the page of a cluster: picture, findings, annotations and configurations."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from kgctl.render.page.content import Shown
 
 _CONFIGURATIONS_LIMIT = 4 << 20
-"""Characters of configurations in one page: a mesh of n leaders has n times n sections."""
+"""Most characters of configurations in one page; n leaders have n times n sections."""
 
 
 def read_page(shared: Shared) -> Shown:
-    """Read what the options name, and return what a page shows of it.
+    """Read the cluster that the options name, and return the content of its page.
 
     Raises:
         UsageError: an option is wrong.
-        KgctlError: the cluster cannot be read, or makes no network.
+        KgctlError: the cluster cannot be read, or has no network.
     """
     from kgctl.cli.commands.examining import examined
 
@@ -34,12 +34,12 @@ def read_page(shared: Shared) -> Shown:
 
 
 def page_of(seen: Examined, port: int, present: float | None = None) -> Shown:
-    """Return what a page shows of what was read; nodes listen on the UDP ``port``.
+    """Return the content of a cluster's page; nodes listen on the UDP ``port``.
 
-    Ages are counted to ``present``, in Unix seconds, where that is another time than ``seen.now``.
+    Ages are counted to ``present``, in Unix seconds; it defaults to ``seen.now``.
 
     Raises:
-        MeshError: there is no network; the message says why.
+        MeshError: there is no network; the message has the reason.
     """
     from kgctl.diagnosis.facts import Settings
     from kgctl.diagnosis.report import examine
@@ -61,7 +61,7 @@ def page_of(seen: Examined, port: int, present: float | None = None) -> Shown:
 
 
 def _annotations(subject: Subject) -> dict[End, dict[str, str]]:
-    """Return Kilo's annotations alone: others are not the network's, and may hold anything."""
+    """Return only Kilo's annotations: others may hold anything, and do not matter here."""
     from kgctl.kilo import PREFIX
 
     kinds = {"node": subject.node_annotations, "peer": subject.peer_annotations}

@@ -1,7 +1,4 @@
-"""``kgctl path FROM TO`` through several clusters.
-
-``kgctl path FROM TO``: how a packet travels, hop by hop.
-"""
+"""``kgctl path FROM TO``: trace a packet hop by hop, in one cluster or across several."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How the path is printed; without one, for a person."""
+    """The format of the path; the default is text."""
 
     JSON = "json"
     DOT = "dot"
@@ -48,13 +45,15 @@ def path(
     start: Annotated[str, typer.Argument(metavar="FROM", autocompletion=complete_member)],
     target: Annotated[str, typer.Argument(metavar="TO", autocompletion=complete_member)],
     output: Annotated[
-        Format | None, typer.Option("--output", "-o", help="Print it for a program instead.")
+        Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
 ) -> None:
-    """Tell how a packet travels from FROM to TO, and its answer back, or where it stops.
+    """Show how a packet travels from FROM to TO and the answer back, or where it stops.
 
-    Either is a node (its pods are meant), a peer, or an IP address. Exit 0 when it arrives, 1
-    when it does not, 2 when that cannot be told. Of several clusters, CLUSTER/NAME is in one.
+    FROM and TO are nodes (their pods), peers or IP addresses; with several clusters,
+    CLUSTER/NAME.
+
+    Exit code 0: the packet arrives. 1: it does not. 2: an error.
     """
     if shared.several:
         found, draw = path_across(shared, start, target)
@@ -63,7 +62,7 @@ def path(
     from kgctl.mesh.path.walk import find_path
 
     reading = read(shared)
-    topology = reading.topology(hostname="")  # each machine's own view is taken on the way
+    topology = reading.topology(hostname="")  # the walk takes each machine's own view
     found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
 
     def draw_in(edges: Iterable[str]) -> str:
@@ -75,7 +74,7 @@ def path(
 
 
 def _show(found: Path, output: Format | None, draw: Callable[[Iterable[str]], str]) -> NoReturn:
-    """Print the path, drawn into a graph by ``draw`` where that is asked for, and exit."""
+    """Print the path and exit; for ``-o dot``, ``draw`` draws it into a graph."""
     if output is Format.DOT:
         from kgctl.render.path import path_edges
 
@@ -97,7 +96,7 @@ def _start(reading: Reading, topology: Topology, text: str) -> End:
     end = _end(reading, topology, text)
     if end.machine is None:
         raise UnknownNameError(
-            f"{end.addresses[0]} is {end.what}, so nothing tells how it gets into the network; "
+            f"{end.addresses[0]} is {end.what}, so its way into the network is unknown; "
             "give a node, a peer, or one of their addresses"
         )
     return end
@@ -120,21 +119,21 @@ def _end(reading: Reading, topology: Topology, text: str) -> End:
 def path_across(
     shared: Shared, start: str, target: str
 ) -> tuple[Path, Callable[[Iterable[str]], str]]:
-    """Return the path, and what draws edges into a graph of all clusters.
+    """Return the path, and a function that draws edges into a graph of all clusters.
 
     Raises:
         UnknownNameError: an end is in no cluster, or in several; the message names the choices.
-        KgctlError: a cluster cannot be read, or has no network; the message says which.
+        KgctlError: a cluster cannot be read, or has no network; the message names it.
     """
     from kgctl.mesh.path.across import find_path_across
     from kgctl.render.graph.dot import to_dot_of_clusters
 
     clusters = read_several(shared)
-    linked = linked_clusters(clusters, hostname="")  # each machine's own view is taken on the way
+    linked = linked_clusters(clusters, hostname="")  # the walk takes each machine's own view
     source = _cluster_end(clusters, linked, start)
     if source.machine is None:
         raise UnknownNameError(
-            f"{source.addresses[0]} is {source.what}, so nothing tells how it gets into a network; "
+            f"{source.addresses[0]} is {source.what}, so its way into a network is unknown; "
             "give a node, a peer, or one of their addresses"
         )
     found = find_path_across(linked, source, _cluster_end(clusters, linked, target))
@@ -170,7 +169,7 @@ def _cluster_end(clusters: Sequence[Cluster], linked: Linked, text: str) -> End:
 
 
 def _owner(clusters: Sequence[Cluster], linked: Linked, address: Address) -> str:
-    """Return in words whose an address is that is in no network: of what takes no part, mostly."""
+    """Return in words the owner of an address in no network, such as a node that is not ready."""
     from kgctl.mesh.path.ends import absent_owner
 
     topologies = {member.name: member.topology for member in linked.members}

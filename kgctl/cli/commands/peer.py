@@ -1,8 +1,6 @@
-"""``kgctl peer``: the machines outside the cluster, added, changed, checked and removed.
+"""``kgctl peer``: add, change, check and remove Peers; the subcommands and their options.
 
-The options that the commands of ``kgctl peer`` share.
-
-The commands of ``kgctl peer``: options in, and the work elsewhere.
+The modules ``peer_*`` do the work.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from kgctl.cli.core.shared import Shared, with_shared
 
 
 class DryRun(StrEnum):
-    """Whether a change is only shown: not at all, by kgctl, or by the API server."""
+    """Whether a change is only simulated: not at all, by kgctl, or by the API server."""
 
     NONE = "none"
     CLIENT = "client"
@@ -26,7 +24,7 @@ class DryRun(StrEnum):
 
 
 class Format(StrEnum):
-    """How a Peer that was created or changed is printed; without one, as kubectl says it."""
+    """The output format of a created or changed Peer; the default is a message like kubectl's."""
 
     YAML = "yaml"
     JSON = "json"
@@ -38,14 +36,16 @@ KnownName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complet
 KnownNames = Annotated[list[str], typer.Argument(metavar="NAME...", autocompletion=complete_peer)]
 AllowedIPs = Annotated[
     list[str] | None,
-    typer.Option(metavar="CIDR,...", help="The peer's allowed IPs: its addresses, its networks."),
+    typer.Option(
+        metavar="CIDR,...", help="The peer's allowed IPs: its addresses and networks. Repeatable."
+    ),
 ]
 Pools = Annotated[
     list[str] | None,
     typer.Option(
         metavar="CIDR,...",
-        help="Allocate an address from here, one from each. Default: where the peers are, else "
-        "10.5.0.0/24.",
+        help="Allocate an address from each of these networks. Default: the network of the "
+        "existing peers, else 10.5.0.0/24.",
     ),
 ]
 PublicKeyOption = Annotated[
@@ -53,13 +53,13 @@ PublicKeyOption = Annotated[
 ]
 KeyFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Where a new private key goes. Default: NAME.key."),
+    typer.Option(metavar="FILE", help="The file for a new private key. Default: NAME.key."),
 ]
 PresharedKeyFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The file that holds the preshared key, or that a new one goes into.",
+        help="The file with the preshared key, or for a new one.",
     ),
 ]
 NewPresharedKey = Annotated[
@@ -67,32 +67,36 @@ NewPresharedKey = Annotated[
     typer.Option(
         "--preshared-key",
         "--generate-preshared-key",
-        help="Make a new preshared key, and write it into a file too. Default: NAME.psk.",
+        help="Generate a preshared key, and write it to --preshared-key-file. Default: NAME.psk.",
     ),
 ]
 EndpointOption = Annotated[
     str | None,
-    typer.Option("--endpoint", metavar="HOST:PORT", help="Where the nodes can dial the peer."),
+    typer.Option(
+        "--endpoint", metavar="HOST:PORT", help="The endpoint at which nodes dial the peer."
+    ),
 ]
 Keepalive = Annotated[
     int | None,
     typer.Option(
         metavar="SECONDS",
-        help="The keepalive; 0, which needs an endpoint, turns it off. Default: 25 without an "
-        "endpoint, else 0.",
+        help="The persistent keepalive; 0 turns it off, and needs an endpoint. Default: 25 "
+        "without an endpoint, else 0.",
     ),
 ]
 ServiceCidrs = Annotated[
     list[str] | None,
-    typer.Option(metavar="CIDR,...", help="Keep clear of this service network as well."),
+    typer.Option(metavar="CIDR,...", help="Also avoid this service network. Repeatable."),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Take allowed IPs and a public key that are in use.")
+    bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
-DryRunOption = Annotated[DryRun, typer.Option(help="Only show what would be done.")]
-Output = Annotated[Format | None, typer.Option("--output", "-o", help="Print the Peer.")]
+DryRunOption = Annotated[DryRun, typer.Option(help="Show the changes without making them.")]
+Output = Annotated[
+    Format | None, typer.Option("--output", "-o", help="Print the Peer in this format.")
+]
 NameOutput = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="name", help="Print TYPE/NAME only.")
+    str | None, typer.Option("--output", "-o", metavar="name", help="Print only TYPE/NAME.")
 ]
 
 
@@ -102,7 +106,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 @app.callback()
 @with_shared
 def peer(shared: Shared) -> None:
-    """Add, change, check and remove the machines outside the cluster."""
+    """Add, change, check and remove Peers: machines outside the cluster."""
 
 
 @app.command("add")
@@ -123,7 +127,7 @@ def add(
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
-    """Create the peer NAME: with a new key pair and a free address, unless they are given."""
+    """Create the peer NAME, with a new key pair and a free address unless they are given."""
     from kgctl.cli.commands.peer_add import NewPeer, add_peer
     from kgctl.cli.commands.peer_target import target_of
 
@@ -149,7 +153,10 @@ def import_(
     shared: Shared,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A WireGuard configuration file.")],
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Default: the file's name.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="The name of the Peer. Default: the name of the file."
+        ),
     ] = None,
     allowed_ips: AllowedIPs = None,
     public_key: PublicKeyOption = None,
@@ -160,10 +167,10 @@ def import_(
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
-    """Create a peer from the WireGuard configuration that a machine has already.
+    """Create a peer from the existing WireGuard configuration of a machine.
 
-    Its own addresses become the allowed IPs. Its private key stays in the file: the cluster gets
-    the public one.
+    Its addresses become the allowed IPs. Its private key stays in the file: the cluster gets only
+    the public key.
     """
     from kgctl.cli.commands.peer_add import NewPeer, add_peer
     from kgctl.cli.commands.peer_adopt import adopted
@@ -191,15 +198,16 @@ def set_(
     preshared_key: NewPresharedKey = False,
     preshared_key_file: PresharedKeyFile = None,
     remove_preshared_key: Annotated[
-        bool, typer.Option("--remove-preshared-key", help="Do without a preshared key.")
+        bool, typer.Option("--remove-preshared-key", help="Remove the preshared key.")
     ] = False,
     endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="The endpoint; an empty one removes it.")
+        str | None, typer.Option(metavar="HOST:PORT", help="The endpoint; empty to remove it.")
     ] = None,
     persistent_keepalive: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS", help="The keepalive; 0, which needs an endpoint, turns it off."
+            metavar="SECONDS",
+            help="The persistent keepalive; 0 turns it off, and needs an endpoint.",
         ),
     ] = None,
     service_cidr: ServiceCidrs = None,
@@ -207,7 +215,7 @@ def set_(
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
-    """Change what is given of the peer NAME, and nothing else."""
+    """Change the given fields of the peer NAME; the others stay as they are."""
     from kgctl.cli.commands.peer_change import Changes, set_peer
     from kgctl.cli.commands.peer_target import target_of
 
@@ -231,26 +239,27 @@ def rotate(
     shared: Shared,
     name: KnownName,
     public_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The new public key. Default: make one.")
+        str | None,
+        typer.Option(metavar="KEY", help="The new public key. Default: generate a key pair."),
     ] = None,
     private_key_file: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where a new private key goes. Default: NAME.key, or NAME-2.key if that is there.",
+            help="The file for the new private key. Default: NAME.key, or NAME-2.key if it exists.",
         ),
     ] = None,
     preshared_key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where a new preshared key goes, beside the Peer."),
+        typer.Option(metavar="FILE", help="Also write the new preshared key to this file."),
     ] = None,
     keep_preshared_key: Annotated[
-        bool, typer.Option("--keep-preshared-key", help="Keep the preshared key that it has.")
+        bool, typer.Option("--keep-preshared-key", help="Keep the existing preshared key.")
     ] = False,
 ) -> None:
-    """Give the peer NAME a new key pair, and a new preshared key if it had one.
+    """Replace the key pair of the peer NAME, and its preshared key if it has one.
 
-    Its addresses stay. The machine is off the network until it has the new configuration.
+    Its addresses stay. The machine is disconnected until it gets the new configuration.
     """
     from kgctl.cli.commands.peer_change import Renewal, rotate_peer
     from kgctl.cli.commands.peer_target import target_of
@@ -270,7 +279,7 @@ def rm(
     dry_run: DryRunOption = DryRun.NONE,
     output: NameOutput = None,
 ) -> None:
-    """Delete peers: the nodes forget their keys, so they lose access at once."""
+    """Delete peers; nodes remove their keys, so they lose access at once."""
     from kgctl.cli.commands.peer_remove import remove_peers
     from kgctl.cli.commands.peer_target import target_of
 
@@ -286,7 +295,10 @@ def rm(
 @app.command("validate")
 @with_shared
 def validate(shared: Shared, service_cidr: ServiceCidrs = None) -> None:
-    """Check every Peer by Kilo's rules; with -f offline, in manifests. Exit 1 if one is invalid."""
+    """Check every Peer against Kilo's rules, in a cluster or with -f in manifests.
+
+    Exit code 1: a Peer is invalid.
+    """
     from kgctl.cli.commands.peer_validate import validate_peers
     from kgctl.cli.core.arguments import cidrs
     from kgctl.cli.core.reading import source_of

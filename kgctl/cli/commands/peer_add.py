@@ -1,4 +1,4 @@
-"""``kgctl peer add``: a new Peer, and the keys that go with it."""
+"""Work of ``kgctl peer add``: create a Peer and its keys."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
     from kgctl.state.peers import PeerObjects
 
 _NOBODYS_KEYS = (
-    "a dry run keeps no key: those shown are nobody's, so do not apply them; --public-key and "
-    "--preshared-key-file name keys that you have"
+    "a dry run keeps no keys: do not apply the keys shown, nobody has them; give keys that you "
+    "have with --public-key and --preshared-key-file"
 )
 
 
 class PeerExistsError(KgctlError):
-    """There is a peer of that name already."""
+    """A peer with this name already exists."""
 
 
 class NewPeer(NamedTuple):
-    """What was given of a new peer, as it stood on the command line."""
+    """The options of a new peer, unparsed."""
 
     name: str
     allowed_ips: list[str] | None = None
@@ -64,11 +64,11 @@ class NewPeer(NamedTuple):
     force: bool = False
 
     def plan(self) -> Plan:
-        """Return what is to be created: everything checked that needs no cluster.
+        """Check the options as far as possible without a cluster, and return the plan.
 
         Raises:
-            UsageError: a value is wrong, or does not go with another one.
-            KeyFileError: the file of the preshared key cannot be read, or holds none.
+            UsageError: a value is invalid, or conflicts with another one.
+            KeyFileError: the file of the preshared key cannot be read, or holds no key.
         """
         check_name(self.name)
         refuse_both(self.public_key, self.private_key_file)
@@ -88,9 +88,9 @@ class NewPeer(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A Peer to be created; ``public_key`` is None as long as its key pair is not made.
+    """A Peer to create; ``public_key`` is None until its key pair is made.
 
-    ``keepalive`` is in seconds, ``chosen`` if kgctl chose it.
+    ``keepalive`` is in seconds; ``chosen`` is set if kgctl chose it.
     """
 
     name: str
@@ -113,10 +113,10 @@ class Plan(NamedTuple):
         return peer_object(self.name, section)
 
     def checked(self, state: State) -> State:
-        """Return ``state`` if nobody in it has the public key.
+        """Return ``state`` if the public key is not in use in it.
 
         Raises:
-            InUseError: somebody has.
+            InUseError: a node or another peer has the key.
         """
         from kgctl.edit.enrolment import check_key
 
@@ -126,7 +126,7 @@ class Plan(NamedTuple):
 
 
 def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> None:
-    """Create a peer, its keys first where none are given; say what was chosen, and what is next."""
+    """Create a peer, and keys that are not given; report the choices and the next command."""
     plan, keys = new.plan(), NewKeys()
     note_host_bits(new.allowed_ips)
     warn_of_claims(new.name, new.allowed_ips)
@@ -153,7 +153,7 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
 
 
 def tell_next(target: Target, name: str, private_key_file: Path | None) -> None:
-    """Say on stderr which command writes the machine's configuration."""
+    """Print on stderr the command that writes the machine's configuration."""
     wanted = ["showconf", "peer", name, "-o", "wg-quick"]
     if private_key_file is not None:
         wanted += ["--private-key", str(private_key_file)]
@@ -181,7 +181,7 @@ def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
 
 
 def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> None:
-    """Print the Peer as it would be created, by kgctl's judgement or by the API server's."""
+    """Print the Peer as kgctl or the API server would create it."""
     peer = plan.manifest(plan.addresses.propose(plan.checked(target.state()), plan.name))
     if dry_run == "server":
         peer = target.store().create(peer, dry_run=True)
@@ -190,7 +190,7 @@ def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> N
 
 
 def _tell(plan: Plan, peer: Object) -> None:
-    """Say what was chosen."""
+    """Print the addresses and the keepalive on stderr."""
     keepalive = f"a keepalive of {plan.keepalive} s" if plan.keepalive else "no keepalive"
     if plan.chosen and plan.keepalive:
         keepalive += ", since it has no endpoint and may be behind NAT"
@@ -200,5 +200,5 @@ def _tell(plan: Plan, peer: Object) -> None:
 
 
 def _default_keepalive(endpoint: Endpoint | None) -> int:
-    """Return the keepalive, in seconds, that keeps a router's way open for who needs that."""
+    """Return the keepalive, in seconds, that a peer needs to keep its NAT mapping."""
     return NAT_KEEPALIVE if endpoint is None else 0

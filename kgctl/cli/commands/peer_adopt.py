@@ -1,4 +1,4 @@
-"""``kgctl peer import``: a Peer from the configuration file that a machine has already."""
+"""Work of ``kgctl peer import``: create a Peer from a machine's configuration file."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from kgctl.wireguard.machinefiles import MachineFile
 
 _MAX_FILE = 1 << 20  # bytes
-_SHOWN = 8  # networks that are named in a note; the rest is counted
+_SHOWN = 8  # networks that a note names; the rest is counted
 
 
 def adopted(file: Path, new: NewPeer) -> NewPeer:
-    """Return ``new`` with what it leaves open taken from the file of a machine.
+    """Return ``new`` with missing values filled in from a machine's file.
 
-    Its addresses become the allowed IPs, each alone: the network that it stands in belongs to the
-    machine's old VPN. Its private key stays in the file; the keepalive is that of its peers. Where
-    ``new`` has the public key of one of the file's peers, that peer is taken instead.
+    Its addresses become the allowed IPs, without their networks, which belong to the machine's old
+    VPN. Its private key stays in the file. The keepalive is the largest of its peers. If ``new``
+    has the public key of one of these peers, the values are those of that peer.
 
     Raises:
         UsageError: the file cannot be read, or lacks a key or an address.
-        KgctlError: it says nothing of a machine's WireGuard, or a line of it is wrong.
+        KgctlError: the file is not a WireGuard configuration, or a line of it is invalid.
     """
     found = _read(file)
     if len(found.devices) != 1:
@@ -65,7 +65,7 @@ def _read(file: Path) -> MachineFile:
 
 
 def _other_peer(device: Device, new: NewPeer) -> DevicePeer | None:
-    """Return the peer of the file that ``--public-key`` names, if it is one of them."""
+    """Return the peer of the file that ``--public-key`` names, if any."""
     from kgctl.cli.commands.peer_values import public_key_of
 
     if new.public_key is None:
@@ -75,11 +75,11 @@ def _other_peer(device: Device, new: NewPeer) -> DevicePeer | None:
 
 
 def _with_other(new: NewPeer, other: DevicePeer) -> NewPeer:
-    """Return ``new`` as the file's machine knows that peer."""
+    """Return ``new`` with the values of that peer in the file."""
     if other.preshared_key is not None or other.hidden_key:
         note(
-            "its preshared key is between the two machines of the file, and is not taken; "
-            "--preshared-key of kgctl peer set makes one for the nodes"
+            "its preshared key belongs to the two machines of the file, and is not imported; "
+            "to generate one for the nodes: kgctl peer set --preshared-key"
         )
     endpoint = None if other.endpoint is None else str(other.endpoint)
     return new._replace(
@@ -94,7 +94,7 @@ def _with_other(new: NewPeer, other: DevicePeer) -> NewPeer:
 
 
 def _tell(device: Device, new: NewPeer) -> None:
-    """Say on stderr what the file shows, and a Peer made of it does not have by itself."""
+    """Print on stderr the settings of the file that the Peer does not get."""
     if new.endpoint is None and device.listen_port:
         note(
             f"it listens on port {device.listen_port}: if the nodes can dial it, give "
@@ -102,16 +102,16 @@ def _tell(device: Device, new: NewPeer) -> None:
         )
     if device.obfuscation:
         note(
-            f"it speaks AmneziaWG ({', '.join(device.obfuscation)}), which Kilo's nodes do not "
-            "understand: it needs an interface without these settings"
+            f"it uses AmneziaWG ({', '.join(device.obfuscation)}), which Kilo's nodes do not "
+            "support: it needs an interface without these settings"
         )
     behind = [str(cidr) for peer in device.peers if peer.endpoint is None
               for cidr in peer.allowed_ips if cidr.prefix]  # fmt: skip
     if behind and new.allowed_ips is None:
         note(
-            f"behind it are {some(behind, _SHOWN)}, of its peers that call it: to reach them "
-            "through it, name them with --allowed-ips, after its own addresses; to make one of "
-            "them a peer of the cluster, give --public-key with its key"
+            f"behind it are {some(behind, _SHOWN)}, of peers that dial it: to reach them through "
+            "it, add them to --allowed-ips after its own addresses; to make one of them a peer of "
+            "the cluster, give its key with --public-key"
         )
 
 
@@ -132,7 +132,7 @@ def _public_key(file: Path, found: MachineFile, device: Device) -> str:
 def _lacks(file: Path, found: MachineFile, key: str, what: str) -> str:
     if found.kind.sectioned:
         return f"{_shown(file)} has no {key} in its [Interface]"
-    return f"{_shown(file)} is {found.kind.noun}, and has no {what} of the machine in it"
+    return f"{_shown(file)} is {found.kind.noun}, and holds no {what} of the machine"
 
 
 def _shown(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""``kgctl peer set`` and ``kgctl peer rotate``: what changes of a Peer, and nothing else."""
+"""Work of ``kgctl peer set`` and ``kgctl peer rotate``: change fields of a Peer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Changes(NamedTuple):
-    """What was given to be changed of a peer; None where nothing was."""
+    """The options that change a peer, unparsed; None for one that was not given."""
 
     allowed_ips: list[str] | None = None
     public_key: str | None = None
@@ -52,18 +52,18 @@ class Changes(NamedTuple):
     force: bool = False
 
     def addresses(self) -> Addresses:
-        """Return the addresses that are given, and what they have to keep clear of."""
+        """Return the given addresses, and the networks that they must avoid."""
         return addresses_of(self.allowed_ips, None, self.service_cidrs, self.force)
 
     def key(self) -> PublicKey | None:
-        """Return the public key that is given, if one is."""
+        """Return the given public key, if any."""
         return None if self.public_key is None else public_key_of(self.public_key)
 
     def fields(self, keys: NewKeys, name: str) -> Object:
-        """Return the members of the spec that change; None for one that is removed.
+        """Return the members of the spec to change; None for one to remove.
 
         Raises:
-            UsageError: a value is wrong, or nothing was given.
+            UsageError: a value is invalid, or nothing was given.
         """
         from kgctl.render.manifest import endpoint_object
 
@@ -81,19 +81,19 @@ class Changes(NamedTuple):
         if key is not None or self.remove_preshared_key:
             changed["presharedKey"] = None if key is None else key.reveal()
         if not changed:
-            raise UsageError("nothing to change is given; see: kgctl peer set --help")
+            raise UsageError("nothing to change; see: kgctl peer set --help")
         return changed
 
     def _preshared_key(self, keys: NewKeys, name: str) -> PresharedKey | None:
         if self.remove_preshared_key and (self.new_preshared_key or self.preshared_key_file):
-            raise UsageError("--remove-preshared-key does not go with a preshared key")
+            raise UsageError("--remove-preshared-key conflicts with a new preshared key")
         if self.new_preshared_key:
             return keys.preshared_key(self.preshared_key_file or unused(name, ".psk"))
         return given_preshared_key(self.preshared_key_file, False)
 
 
 class Renewal(NamedTuple):
-    """What was given for new keys of a peer."""
+    """The options that renew the keys of a peer, unparsed."""
 
     public_key: str | None = None
     private_key_file: Path | None = None
@@ -101,16 +101,16 @@ class Renewal(NamedTuple):
     keep_preshared_key: bool = False
 
     def fields(self, keys: NewKeys, name: str, *, preshared: bool) -> Object:
-        """Return the members of the spec that change; ``preshared`` if there is such a key.
+        """Return the members of the spec to change; ``preshared`` if the peer has such a key.
 
         Raises:
-            UsageError: a value is wrong, or does not go with another one, or with the peer.
+            UsageError: a value is invalid, or conflicts with another one or with the peer.
         """
         refuse_both(self.public_key, self.private_key_file)
         if self.preshared_key_file is not None and (self.keep_preshared_key or not preshared):
             raise UsageError(
-                "--preshared-key-file is for a new preshared key; a peer without one gets one "
-                f"with: kgctl peer set {printable(name)} --preshared-key"
+                "--preshared-key-file is for a new preshared key; to add one to a peer without: "
+                f"kgctl peer set {printable(name)} --preshared-key"
             )
         if self.public_key is None:
             key = keys.key_pair(self.private_key_file or unused(name, ".key"))
@@ -123,9 +123,10 @@ class Renewal(NamedTuple):
 
 
 class Edit:
-    """Changes some members of a Peer's spec, and remembers what they were.
+    """Changes members of a Peer's spec, and remembers the old ones.
 
-    Who takes the endpoint away gets a keepalive as well: agents do not bear a peer without both.
+    If the endpoint is removed, it sets a keepalive: agents cannot handle a peer without both (see
+    ``check_keepalive``).
     """
 
     def __init__(self, fields: Object) -> None:
@@ -135,17 +136,17 @@ class Edit:
         self._mended: Mended | None = None
 
     def __call__(self, peer: Object) -> Object:
-        """Return the Peer with the members changed, those that become None left out.
+        """Return the Peer with the members changed; those that become None are removed.
 
         Raises:
-            UsageError: it would not be valid.
+            UsageError: the result would be invalid.
         """
         from kgctl.state.peer_objects import peer_of
 
         self._before, self._fields = spec_of(peer), self._given
         parsed = peer_of(self._applied(peer))
         if isinstance(parsed, InvalidPeer):
-            raise UsageError(f"the peer would not be valid: {'; '.join(parsed.problems)}")
+            raise UsageError(f"the peer would be invalid: {'; '.join(parsed.problems)}")
         if "persistentKeepalive" in self._given:
             check_keepalive(parsed.endpoint, parsed.persistent_keepalive)
         elif "endpoint" in self._given and parsed.endpoint is None:
@@ -160,35 +161,35 @@ class Edit:
         return {**peer, "spec": {key: value for key, value in spec.items() if value is not None}}
 
     def tell(self) -> None:
-        """Say on stderr what each member was, and what it is."""
+        """Print the old and the new value of each member on stderr."""
         for name, value in self._fields.items():
             before = self._before.get(name)
             if before == value:
-                note(f"{name}: {_shown(name, value)}, as before")
+                note(f"{name}: {_shown(name, value)}, unchanged")
             else:
                 note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
 
     def note_hidden(self, target: Target, peer: Object) -> None:
-        """Print on stderr which leaders may not see that the Peer has become ``peer``."""
+        """Print on stderr which leaders may miss the change of the Peer to ``peer``."""
         from kgctl.errors import ClusterError
 
         try:
             state = target.state()
-        except ClusterError:  # of who may change peers, but list no nodes
+        except ClusterError:  # the user may change peers, but not list nodes
             return
         note_hidden_peer(state, {**peer, "spec": self._before}, peer)
 
     def tell_when_heard(self) -> None:
-        """Print on stderr when agents take the change, where the Peer was invalid before."""
+        """Print on stderr when agents apply the change, if the Peer was invalid before."""
         if self._mended is None:
             return
-        note("it was invalid, so it was written twice: agents take the second change at once")
+        note("it was invalid, so it was written twice: agents apply the second change at once")
         if self._mended.key is None:
-            note(f"its old public key can not be read: {KEPT}")
+            note(f"its old public key cannot be read: {KEPT}")
 
 
 def _shown(field: str, value: object) -> str:
-    """Return a member of a spec for a person: never a preshared key, never raw text."""
+    """Return a member of a spec to show: never a preshared key, never raw text."""
     if value is None:
         return "none"
     if field == "presharedKey":
@@ -203,7 +204,7 @@ def _shown(field: str, value: object) -> str:
 
 
 def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: str | None) -> None:
-    """Change some fields of a peer; nothing that another changes meanwhile is lost."""
+    """Change fields of a peer without losing concurrent changes of others."""
     from kgctl.edit.enrolment import check_key
 
     keys = NewKeys()
@@ -213,7 +214,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     warn_of_address(endpoint_of(changes.endpoint or None))
     warn_of_name(endpoint_of(changes.endpoint or None), target.look_up)
     key, addresses, store = changes.key(), changes.addresses(), target.store()
-    store.get(name)  # before a key is written for a peer that is not there
+    store.get(name)  # fails before a key is written for a peer that does not exist
     if key is not None and not changes.force:
         check_key(target.state(), key, name)
     if dry_run == "none":
@@ -243,7 +244,7 @@ def _write(
 
 
 def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
-    """Give a peer new keys: its addresses stay, and what else there is of it."""
+    """Replace the keys of a peer; its other fields stay."""
     from kgctl.edit.enrolment import change, check_key
 
     keys, store = NewKeys(), target.store()

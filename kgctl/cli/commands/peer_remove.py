@@ -1,4 +1,4 @@
-"""``kgctl peer rm``: peers that are to lose access."""
+"""Work of ``kgctl peer rm``: delete Peers, so that they lose access."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MissingPeersError(KgctlError):
-    """Some of the peers to be deleted are not there."""
+    """Some of the peers to delete do not exist."""
 
 
 def remove_peers(
@@ -30,14 +30,14 @@ def remove_peers(
     dry_run: str = "none",
     output: str | None = None,
 ) -> None:
-    """Delete peers one by one; one that is missing keeps none of the others from it.
+    """Delete peers one by one; skip those that do not exist.
 
     Raises:
-        MissingPeersError: some are not there, and that matters.
-        ClusterError: one cannot be deleted; those after it are not tried.
+        MissingPeersError: some do not exist, without ``ignore_not_found``.
+        ClusterError: a peer cannot be deleted; the ones after it are not tried.
     """
     if output not in (None, "name"):
-        raise UsageError(f'--output "{printable(str(output))}" is unknown; it is name')
+        raise UsageError(f'--output "{printable(str(output))}" is unknown; give name')
     store = target.store()
     missing = []
     for name in names:
@@ -56,13 +56,13 @@ def remove_peers(
 
 def _what_agents_do(invalid: Mended) -> str:
     if invalid.key is not None and not invalid.silently:
-        return "it was made valid and empty first, so that agents forget it at once"
-    why = "its public key can not be read" if invalid.key is None else "it may not be changed"
+        return "it was made valid and empty first, so that agents remove it at once"
+    why = "its public key cannot be read" if invalid.key is None else "it may not be changed"
     return f"{why}, so {KEPT}"
 
 
 def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
-    """Delete a peer; return whether there was one, and what was known of it if it was invalid."""
+    """Delete a peer; return whether it existed, and the facts of its repair if it was invalid."""
     from kgctl.edit.peer_writes import delete
     from kgctl.state.interface import PeersNotServedError
 

@@ -1,4 +1,4 @@
-"""What ``kgctl peer`` works on: where it reads from, and where it writes to."""
+"""Target of ``kgctl peer``: the source of state, and the store of Peer objects."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """A source of state and, where it is a live cluster, its Peer objects.
+    """A source of state, and the Peer objects if it is a live cluster.
 
-    ``options`` are those that name it, for the commands that are suggested; ``sleep`` waits that
-    many seconds; ``look_up`` asks for names, where there is somebody to ask.
+    ``options`` name it in suggested commands; ``sleep`` waits some seconds; ``look_up`` resolves
+    names, None for files.
     """
 
     source: Source
@@ -33,34 +33,34 @@ class Target(NamedTuple):
     look_up: LookUp | None = None
 
     def state(self) -> State:
-        """Read the cluster: its peers as they are stored at this moment."""
+        """Read the cluster, with its peers as stored now."""
         from kgctl.state.objects import state_of
 
         return state_of(self.source.read())
 
     def store(self) -> PeerObjects:
-        """Return the Peer objects, to be changed.
+        """Return the store in which Peer objects can be changed.
 
         Raises:
-            UsageError: it is not a live cluster.
+            UsageError: the source is not a live cluster.
         """
         if self.open_store is None:
             raise UsageError(
-                "files and the example cannot be changed: leave out --filename and --example, or "
+                "files and the example cannot be changed: omit --filename and --example, or "
                 "print a manifest with: kgctl peer add NAME --dry-run=client -o yaml"
             )
         return self.open_store()
 
     def command(self, *arguments: str) -> str:
-        """Return the kgctl command to be suggested, for a shell."""
+        """Return a kgctl command to suggest, quoted for a shell."""
         return shlex.join(("kgctl", *arguments, *self.options))
 
 
 def target_of(shared: Shared) -> Target:
-    """Return what the shared options name.
+    """Return the target that the shared options name.
 
     Raises:
-        UsageError: they name more than one source, or none that there is.
+        UsageError: the options name more than one source, or an unknown backend.
     """
     from kgctl.cli.core.reading import source_of
     from kgctl.state.api_server import ApiServer

@@ -1,4 +1,4 @@
-"""``kgctl peer validate``: every Peer held against Kilo's rules, offline too."""
+"""Work of ``kgctl peer validate``: check Peers against Kilo's rules, in a cluster or in files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class InvalidPeersError(KgctlError):
-    """Some Peers break Kilo's rules; each was named before."""
+    """Some Peers break Kilo's rules; stderr names each."""
 
 
 def validate_peers(
     source: Source, service_cidrs: Sequence[Cidr] = (), *, files: Sequence[str] = ()
 ) -> None:
-    """Check every Peer that is read: stderr says what is wrong with which, and what is odd.
+    """Check every Peer of the source; report problems and warnings on stderr.
 
-    ``files`` are those that the source reads: one Peer at least has to be in them.
+    ``files`` are the files that the source reads; they must hold at least one Peer.
 
     Raises:
-        InvalidPeersError: at least one is invalid, or in files, there is none.
-        ClusterError: they cannot be read.
+        InvalidPeersError: a Peer is invalid, or the files hold none.
+        ClusterError: the source cannot be read.
     """
     from kgctl.mesh.allocation import doubts
     from kgctl.state.objects import state_of
@@ -55,7 +55,7 @@ def validate_peers(
 
 
 def _require_peers(objects: Objects, files: Sequence[str]) -> None:
-    """Make sure that files hold Peers, and nothing that was to be one."""
+    """Make sure that files hold Peers, and no objects that only look like Peers."""
     from kgctl.state.manifests import lookalikes
 
     if wrong := lookalikes(objects.passed_over):
@@ -71,7 +71,7 @@ def _require_peers(objects: Objects, files: Sequence[str]) -> None:
 
 
 def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the name of a Peer, and what Kilo or the API server would refuse it for."""
+    """Return the name of a Peer, and the reasons for which Kilo or the API server refuses it."""
     from kgctl.mesh.endpoint import is_dns_name
     from kgctl.mesh.peer import InvalidPeer
     from kgctl.state.peer_objects import peer_of, unknown_fields
@@ -88,7 +88,7 @@ def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _required(peer: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the API server refuses and Kilo would not."""
+    """Yield the problems that the API server refuses, but Kilo would not."""
     spec = peer.get("spec")
     if not isinstance(spec, dict):
         yield "spec is missing" if spec is None else "spec is not a mapping"
@@ -100,18 +100,18 @@ def _required(peer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
-    """Yield what is odd about objects and cannot be seen of the peers that they become."""
+    """Yield warnings about objects that the parsed peers do not show."""
     from kgctl.edit.peer_writes import spec_of
     from kgctl.mesh.key import PresharedKey
     from kgctl.state.peer_objects import peer_name
 
     for name, count in Counter(map(peer_name, peers)).items():
         if name and count > 1:
-            yield name, f"there are {count} of this name, of which the last counts"
+            yield name, f"{count} Peers have this name; the last one counts"
     for peer in peers:
         key = spec_of(peer).get("presharedKey")
         if key and isinstance(key, str) and PresharedKey.parse(key) is None:
-            yield peer_name(peer), "presharedKey is not base64 of 32 bytes, and counts as none"
+            yield peer_name(peer), "presharedKey is not base64 of 32 bytes, so it is ignored"
 
 
 def _called(name: str) -> str:

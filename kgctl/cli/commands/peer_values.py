@@ -1,8 +1,6 @@
-"""What ``kgctl peer`` prints: on stdout what kubectl would.
+"""Parsing of the values of ``kgctl peer``'s options, new keys and their files, and output.
 
-What is given on the command line of ``kgctl peer``, parsed.
-
-New keys, and the files that they are kept in: there before the cluster hears of them.
+Key files are written before the cluster gets the keys. Output on stdout is like kubectl's.
 """
 
 from __future__ import annotations
@@ -32,14 +30,14 @@ _KEEPALIVES = range(65536)
 
 
 def check_name(name: str) -> None:
-    """Make sure that Kubernetes takes the name.
+    """Make sure that Kubernetes accepts the name.
 
     Raises:
-        UsageError: it does not.
+        UsageError: it is not an RFC 1123 subdomain.
     """
     if not is_dns_name(name):
         raise UsageError(
-            f'"{printable(name)}" is not a name for an object: lower case letters, digits, - and '
+            f'"{printable(name)}" is not a valid object name: lower case letters, digits, - and '
             "., at most 253 (RFC 1123)"
         )
 
@@ -66,16 +64,16 @@ def endpoint_of(text: str | None) -> Endpoint | None:
 def keepalive_of(seconds: int | None) -> int | None:
     """Check ``--persistent-keepalive``."""
     if seconds is not None and seconds not in _KEEPALIVES:
-        raise UsageError(f"--persistent-keepalive {seconds} is not from 0 to 65535 seconds")
+        raise UsageError(f"--persistent-keepalive must be 0 to 65535 seconds, not {seconds}")
     return seconds
 
 
 def note_host_bits(allowed_ips: Sequence[str] | None) -> None:
-    """Print on stderr which of ``--allowed-ips`` stand for more than the address that they name."""
+    """Print on stderr which ``--allowed-ips`` have host bits, so hold more than that address."""
     for cidr in dict.fromkeys(cidrs("--allowed-ips", allowed_ips)):
         if cidr != cidr.masked():
             note(
-                f"{cidr} stands for {cidr.masked()}, which is what the peer gets; for the address "
+                f"{cidr} means the network {cidr.masked()}, so the peer gets that; for the address "
                 f"alone give {single(cidr.address)}"
             )
 
@@ -83,15 +81,16 @@ def note_host_bits(allowed_ips: Sequence[str] | None) -> None:
 def check_keepalive(endpoint: Endpoint | None, seconds: int) -> None:
     """Make sure that a peer without an endpoint has a keepalive.
 
-    Else each leader's agent that it calls rewrites its whole WireGuard device every 30 s (KG411).
+    Otherwise the agent of each leader that it dials rewrites its whole WireGuard device every 30 s
+    (KG411).
 
     Raises:
-        UsageError: it has neither.
+        UsageError: the peer has neither.
     """
     if endpoint is None and seconds == 0:
         raise UsageError(
             "a peer without an endpoint needs a keepalive: without one, Kilo's agents break all "
-            "links of each leader that it calls, every 30 s (kgctl explain KG411); give "
+            "links of each leader that it dials, every 30 s (kgctl explain KG411); give "
             "--persistent-keepalive 25, or --endpoint"
         )
 
@@ -104,8 +103,8 @@ def addresses_of(
 ) -> Addresses:
     """Parse ``--allowed-ips``, ``--pool`` and ``--service-cidr``.
 
-    Allowed IPs lose their host bits, as in WireGuard: with them Kilo's agents would find their
-    WireGuard devices wrong for ever (KG404).
+    Host bits of allowed IPs are cleared, as WireGuard does: with them, Kilo's agents would reset
+    their WireGuard devices again and again (KG404).
     """
     from kgctl.edit.enrolment import Addresses
 
@@ -113,7 +112,7 @@ def addresses_of(
     if given and pools:
         raise UsageError("--pool allocates an address; --allowed-ips names it: give one of them")
     if allowed_ips is not None and not given:
-        raise UsageError("--allowed-ips is empty: the peer would take no part in the network")
+        raise UsageError("--allowed-ips is empty: the peer would not be part of the network")
     return Addresses(
         given=tuple(given),
         pools=tuple(pool.masked() for pool in cidrs("--pool", pools)),
@@ -129,18 +128,18 @@ class _Made(NamedTuple):
 
 
 class NewKeys:
-    """The keys that are made for a peer, and the file of each."""
+    """New keys of a peer, and their files."""
 
     def __init__(self) -> None:
         self._made: list[_Made] = []
         self.private_key_file: Path | None = None
-        """Where the private key goes, if one is made."""
+        """The file of the private key, if one is made."""
 
     def __bool__(self) -> bool:
         return bool(self._made)
 
     def key_pair(self, path: Path) -> PublicKey:
-        """Make a key pair, the private key to go into ``path``; return the public key."""
+        """Make a key pair, with ``path`` as the file of the private key; return the public key."""
         from kgctl.wireguard.keys import PrivateKey
 
         key = PrivateKey.generate()
@@ -149,7 +148,7 @@ class NewKeys:
         return key.public_key()
 
     def preshared_key(self, path: Path | None) -> PresharedKey:
-        """Make a preshared key, to go into ``path`` too if there is one; return it."""
+        """Make and return a preshared key; ``path`` is its file, if any."""
         from kgctl.wireguard.keys import generate_preshared_key
 
         key = generate_preshared_key()
@@ -159,9 +158,9 @@ class NewKeys:
 
     @contextmanager
     def in_files(self) -> Iterator[None]:
-        """Write the keys into new files, and remove these again if what is done then fails.
+        """Write the keys to new files, and remove the files if the body fails.
 
-        They stay where the cluster may know the keys nevertheless: that is said on stderr.
+        They stay if the cluster may have the keys nevertheless; a note on stderr reports that.
 
         Raises:
             KeyFileError: a file exists, or cannot be written.
@@ -179,29 +178,29 @@ class NewKeys:
         except UnfinishedError:
             if written:
                 paths = ", ".join(printable(str(path)) for path in written)
-                note(f"kept, since the cluster may know what is in it: {paths}")
+                note(f"kept, because the cluster may have its key: {paths}")
             raise
         except BaseException:
             for path in written:
-                with suppress(OSError):  # what went wrong before counts
+                with suppress(OSError):  # the first error counts
                     remove_own(path)
             raise
 
     def tell(self) -> None:
-        """Say on stderr where the keys are."""
+        """Print the files of the keys on stderr."""
         for one in self._made:
             note(f"its {one.what} is in {printable(str(one.path))}")
 
 
 def given_preshared_key(file: Path | None, make: bool) -> PresharedKey | None:
-    """Return the preshared key of ``--preshared-key-file``, unless that is for a new one."""
+    """Return the preshared key in ``--preshared-key-file``, unless that is for a new one."""
     from kgctl.wireguard.keys import read_preshared_key
 
     return None if file is None or make else read_preshared_key(file)
 
 
 def unused(name: str, suffix: str) -> Path:
-    """Return ``NAME.key``, or ``NAME-2.key`` and so on: the first that is not there."""
+    """Return the first of ``NAME.key``, ``NAME-2.key`` and so on that does not exist."""
     path, number = Path(f"{name}{suffix}"), 1
     while path.is_symlink() or path.exists():
         number += 1
@@ -210,9 +209,9 @@ def unused(name: str, suffix: str) -> Path:
 
 
 def refuse_both(public_key: str | None, file: Path | None) -> None:
-    """Make sure that no file is named for a key that is not made."""
+    """Refuse a file for a private key if the public key is given, so that none is made."""
     if public_key is not None and file is not None:
-        raise UsageError("--private-key-file is for a key that is made; --public-key names one")
+        raise UsageError("--private-key-file is for a new key; --public-key names an existing one")
 
 
 KIND = f"peer.{GROUP}"
@@ -220,13 +219,13 @@ KEPT = (
     "agents that knew it keep it in the network until they restart: "
     "kubectl -n kube-system rollout restart daemonset kilo"
 )
-"""What agents do with an invalid Peer that they can not be made to forget."""
+"""The effect of an invalid Peer that kgctl cannot make agents remove."""
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
-"""What kubectl says behind what was not really done."""
+"""The words that kubectl appends to its message in a dry run."""
 
 
 def show(peer: Object, output: str | None, done: str) -> None:
-    """Print a Peer that was created or changed, as kubectl would."""
+    """Print a created or changed Peer as kubectl does."""
     from kgctl.edit.peer_writes import spec_of
     from kgctl.kube.codec.structured import to_json, to_yaml
 

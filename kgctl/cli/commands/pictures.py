@@ -1,6 +1,6 @@
-"""Which command installs a program on this system.
+"""Work of ``kgctl graph``: read clusters, write a graph in its format, print it or write a file.
 
-The graph of ``kgctl graph``: read, written in its format, and put where it belongs.
+If Graphviz is missing, the error has the command that installs it on this system.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Source = TypeVar("Source", bound="_Source")
 
 
 class Wanted(NamedTuple):
-    """What the options of ``kgctl graph`` say; ``collapse`` is None where the size decides."""
+    """The options of ``kgctl graph``; ``collapse`` is None if the size decides."""
 
     format: GraphFormat
     file: Path | None
@@ -59,26 +59,27 @@ class Wanted(NamedTuple):
 
     @property
     def look(self) -> Look:
-        """What Graphviz's formats are asked for."""
+        """The look of Graphviz's formats."""
         return Look(self.plain, self.layout)
 
     @property
     def shaped(self) -> bool:
-        """Whether less than the whole network is asked for, or less of its details."""
+        """Whether the options select a part of the network, or fewer details."""
         chosen = (self.collapse, self.focus, self.location)
         return self.no_peers or any(one is not None for one in chosen)
 
 
 def show(shared: Shared, wanted: Wanted) -> None:
-    """Draw the network and print the graph, or write it into its file.
+    """Draw the network, and print the graph or write it to its file.
 
     Raises:
-        UsageError: options do not go together, or a terminal would get bytes that are no text.
-        KgctlError: it cannot be read, drawn or written.
+        UsageError: options conflict, or a terminal would get binary data.
+        KgctlError: the network cannot be read, drawn or written.
     """
     if not wanted.format.shaped and (wanted.shaped or wanted.layout is not None):
         raise UsageError(
-            f"-o {wanted.format.name} is the whole network, shaped in the browser; give -O alone"
+            f"-o {wanted.format.name} shows the whole network, and the browser selects parts: give "
+            "only -O"
         )
     _check(wanted)
     cluster = _Cluster(shared, wanted)
@@ -95,11 +96,11 @@ def show(shared: Shared, wanted: Wanted) -> None:
 
 
 def show_clusters(shared: Shared, wanted: Wanted) -> None:
-    """Draw several clusters as one graph, and print it or write it into its file.
+    """Draw several clusters as one graph, and print it or write it to its file.
 
     Raises:
-        UsageError: the format or an option is for one cluster alone.
-        KgctlError: one cannot be read, drawn or written; the message says which.
+        UsageError: the format or an option supports only one cluster.
+        KgctlError: a cluster cannot be read, drawn or written; the message names it.
     """
     _check(wanted)
     several = wanted.format.several
@@ -127,19 +128,19 @@ def _is_printed(wanted: Wanted) -> bool:
 def _print(tree: Tree) -> None:
     from rich.console import Console
 
-    Console(highlight=False).print(tree)  # which obeys NO_COLOR
+    Console(highlight=False).print(tree)  # obeys NO_COLOR
 
 
 _FEWER = (sys.maxsize, 400, 200, 100, 50, 20, 5)
-"""How many locations a graph has that would have too many, tried in this order."""
+"""Numbers of locations to try, in this order, for a graph that is too large."""
 
 
 def _written(
     source: Source, wanted: Wanted, write: Callable[[Source, Look], str | bytes]
 ) -> str | bytes:
-    """Return what a writer makes: one node a location, or fewer, if it is too large for readers.
+    """Return the text of a writer; if readers cannot take it, collapse locations, then merge some.
 
-    If nothing helps, or the nodes are not to be collapsed, it stays as large as it is. A note on
+    If that does not suffice, or ``--no-collapse`` forbids it, the graph keeps its size. A note on
     stderr explains either.
     """
     whole = _drawn(write, source, wanted)
@@ -164,7 +165,7 @@ def _written(
 def _drawn(
     write: Callable[[Source, Look], str | bytes], source: Source, wanted: Wanted
 ) -> str | bytes:
-    """Return what a writer makes; where Graphviz is missing, the error says what to install."""
+    """Return the result of a writer; if Graphviz is missing, the error has the install command."""
     try:
         return write(source, wanted.look)
     except GraphvizMissingError as error:
@@ -190,7 +191,7 @@ def _check(wanted: Wanted) -> None:
     if wanted.layout is not None:
         if wanted.layout not in LAYOUTS:
             raise UsageError(
-                f'--layout "{printable(wanted.layout)}" is unknown; it is one of: '
+                f'--layout "{printable(wanted.layout)}" is unknown; give one of: '
                 f"{', '.join(LAYOUTS)}"
             )
         if not chosen.drawn and (chosen.style is None or wanted.plain):
@@ -208,7 +209,7 @@ def _check(wanted: Wanted) -> None:
 
 
 class _Source:
-    """What is drawn, read when a writer asks for it, and with all locations or fewer."""
+    """The drawn state, read when a writer needs it, with all locations or fewer."""
 
     def __init__(self, shared: Shared, wanted: Wanted) -> None:
         self._shared = shared
@@ -216,7 +217,7 @@ class _Source:
         self.most: int | None = None
 
     def of_fewer(self, most: int) -> Self:
-        """Return the same with one node a location, of which there are at most so many."""
+        """Return a copy with one node per location, and at most ``most`` locations."""
         fewer = copy(self)
         fewer.most = most
         return fewer
@@ -230,7 +231,7 @@ class _Source:
 
 
 class _Cluster(_Source):
-    """One cluster, as ``kgctl.render.graph.formats`` has it."""
+    """One cluster, in the form that ``kgctl.render.graph.formats`` reads."""
 
     @cached_property
     def _reading(self) -> Reading:
@@ -245,18 +246,18 @@ class _Cluster(_Source):
         return self._reading.topology(as_reference=True)
 
     def picture(self) -> Picture:
-        """Return the picture, as the options shape it."""
+        """Return the picture, shaped by the options."""
         return self._shape(self._whole)
 
     def page(self) -> Shown:
-        """Return what a page shows."""
+        """Return the content of the page."""
         from kgctl.cli.commands.page import read_page
 
         return read_page(self._shared)
 
 
 class _Clusters(_Source):
-    """Several clusters, as ``kgctl.render.graph.formats`` has them."""
+    """Several clusters, in the form that ``kgctl.render.graph.formats`` reads."""
 
     @cached_property
     def _clusters(self) -> list[Read]:
@@ -277,13 +278,13 @@ class _Clusters(_Source):
         return shaped.shaped(lambda picture: picture._replace(collapsed=collapsed))
 
     def linked(self) -> Linked:
-        """Return the networks, as the reference draws them, and what links them."""
+        """Return the networks as the reference draws them, and their links."""
         from kgctl.cli.core.clusters import linked_clusters
 
         return linked_clusters(self._clusters, as_reference=True)
 
     def panorama(self) -> Panorama:
-        """Return the picture of all, as the options shape it."""
+        """Return the picture of all clusters, shaped by the options."""
         return self._whole.shaped(self._shape)
 
 
@@ -338,19 +339,19 @@ _PLUGINS = {
     "neato_layout": "libgvplugin-neato-layout8",
     "pango": "libgvplugin-pango8",
 }
-"""Debian's packages of Graphviz's plugins, since Graphviz 14."""
+"""Debian's packages of Graphviz plugins, since Graphviz 14."""
 
 
 def graphviz_hint() -> str:
-    """Return how Graphviz is installed here, by ``/etc/os-release``, or where it is to be had."""
+    """Return how to install Graphviz on this system, by ``/etc/os-release``, else its website."""
     return install_command("graphviz", _kinds())
 
 
 def plugin_hint(plugin: str, registered: bool, kinds: list[str] | None = None) -> str:
-    """Return how a plugin of Graphviz is had here, or what else helps.
+    """Return how to get a Graphviz plugin on this system, or an alternative.
 
-    Unless ``registered``, it may be there, and Graphviz's list of its plugins lacks it. ``kinds``
-    stands for the names of this system.
+    Unless ``registered``, the plugin may be installed, but missing in Graphviz's list of plugins.
+    ``kinds`` replaces the names of this system.
     """
     kinds = _kinds() if kinds is None else kinds
     package = _PLUGINS.get(plugin)
@@ -359,12 +360,12 @@ def plugin_hint(plugin: str, registered: bool, kinds: list[str] | None = None) -
     elif package is not None and "debian" in kinds:
         remedy = install_command(package, ["debian"])
     else:
-        remedy = f"install Graphviz's plugin {plugin}, which some systems have in a package apart"
+        remedy = f"install the Graphviz plugin {plugin}, a separate package on some systems"
     return f"{remedy}, or use --layout dot" if plugin == "neato_layout" else remedy
 
 
 def _kinds() -> list[str]:
-    """Return what this system is called, and what it is like."""
+    """Return the ID of this system, and those of the systems that it is derived from."""
     if sys.platform in _MANAGERS:
         return [sys.platform]
     try:
@@ -375,7 +376,7 @@ def _kinds() -> list[str]:
 
 
 def install_command(package: str, kinds: list[str]) -> str:
-    """Return the command that installs ``package`` on the first of the systems that is known."""
+    """Return the command that installs ``package`` on the first known system of ``kinds``."""
     for kind in kinds:
         command = _MANAGERS.get(kind)
         if command is not None:

@@ -1,4 +1,4 @@
-"""The options of ``kgctl showconf peer -o wg-quick``."""
+"""Options of ``kgctl showconf peer -o wg-quick``, and the file that they make."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TABLE = range(1, 2**32)
 
 
 class QuickOptions(NamedTuple):
-    """The options as they were given."""
+    """The options, unparsed."""
 
     private_key: Path | None = None
     dns: list[str] | None = None
@@ -46,18 +46,18 @@ class QuickOptions(NamedTuple):
     limits: LimitOptions = LimitOptions()
 
     def over_settings(self) -> QuickOptions:
-        """Return the options with the limits of the settings file here, if there is one.
+        """Merge the limits over those of the settings file in the working directory, if any.
 
         Raises:
-            UsageError: the settings file is wrong.
+            UsageError: the settings file is invalid.
         """
         return self._replace(limits=self.limits.over_settings())
 
     def settings(self) -> QuickSettings:
-        """Return them checked, the private key read from its file.
+        """Parse the options, and read the private key from its file.
 
         Raises:
-            UsageError: a value is none that the option can have.
+            UsageError: a value is invalid.
             KeyFileError: the private key cannot be read.
         """
         return QuickSettings(
@@ -79,9 +79,9 @@ class QuickOptions(NamedTuple):
         )
 
     def shown(self) -> str:
-        """Return the options that decide what the file has, for a comment and for ``recorded``.
+        """Return the options that decide the peers of the file, for a comment and ``recorded``.
 
-        Those that the network knows nothing of (DNS, the MTU and so on) are left out.
+        Options that do not concern the network (DNS, MTU and so on) are left out.
         """
         words = []
         for name in (*_SHAPING, *LimitOptions._fields):
@@ -93,7 +93,7 @@ class QuickOptions(NamedTuple):
 
     @property
     def shapes(self) -> bool:
-        """Whether any of them decides what the file has."""
+        """Whether any option decides the peers of the file."""
         return bool(self.shown())
 
 
@@ -102,7 +102,7 @@ _SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port")
 
 
 def recorded(text: str) -> QuickOptions:
-    """Return the options that a file says that it was made with; what is unknown is passed over."""
+    """Parse the options recorded in a file; skip unknown ones."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -126,10 +126,10 @@ def _given(text: str | None) -> list[str] | None:
 def quick_file(
     topology: Topology, peer: Peer, settings: QuickSettings, warned: Warned | None = None
 ) -> Configuration:
-    """Return the wg-quick file of a peer; what it does not grant is ``warned`` of.
+    """Return the wg-quick file of a peer; ``warned`` reports refused claims.
 
     Raises:
-        UsageError: a node, location or peer that the settings name is not there.
+        UsageError: the settings name an unknown node, location or peer.
     """
     try:
         sections = sections_of(topology, peer, settings)
@@ -143,13 +143,16 @@ def quick_file(
 
 
 def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
-    """Say that the nodes will not answer; it is no error, as the Peer may be changed next."""
+    """Warn if the private key is not that of the Peer, so that nodes will not answer.
+
+    It is not an error: the Peer may be changed next.
+    """
     if settings.private_key is None:
         return
     own = settings.private_key.public_key()
     if own != peer.public_key:
         note(
-            f"the private key is not that of the peer: its public key is {own}, "
+            f"the private key does not belong to the peer: its public key is {own}, "
             f"the Peer object has {peer.public_key}; the nodes will not answer it"
         )
 
@@ -165,7 +168,7 @@ def domains(values: Sequence[str] | None) -> list[str]:
     """Parse ``--search-domain``.
 
     Raises:
-        UsageError: one is not a domain name.
+        UsageError: a value is not a domain name.
     """
     found = split_values(values)
     for text in found:
@@ -176,7 +179,7 @@ def domains(values: Sequence[str] | None) -> list[str]:
 
 def _in_range(option: str, value: int | None, allowed: range) -> int | None:
     if value is not None and value not in allowed:
-        raise UsageError(f"{option} {value} is not from {allowed.start} to {allowed.stop - 1}")
+        raise UsageError(f"{option} must be {allowed.start} to {allowed.stop - 1}, not {value}")
     return value
 
 
@@ -185,4 +188,4 @@ def _table(text: str | None) -> str | None:
         return text
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) in _TABLE:
         return text
-    raise UsageError(f'--table "{printable(text)}" is neither off, auto nor a table\'s number')
+    raise UsageError(f'--table "{printable(text)}" is not off, auto or the number of a table')

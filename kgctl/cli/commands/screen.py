@@ -1,7 +1,4 @@
-"""``--watch`` of lists and trees: a terminal that is drawn anew when what it shows has changed.
-
-``--watch``: a file or a screen that follows the cluster, and nothing else.
-"""
+"""``--watch``: keep a file or a terminal up to date with the cluster."""
 
 from __future__ import annotations
 
@@ -41,31 +38,32 @@ def keep_up_to_date(
 ) -> None:
     """Write ``file`` now, and again whenever its ``content`` changes, until a signal.
 
-    Changes of a live cluster are followed as they happen; files are read every ``interval``
-    seconds, and so is a cluster that does not allow watching.
+    A live cluster is watched; files are read every ``interval`` seconds, and so is a cluster that
+    does not allow watching.
 
     Raises:
-        KgctlError: it cannot be written at all; later errors are said, and lived through.
+        KgctlError: the first write fails; later errors are only reported.
     """
     check_lasting(file)
     warn_of_others(file)
     upkeep = _FileUpkeep(file, content)
     watch(shared, upkeep, interval)
-    note(f"no longer watching; {upkeep.label} stays as it is")
+    note(f"stopped watching; {upkeep.label} stays as it is")
 
 
 def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | None = None) -> None:
-    """Keep up what ``upkeep`` writes, until a signal.
+    """Run ``upkeep`` at every change, until a signal.
 
-    It is looked at anew every ``interval`` seconds, changes or not; files every ``between_looks``.
+    It also runs every ``interval`` seconds without a change. Files are read every
+    ``between_looks`` seconds.
 
     Raises:
-        KgctlError: it cannot be written at all; later errors are said, and lived through.
+        KgctlError: the first write fails; later errors are only reported.
     """
     from kgctl.state.api_server import ApiServer
 
     if _STDIN in (shared.filename or ()):
-        raise UsageError("--watch reads again and again, and stdin can be read once; give a file")
+        raise UsageError("--watch cannot read stdin again; give a file")
     end_at_signals()
     try:
         source = source_of(shared)
@@ -81,9 +79,9 @@ def watch(shared: Shared, upkeep: Upkeep, interval: int, between_looks: int | No
 
 
 class Upkeep(ABC):
-    """What is kept up to date, called ``label`` in messages, and what was said of it last.
+    """An output that is kept up to date, named ``label`` in messages.
 
-    ``trouble`` says why it may not be up to date, and since when; it is empty where it is.
+    ``trouble`` is the reason why it may be out of date, and since when; empty if it is not.
     """
 
     def __init__(self, label: str) -> None:
@@ -93,11 +91,11 @@ class Upkeep(ABC):
 
     @property
     def ticks(self) -> bool:
-        """Whether it changes with the clock alone, so that it is to be written every second."""
+        """Whether it changes with time alone, and has to be written every second."""
         return False
 
     def write(self, reading: Reading) -> None:
-        """Write it if it is another by now."""
+        """Write it if it has changed."""
         self._write(reading)
         if not self.trouble:
             self._once.over()
@@ -106,23 +104,23 @@ class Upkeep(ABC):
     def _write(self, reading: Reading) -> None: ...
 
     def attempt(self, read: Callable[[], Reading]) -> None:
-        """Write it if that is possible, else say once why not."""
+        """Read and write it; report an error once."""
         try:
             self.write(read())
         except KgctlError as error:
             self.stays(error)
 
     def stays(self, error: KgctlError) -> None:
-        """Say once why it may not be up to date."""
+        """Report once why it may be out of date."""
         self.say(f"{message(error)}; {self.label} stays as it is")
 
     def say(self, text: str) -> None:
-        """Say something, unless it was the last thing said."""
+        """Print a text on stderr, unless it was the last one."""
         self._once.tell(text)
 
 
 class _View:
-    """What was read last, at any moment; it is parsed once."""
+    """The last objects read, parsed once, as a reading at any time."""
 
     def __init__(self, shared: Shared, objects: Objects) -> None:
         self._shared = shared
@@ -130,9 +128,9 @@ class _View:
         self._reading = reading_of(shared, objects)
 
     def at(self, objects: Objects, judged: float, present: float | None = None) -> Reading:
-        """Return the reading judged at one moment and with ages at another, the default the same.
+        """Return the reading as of ``judged``, with ages to ``present`` (default: ``judged``).
 
-        Where the options name a time, both are that.
+        A time in the options replaces both.
         """
         if objects is not self._objects:
             self._reading = reading_of(self._shared, objects)
@@ -145,7 +143,7 @@ class _View:
 
 
 class _FileUpkeep(Upkeep):
-    """A file."""
+    """A file that is kept up to date."""
 
     def __init__(self, file: Path, content: Callable[[Reading], bytes]) -> None:
         super().__init__(printable(str(file)))
@@ -160,10 +158,10 @@ class _FileUpkeep(Upkeep):
 def _follow(
     view: _View, cluster: ApiServer, upkeep: Upkeep, objects: Objects, interval: int
 ) -> None:
-    """Follow the changes of a live cluster, for ever.
+    """Follow the changes of a live cluster, forever.
 
-    One that falls silent causes no change, so nodes are judged every ``interval`` seconds, or every
-    second where ages are seen to grow.
+    A node that falls silent causes no change, so nodes are judged every ``interval`` seconds, or
+    every second if ages are shown.
     """
     from kgctl.state.feeds import LiveFeed
 
@@ -171,7 +169,7 @@ def _follow(
 
     def failed(kind: str, error: ClusterError) -> None:
         if isinstance(error, ForbiddenError):
-            upkeep.say(f"{message(error)}; looking every {interval} s instead")
+            upkeep.say(f"{message(error)}; polling every {interval} s instead")
         else:
             upkeep.stays(error)
             inbox.changed(kind)
@@ -193,7 +191,7 @@ def _follow(
 
 
 def _poll(view: _View, source: Source, upkeep: Upkeep, objects: Objects, interval: int) -> None:
-    """Read files again and again, for ever; in between only what shows ages is written."""
+    """Poll files forever; between reads, write only an output that shows ages."""
     from kgctl.state.feeds import PolledFeed
 
     inbox = Inbox()
@@ -223,24 +221,24 @@ def _since(word: str, seen: Snapshot[Objects]) -> str:
 
 
 def _pause(upkeep: Upkeep, interval: float) -> Callable[[float], float]:
-    """Return what ``follow`` asks for the seconds between two looks."""
+    """Return the function from which ``follow`` gets the seconds between two looks."""
     return lambda took: until_tick(took) if upkeep.ticks else interval
 
 
-_INTERVAL = 10  # seconds: nodes grow old without a change in the cluster
-_BETWEEN_LOOKS = 2  # seconds between two looks at files
+_INTERVAL = 10  # seconds: heartbeats age without a change in the cluster
+_BETWEEN_LOOKS = 2  # seconds between two reads of files
 
 
 def redraw(
     shared: Shared, drawing: Callable[[Reading, Console], RenderableType], *, ages: bool
 ) -> None:
-    """Show what ``drawing`` makes of the cluster, and again whenever that changes, until a signal.
+    """Show the ``drawing`` of the cluster, and redraw it at every change, until a signal.
 
-    ``ages`` says that it shows ages: then they go on with the clock.
+    With ``ages``, it is also redrawn as time passes.
 
     Raises:
-        UsageError: stdout is no terminal, which could be drawn anew.
-        KgctlError: it cannot be read at all; later errors are said, and lived through.
+        UsageError: stdout is not a terminal.
+        KgctlError: the first read fails; later errors are only reported.
     """
     if not on_terminal():
         raise UsageError("--watch needs a terminal")
@@ -248,12 +246,12 @@ def redraw(
 
 
 class _Screen(Upkeep):
-    """A terminal, and what is on it."""
+    """A terminal that is kept up to date."""
 
     def __init__(
         self, drawing: Callable[[Reading, Console], RenderableType], *, ages: bool
     ) -> None:
-        super().__init__("what is shown")
+        super().__init__("the screen")
         from rich.console import Console
 
         self._console = Console(highlight=False)
@@ -263,7 +261,7 @@ class _Screen(Upkeep):
 
     @property
     def ticks(self) -> bool:
-        """Whether something on the terminal grows older."""
+        """Whether the terminal shows an age."""
         return self._ages or bool(self.trouble)
 
     def _write(self, reading: Reading) -> None:

@@ -1,7 +1,4 @@
-"""``kgctl serve``: the page of the network, live, and metrics of it.
-
-The command ``kgctl serve``: its options, and how it runs.
-"""
+"""``kgctl serve``: serve a live page of the network, and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ServerError(KgctlError):
-    """The server cannot be started; the message says why."""
+    """The server cannot be started; the message has the reason."""
 
 
 @app.command()
@@ -37,13 +34,13 @@ def serve(
     shared: Shared,
     metrics_only: Annotated[
         bool,
-        typer.Option("--metrics-only", help="Serve /metrics alone, for Prometheus; no page."),
+        typer.Option("--metrics-only", help="Serve only /metrics for Prometheus, and no page."),
     ] = False,
     listen: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS:PORT",
-            help="--metrics-only: where to listen. Default: 127.0.0.1 and any port.",
+            help="With --metrics-only: the address to listen on. Default: 127.0.0.1 and any port.",
         ),
     ] = None,
     interval: Annotated[
@@ -51,16 +48,16 @@ def serve(
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="How often to look at files, or at a cluster that allows no watching.",
+            help="The interval at which to read files, or a cluster that does not allow watching.",
         ),
     ] = 10,
 ) -> None:
-    """Show the network in a browser, live, and count it for Prometheus.
+    """Serve a live view of the network for a browser, and metrics for Prometheus.
 
-    Prints the address of the page, which this machine alone can reach, and whoever has it whole.
+    Prints the secret address of the page, which is reachable only from this machine.
     """
     if listen is not None and not metrics_only:
-        raise UsageError("--listen goes with --metrics-only; the page is for this machine alone")
+        raise UsageError("--listen needs --metrics-only; the page is only for this machine")
     host, port = _address(listen) if listen is not None else (LOOPBACK, 0)
     _require_packages()
     from secrets import token_urlsafe
@@ -80,7 +77,7 @@ def _address(text: str) -> tuple[str, int]:
             f'--listen "{printable(text)}" is not an address and port; give, for example, '
             "0.0.0.0:9586"
         )
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what an empty host stands for
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - the meaning of an empty host
 
 
 def _require_packages() -> None:
@@ -89,13 +86,13 @@ def _require_packages() -> None:
         import waitress  # noqa: F401
     except ImportError as error:
         raise ServerError(
-            f"kgctl serve needs the package {error.name}; install both that it needs: pip install "
+            f"kgctl serve needs the package {error.name}; install its packages with: pip install "
             "prometheus-client waitress"
         ) from None
 
 
 def _run(application: Application, host: str, port: int) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     from kgctl.cli.commands.serve_web import listening, own_hosts
 
     try:
@@ -109,7 +106,7 @@ def _run(application: Application, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     path = "metrics" if application.token is None else f"{application.token}/"
     answer(f"http://{shown}:{port}/{path}\n")
-    note("read-only; Ctrl-C ends it")
+    note("read-only; press Ctrl-C to stop")
     signal.signal(signal.SIGTERM, _end)
     server.run()
 

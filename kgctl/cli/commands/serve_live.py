@@ -1,4 +1,4 @@
-"""What is served: the network as it is now, and its page, made anew when it is asked for."""
+"""Live state of the network for ``kgctl serve``, and its page, which is made on request."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _AGED = re.compile(r"heartbeat \d+[smhd] old")
 
 
 class Seen(NamedTuple):
-    """What was seen of a cluster, when it was last heard of, and why that may be a while ago.
+    """The state of a cluster, the time of its last answer, and the reason if that is long ago.
 
-    Times are in Unix seconds; ``trouble`` is empty where there is none.
+    Times are in Unix seconds; ``trouble`` is empty if there is none.
     """
 
     examined: Examined
@@ -40,10 +40,10 @@ class Seen(NamedTuple):
 
 
 class Network:
-    """A network that is looked at through ``look``; its methods may be called from any thread.
+    """A network that ``look`` reads; its methods are thread-safe.
 
-    ``look`` is called at most every ``interval`` seconds. A page is numbered: the number grows
-    when something changed besides ages. With ``fixed`` time these do not grow.
+    ``look`` is called at most every ``interval`` seconds. Pages have a version, which grows when
+    something other than ages changed. With ``fixed`` time, ages do not grow.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Network:
         self._version = 0
 
     def seen(self) -> tuple[Seen, float]:
-        """Return what the cluster holds, and the time to count ages to, in Unix seconds.
+        """Return the state of the cluster, and the time to count ages to, in Unix seconds.
 
-        Where it cannot be read, that is what it held before.
+        If the cluster cannot be read, this is its last known state.
         """
         with self._lock:
             seen = self._read()
@@ -80,19 +80,19 @@ class Network:
         """Return the data of the page.
 
         Raises:
-            MeshError: there is no network, and was none before.
+            MeshError: there is no network, and there was none before.
         """
         with self._lock:
             self._update()
             return self._page | self._since()
 
     def news(self, since: str) -> dict[str, Any] | None:
-        """Return the data of the page to who has the one numbered ``since``.
+        """Return the data of the page for a client that has the version ``since``.
 
-        Where that is this one, it is the ages alone, in its order; None where they do not grow.
+        If that is current, return only the ages, in its order, or None if they do not grow.
 
         Raises:
-            MeshError: there is no network, and was none before.
+            MeshError: there is no network, and there was none before.
         """
         with self._lock:
             self._update()
@@ -108,7 +108,7 @@ class Network:
             self._make()
 
     def _since(self) -> dict[str, Any]:
-        """Return for how many seconds the page is there, and nothing was heard of the cluster."""
+        """Return the seconds since the page was made, and since the cluster last answered."""
         silence = max(0.0, time.time() - self._seen.heard)
         return {"elapsed": time.monotonic() - self._made, "silence": silence}
 
@@ -145,7 +145,7 @@ class Network:
 
 
 def _lasting(page: dict[str, Any]) -> object:
-    """Return what of a page does not change with the time alone."""
+    """Return the parts of a page that do not change with time alone."""
     areas = [[_lasting_of(one) for one in area["things"]] for area in page.get("areas", ())]
     return areas, page.get("findings"), page.get("subnet"), page.get("trouble")
 
@@ -157,13 +157,13 @@ def _lasting_of(thing: dict[str, Any]) -> dict[str, Any]:
 
 
 def live_network(shared: Shared, interval: int) -> Network:
-    """Read what the options name, and return it as a network that is kept up to date.
+    """Read the cluster that the options name, and return it as a network that is kept up to date.
 
-    A live cluster is followed by watching, where that is allowed, else looked at every
-    ``interval`` seconds, as files are.
+    A live cluster is watched, if that is allowed; otherwise it is read every ``interval`` seconds,
+    like files.
 
     Raises:
-        KgctlError: it cannot be read this first time.
+        KgctlError: the first read fails.
     """
     port = listen_port(shared)
     if shared.filename or shared.example:
@@ -174,7 +174,7 @@ def live_network(shared: Shared, interval: int) -> Network:
 
 
 def _is_fixed(shared: Shared) -> bool:
-    """Tell whether the options say at which time everything is judged."""
+    """Return whether the options fix the time as of which the cluster is judged."""
     return shared.at is not None or bool(shared.example)
 
 
@@ -201,7 +201,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
         look = _watched(shared, api, evidence, began, float(interval))
         return Network(look, first, port=port, interval=_FRESH, fixed=fixed)
 
-    def read() -> Seen:  # an informer would wait for peers for ever
+    def read() -> Seen:  # an informer would wait for peers forever
         return Seen(_judged(shared, read_evidence(cluster), time.time()), time.time())
 
     return Network(read, first, port=port, interval=float(interval), fixed=fixed)
@@ -210,7 +210,7 @@ def _followed(shared: Shared, port: int, interval: int) -> Network:
 def _watched(
     shared: Shared, api: Api, evidence: Evidence, began: float, interval: float
 ) -> Callable[[], Seen]:
-    """Return what looks at a cluster that informers follow; a request is what has it look."""
+    """Return a function that reads a cluster from informers; each request calls it."""
     from kgctl.state.evidence import Evidence
     from kgctl.state.feeds import LiveFeed
 

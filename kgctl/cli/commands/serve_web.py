@@ -1,15 +1,14 @@
-"""The HTTP server of ``kgctl serve``: waitress, which no client can keep from serving others.
+"""HTTP server of ``kgctl serve``: the WSGI application, the metrics, and limits for clients.
 
-waitress accepts up to a hundred connections, then none, until one has been silent for two minutes:
-a hundred requests that are never finished shut everybody out. Here a request has to arrive within
-seconds, and where there are too many connections, the one that has waited longest makes room.
+Any web page could request what this machine serves, and read it by DNS rebinding. So the page has a
+secret path, and every request has to name this machine as its host.
 
-What ``kgctl serve`` answers to a browser and to Prometheus: a WSGI application.
+waitress accepts up to a hundred connections, and then none until one has been silent for two
+minutes, so a hundred unfinished requests would lock out all other clients. Here a request has to
+arrive within seconds, and if there are too many connections, the one that has waited longest is
+closed.
 
-A web page of anybody's could ask for what is served on this machine, and by DNS rebinding read it.
-So the page is under a secret path, and every request has to name this machine as its host.
-
-A network in numbers, in Prometheus' text format; docs/serve.md lists them.
+docs/serve.md lists the metrics, which are in Prometheus' text format.
 """
 
 from __future__ import annotations
@@ -62,10 +61,10 @@ class Answer(NamedTuple):
 
 
 class Application:
-    """Serves the page of a network under ``token``, or without one its metrics alone.
+    """Serves the page of a network under ``token``, or only its metrics without a token.
 
-    ``hosts`` are the names that a request may give this host, known once the server listens; None
-    is any name.
+    ``hosts`` are the allowed values of the Host header, set once the server listens; None allows
+    any.
     """
 
     def __init__(self, network: Network, token: str | None) -> None:
@@ -74,7 +73,7 @@ class Application:
         self.hosts: frozenset[str] | None = frozenset()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer a request, as PEP 3333 has it."""
+        """Answer a request, as specified in PEP 3333."""
         answer = self._answer(environ)
         headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body)))]
         start(answer.status, [*headers, *_SAFE])
@@ -84,18 +83,18 @@ class Application:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return Answer("405 Method Not Allowed", body=b"read-only\n")
         if self.hosts is not None and environ.get("HTTP_HOST", "").lower() not in self.hosts:
-            return Answer("403 Forbidden", body=b"the host is another one\n")
+            return Answer("403 Forbidden", body=b"unknown host\n")
         rest = self._below_token(environ.get("PATH_INFO", ""))
         try:
             return self._resource(rest, environ.get("QUERY_STRING", ""))
         except KgctlError as error:
             return Answer("503 Service Unavailable", body=f"{message(error)}\n".encode())
-        except Exception as error:  # which the server would log with the path, and so the token
+        except Exception as error:  # the server would log it with the path, which has the token
             note(f"internal error: {type(error).__name__}: {printable(str(error), 200)}")
             return Answer("500 Internal Server Error", body=b"internal error\n")
 
     def _below_token(self, path: str) -> str:
-        """Return the path below the token; the empty path, which is nothing, for all others."""
+        """Return the path below the token, or an empty path, which is not found."""
         if self.token is None:
             return path if path == "/metrics" else ""
         token, slash, rest = path.removeprefix("/").partition("/")
@@ -111,7 +110,7 @@ class Application:
             return self._data(parse_qs(query).get("since", [""])[0])
         if path == "/metrics":
             return Answer("200 OK", CONTENT_TYPE, metrics(*self._network.seen()))
-        return Answer("404 Not Found", body=b"there is nothing here\n")
+        return Answer("404 Not Found", body=b"not found\n")
 
     def _data(self, since: str) -> Answer:
         news = self._network.news(since)
@@ -121,10 +120,10 @@ class Application:
 
 
 def own_hosts(host: str, port: int) -> frozenset[str] | None:
-    """Return the names by which a request may call this host, where ``host`` is listened on.
+    """Return the allowed values of the Host header for a server that listens on ``host``.
 
-    On loopback they are known: another name is that of a web page elsewhere, which reads what is
-    here by DNS rebinding. On any other address this host may have any name, which is None.
+    On loopback they are known: any other name is that of a foreign web page that attempts DNS
+    rebinding. On other addresses this host may have any name, so the result is None.
     """
     from ipaddress import ip_address
 
@@ -142,7 +141,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics(seen: Seen, present: float) -> bytes:
-    """Return the numbers of what was seen; ages are counted to ``present``, in Unix seconds."""
+    """Return the metrics of a cluster; ages are counted to ``present``, in Unix seconds."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import generate_latest
 
@@ -152,7 +151,7 @@ def metrics(seen: Seen, present: float) -> bytes:
 
 
 class _Collector:
-    """Hands the numbers to ``prometheus_client``, which writes and escapes them."""
+    """Passes the metrics to ``prometheus_client``, which writes and escapes them."""
 
     def __init__(self, seen: Seen, present: float) -> None:
         self._seen = seen
@@ -203,39 +202,39 @@ class _Collector:
 
 
 REQUEST_LIMIT = 10.0
-"""Seconds within which a request has to arrive whole."""
+"""Seconds within which a complete request has to arrive."""
 
 READ_LIMIT = 30.0
-"""Seconds within which a client has to take some more of its answer."""
+"""Seconds within which a client has to read more of its answer."""
 
 CONNECTIONS = 64
-"""Connections that are kept open; those that wait give way to new ones."""
+"""Most open connections; beyond that, idle ones are closed for new ones."""
 
 _LARGE = 1 << 40
 
 
 class _Channel(HTTPChannel):
-    """A connection that ends when its client lets it wait."""
+    """A connection that is closed if its client is too slow."""
 
     def __init__(self, server: Any, *args: Any, **more: Any) -> None:
         self._since = time.monotonic()
         self._left = 0
-        self._last = False  # its next answer is the last one
+        self._last = False  # the next answer is the last one
         super().__init__(server, *args, **more)
         _make_room(server)
 
     @property
     def waits_since(self) -> float:
-        """When its client last did what it has to, on a steady clock."""
+        """The time of its client's last progress, on the monotonic clock."""
         return self._since
 
     @property
     def busy(self) -> bool:
-        """Whether it waits for kgctl, or is at its end already."""
+        """Whether it waits for kgctl, or is closing."""
         return bool(self.requests) or self.will_close
 
     def readable(self) -> bool:
-        # which is asked at least every second
+        # the server calls this at least every second
         if self._last and not self.requests and not self.total_outbufs_len:
             self.end()
         elif self.busy or self.total_outbufs_len != self._left:
@@ -253,11 +252,11 @@ class _Channel(HTTPChannel):
         return going_on
 
     def _drop_ahead(self) -> None:
-        """Drop what was asked ahead: hundreds of requests fit into one packet.
+        """Drop pipelined requests: hundreds of them fit into one packet.
 
-        Their answers would be held in memory until the client takes them, if it ever does. A
-        client has to expect that such a connection ends (RFC 9112, 9.3.2); none that is in use
-        asks ahead.
+        Their answers would stay in memory until the client reads them, if ever. A client that
+        pipelines has to expect that the connection is closed (RFC 9112, 9.3.2); no client in use
+        does it.
         """
         ahead = self.requests[1:]
         self.requests = self.requests[:1]
@@ -266,7 +265,7 @@ class _Channel(HTTPChannel):
             self._last = True
 
     def end(self) -> None:
-        """Close it as soon as the server looks at it, also where its client reads nothing."""
+        """Close the connection in the server's next turn, even if its client reads nothing."""
         self.will_close = True
         with suppress(OSError):
             assert self.socket is not None
@@ -274,7 +273,7 @@ class _Channel(HTTPChannel):
 
 
 def _make_room(server: Any) -> None:
-    """End the connections that have waited longest, where there are more than may be."""
+    """Close the connections that have waited longest, if there are too many."""
     idle = [one for one in server.active_channels.values() if not one.busy]
     ending = sum(one.will_close for one in server.active_channels.values())
     surplus = len(server.active_channels) - ending - CONNECTIONS
@@ -285,10 +284,9 @@ def _make_room(server: Any) -> None:
 
 
 def listening(application: Application, host: str, port: int) -> Any:
-    """Return a server that listens; its method ``run`` serves.
+    """Return a listening server; its method ``run`` serves.
 
-    Nothing is written to files, whatever the size of an answer. In what is logged the token of the
-    page does not stand.
+    It writes no files, even for large answers. Its log does not contain the token of the page.
 
     Raises:
         OSError, ValueError: it cannot listen there.
@@ -300,8 +298,8 @@ def listening(application: Application, host: str, port: int) -> Any:
         port=port,
         threads=4,
         ident="kgctl",
-        connection_limit=8 * CONNECTIONS,  # those that end count as well
-        asyncore_use_poll=True,  # select knows no more than 1,024 files
+        connection_limit=8 * CONNECTIONS,  # closing ones count too
+        asyncore_use_poll=True,  # select supports only 1,024 files
         max_request_header_size=1 << 14,
         max_request_body_size=1 << 14,
         inbuf_overflow=_LARGE,
@@ -309,7 +307,7 @@ def listening(application: Application, host: str, port: int) -> Any:
         outbuf_high_watermark=_LARGE,
         log_socket_errors=False,
     )
-    # several where a name has several addresses
+    # several servers if a name has several addresses
     for one in (server.map or {}).values() if isinstance(server, MultiSocketServer) else [server]:
         if isinstance(one, BaseWSGIServer):
             one.channel_class = _Channel
@@ -317,7 +315,7 @@ def listening(application: Application, host: str, port: int) -> Any:
 
 
 def _keep_quiet(token: str | None) -> None:
-    """Have the server's log say what matters, without the token."""
+    """Make the server log only errors, without the token."""
     for name in ("waitress", "waitress.queue"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.ERROR)
@@ -325,7 +323,7 @@ def _keep_quiet(token: str | None) -> None:
 
 
 class _Secret(logging.Filter):
-    """Puts a word in place of the token, which stands in the path of every request."""
+    """Replaces the token, which is in the path of every request, with a word."""
 
     def __init__(self, token: str | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""``kgctl showconf node|peer NAME``: the WireGuard configuration of one machine."""
+"""``kgctl showconf node|peer NAME``: print the WireGuard configuration of a machine."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 _FORMATS = (*MACHINE_FORMATS, *MANIFEST_FORMATS)
 _OUTSIDE = {one.name for one in WHOLE_FILES}
-_JOINED = "of several clusters, showconf makes one file of one peer NAME"
+_JOINED = "with several clusters, showconf makes one file for one peer NAME"
 AsPeer = Annotated[
     bool,
     typer.Option(
         "--as-peer/--no-as-peer",
-        help="Print it as a [Peer] for another machine's configuration.",
+        help="Print a [Peer] section for the configuration of another machine.",
         show_default=False,
     ),
 ]
 Output = Annotated[
     str,
-    format_option(_FORMATS, "The format. yaml and json, a Peer manifest, go with --as-peer."),
+    format_option(_FORMATS, "The output format. yaml and json print a Peer, and need --as-peer."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Write a file for each of them into --directory.")]
+All = Annotated[bool, typer.Option("--all", help="Write a file for each of them to --directory.")]
 Directory = Annotated[
     Path | None,
     typer.Option(
         "--directory",
         "-d",
         metavar="DIR",
-        help="Where files go, each of mode 0600 and replaced whole.",
+        help="The directory for files, which have mode 0600 and are replaced atomically.",
     ),
 ]
 AllowedIPs = Annotated[
@@ -54,13 +54,13 @@ AllowedIPs = Annotated[
     typer.Option(
         "--allowed-ips",
         metavar="CIDR,...",
-        help="Add these to the allowed IPs, with --as-peer. Repeatable.",
+        help="With --as-peer: add these to the allowed IPs. Repeatable.",
     ),
 ]
 
 
 def _checked_domains(values: list[str] | None) -> list[str] | None:
-    """Check the values at once: what is wrong with one comes before what it goes with."""
+    """Check the values early: an invalid one is reported before conflicts of options."""
     if values:
         from kgctl.cli.commands.quick import domains
 
@@ -126,7 +126,9 @@ def peer(
     directory: Directory = None,
     output_file: Annotated[
         Path | None,
-        typer.Option("--output-file", "-O", metavar="FILE", help="qr: write a .png or .svg file."),
+        typer.Option(
+            "--output-file", "-O", metavar="FILE", help="qr: write this .png or .svg file."
+        ),
     ] = None,
     watch: Annotated[
         Path | None,
@@ -136,7 +138,8 @@ def peer(
         int,
         typer.Option(
             metavar="SECONDS",
-            help="How often --watch looks at files, or at a cluster that allows no watching.",
+            help="With --watch: the interval at which to read files, or a cluster that does not "
+            "allow watching.",
         ),
     ] = 10,
     interface: Annotated[
@@ -144,7 +147,7 @@ def peer(
     ] = "kilo0",
     private_key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="wg-quick: the file that holds the peer's private key."),
+        typer.Option(metavar="FILE", help="wg-quick: the file with the peer's private key."),
     ] = None,
     dns: Annotated[
         list[str] | None,
@@ -154,7 +157,7 @@ def peer(
         list[str] | None,
         typer.Option(
             metavar="DOMAIN,...",
-            help="wg-quick: DNS search domains, beside --dns. Repeatable.",
+            help="wg-quick: DNS search domains, with --dns. Repeatable.",
             callback=_checked_domains,
         ),
     ] = None,
@@ -163,7 +166,11 @@ def peer(
     ] = None,
     listen_port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", help="wg-quick: the UDP port to listen on; else any."),
+        typer.Option(
+            metavar="PORT",
+            help="wg-quick: the UDP port to listen on. Default: that of the Peer's endpoint, else "
+            "any.",
+        ),
     ] = None,
     table: Annotated[
         str | None,
@@ -172,7 +179,7 @@ def peer(
     service_cidr: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CIDR,...", help="wg-quick: reach this service network as well. Repeatable."
+            metavar="CIDR,...", help="wg-quick: also reach this service network. Repeatable."
         ),
     ] = None,
     via: Annotated[
@@ -205,7 +212,7 @@ def peer(
 ) -> None:
     """Print the configuration with which the peer NAME joins the network.
 
-    With -o wg-quick it is a complete file for "wg-quick up".
+    With -o wg-quick, it is a complete file for "wg-quick up".
     """
     from kgctl.cli.commands.quick import QuickOptions
     from kgctl.wireguard.conf import peer_as_peer
@@ -247,10 +254,10 @@ def peer(
 
 
 def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | None:
-    """Return the name that was given, or None for all of them.
+    """Return the given name, or None for ``--all``.
 
     Raises:
-        UsageError: neither or both are asked for, or the directory is missing.
+        UsageError: neither or both are given, or the directory is missing.
     """
     if every and name is None and directory is not None:
         return None
@@ -274,8 +281,8 @@ def _print_as_peer(name: str, section: PeerSection, output: str) -> None:
 
 
 def _note_unused(output: str, allowed_ips: list[str] | None) -> None:
-    """Say what has no effect without --as-peer, of what the reference takes without a word."""
+    """Report options that have no effect without ``--as-peer``; the reference accepts them."""
     if output != WIREGUARD.name:
-        note(f"-o {output} has an effect with --as-peer only; this is the WireGuard format")
+        note(f"-o {output} has an effect only with --as-peer; this is the WireGuard format")
     if allowed_ips:
-        note("--allowed-ips has an effect with --as-peer only; nothing is added here")
+        note("--allowed-ips has an effect only with --as-peer; nothing is added here")

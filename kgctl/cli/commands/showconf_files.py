@@ -1,6 +1,6 @@
-"""``kgctl showconf peer NAME`` of several clusters: one file that joins all of them.
+"""Files of ``kgctl showconf``: for machines outside the cluster, for leaders, and watched ones.
 
-``kgctl showconf`` into files: whole files for outside machines, all at once, and watched.
+A file of a peer may join several clusters.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
-"""Names of interfaces, as wg-quick has them: IFNAMSIZ of the Linux kernel, less the end."""
+"""Interface names that wg-quick accepts: at most IFNAMSIZ of the Linux kernel, less the NUL."""
 
 
 class Outside(NamedTuple):
-    """Which format an outside machine gets, and what goes into it."""
+    """The format for a machine outside the cluster, and the settings of its file."""
 
     format: MachineFormat
     settings: QuickSettings
@@ -65,7 +65,7 @@ class Outside(NamedTuple):
         watched: Path | None,
         interval: int,
     ) -> None:
-        """Print, write or watch, whichever was asked for."""
+        """Print, write or watch the configuration, as the options require."""
         self._check(interval)
         if watched is not None and name is not None:
             from kgctl.cli.commands.screen import keep_up_to_date
@@ -78,7 +78,7 @@ class Outside(NamedTuple):
         if directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
             for peer in peers:
-                file_stem(peer.name)  # nothing is written where one cannot be
+                file_stem(peer.name)  # write nothing if one of the names is invalid
             _write_all(
                 directory,
                 (file for peer in peers for file in self.files(topology, peer).items()),
@@ -103,7 +103,7 @@ class Outside(NamedTuple):
 
     @property
     def _read_by(self) -> QuickSettings:
-        """The settings, which say what is to read the file."""
+        """The settings, with the program that reads the file."""
         reader = self.format.reader
         return self.settings._replace(reader=reader) if reader else self.settings
 
@@ -138,7 +138,7 @@ class Outside(NamedTuple):
         if self.picture is not None and self.picture.suffix[1:] not in self.format.pictures:
             raise UsageError("--output-file is for one QR code: -o qr -O FILE.png or FILE.svg")
         if interval < 1:
-            raise UsageError("--interval is at least a second")
+            raise UsageError("--interval must be at least 1 second")
 
     def _peer(self, reading: Reading, topology: Topology, name: str) -> Peer:
         ready_peer(reading, name)
@@ -148,7 +148,7 @@ class Outside(NamedTuple):
 
     def _print(self, peer: Peer, configuration: Configuration) -> None:
         if self.format.needs_key and self.settings.private_key is None:
-            note("the code holds no private key, and no phone takes it so; give --private-key FILE")
+            note("the code has no private key, so phones refuse it; give --private-key FILE")
         if self.picture is not None:
             (content,) = self.files_of(peer, configuration).values()
             write_private(self.picture, content)
@@ -159,7 +159,7 @@ class Outside(NamedTuple):
         answer_with_secret(text, holds_one=holds_secret(configuration))
 
     def _content(self, name: str) -> Callable[[Reading], bytes]:
-        """Return what makes the one file of the peer ``name``; it warns of each key once."""
+        """Return a function that makes the file of the peer ``name``; it warns of each key once."""
         warned: set[PublicKey | None] = set()
 
         def content(reading: Reading) -> bytes:
@@ -180,7 +180,7 @@ def _names(topology: Topology) -> set[str]:
 
 
 def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
-    """Write what each leader sets on its interface, as seen from its side."""
+    """Write the configuration that each leader sets on its interface."""
     from kgctl.wireguard.conf import node_configuration
 
     viewpoints = reading.viewpoints(as_reference=True)
@@ -195,18 +195,18 @@ def write_leaders(reading: Reading, directory: Path, listen_port: int) -> None:
 
 
 def file_stem(name: str) -> str:
-    """Return the name of a node or peer as that of a file.
+    """Return the name of a node or peer for use as a file name.
 
     Raises:
-        UsageError: it is no name that Kubernetes gives, and could lead elsewhere.
+        UsageError: it is not a Kubernetes name, and could lead out of the directory.
     """
     if not is_dns_name(name):
-        raise UsageError(f'"{printable(name)}" is not a name for a file; rename the object')
+        raise UsageError(f'"{printable(name)}" is not a valid file name; rename the object')
     return name
 
 
 def _write_all(directory: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write one after the other, so that only one has to be kept in memory."""
+    """Write the files one by one, so that only one is in memory."""
     if not directory.is_dir():
         raise UsageError(f"{printable(str(directory))} is not a directory; make it first")
     warn_of_others(directory / "FILE")
@@ -223,12 +223,14 @@ def show_joined(
     options: QuickOptions,
     output: tuple[MachineFormat, str, Path | None, Path | None],
 ) -> None:
-    """Print or write the file; ``output``: format, interface, file of a picture, directory.
+    """Print or write the file with which a peer joins several clusters.
+
+    ``output`` has the format, the interface, the file of a picture, and the directory.
 
     Raises:
-        UsageError: an option is wrong, or names what is in no cluster or in more than one.
-        UnknownNameError: the peer is missing in a cluster; the message says in which.
-        JoinError: the clusters do not go into one file.
+        UsageError: an option is wrong, or names an object of no cluster or of several.
+        UnknownNameError: a cluster lacks the peer; the message names the cluster.
+        JoinError: the clusters cannot be joined in one file.
     """
     format_, interface, picture, directory = output
     own = options._replace(service_cidr=None, via=None, gateway=None, only=None).settings()
@@ -278,7 +280,7 @@ def _joined(
 def _settings(
     members: Sequence[Member], options: QuickOptions, settings: QuickSettings
 ) -> dict[str, QuickSettings | None]:
-    """Return what is asked of each cluster; None where ``--only`` names nothing of it."""
+    """Return the settings for each cluster; None if ``--only`` names nothing in it."""
     names = [member.name for member in members]
     services = networks_of_clusters(options.service_cidr, names)
     via = _place("--via", options.via, members)
@@ -300,14 +302,14 @@ def _settings(
         if only and not carries and own.service_cidrs:
             raise UsageError(
                 f"--only leaves nothing of {printable(member.name)} that could carry its services: "
-                "name a node or location of it as well"
+                "add a node or location of it"
             )
         found[member.name] = own if carries or not only else None
     return found
 
 
 def _limits(limits: Limits, cluster: str, clusters: Sequence[str]) -> Limits:
-    """Return the limits of one cluster: consent to ``CLUSTER/NAME`` is for that one alone."""
+    """Return the limits of one cluster; a consent to ``CLUSTER/NAME`` applies only to that."""
     accept: dict[str, tuple[Cidr, ...]] = {}
     for text, networks in limits.accept.items():
         of, slash, name = text.partition("/")
@@ -321,7 +323,7 @@ def _limits(limits: Limits, cluster: str, clusters: Sequence[str]) -> Limits:
 
 
 def _place(option: str, text: str | None, members: Sequence[Member]) -> dict[str, str]:
-    """Return the node that an option names, by its cluster: it is in one alone."""
+    """Return the node that an option names, by its cluster; it must be in only one."""
     if text is None:
         return {}
     found = _places(option, text, members)
@@ -332,7 +334,7 @@ def _place(option: str, text: str | None, members: Sequence[Member]) -> dict[str
 
 
 def _places(option: str, text: str, members: Sequence[Member]) -> list[tuple[str, str]]:
-    """Return the clusters in which a node, location or peer is, ``CLUSTER/NAME`` in that one."""
+    """Return the clusters that have a node, location or peer; ``CLUSTER/NAME`` selects one."""
     found = []
     for member in members:
         own = text.removeprefix(f"{member.name}/")

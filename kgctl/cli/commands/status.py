@@ -1,4 +1,4 @@
-"""``kgctl status [INTERFACE...]``: how the tunnels of this host do."""
+"""``kgctl status [INTERFACE...]``: show the state of this host's tunnels."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _KILO = "kilo0"  # the interface of Kilo's agent, and of connect by default
-_MEASURED = 1.0  # seconds between the two looks that tell a rate
+_MEASURED = 1.0  # seconds between the two reads that give a rate
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _TITLES = ("NAME", "ENDPOINT", "HANDSHAKE", "RECEIVED", "SENT", "CONNECTED")
 
 
 class Format(StrEnum):
-    """How the status is printed."""
+    """The format of the status; the default is a table."""
 
     JSON = "json"
     YAML = "yaml"
@@ -55,10 +55,13 @@ def status(
         ),
     ] = None,
     output: Annotated[
-        Format | None, typer.Option("--output", "-o", help="The format, for scripts.")
+        Format | None, typer.Option("--output", "-o", help="The output format. Default: a table.")
     ] = None,
 ) -> None:
-    """Show how this host's tunnels do, and why a peer has had no handshake for three minutes."""
+    """Show the state of this host's tunnels, and why a peer is not connected.
+
+    A peer without a handshake for three minutes counts as not connected.
+    """
     from kgctl.host.links import Links
     from kgctl.host.privileges import require_linux
 
@@ -96,13 +99,13 @@ def _links(links: Any, names: list[str]) -> list[NetLink]:
         raise NoInterfaceError(f'this machine has no interface "{printable(missing)}"')
     if not found:
         raise NoInterfaceError(
-            "this machine has no tunnel of Kilo's: name an interface, or join: kgctl connect"
+            "this machine has no tunnel of Kilo: give an interface, or join with: kgctl connect"
         )
     return found
 
 
 class _Tunnel(NamedTuple):
-    """What there is to say of an interface; ``refusals`` are of the last round of ``connect``."""
+    """An interface and its state; ``refusals`` are those of the last round of ``connect``."""
 
     name: str
     state: DeviceState
@@ -111,7 +114,7 @@ class _Tunnel(NamedTuple):
 
 
 def _look(links: Sequence[NetLink]) -> list[_Tunnel]:
-    """Look at the devices twice, and return what there is to say of each."""
+    """Read the devices twice, for rates, and return the state of each."""
     from kgctl.connect.status import peer_statuses
     from kgctl.host.privileges import source_towards
     from kgctl.host.record import record_to_show
@@ -120,7 +123,7 @@ def _look(links: Sequence[NetLink]) -> list[_Tunnel]:
     devices = [(link, open_device(link)) for link in links]
     for link, device in devices:
         if device is None:
-            raise NoInterfaceError(f'the interface "{link.name}" is no WireGuard')
+            raise NoInterfaceError(f'the interface "{link.name}" is not a WireGuard interface')
     start = time.monotonic()
     before = [device.read() for _, device in devices if device is not None]
     time.sleep(_MEASURED)

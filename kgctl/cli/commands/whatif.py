@@ -1,9 +1,8 @@
-"""Two states of a cluster, as it is and as it would be, and what differs between their networks.
+"""Hypothetical changes of a cluster: the changed state, the difference, and side effects.
 
-What Kilo's agents make of annotations that change: more, or less, than the annotations tell.
-
-An agent keeps the endpoint and the internal IP that it once had in force: it copies forced ones
-into the annotations ``endpoint`` and ``internal-ip`` at its next check-in, within 30 s.
+Agents cause the side effects: an agent keeps the endpoint and the internal IP that it once had in
+force. It copies forced ones into the annotations ``endpoint`` and ``internal-ip`` at its next
+check-in, within 30 s.
 """
 
 from __future__ import annotations
@@ -36,16 +35,16 @@ _NO_ADDRESS = ("", "-")
 
 
 def note_effects(nodes: Iterable[NodeObject], changes: Changes) -> None:
-    """Print on stderr what removing forced values does on nodes, and what undoes them."""
+    """Print on stderr the effects of removing forced values of nodes, and how to undo them."""
     lines = list(chain.from_iterable(_effects(node, changes) for node in nodes))
     for line in islice(lines, _SHOWN):
         note(line)
     if len(lines) > _SHOWN:
-        note(f"and so for {len(lines) - _SHOWN} more nodes")
+        note(f"and {len(lines) - _SHOWN} more nodes likewise")
 
 
 def changes_later(nodes: Iterable[NodeObject], changes: Changes) -> bool:
-    """Tell whether the network changes once agents have checked in, in a way not known now."""
+    """Return whether the network changes in an unknown way once agents have checked in."""
     return any(_finds_address(node, changes) for node in nodes)
 
 
@@ -58,15 +57,15 @@ def _effects(node: NodeObject, changes: Changes) -> Iterator[str]:
         if _finds_address(node, changes) and copy == "internal-ip":
             yield (
                 f"{name}: within 30 s its agent writes the internal IP that it finds, and then the "
-                "network changes: the node joins its location; to go back: "
+                "network changes: the node joins its location; to undo it: "
                 f"kgctl node set {name} --force-internal-ip -"
             )
         elif text == node.annotations.get(PREFIX + copy):
             yield (
-                f"{name}: nothing is undone: its agent has copied {printable(text, 80)} into the "
-                f"annotation {copy}, which stays in force; for it to find its own: "
-                f"kubectl annotate node {name} {PREFIX}{copy}-, which costs the node up to 30 s "
-                "out of the network, or restart Kilo's pod there"
+                f"{name}: nothing changes: its agent has copied {printable(text, 80)} into the "
+                f"annotation {copy}, which stays in force; to let it find its own value: "
+                f"kubectl annotate node {name} {PREFIX}{copy}-, which takes the node off the "
+                "network for up to 30 s, or restart Kilo's pod there"
             )
 
 
@@ -75,7 +74,7 @@ def _removed(changes: Changes, name: str) -> bool:
 
 
 def _finds_address(node: NodeObject, changes: Changes) -> bool:
-    """Tell whether an agent that was told to have no internal IP may have one again."""
+    """Return whether an agent that was forced to have no internal IP may find one again."""
     return (
         _removed(changes, "force-internal-ip")
         and node.annotations.get(PREFIX + "force-internal-ip") in _NO_ADDRESS
@@ -83,7 +82,7 @@ def _finds_address(node: NodeObject, changes: Changes) -> bool:
 
 
 def compared(shared: Shared, before: Objects, after: Objects, *, snapshots: bool) -> Difference:
-    """Return what differs between the networks of two states, judged as ``networks`` does.
+    """Return the difference between the networks of two states, judged as in ``networks``.
 
     Raises:
         MeshError: as for ``networks``.
@@ -98,11 +97,10 @@ def networks(
 ) -> tuple[Topology | None, Topology | None]:
     """Return the networks of two states; None for one in which no node is ready.
 
-    Heartbeats of ``snapshots`` are judged as of the newest one, each by its own, unless --at says
-    otherwise.
+    Unless ``--at`` is given, each of ``snapshots`` is judged as of its newest heartbeat.
 
     Raises:
-        MeshError: one of them is no network, for another reason than that no node is ready.
+        MeshError: there is no network for another reason than that no node is ready.
     """
     if snapshots and shared.at is None:
         shared = shared._replace(at=NEWEST)
@@ -110,7 +108,7 @@ def networks(
 
 
 def read_base(shared: Shared, base: Sequence[str] | None) -> Objects:
-    """Read the cluster as it is: from files, the example, or live."""
+    """Read the present state of the cluster: from files, the example, or live."""
     return source_of(shared._replace(filename=list(base) if base else None)).read()
 
 
@@ -122,10 +120,10 @@ def read_files(names: Sequence[str]) -> Objects:
 
 
 def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) -> Objects:
-    """Return the objects with ``node/NAME:KEY=VALUE`` set and ``node/NAME`` taken out.
+    """Return the objects with ``node/NAME:KEY=VALUE`` set and ``node/NAME`` removed.
 
     Raises:
-        UsageError: one of the texts is of another form.
+        UsageError: a text has another form.
         ClusterError: there is no such object, or Kilo would ignore the value.
     """
     from kgctl.edit.nodes import checked
@@ -137,7 +135,7 @@ def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) ->
         key, equals, value = setting.partition("=")
         if kind != "node" or not colon or not (equals or key.endswith("-")):
             raise UsageError(
-                f'--set "{printable(text)}" is not node/NAME:KEY=VALUE, nor node/NAME:KEY-'
+                f'--set "{printable(text)}" is not node/NAME:KEY=VALUE or node/NAME:KEY-'
             )
         change = checked(key, value) if equals else checked(key[:-1], None)
         note_effects([node for node in objects.nodes if node.name == name], dict([change]))
@@ -150,7 +148,7 @@ def changed(objects: Objects, settings: Sequence[str], absent: Sequence[str]) ->
 def _place(option: str, whole: str, text: str) -> tuple[str, str]:
     kind, _, name = text.partition("/")
     if kind not in ("node", "peer") or not name:
-        raise UsageError(f'{option} "{printable(whole)}" does not name a node/NAME or a peer/NAME')
+        raise UsageError(f'{option} "{printable(whole)}" is not node/NAME or peer/NAME')
     return kind, name
 
 
@@ -158,5 +156,5 @@ def _network(shared: Shared, objects: Objects) -> Topology | None:
     try:
         return reading_of(shared, objects).topology()
     except NoReadyNodesError:
-        note("in one of the two states no node is ready, so there is no network")
+        note("no node is ready in one of the two states, so it has no network")
         return None

@@ -1,1 +1,1 @@
-"""The command line itself: the table of options and commands, and what reads it."""
+"""Core of the command line: the table of options and commands, and its readers."""

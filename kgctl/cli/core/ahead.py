@@ -1,9 +1,9 @@
-"""A head start: the API server is asked before the command line is even understood.
+"""Head start: the first request to the API server, sent before Typer parses the command line.
 
-Reading the arguments takes Typer, which takes longer to import than a small cluster takes to
-answer. So what can be told without it is told here, from the arguments as they stand: if they are
-those of a command that reads a live cluster, its first request is sent at once, and the server
-works on it meanwhile. Where this guess is wrong the answer is not used, and nothing else happens.
+Typer takes longer to import than a small cluster takes to answer. So this module reads the raw
+arguments: if they belong to a command that reads a live cluster, it sends the first request at
+once, and the server works on it while Typer is imported. A wrong guess has no effect except a
+request whose answer is not used.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ELSEWHERE = tuple(option.field for option in OPTIONS if option.head_start == "e
 
 
 class Target(NamedTuple):
-    """The live cluster that options name, as they were given.
+    """The live cluster that the options name, unparsed.
 
-    The fields are those options of the table that ``name`` it.
+    The fields are the options whose ``head_start`` in the table is ``names``.
     """
 
     kubeconfig: str | None = None
@@ -43,12 +43,12 @@ class Target(NamedTuple):
     def server(
         self, *, debug: bool = False, interactive: bool = True, every_label: bool = False
     ) -> ApiServer:
-        """Return the live cluster; nothing is connected yet.
+        """Return the live cluster, not yet connected.
 
-        Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
+        Reads only the location label of nodes, unless ``every_label`` is set.
 
         Raises:
-            ClusterError: the timeout is none, or the size.
+            ClusterError: the timeout or the size is invalid.
         """
         from kgctl.kilo import TOPOLOGY_LABEL
         from kgctl.kube.budget import MEMORY, parse_size
@@ -73,13 +73,13 @@ class Target(NamedTuple):
 
 
 class Ahead:
-    """The server that was asked ahead, until it is taken."""
+    """Holds the API server that was asked ahead, until a command takes it."""
 
     def __init__(self) -> None:
         self._asked: tuple[Target, ApiServer] | None = None
 
     def ask(self, arguments: Sequence[str]) -> None:
-        """Ask the live cluster that the arguments lead to, if they lead to one."""
+        """Send the first request to the live cluster that the arguments name, if any."""
         from kgctl.errors import KgctlError
 
         target = target_of(arguments)
@@ -88,12 +88,12 @@ class Ahead:
         try:
             server = target.server()
         except KgctlError:
-            return  # the command says it better
+            return  # the command reports it
         server.ask()
         self._asked = (target, server)
 
     def take(self, target: Target) -> ApiServer | None:
-        """Return the server that was asked, if it is ``target``; only once."""
+        """Return the server that was asked if it is ``target``, else None; works once."""
         asked, self._asked = self._asked, None
         if asked is None:
             return None
@@ -104,11 +104,11 @@ class Ahead:
 
 
 ahead = Ahead()
-"""Of this run."""
+"""The head start of this process."""
 
 
 def target_of(arguments: Sequence[str]) -> Target | None:
-    """Return the live cluster that a command with these arguments will read; None if unsure."""
+    """Return the live cluster that a command with these arguments will read; None if in doubt."""
     line = read_line(arguments)
     if line is None or line.shared.several:
         return None

@@ -1,11 +1,9 @@
-"""The program: how it is called, and what becomes of an error.
+"""Entry point of the program: plain calls without Typer, error messages and exit codes.
 
-Plain calls, carried out at once: ``graph``, ``showconf node NAME``, ``showconf peer NAME``.
-
-People type them all day, and scripts call them in loops; Typer takes half as long to import as such
-a call takes in all (20 to 40 of 100 ms). So those that have no other options than what the table
-marks as ``plain`` are carried out here. Whatever else there is to a command line, a mistake
-included, is left to Typer, which reads these calls in the same way: a test holds that.
+Plain calls are ``graph``, ``showconf node NAME`` and ``showconf peer NAME`` with no options except
+those that the table marks as ``plain``. Scripts run them in loops, and importing Typer would take
+20 to 40 of their 100 ms, so they run without it. Typer handles all other command lines, mistakes
+included. It reads plain calls in the same way; ``tests/cli/test_direct.py`` verifies that.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def plain_call(arguments: Sequence[str]) -> Callable[[], None] | None:
-    """Return what carries out the command line ``arguments``, or None if it is not as plain.
+    """Return a function that runs the command line ``arguments``, or None if it is not plain.
 
-    What it returns raises ``KgctlError`` for what cannot be read, or is not there.
+    The function raises ``KgctlError`` if the cluster cannot be read or the name is not found.
     """
     line = read_line(arguments)
     if line is None or not line.plain or line.shared.several:
@@ -58,13 +56,13 @@ def _call(commands: Sequence[str], shared: Shared) -> Callable[[], None] | None:
 
 
 _INTERRUPTED = 130
-_LONGEST_MESSAGE = 1000  # characters; an argument may be of any length, and is quoted in some
+_LONGEST_MESSAGE = 1000  # characters; messages quote arguments, which may have any length
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code: 0, or 1 for an error, 130 if interrupted.
+    """Run the command line and return its exit code: 0, 1 for an error, 130 if interrupted.
 
-    Of commands whose 1 is an answer, an error is 2.
+    An error is 2 for commands whose exit code 1 is an answer.
     """
     try:
         return _run(arguments)
@@ -100,8 +98,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _in_one_line(error: Exception) -> str:
-    """Return what to tell of an error that is not ours: of usage, or a fault of kgctl."""
-    if hasattr(error, "format_message"):  # a usage error of Typer's; its class has no public name
+    """Return the message for an error that is no ``KgctlError``: of usage, or a bug in kgctl."""
+    if hasattr(error, "format_message"):  # Typer's usage error; its class has no public name
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else PROGRAM
         text = printable(" ".join(str(error.format_message()).split()), _LONGEST_MESSAGE)

@@ -1,4 +1,4 @@
-"""Values of flags that are checked, or split, in the same way by several commands."""
+"""Checks of option values that several commands share."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class UsageError(InputError):
-    """An option has a value that it cannot have, or does not go with another one."""
+    """An option has an invalid value, or conflicts with another option."""
 
 
 def split_values(values: Sequence[str] | None) -> list[str]:
-    """Return the values of a flag that is repeatable and comma-separated."""
+    """Return the values of a repeatable, comma-separated option."""
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
 
 
 def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
-    """Return the networks that a flag names, repeatable and comma-separated.
+    """Return the networks of a repeatable, comma-separated option.
 
     Raises:
-        UsageError: one is not a CIDR.
+        UsageError: a value is not a CIDR.
     """
     from kgctl.mesh.cidr import parse_cidr
 
@@ -34,6 +34,6 @@ def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
     for text in split_values(values):
         cidr = parse_cidr(text)
         if cidr is None:
-            raise UsageError(f'{option} "{printable(text)}" is not a CIDR, as 10.43.0.0/16 is')
+            raise UsageError(f'{option} "{printable(text)}" is not a CIDR such as 10.43.0.0/16')
         found.append(cidr)
     return found

@@ -1,7 +1,4 @@
-"""Completing the name of a node or a peer that was begun.
-
-The option ``--output``, made of a table of formats.
-"""
+"""The option ``--output``, made from a table of formats, and completion of node and peer names."""
 
 from __future__ import annotations
 
@@ -23,14 +20,14 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """What ``--output`` calls it."""
+        """The name of the format for ``--output``."""
 
 
 Format = TypeVar("Format", bound=Named)
 
 
 def format_option(formats: Sequence[Named], text: str) -> Any:
-    """Return ``--output``, which takes the names of ``formats`` and completes them."""
+    """Return the option ``--output``, which accepts and completes the names of ``formats``."""
     names = [one.name for one in formats if one.name]
 
     def checked(value: str) -> str:
@@ -49,31 +46,31 @@ def format_option(formats: Sequence[Named], text: str) -> Any:
 
 
 def format_named(formats: Sequence[Format], name: str) -> Format:
-    """Return the format of that name, which ``format_option`` has checked."""
+    """Return the format with a name that ``format_option`` has checked."""
     (found,) = (one for one in formats if one.name == name)
     return found
 
 
-_PATIENCE = "3s"  # who waits for a completion has gone on typing by then
+_PATIENCE = "3s"  # a user does not wait longer for a completion
 
 
 def complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a node; nothing when the cluster cannot be read."""
+    """Complete the name of a node; return nothing if the cluster cannot be read."""
     return _complete(ctx, incomplete, "nodes")
 
 
 def complete_peer(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a peer; nothing when the cluster cannot be read."""
+    """Complete the name of a peer; return nothing if the cluster cannot be read."""
     return _complete(ctx, incomplete, "peers")
 
 
 def complete_member(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a node or a peer; nothing when the cluster cannot be read."""
+    """Complete the name of a node or a peer; return nothing if the cluster cannot be read."""
     return sorted(_complete(ctx, incomplete, "nodes") + _complete(ctx, incomplete, "peers"))
 
 
 def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of what ``kgctl get`` is to list; segments are not completed."""
+    """Complete a name for ``kgctl get``; names of segments are not completed."""
     kind = str(ctx.params.get("kind") or "")
     known: dict[str, Kind] = {"nodes": "nodes", "node": "nodes", "peers": "peers", "peer": "peers"}
     return _complete(ctx, incomplete, known[kind]) if kind in known else []
@@ -93,7 +90,7 @@ def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
         names = {
             name for one in one_or_more for name in source_of(one, interactive=False).names(kind)
         }
-    except Exception:  # a completion that fails says nothing: it would garble the command line
+    except Exception:  # no message: it would garble the command line
         return []
-    # whatever is no name in Kubernetes could be something that the shell acts on
+    # a text that is not a Kubernetes name could be something that the shell acts on
     return sorted(name for name in names if name.startswith(incomplete) and is_dns_name(name))

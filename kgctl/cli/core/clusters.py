@@ -1,4 +1,4 @@
-"""The clusters that a command line names: by context, kubeconfig or manifests."""
+"""Clusters that a command line names, by context, kubeconfig or manifests, and their reading."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from kgctl.state.interface import Objects
 
 NONE = "none"
-"""In place of a cluster's service network: services are not to be reached."""
+"""Stands in place of a cluster's service network where its services are not reached."""
 
 Answer = TypeVar("Answer")
 
-_ENDINGS = (".json", ".yaml", ".yml")  # of files, and hardly of contexts
+_ENDINGS = (".json", ".yaml", ".yml")  # of files; hardly any context has one
 _HEAD = 1 << 20  # bytes in which a kubeconfig lists its clusters
 
 
 class Cluster(NamedTuple):
-    """A cluster of several as it was read."""
+    """One of several clusters that were read."""
 
     name: str
     reading: Reading
@@ -37,20 +37,20 @@ class Cluster(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A cluster of the command line: its name, and the options that read it alone."""
+    """A cluster on the command line: its name, and the options that read only it."""
 
     name: str
     shared: Shared
 
 
 def cluster_of(shared: Shared, argument: str) -> Chosen:
-    """Return the cluster that ``[NAME=]CONTEXT`` or ``[NAME=]FILE`` means.
+    """Return the cluster that ``[NAME=]CONTEXT`` or ``[NAME=]FILE`` names.
 
-    A file is a kubeconfig, whose current context counts, or manifests; anything else is a
+    A file is a kubeconfig, of which the current context is used, or manifests. Anything else is a
     context.
 
     Raises:
-        UsageError: it is called as a file is, and there is none.
+        UsageError: the argument looks like a file name, but there is no such file.
     """
     alone = shared._replace(contexts=None, named=None, context=None)
     name, equals, where = argument.partition("=")
@@ -71,7 +71,7 @@ def chosen_clusters(shared: Shared) -> list[Chosen]:
     """Return the clusters that ``--context`` and ``--cluster`` name, in this order.
 
     Raises:
-        UsageError: other options name a source as well, or two clusters have one name.
+        UsageError: another option names a source too, or two clusters have the same name.
     """
     if shared.filename or shared.example:
         given = "--filename" if shared.filename else "--example"
@@ -94,11 +94,11 @@ def chosen_clusters(shared: Shared) -> list[Chosen]:
 
 
 def _is_kubeconfig(path: Path) -> bool:
-    """Tell whether a file is a kubeconfig that leads somewhere."""
+    """Return whether a file is a usable kubeconfig."""
     from kgctl.kube.access.kubeconfig import load_access
 
     with path.open("rb") as file:
-        if b"clusters" not in file.read(_HEAD):  # manifests may be large, and are not parsed twice
+        if b"clusters" not in file.read(_HEAD):  # manifests may be large: do not parse them twice
             return False
     try:
         load_access(str(path))
@@ -113,7 +113,7 @@ def networks_of_clusters(
     """Return the service networks by cluster, from ``CLUSTER=CIDR[,CIDR]``.
 
     Raises:
-        UsageError: one is written otherwise, or names none of the clusters.
+        UsageError: a value has another form, or names no known cluster.
     """
     found: dict[str, tuple[Cidr, ...]] = {}
     for value in values or ():
@@ -130,7 +130,7 @@ def networks_of_clusters(
 
 @contextmanager
 def said_of(cluster: str) -> Iterator[None]:
-    """Have an error say which cluster it is about."""
+    """Put the name of the cluster in front of the message of an error."""
     try:
         yield
     except KgctlError as error:
@@ -139,11 +139,11 @@ def said_of(cluster: str) -> Iterator[None]:
 
 
 def read_several(shared: Shared) -> list[Cluster]:
-    """Read the clusters that the options name, all at once, in the order of the command line.
+    """Read the clusters that the options name, all at once; keep the order of the command line.
 
     Raises:
         UsageError: an option is wrong.
-        KgctlError: one cannot be read; the message says which.
+        KgctlError: a cluster cannot be read; the message names it.
     """
     import time
 
@@ -178,12 +178,12 @@ def read_several(shared: Shared) -> list[Cluster]:
 def linked_clusters(
     clusters: Sequence[Cluster], hostname: str | None = None, *, as_reference: bool = False
 ) -> Linked:
-    """Return the networks of clusters, and what links them; as seen from the side of a node.
+    """Return the networks of clusters and the links between them, as seen from a node.
 
-    Leaders are as in ``Reading.topology``.
+    Leaders are those of ``Reading.topology``.
 
     Raises:
-        MeshError: one has no network; the message says which, and why.
+        MeshError: a cluster has no network; the message names it, and the reason.
     """
     from kgctl.link.peers import link_labels
     from kgctl.mesh.linked import linked
@@ -198,10 +198,12 @@ def linked_clusters(
 
 
 def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """Return what the calls return, each made in a thread of its own, for the cluster it names.
+    """Run the calls at once, each in its own thread, and return their results.
+
+    ``names`` are the clusters of the calls.
 
     Raises:
-        KgctlError: one failed, the first of them in order; the message says of which cluster.
+        KgctlError: a call failed: the first such one in order; the message names its cluster.
     """
     from threading import Thread
 
@@ -213,10 +215,10 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
     def run(number: int) -> None:
         try:
             answers[number] = calls[number]()
-        except BaseException as error:  # raised again where it is waited for
+        except BaseException as error:  # raised again below, in the main thread
             errors[number] = error
 
-    # daemons: who interrupts waits for no server that does not answer
+    # daemons: an interrupt does not wait for a server that does not answer
     threads = [Thread(target=run, args=(number,), daemon=True) for number in range(len(calls))]
     with ProgressBar(f"reading {len(calls)} clusters"):
         for thread in threads:

@@ -1,8 +1,8 @@
-"""Which option has an effect with which format, and beside which others.
+"""Table of the formats and other options with which each option has an effect.
 
-An option that would do nothing is a mistake of whoever gave it, so it is an error, never silence.
-This is the one table of that; every command is held against it before it runs
-(``kgctl.cli.core.shared``). What depends on values, or on what was read, is for the command itself.
+An option that would have no effect is an error. ``kgctl.cli.core.shared`` checks every command line
+against this table before the command runs. The command itself checks what depends on values or on
+the cluster.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from kgctl.cli.core.choices import Named
 
 SEVERAL = "several clusters"
-"""Stands among the options for more than one ``--context`` or ``--cluster``."""
+"""Stands among the given options for more than one ``--context`` or ``--cluster``."""
 
 _WHOLE = "-o {format} is a whole file: --as-peer and --allowed-ips do not go with it"
 _ONE_CODE = "--output-file is for one QR code: -o qr -O FILE.png or FILE.svg"
 _ONE_FILE = "--watch keeps one file of one peer: no --all, --directory or --as-peer, and no "
 _TO_DIRECTORY = "--directory is for --all, and for whole files: -o wg-quick and the like"
-_VIA = "--via says where the services of --service-cidr are reached; give both"
+_VIA = "--via names the node through which --service-cidr is reached; give both"
 _ALL_NODES = "--all writes each leader's configuration in the WireGuard format"
 
 
 class Effect(NamedTuple):
-    """When an option has an effect.
+    """A condition under which an option has an effect.
 
-    ``formats`` are those of ``--output`` that it has one with, all if empty; one of ``needs`` has
-    to be given too, and none of ``beside``. ``within`` are the formats that the rule is for, all if
-    empty. ``said`` is what is wrong, where that can be said better than in general.
+    The option needs one of ``formats`` as ``--output`` (any if empty), one of ``needs``, and none
+    of ``beside``. The rule applies to the formats ``within`` (all if empty). ``said`` replaces the
+    general message.
     """
 
     option: str
@@ -128,7 +128,7 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
     "drift": lambda: (Effect("--via", needs=("--service-cidr",), said=_VIA),),
     "peer add": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
-            "--private-key-file is for a key that is made; --public-key names one")),
+            "--private-key-file is for a new key; --public-key names an existing one")),
         Effect("--pool", beside=("--allowed-ips",), said=(
             "--pool allocates an address; --allowed-ips names it: give one of them")),
     ),
@@ -138,21 +138,21 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
     ),
     "peer rotate": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
-            "--private-key-file is for a key that is made; --public-key names one")),
+            "--private-key-file is for a new key; --public-key names an existing one")),
     ),
     "link": lambda: (
         Effect("--output", needs=("--directory",), said=(
             "-o {format} writes a file for each cluster: add --directory DIR")),
     ),
 }  # fmt: skip
-"""The rules of each command, made when it runs; the first one that is broken is said."""
+"""The rules of each command, made when it runs; the first broken one is reported."""
 
 
 def without_effect(command: str, given: Collection[str], format_: str) -> str | None:
-    """Return what is wrong with the options ``given`` to a command, or None.
+    """Return the mistake in the options ``given`` to a command as a message, or None.
 
-    ``given`` are their long names, and ``SEVERAL``. ``format_`` is the value of ``--output``, empty
-    for none.
+    ``given`` has their long names, and ``SEVERAL``. ``format_`` is the value of ``--output``, or
+    empty.
     """
     for effect in EFFECTS[command]():
         if effect.option in given and (not effect.within or format_ in effect.within):

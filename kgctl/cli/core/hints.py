@@ -1,7 +1,7 @@
-"""What the command line adds to the messages of errors: the option that sets what is at fault.
+"""Hints that the command line adds to error messages: the option to set, or the role to grant.
 
-Below ``cli`` nothing knows an option: an error names a field (``KgctlError.field``), and the tables
-here say how a person sets it on a command line. To who lacks a right it names the role.
+No package below ``cli`` names an option. An error has a field (``KgctlError.field``), and these
+tables map it to the option. An error about a missing right gets the role that grants it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPTIONS = MappingProxyType(
         "via": "--via",
     }
 )
-"""By the field: what stands in its place in a message that begins with it."""
+"""Replacement for a field at the beginning of a message."""
 
 HINTS = MappingProxyType(
     {
@@ -44,14 +44,13 @@ HINTS = MappingProxyType(
         "request_timeout": " --request-timeout sets how long to wait",
     }
 )
-"""By the field: what is added to any other message."""
+"""Text to append to any other message, by field."""
 
 
 def message(error: object) -> str:
-    """Return the message of an error with its hint, and those of the errors that it quotes.
+    """Return the message of an error with its hint, and with those of the errors that it quotes.
 
-    An error quotes the one that it was raised from. What is no error, but has a ``field``, gets
-    its hint as well.
+    An error may quote the error that it was raised from. Any object with a ``field`` gets a hint.
     """
     text = str(error)
     quoted = getattr(error, "__cause__", None)

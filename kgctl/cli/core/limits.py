@@ -1,4 +1,4 @@
-"""What a person lets the machines of a network claim: options, and the table of settings."""
+"""Limits on the claims of nodes and peers: options, settings, and warnings of refusals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OnlyNetworks = Annotated[
     typer.Option(
         "--only-networks",
         metavar="CIDR,...",
-        help="Grant nodes and peers nothing but what lies in these networks. Repeatable.",
+        help="Grant nodes and peers only what lies in these networks. Repeatable.",
     ),
 ]
 Deny = Annotated[
@@ -42,23 +42,23 @@ Accept = Annotated[
     ),
 ]
 TABLE: dict[str, type] = {"only-networks": list, "deny": list, "accept": list}
-"""The keys of the table ``[limits]`` of a settings file: lists of texts, as the options have."""
+"""The keys of the table ``[limits]`` of a settings file: lists of texts, like the options."""
 
 
 class LimitOptions(NamedTuple):
-    """The options as they were given."""
+    """The options, unparsed."""
 
     only_networks: list[str] | None = None
     deny: list[str] | None = None
     accept: list[str] | None = None
 
     def over_settings(self, file: SettingsFile | None = None) -> LimitOptions:
-        """Return them over those of the settings file; denials and consents are of both.
+        """Merge the options over the settings file; denials and consents of both count.
 
-        Without ``file`` it is the one in the working directory.
+        ``file`` defaults to the settings file in the working directory.
 
         Raises:
-            UsageError: the settings file is wrong.
+            UsageError: the settings file is invalid.
         """
         from kgctl.cli.core.settings import settings_file
 
@@ -70,10 +70,10 @@ class LimitOptions(NamedTuple):
         )
 
     def limits(self) -> Limits:
-        """Return them checked.
+        """Parse the options.
 
         Raises:
-            UsageError: a value is no network, or says not whose.
+            UsageError: a value is not a network, or a consent lacks a name.
         """
         from kgctl.mesh.cidr import parse_cidr
         from kgctl.mesh.policy import Limits
@@ -84,8 +84,8 @@ class LimitOptions(NamedTuple):
             cidr = parse_cidr(network.strip())
             if not equals or not name.strip() or cidr is None:
                 raise UsageError(
-                    f'--accept "{printable(text)}" is not of the form NAME=CIDR, as '
-                    "edge-1=198.51.100.0/24 is"
+                    f'--accept "{printable(text)}" does not have the form NAME=CIDR, such as '
+                    "edge-1=198.51.100.0/24"
                 )
             accept[name.strip()] = (*accept.get(name.strip(), ()), cidr.masked())
         return Limits(
@@ -96,7 +96,7 @@ class LimitOptions(NamedTuple):
 
 
 class Warned:
-    """Warns of refusals, of each claimer, network and reason once."""
+    """Warns of refusals, once for each claimer, network and reason."""
 
     def __init__(self) -> None:
         from kgctl.mesh.policy import Untold
@@ -104,27 +104,27 @@ class Warned:
         self._untold = Untold()
 
     def warn(self, refusals: Iterable[Refusal]) -> None:
-        """Print a line for each claimer and reason that has something new."""
+        """Print a line for each claimer and reason with a new refusal."""
         for line in self.lines(refusals):
             note(line)
 
     def lines(self, refusals: Iterable[Refusal]) -> list[str]:
-        """Return the lines for what is new, and not as the person asked for."""
+        """Return the lines for new refusals that the user did not ask for."""
         from kgctl.mesh.policy import summaries
 
         return [f"refused: {one}{_remedy(one)}" for one in summaries(self._untold.pick(refusals))]
 
 
 def _remedy(summary: Summary) -> str:
-    """Return how a person consents, where that is possible."""
+    """Return the option that consents, if consent is possible."""
     return f"; if that is right: --accept {summary.consent}" if summary.consent else ""
 
 
 def warn_of_claims(name: str, texts: Sequence[str] | None, use: str = "allowed IP") -> None:
-    """Say which of these networks nobody will grant a machine that claims them.
+    """Warn of the networks that machines will refuse to the node or peer that claims them.
 
-    ``use`` is what they are used for: a value of ``kgctl.mesh.claims.Use``. What is no network is
-    passed over: whoever parses it says so.
+    ``use`` is a value of ``kgctl.mesh.claims.Use``. Texts that are not networks are skipped: the
+    code that parses them reports them.
     """
     from kgctl.mesh.cidr import parse_cidr
     from kgctl.mesh.claims import Claim, Use
@@ -140,7 +140,7 @@ def warn_of_claims(name: str, texts: Sequence[str] | None, use: str = "allowed I
 
 
 def warn_of_unknown(limits: Limits, known: Collection[str]) -> None:
-    """Say which names of consents are those of no node and no peer."""
+    """Warn of consents for names that no node or peer has."""
     from kgctl.mesh.policy import unknown_names
 
     for unknown in unknown_names(limits, known):

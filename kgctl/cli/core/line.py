@@ -1,9 +1,7 @@
-"""Reads a command line by the table, without Typer, as far as the shared options go.
+"""Parser of the shared options by the table, without Typer, and their values.
 
-The head start and the plain call use it. It reads as Typer does or returns nothing: a mistake, or a
-line in doubt, is left to Typer. A test holds both against each other.
-
-What was given of the options that every command has, by ``kgctl.cli.core.table``.
+The head start and the plain call use it. It reads a line as Typer does, or returns nothing: Typer
+handles mistakes and ambiguous lines. ``tests/cli/core/test_line.py`` compares both.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Shared(NamedTuple):
-    """What was given of the options that every command has; None where nothing was."""
+    """The values of the options that every command has; None for one that was not given."""
 
     kubeconfig: str | None = None
     contexts: list[str] | None = None
@@ -36,10 +34,10 @@ class Shared(NamedTuple):
     backend: str | None = None
     debug: bool | None = None
     context: str | None = None
-    """The context, where one was given."""
+    """The context, if exactly one was given."""
 
     def over(self, outer: Shared | None) -> Shared:
-        """Return these options over those that stood before the command's name."""
+        """Merge these options over those before the command's name."""
         values: dict[str, Any] = self._asdict()
         if outer is not None:
             for name, inner, before in zip(self._fields, self, outer, strict=True):
@@ -54,7 +52,7 @@ class Shared(NamedTuple):
 
     @property
     def location_label(self) -> str:
-        """The node label with the location: the one that was given, else that of Kilo's agents."""
+        """The node label with the location: the given one, else the default of Kilo's agents."""
         return self.topology_label or TOPOLOGY_LABEL
 
     @property
@@ -79,13 +77,13 @@ SWITCHES = {
         *(name for command in COMMANDS.values() for name in command.switches),
     )
 }
-"""The switches that may be given a truth value, and what switches them off."""
+"""The switches that accept a truth value, and the options that switch them off."""
 
 
 def normalised(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with ``--switch=true|false`` and ``-o=value`` as Typer takes them.
+    """Rewrite ``--switch=true|false`` and ``-o=value`` in the form that Typer accepts.
 
-    Truth values are those of Go's ``strconv.ParseBool``; anything after ``--`` stays as it is.
+    Truth values are those of Go's ``strconv.ParseBool``. Arguments after ``--`` stay as they are.
     """
     if "--" not in arguments:
         return list(_rewritten(arguments))
@@ -109,10 +107,10 @@ def _rewritten(arguments: Sequence[str]) -> Iterator[str]:
 
 
 class Line(NamedTuple):
-    """A command line of a command that reads a live cluster.
+    """The command line of a command that reads a live cluster.
 
-    ``words`` are the command and all else that is no option. ``plain`` tells that there are no
-    options but those that the plain call understands.
+    ``words`` are the command and its arguments without options. ``plain`` is set if the plain call
+    understands all options.
     """
 
     command: Command
@@ -122,11 +120,11 @@ class Line(NamedTuple):
 
 
 class _UnsureError(Exception):
-    """The line is a mistake, or Typer would have to be asked."""
+    """The line is wrong or ambiguous: Typer has to read it."""
 
 
 def read_line(arguments: Sequence[str]) -> Line | None:
-    """Return what the command line says; None if it is not of a command that reads, or in doubt."""
+    """Parse a command line; return None if its command does not read a cluster, or if in doubt."""
     reader = _Reader()
     try:
         reader.read(iter(normalised(arguments)))
@@ -139,7 +137,7 @@ def read_line(arguments: Sequence[str]) -> Line | None:
 
 
 class _Reader:
-    """Goes through the words of one command line."""
+    """Reads the words of one command line."""
 
     def __init__(self) -> None:
         self.command: Command | None = None
@@ -151,7 +149,7 @@ class _Reader:
         """Read all words.
 
         Raises:
-            _UnsureError: the line is a mistake, or of a command that does not read.
+            _UnsureError: the line is wrong, or its command does not read a cluster.
         """
         for word in words:
             if word == "--":
@@ -163,7 +161,7 @@ class _Reader:
                 self._option(name, value if equals else None, words)
             else:
                 self._letters(word, words)
-        for field in _NUMBERS & self.given.keys():  # of several Typer looks at the last alone
+        for field in _NUMBERS & self.given.keys():  # Typer checks only the last of several
             self.given[field] = _number(self.given[field])
 
     def _word(self, word: str) -> None:
@@ -174,14 +172,14 @@ class _Reader:
         self.words.append(word)
 
     def _rest(self, words: Iterator[str]) -> None:
-        """Take what follows ``--`` as arguments; behind that of a group there may be options."""
+        """Read the words after ``--`` as arguments; after that of a group, options may follow."""
         if self.command is None or len(self.words) <= self.command.group:
             raise _UnsureError
         self.plain = False
         self.words.extend(words)
 
     def _letters(self, word: str, words: Iterator[str]) -> None:
-        """Read ``-f``, or several in one, the last of which may have its value right after it."""
+        """Read one or more short options in one word; the value of the last may follow directly."""
         for index, letter in enumerate(word[1:], 2):
             name = f"-{letter}"
             if self._takes_value(name):
@@ -218,7 +216,7 @@ class _Reader:
             self.given.setdefault(option.field, []).append(value)
         else:
             self.given[option.field] = value
-        # a value that is empty, or looks like an option, is a mistake mostly: Typer tells it better
+        # an empty value, or one that looks like an option, is likely a mistake: Typer reports it
         if not option.plain or value == "" or (value or "")[:1] == "-" != value:
             self.plain = False
 

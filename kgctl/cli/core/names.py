@@ -1,4 +1,4 @@
-"""Names of nodes and peers: finding the one that was meant."""
+"""Lookup of nodes and peers by name, with suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 class UnknownNameError(KgctlError):
-    """There is no ready node, or no ready peer, by that name."""
+    """No ready node or peer has this name."""
 
 
 def ready_node(reading: Reading, name: str) -> Node:
-    """Return the ready node of that name.
+    """Return the ready node with this name.
 
     Raises:
-        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+        UnknownNameError: there is none; a line on stderr before it gives the reason or suggests a
+            name.
     """
     node = reading.state.node(name)
     if node is not None and node.is_ready(reading.now):
@@ -39,10 +40,11 @@ def ready_node(reading: Reading, name: str) -> Node:
 
 
 def ready_peer(reading: Reading, name: str) -> Peer:
-    """Return the ready peer of that name.
+    """Return the ready peer with this name.
 
     Raises:
-        UnknownNameError: there is none; a line before it on stderr says what may be meant.
+        UnknownNameError: there is none; a line on stderr before it gives the reason or suggests a
+            name.
     """
     peer = reading.state.peer(name)
     if peer is not None and peer.is_ready:
@@ -58,7 +60,7 @@ def ready_peer(reading: Reading, name: str) -> Peer:
 
 
 def unknown_member(reading: Reading, name: str) -> UnknownNameError:
-    """Return the error for what is neither a ready node, a ready peer nor an IP address."""
+    """Return the error for a name that is not a ready node, a ready peer or an IP address."""
     node, peer = reading.state.node(name), reading.state.peer(name)
     invalid = {one.name: one.problems for one in reading.state.invalid_peers}
     why: Iterable[str] = invalid.get(name, ())

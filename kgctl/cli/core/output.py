@@ -1,12 +1,7 @@
-"""Printing: the answer to stdout, whole or not at all; everything else to stderr.
+"""Output of commands: answers, notes, secrets, confirmations, and exit codes of errors.
 
-Commands whose exit code is their answer: 0 and 1 are two answers, 2 is trouble.
-
-The table marks them as ``verdict``.
-
-Asking a person whether to go on.
-
-Printing secrets, and warning where others could read them.
+The answer goes to stdout, whole or not at all; everything else goes to stderr. Commands that the
+table marks as ``verdict`` answer by their exit code: 0 and 1 are answers, 2 is an error.
 """
 
 from __future__ import annotations
@@ -31,22 +26,22 @@ if TYPE_CHECKING:
 
 
 class OutputError(KgctlError):
-    """The answer cannot be written: the disk is full, say."""
+    """The answer cannot be written, for example because the disk is full."""
 
 
 def answer(text: str) -> None:
     """Write the answer to stdout as UTF-8, in one go.
 
     Raises:
-        BrokenPipeError: whoever was to read it is gone.
+        BrokenPipeError: the reader closed the pipe.
         OutputError: it cannot be written for another reason.
     """
     answer_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def answer_bytes(content: bytes) -> None:
-    """Write an answer that need not be text; for the rest as ``answer`` does."""
-    if sys.stdout is None:  # it was closed before kgctl began
+    """Write an answer in bytes to stdout; otherwise like ``answer``."""
+    if sys.stdout is None:  # it was closed before kgctl started
         raise OutputError("cannot write the answer: standard output is closed")
     try:
         sys.stdout.flush()
@@ -60,12 +55,12 @@ def answer_bytes(content: bytes) -> None:
 
 
 def on_terminal() -> bool:
-    """Tell whether a person sees the answer right away."""
+    """Return whether stdout is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def discard_rest() -> None:
-    """Let what is still to be written to stdout go nowhere: Python would try again at its end."""
+    """Redirect stdout to the null device: Python would flush its buffer again at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -91,26 +86,26 @@ class Printer:
         note(text)
 
     def worded(self, error: object, /) -> str:
-        """Return the message of an error with the options that would help."""
+        """Return the message of an error with the option that helps."""
         from kgctl.cli.core.hints import message
 
         return message(error)
 
     def setting(self, name: str, value: str = "", /) -> str:
-        """Return the option of a setting, and its value."""
+        """Return the option for a setting, with its value."""
         option = f"--{name.replace('_', '-')}"
         return f"{option} {value}" if value else option
 
 
 TROUBLE = 2
-"""The exit code of a command that could not find its answer, as that of ``kubectl diff``."""
+"""The exit code for an error of a command whose 1 is an answer, as of ``kubectl diff``."""
 
 
 @contextmanager
 def trouble_exits_2(context: Any) -> Iterator[None]:
-    """Make every error of a command whose 1 is an answer exit with 2.
+    """Make errors exit with 2 if exit code 1 of the command is an answer.
 
-    ``context`` is Typer's, of the command.
+    ``context`` is the command's Typer context.
     """
     try:
         yield
@@ -120,9 +115,9 @@ def trouble_exits_2(context: Any) -> Iterator[None]:
 
 
 def exit_code_of(error: Exception) -> int:
-    """Return the exit code for an error: 1, or 2 where a command's 1 is an answer.
+    """Return the exit code for an error: 1, or 2 if exit code 1 of the command is an answer.
 
-    A mistake on the command line knows the command that it was made for.
+    A usage error of Typer's has the command in ``ctx``.
     """
     context = getattr(error, "ctx", None)
     if context is None:
@@ -131,7 +126,7 @@ def exit_code_of(error: Exception) -> int:
 
 
 def is_verdict(context: Any) -> bool:
-    """Tell whether the command that Typer's ``context`` is of has its exit code for an answer."""
+    """Return whether the exit code of the command with this Typer context is its answer."""
     while context is not None:
         command = COMMANDS.get(context.info_name)
         if command is not None and command.verdict:
@@ -141,61 +136,61 @@ def is_verdict(context: Any) -> bool:
 
 
 class DeclinedError(KgctlError):
-    """Whoever was asked said no."""
+    """The user declined."""
 
 
 def ask(question: str) -> None:
-    """Ask on the terminal whether to go on; anything but y or yes is no.
+    """Ask on the terminal whether to go on; any answer except y or yes is no.
 
     Raises:
-        UsageError: there is nobody to ask.
+        UsageError: stdin is not a terminal.
         DeclinedError: the answer is no.
     """
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("nothing is changed without being asked for; give --yes, or --dry-run")
+        raise UsageError("cannot ask for confirmation without a terminal; give --yes or --dry-run")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise DeclinedError("nothing was changed")
 
 
 def print_secret(key: SecretKey) -> None:
-    """Print a key; warn where stdout is a file that others can read, as ``wg`` does."""
+    """Print a key; warn if stdout is a file that others can read, as ``wg`` does."""
     answer_with_secret(f"{key.reveal()}\n")
 
 
 def answer_with_secret(text: str, *, holds_one: bool = True) -> None:
-    """Print an answer that may hold a key; warn where stdout is a file that others can read."""
+    """Print an answer that may hold a key; warn if stdout is a file that others can read."""
     if holds_one and _others_can_read_stdout():
         note(
             "stdout is a file that others can read, and a secret key is in it now: chmod 600 it, "
-            "and set the umask to 077 first next time"
+            "and set umask 077 next time"
         )
     answer(text)
 
 
 def print_configuration(configuration: Configuration) -> None:
-    """Print a configuration, with that warning if a private or preshared key is in it."""
+    """Print a configuration; warn as ``answer_with_secret`` does if it holds a secret key."""
     answer_with_secret(str(configuration), holds_one=holds_secret(configuration))
 
 
 def warn_of_others(path: Path) -> None:
-    """Warn where others can exchange a file that is to be written, and that root may read later.
+    """Warn if others can replace a file that kgctl will write: root may read it later.
 
     Raises:
-        OutputFileError: it cannot be written.
+        OutputFileError: the file cannot be written.
     """
     from kgctl.files.writing import others_who_exchange
 
     who = others_who_exchange(path)
     if who is not None:
         note(
-            f"{who} can put another file in the place of {printable(str(path))}: write to a "
-            "directory of your own what is to set up a tunnel"
+            f"{who} can replace {printable(str(path))}: write a file that sets up a tunnel to a "
+            "directory of your own"
         )
 
 
 def holds_secret(configuration: Configuration) -> bool:
-    """Tell whether a private or a preshared key is in a configuration."""
+    """Return whether a configuration holds a private or a preshared key."""
     interface = configuration.interface
     private = interface is not None and interface.private_key is not None
     return private or any(peer.preshared_key is not None for peer in configuration.peers)
@@ -204,7 +199,7 @@ def holds_secret(configuration: Configuration) -> bool:
 def _others_can_read_stdout() -> bool:
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):  # closed, or not a file of the system at all
+    except (AttributeError, OSError, ValueError):  # closed, or without a file descriptor
         return False
     others = stat.S_IRWXG | stat.S_IRWXO
     return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & others)

@@ -1,6 +1,7 @@
-"""The answers that the reference has, too: a graph, and a configuration in WireGuard's format.
+"""Answers of the plain calls: the graph, and configurations in WireGuard's format.
 
-They are what scripts ask for in loops, so nothing here needs Typer (``kgctl.cli.core.app``).
+The reference has them too. Scripts ask for them in loops, so nothing here imports Typer
+(``kgctl.cli.core.app``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Leading(NamedTuple):
-    """A node, the segment that it leads, and the network as seen from there."""
+    """A node, the segment that it leads, and the network as seen from the node."""
 
     node: Node
     segment: Segment
@@ -31,7 +32,7 @@ def print_graph(shared: Shared) -> None:
     """Print the network as the reference draws it.
 
     Raises:
-        KgctlError: it cannot be read, or there is none.
+        KgctlError: the cluster cannot be read, or has no network.
     """
     from kgctl.render.graph.dot import to_dot
 
@@ -39,10 +40,10 @@ def print_graph(shared: Shared) -> None:
 
 
 def leading(shared: Shared, name: str) -> Leading | None:
-    """Return the node of that name, as a leader; None, and a line on stderr, if it is none.
+    """Return the leader with this name; if the node is not a leader, note that and return None.
 
     Raises:
-        KgctlError: the cluster cannot be read, or has no ready node of that name.
+        KgctlError: the cluster cannot be read, or has no ready node with this name.
     """
     reading = read(shared)
     reading.require_ready_nodes()
@@ -57,7 +58,7 @@ def leading(shared: Shared, name: str) -> Leading | None:
 
 
 def print_node(shared: Shared, name: str) -> None:
-    """Print the configuration that the leader of that name sets on its WireGuard interface.
+    """Print the configuration that the leader with this name sets on its WireGuard interface.
 
     Raises:
         KgctlError: as for ``leading``.
@@ -71,17 +72,17 @@ def print_node(shared: Shared, name: str) -> None:
 
 
 class Joining(NamedTuple):
-    """A peer as it is in the cluster, and the network."""
+    """A peer as the cluster has it, and the network."""
 
     peer: Peer
     topology: Topology
 
 
 def joining(shared: Shared, name: str, *, alone: bool = False) -> Joining:
-    """Return the peer of that name; ``alone``: the rest of the network does not matter.
+    """Return the peer with this name; ``alone`` if the rest of the network does not matter.
 
     Raises:
-        KgctlError: the cluster cannot be read, or has no ready peer of that name.
+        KgctlError: the cluster cannot be read, or has no ready peer with this name.
     """
     reading = read(shared)
     reading.require_ready_nodes()
@@ -90,7 +91,7 @@ def joining(shared: Shared, name: str, *, alone: bool = False) -> Joining:
 
 
 def print_peer(shared: Shared, name: str) -> None:
-    """Print the configuration with which the peer of that name joins.
+    """Print the configuration with which the peer with this name joins.
 
     Raises:
         KgctlError: as for ``joining``.

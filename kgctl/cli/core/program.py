@@ -1,6 +1,6 @@
-"""The command line as Typer reads it: all commands, and the options before their names.
+"""The Typer application: the commands of the table, and the options before their names.
 
-The commands of the table, as Typer has them: each imported only when it is called.
+A command is imported only when it is called.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Commands(TyperGroup):
-    """The group of all commands: calling one imports it alone, listing them imports none."""
+    """The group of all commands; calling a command imports only it, listing them imports none."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of that name, or None."""
+        """Return the command with this name, or None."""
         if cmd_name not in COMMANDS:
             return None
         if cmd_name not in self.commands:
@@ -44,13 +44,13 @@ class Commands(TyperGroup):
         return self.commands[cmd_name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that is called; an unknown one gets the nearest suggested."""
+        """Return the command that is called; suggest the nearest name for an unknown one."""
         if args[0] not in COMMANDS:
             from kgctl.mesh.text import nearest
 
             found = nearest(args[0], COMMANDS)
             hint = f' Did you mean "{found}"?' if found else ""
-            ctx.fail(f'There is no command "{args[0]}".{hint}')
+            ctx.fail(f'Unknown command "{args[0]}".{hint}')
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -84,7 +84,7 @@ app = typer.Typer(
 @app.callback()
 @with_shared
 def root(shared: Shared) -> None:
-    """Manage a Kilo network: draw its topology, write the configurations that join it."""
+    """Inspect and manage a Kilo network: draw it, check it, and join machines to it."""
 
 
 def _name_the_command_in_mistakes(command: Any) -> None:
@@ -105,12 +105,12 @@ def _name_the_command_in_mistakes(command: Any) -> None:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Read the command line, and call the command; return its exit code.
+    """Parse the command line, run the command, and return its exit code.
 
     Raises:
         KgctlError: the command failed.
-        KeyboardInterrupt: a person ended it.
-        Exception: the command line is wrong; it has a ``format_message``.
+        KeyboardInterrupt: the user interrupted it.
+        Exception: the command line is wrong; the error has a ``format_message``.
     """
     if COMPLETE_VARIABLE in os.environ:
         answer_completions()

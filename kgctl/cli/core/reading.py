@@ -1,6 +1,6 @@
-"""Reading the state that the shared options name, and building the network from it.
+"""Reading of the cluster that the shared options name, and the network built from it.
 
-A progress bar on stderr, on a terminal, for what takes longer than a second.
+Where that takes longer than a second, a progress bar is shown on stderr, if it is a terminal.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 1.0
-"""Seconds that pass before anything is shown."""
+"""Seconds before the progress bar appears."""
 
-_BETWEEN = 0.1  # seconds between two looks at how far it has come
+_BETWEEN = 0.1  # seconds between two updates
 
 
 class ProgressBar:
-    """Shows how far something has come, while the context lasts.
+    """Context manager that shows progress.
 
-    ``stream`` stands for stderr. Where it is no terminal, nothing is shown, ever.
+    ``stream`` defaults to stderr. Nothing is shown unless it is a terminal.
     """
 
     def __init__(self, what: str, stream: TextIO | None = None, patience: float = PATIENCE) -> None:
@@ -50,7 +50,7 @@ class ProgressBar:
         self._thread = Thread(target=self._show, daemon=True)
 
     def advance(self, done: int, total: int) -> None:
-        """Take note that ``done`` of ``total`` is done, in any unit."""
+        """Record that ``done`` of ``total`` is done, in any unit."""
         self._done, self._total = done, total
 
     def __enter__(self) -> ProgressBar:
@@ -88,14 +88,14 @@ NEWEST: Literal["newest"] = "newest"
 _SNAPSHOT = f"a snapshot in files is judged as of its own time with --at {NEWEST}"
 
 _HELD: dict[str, Any] = {}
-"""What was read and built last: to take a large network apart before the end takes longer (20 ms)
-than to let it go with the process."""
+"""The last objects read and network built. Freeing a large network takes 20 ms, so it is kept until
+the process ends."""
 
 
 class Reading(NamedTuple):
-    """What was read, the time at which it is judged (Unix seconds), and how to look at it.
+    """The state of a cluster, the time at which it is judged (Unix seconds), and the granularity.
 
-    ``present`` is the time that ages are counted to, where that is another.
+    ``present`` is the time to which ages are counted, if it differs from ``now``.
     """
 
     state: State
@@ -105,13 +105,13 @@ class Reading(NamedTuple):
     present: float | None = None
 
     def topology(self, hostname: str | None = None, *, as_reference: bool = False) -> Topology:
-        """Build the network, as seen from the side of the node ``hostname``.
+        """Build the network, as seen from the node ``hostname``.
 
-        Its leaders are those that the agents chose, as far as that is known; ``as_reference``
-        makes them those of the reference's kgctl, and says on stderr where the two differ.
+        Leaders are those that the agents chose, where that is known. With ``as_reference`` they are
+        those of the reference's kgctl, and differences are reported on stderr.
 
         Raises:
-            MeshError: there is no network; the message says why.
+            MeshError: there is no network; the message has the reason.
         """
         topology = _HELD["topology"] = self.viewpoints(as_reference=as_reference).from_node(
             hostname
@@ -119,10 +119,10 @@ class Reading(NamedTuple):
         return topology
 
     def viewpoints(self, *, as_reference: bool = False) -> Viewpoints:
-        """Build the network once, to be seen from several nodes, with leaders as ``topology`` has.
+        """Build the network once for several points of view; leaders as in ``topology``.
 
         Raises:
-            MeshError: there is no network; the message says why.
+            MeshError: there is no network; the message has the reason.
         """
         try:
             views = viewpoints_of(
@@ -140,23 +140,23 @@ class Reading(NamedTuple):
         return views
 
     def require_ready_nodes(self) -> None:
-        """Make sure that there is a network to look for a name in.
+        """Make sure that there is a network in which to look up a name.
 
         Raises:
-            NoReadyNodesError: no node is ready; it says of each node why.
+            NoReadyNodesError: no node is ready; the message has the reason for each node.
         """
         if not self.state.ready_nodes(self.now):
             self.topology()
 
 
 def read(shared: Shared) -> Reading:
-    """Read the cluster once, from where the options say.
+    """Read the cluster that the options name, once.
 
     Raises:
         UsageError: an option is wrong.
         ClusterError: the state cannot be read.
     """
-    import kgctl.state.objects  # noqa: F401 - now, while the API server works on what was asked
+    import kgctl.state.objects  # noqa: F401 - now, while the API server works on the request
 
     mesh_granularity(shared)
     listen_port(shared)
@@ -179,9 +179,9 @@ _UNREAD_SHOWN = 3
 
 
 def note_unread(objects: Objects) -> None:
-    """Note on stderr what looks like a Node or Peer but is not one, and which files were not read.
+    """Report on stderr objects that only look like a Node or Peer, and files that were not read.
 
-    Those are files of a directory that hold no objects of Kubernetes.
+    Such files lie in a directory, and hold no objects of Kubernetes.
     """
     if objects.passed_over:
         from kgctl.state.manifests import lookalikes
@@ -198,7 +198,7 @@ def note_unread(objects: Objects) -> None:
 
 
 def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Reading:
-    """Return what ``objects`` say, judged as of ``now`` (Unix seconds), the default the present.
+    """Parse ``objects``, judged as of ``now`` (Unix seconds; default: the time of reading).
 
     Raises:
         UsageError: an option is wrong.
@@ -215,15 +215,15 @@ def reading_of(shared: Shared, objects: Objects, now: float | None = None) -> Re
 def read_at(objects: Objects) -> float:
     """Return when ``objects`` were read, in Unix seconds; call it before they are parsed.
 
-    Parsing thousands of nodes takes seconds, in which no heartbeat gets older.
+    Parsing thousands of nodes takes seconds, which must not count as the age of a heartbeat.
     """
     return objects.read_at or time.time()
 
 
 def note_clock(shared: Shared, ahead: float | None) -> None:
-    """Warn on stderr of a clock that is ``ahead`` of the API server's, where it judges heartbeats.
+    """Warn on stderr if this host's clock differs from the API server's and judges heartbeats.
 
-    ``ahead`` is in seconds, negative if behind; None is not known.
+    ``ahead`` is in seconds, negative if the clock is behind, None if unknown.
     """
     trouble = clock_trouble(ahead)
     if trouble and shared.at is None:
@@ -233,18 +233,18 @@ def note_clock(shared: Shared, ahead: float | None) -> None:
 def source_of(
     shared: Shared, *, interactive: bool = True, advance: Advance | None = None
 ) -> Source:
-    """Return the source of state that the options name: the example, files or a live cluster.
+    """Return the source that the options name: the example, files or a live cluster.
 
-    Unless ``interactive``, an exec plugin of the kubeconfig may not ask anything. ``advance`` is
-    told how far reading has come, where that is known.
+    Unless ``interactive``, an exec plugin of the kubeconfig must not prompt. ``advance`` gets the
+    progress of reading, if it is known.
 
     Raises:
-        UsageError: the options name more than one.
+        UsageError: the options name more than one source.
     """
     if shared.backend not in (None, _BACKEND):
-        raise UsageError(f'--backend "{printable(shared.backend)}" is unknown; it is {_BACKEND}')
+        raise UsageError(f'--backend "{printable(shared.backend)}" is unknown; give {_BACKEND}')
     if shared.example and shared.filename:
-        raise UsageError("--example and --filename name two sources of state; give one of them")
+        raise UsageError("--example and --filename name two sources; give one of them")
     if shared.example:
         from kgctl.state.example import Example
 
@@ -254,16 +254,16 @@ def source_of(
 
         return Manifests(shared.filename, advance)
     cluster = live_cluster(shared, interactive=interactive)
-    cluster.api()  # an exec plugin may ask for a password here, before progress is shown
+    cluster.api()  # an exec plugin may prompt for a password here, before progress is shown
     return cluster
 
 
 def live_cluster(
     shared: Shared, *, interactive: bool = True, every_label: bool = False
 ) -> ApiServer:
-    """Return the live cluster that the options name; nothing is connected yet, or it is asked.
+    """Return the live cluster that the options name: not yet connected, or asked ahead.
 
-    Of nodes' labels only that of the location is read, unless ``every_label`` is wanted.
+    Reads only the location label of nodes, unless ``every_label`` is set.
     """
     target = Target.of(shared)
     if interactive and not shared.debug and not every_label:
@@ -278,15 +278,15 @@ def listen_port(shared: Shared) -> int:
     if shared.port is None:
         return DEFAULT_PORT
     if not 1 <= shared.port <= 65535:
-        raise UsageError(f"--port {shared.port} is no port; give one from 1 to 65535")
+        raise UsageError(f"--port must be 1 to 65535, not {shared.port}")
     return shared.port
 
 
 def mesh_granularity(shared: Shared) -> str:
-    """Return the granularity to draw the network in; ``auto`` asks a node.
+    """Return the granularity of the network; ``auto`` is that of the nodes' annotation.
 
     Raises:
-        UsageError: there is no such granularity.
+        UsageError: the granularity is unknown.
     """
     granularity = shared.mesh_granularity or AUTO
     if granularity not in GRANULARITIES:
@@ -298,17 +298,17 @@ def mesh_granularity(shared: Shared) -> str:
 
 
 def time_of(shared: Shared, state: State, now: float) -> float:
-    """Return the time, in Unix seconds, at which the options have heartbeats judged."""
+    """Return the time, in Unix seconds, as of which the options judge heartbeats."""
     return moment(judged_at(shared), (node.last_seen for node in state.nodes), now)
 
 
 def judged_at(shared: Shared) -> float | Literal["newest"] | None:
-    """Return the time, in Unix seconds, at which the options have heartbeats judged.
+    """Return the value of ``--at`` in Unix seconds.
 
-    ``NEWEST`` is that of the newest heartbeat, None the present.
+    ``NEWEST`` stands for the time of the newest heartbeat, None for the present.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: ``--at`` is not a time.
     """
     if shared.at == NEWEST:
         return NEWEST

@@ -1,4 +1,4 @@
-"""Settings in a file: those of ``kgctl check``, and the limits of what machines may claim."""
+"""The settings file: settings of ``kgctl check``, and limits on the claims of nodes and peers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = {
 
 
 class CheckSettings(NamedTuple):
-    """What may stand in a file as well as on the command line; None where nothing was said."""
+    """Settings that a file or the command line can hold; None for one that was not given."""
 
     select: list[str] | None = None
     ignore: list[str] | None = None
@@ -32,7 +32,7 @@ class CheckSettings(NamedTuple):
     offline: bool | None = None
 
     def over(self, lower: CheckSettings) -> CheckSettings:
-        """Return these settings over ``lower``; what both ignore is ignored."""
+        """Merge these settings over ``lower``; the rules that either ignores are ignored."""
         return CheckSettings(
             select=lower.select if self.select is None else self.select,
             ignore=[*(lower.ignore or ()), *(self.ignore or ())] or None,
@@ -45,12 +45,12 @@ class CheckSettings(NamedTuple):
 
     @staticmethod
     def codes(values: list[str] | None) -> list[str]:
-        """Return codes that are repeated or separated by commas."""
+        """Return the codes of a repeatable, comma-separated option."""
         return split_values(values)
 
 
 class SettingsFile(NamedTuple):
-    """What was read of a settings file: tables that nobody looked into yet."""
+    """A settings file: its name, and its tables, unchecked."""
 
     name: str = ""
     tables: Mapping[str, dict[str, Any]] = {}
@@ -59,29 +59,29 @@ class SettingsFile(NamedTuple):
         """Return the settings of ``check``, from the table ``[check]``.
 
         Raises:
-            UsageError: it has a key or a value that is unknown.
+            UsageError: the table has an unknown key or value.
         """
         table = self.table("check", _KEYS)
         return CheckSettings(*(table.get(key) for key in _KEYS))
 
     def table(self, name: str, keys: dict[str, type]) -> dict[str, Any]:
-        """Return a table. ``keys`` has what may be in it, and what the values are.
+        """Return a table; ``keys`` are the keys that it may have, and the types of their values.
 
         Raises:
-            UsageError: it has a key or a value that is unknown.
+            UsageError: the table has an unknown key or value.
         """
         return _checked(self.name, name, keys, self.tables.get(name) or {})
 
 
 def settings_file(name: str | None = None) -> SettingsFile:
-    """Read the settings file ``name``, or the first one here that holds some; there may be none.
+    """Read the settings file ``name``, else the first in the working directory that has settings.
 
     ``kgctl.toml`` and ``.kgctl.toml`` have a table ``[check]``, ``pyproject.toml`` has
     ``[tool.kgctl.check]``.
 
     Raises:
-        UsageError: the file cannot be read, is not TOML, or has a table that is unknown; or nobody
-            named it, and it was put here by another user.
+        UsageError: the file cannot be read, is not TOML, or has an unknown table; or ``name`` is
+            None, and another user put the file here.
     """
     for candidate in _FILES if name is None else (name,):
         if name is not None or Path(candidate).is_file():
@@ -94,7 +94,10 @@ def settings_file(name: str | None = None) -> SettingsFile:
 
 
 def _refuse_planted(path: Path) -> None:
-    """Refuse what another user put into a directory of all, as /tmp: it may consent to anything."""
+    """Refuse a file that another user put into a shared directory like /tmp.
+
+    It could consent to any claim.
+    """
     from kgctl.files.walk import check_found
 
     try:
@@ -107,7 +110,7 @@ def _refuse_planted(path: Path) -> None:
 
 
 def _tables(path: Path) -> dict[str, dict[str, Any]] | None:
-    """Return the tables of a file; None where it has none of kgctl."""
+    """Return the tables of a file; None if it has no tables of kgctl."""
     import tomllib
 
     shown = printable(str(path))
@@ -115,7 +118,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]] | None:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {shown}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # ValueError: TOML's own, and no UTF-8
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{shown} is not TOML: {printable(str(error))}") from None
     within = ["tool", "kgctl"] if path.name == "pyproject.toml" else []
     found: Any = content

@@ -1,4 +1,4 @@
-"""The options that every command has, accepted before and after its name."""
+"""Options that every command accepts, before and after its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and end, where it was asked for."""
+    """Print the version and exit, if ``asked``."""
     if asked:
         from kgctl import __version__
 
@@ -32,16 +32,19 @@ _VersionOption = Annotated[
 
 
 def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command, or a group of commands, the shared options.
+    """Add the shared options to a command or a group of commands.
 
-    The function gets them as its argument ``shared``, merged with those that stood before the
-    command's name; its other arguments stay Typer's.
+    The function gets them as its argument ``shared``, merged with those before the command's name.
+    Its other arguments come from Typer.
     """
     return with_shared_but()(function)
 
 
 def with_shared_but(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what gives a command the shared options without some, whose letters it uses itself."""
+    """Return a decorator that adds the shared options except those in ``left_out``.
+
+    A command leaves out options whose letters it uses itself.
+    """
     return lambda function: _with_shared(function, frozenset(left_out))
 
 
@@ -70,12 +73,12 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
-    del command.__wrapped__  # else Typer would read the signature of what is wrapped
+    del command.__wrapped__  # else Typer would read the signature of the wrapped function
     return command
 
 
 def of_several(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a command that can look at several clusters at once; others refuse them."""
+    """Mark a command that supports several clusters at once; others refuse them."""
     function.several = True  # type: ignore[attr-defined]
     return function
 
@@ -84,7 +87,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
     """Make sure that each option of a command has an effect.
 
     Raises:
-        UsageError: one has none.
+        UsageError: an option has no effect.
     """
     from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
 
@@ -105,7 +108,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
 
 
 def _given(ctx: typer.Context) -> set[str]:
-    """Return the long names of the options that stood on the command line, and say yes."""
+    """Return the long names of the options that were given and are not empty or off."""
     found: set[str] = set()
     for parameter in ctx.command.params:
         name = str(parameter.name)
@@ -116,10 +119,10 @@ def _given(ctx: typer.Context) -> set[str]:
 
 
 def _chosen(ctx: typer.Context, several: bool) -> Shared:
-    """Return the options such that a single ``--cluster`` reads like any other source.
+    """Return the shared options, with a single ``--cluster`` turned into the options that read it.
 
     Raises:
-        UsageError: a command of one cluster was given several.
+        UsageError: the command supports one cluster, but got several.
     """
     from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.core.clusters import chosen_clusters
@@ -138,7 +141,7 @@ def _chosen(ctx: typer.Context, several: bool) -> Shared:
 
 
 def shared_of(context: typer.Context) -> Shared:
-    """Return the shared options as far as they are parsed, for completing a command line."""
+    """Return the shared options parsed so far, to complete a command line."""
     names = {option.field for option in OPTIONS}
     options = Shared()
     chain = [context]

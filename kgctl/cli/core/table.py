@@ -1,10 +1,10 @@
 """The table of the command line: every command, and every option that all commands share.
 
-What reads a command line asks this table: Typer's declarations (``kgctl.cli.core.shared``), the
-list of commands, the plain call, the head start, completion and the exit codes. It is read at the
-start of every call, so it imports nothing but what has to be there anyway.
+Typer's declarations (``kgctl.cli.core.shared``), the list of commands, the plain call, the head
+start, completion and the exit codes derive from it. Every call of kgctl imports it, so it imports
+only modules that are loaded anyway.
 
-A field without a default has to be given: whoever adds an option or a command decides each.
+Fields of properties that each new option or command has to decide have no default.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Kind = Literal["text", "texts", "number", "switch"]
-"""What an option takes: a text, a text each time it is given, a number, or nothing."""
+"""The value of an option: a text, a text each time it is given, a number, or none."""
 
 HeadStart = Literal["names", "elsewhere", "later"]
-"""What an option is to the first request, which is sent before Typer is imported: it ``names`` the
-cluster or changes the request, it leads ``elsewhere``, so that nothing is sent, or it matters
-``later`` only."""
+"""The effect of an option on the first request, which is sent before Typer is imported: it
+``names`` the cluster or changes the request; it leads ``elsewhere``, so that nothing is sent; or it
+matters only ``later``."""
 
 PROGRAM = "kgctl"
 
 COMPLETE_VARIABLE = "_KGCTL_COMPLETE"
-"""The environment variable by which a shell asks for completions."""
+"""The environment variable with which a shell requests completions."""
 
 
 def switched_off(name: str) -> str:
@@ -33,8 +33,8 @@ def switched_off(name: str) -> str:
 class Option(NamedTuple):
     """An option that all commands share.
 
-    ``field`` is that of ``Shared`` which holds what was given. ``plain`` tells whether the plain
-    call understands the option; what it does not understand is left to Typer.
+    ``field`` is the field of ``Shared`` that holds its value. ``plain`` is set if the plain call
+    understands the option; otherwise Typer reads the line.
     """
 
     field: str
@@ -48,19 +48,19 @@ class Option(NamedTuple):
 
     @property
     def off(self) -> str | None:
-        """What switches a switch off."""
+        """The option that switches a switch off; None if this is not a switch."""
         return switched_off(self.name) if self.kind == "switch" else None
 
 
 class Command(NamedTuple):
-    """A command; its Typer app is ``app`` in ``kgctl.cli.commands.NAME``, or what ``app`` names.
+    """A command; its Typer app is ``app`` in ``kgctl.cli.commands.NAME``, unless ``app`` is set.
 
-    ``reads``: it reads one live cluster first of all, so a request is sent ahead. ``verdict``: its
-    exit code is its answer, 0 or 1, and 2 is trouble. ``group``: it consists of commands.
+    ``reads``: it first reads one live cluster, so a request is sent ahead. ``verdict``: its exit
+    code 0 or 1 is its answer, and 2 is an error. ``group``: it consists of subcommands.
 
-    ``valued`` are the options of its own, or of its commands, that take a value; only of a command
-    that ``reads``, as the head start steps over them. ``switches`` are those of its switches that
-    may be given a truth value, as the reference's kgctl takes it (``--as-peer=false``).
+    ``valued`` are its own options, or those of its subcommands, that take a value; they are given
+    only for a command that ``reads``, because the head start has to skip them. ``switches`` are its
+    switches that accept a truth value, as in the reference's kgctl (``--as-peer=false``).
     """
 
     name: str
@@ -82,27 +82,27 @@ class Command(NamedTuple):
 OPTIONS = (
     Option(
         "kubeconfig", "--kubeconfig", "text", "names", plain=True, metavar="FILE",
-        help="The kubeconfig file. Default: as kubectl finds it.",
+        help="The kubeconfig file. Default: the one that kubectl uses.",
     ),
     Option(
         "contexts", "--context", "texts", "names", plain=True, metavar="NAME",
-        help="The kubeconfig context to use. Repeatable where several clusters make sense.",
+        help="The kubeconfig context to use. Repeatable if the command supports several clusters.",
     ),
     Option(
         "named", "--cluster", "texts", "elsewhere", plain=False, metavar="[NAME=]CLUSTER",
-        help="A cluster: a context, a kubeconfig file, or manifests. Repeatable, as --context.",
+        help="A cluster: a context, a kubeconfig file, or manifests. Repeatable like --context.",
     ),
     Option(
         "request_timeout", "--request-timeout", "text", "names", plain=True, metavar="TIME",
-        help="How long one request may take: 5s, 1m30s; 0 for ever. Default: 30s.",
+        help="The timeout of a single request: 5s, 1m30s; 0: no timeout. Default: 30s.",
     ),
     Option(
         "max_list_size", "--max-list-size", "text", "names", plain=False, metavar="SIZE",
-        help="The memory that one list of an API server may take: 2Gi. Default: 512Mi.",
+        help="The maximum memory for one list of the API server: 2Gi. Default: 512Mi.",
     ),
     Option(
         "filename", "--filename", "texts", "elsewhere", plain=True, metavar="FILE", short="-f",
-        help="Read manifests, not a cluster: a file, a directory, - for stdin. Repeatable.",
+        help="Read manifests, not a cluster: a file, a directory, or - for stdin. Repeatable.",
     ),
     Option(
         "example", "--example", "switch", "elsewhere", plain=True,
@@ -115,7 +115,7 @@ OPTIONS = (
     ),
     Option(
         "mesh_granularity", "--mesh-granularity", "text", "later", plain=True,
-        metavar="location|full|auto", help="The granularity. Default: auto.",
+        metavar="location|full|auto", help="The granularity of the mesh. Default: auto.",
     ),
     Option(
         "topology_label", "--topology-label", "text", "names", plain=True, metavar="LABEL",
@@ -127,23 +127,23 @@ OPTIONS = (
     ),
     Option(
         "backend", "--backend", "text", "later", plain=False, metavar="kubernetes",
-        help="The backend; there is one. Default: kubernetes.",
+        help="The backend. Only kubernetes is supported.",
     ),
     Option(
-        # a trace begins with the first request, so none may be sent before it is asked for
+        # the trace includes the first request, so that must not be sent ahead
         "debug", "--debug", "switch", "elsewhere", plain=False,
         help="Print debug output to stderr: requests, tracebacks.",
     ),
 )  # fmt: skip
-"""The options that every command has, in the order of the help."""
+"""The options of all commands, in the order of the help."""
 
 VERSION = ("--version", "-v")
 HELP = ("-h", "--help")
-"""What prints something and ends, wherever it stands."""
+"""Options that print something and exit, wherever they stand."""
 
 _ALL_COMMANDS = (
     Command(
-        "graph", "Draw the network: for Graphviz, as a picture, a page, or a tree.",
+        "graph", "Draw the network for Graphviz, or as a picture, a page, or a tree.",
         reads=True, verdict=False,
         valued=(
             "--output", "-o", "--output-file", "-O", "--style", "--layout", "--focus", "--hops",
@@ -166,7 +166,7 @@ _ALL_COMMANDS = (
         reads=True, verdict=False, valued=("--output", "-o"),
     ),
     Command(
-        "check", "Find what is wrong with the network, and what to do.",
+        "check", "Find problems of the network, and how to fix them.",
         reads=True, verdict=True,
         valued=(
             "--select", "--ignore", "--fail-on", "--service-cidr", "--config", "--accept",
@@ -179,11 +179,11 @@ _ALL_COMMANDS = (
         reads=True, verdict=True, valued=("--output", "-o"),
     ),
     Command(
-        "diff", "Show what a change would do to the network, before it is made.",
+        "diff", "Show the effects of a change to the network before you make it.",
         reads=False, verdict=True,
     ),
     Command(
-        "drift", "Show how the WireGuard of a machine differs from what it should be.",
+        "drift", "Compare a machine's WireGuard interface with its wanted configuration.",
         reads=True, verdict=True,
         valued=(
             "--dump", "--interface", "-i", "--service-cidr", "--via", "--gateway", "--only",
@@ -195,10 +195,10 @@ _ALL_COMMANDS = (
         reads=False, verdict=False, group=True,
     ),
     Command(
-        "peer", "Add, change and remove the machines outside the cluster.",
+        "peer", "Add, change and remove Peers: machines outside the cluster.",
         reads=False, verdict=False, group=True,
     ),
-    Command("link", "Make several clusters one network.", reads=False, verdict=False),
+    Command("link", "Link several clusters into one network.", reads=False, verdict=False),
     Command(
         "unlink", "Remove the links between clusters.",
         reads=False, verdict=False, app="link:unlink_app",
@@ -216,15 +216,15 @@ _ALL_COMMANDS = (
         reads=False, verdict=False, app="keys:genpsk_app",
     ),
     Command(
-        "connect", "Join the network with this host, and stay on it.",
+        "connect", "Join this host to the network, and keep it joined.",
         reads=False, verdict=False, switches=("--clean-up", "--dry-run", "--once"),
     ),
     Command(
-        "serve", "Show the network in a browser, live, and count it for Prometheus.",
+        "serve", "Serve a live view of the network, and metrics for Prometheus.",
         reads=False, verdict=False,
     ),
     Command(
-        "status", "Show how this host's tunnels do, and why a peer is not connected.",
+        "status", "Show the state of this host's tunnels, and why a peer is not connected.",
         reads=False, verdict=False,
     ),
     Command(

@@ -1,6 +1,6 @@
-"""All that kgctl uses of Typer which has no public name, so that an update has one place to check.
+"""The private parts of Typer that kgctl uses, in one place to check at an update.
 
-``pyproject.toml`` holds Typer to the versions in which it is so.
+``pyproject.toml`` restricts Typer to versions that have them.
 """
 
 from __future__ import annotations
@@ -8,27 +8,27 @@ from __future__ import annotations
 from typing import Any
 
 NO_ARGUMENTS = "NoArgsIsHelpError"
-"""The error whose text is the help of a command that was called without anything."""
+"""The error whose text is the help of a command that was called without arguments."""
 
 
 def completion_item(name: str, help_: str) -> Any:
-    """Return what a group's ``shell_complete`` returns for each name."""
+    """Return an item for a group's ``shell_complete``."""
     from typer._click.shell_completion import CompletionItem
 
     return CompletionItem(name, help=help_)
 
 
 def completion_script(program: str, variable: str, shell: str) -> str:
-    """Return the script with which ``shell`` completes ``program``."""
+    """Return the completion script of ``program`` for ``shell``."""
     from typer._completion_shared import get_completion_script
 
     return get_completion_script(prog_name=program, complete_var=variable, shell=shell)
 
 
 def answer_completions() -> None:
-    """Make Typer answer what its completion scripts ask.
+    """Make Typer answer the requests of its completion scripts.
 
-    It does so by itself only for programs that keep Typer's own ``--install-completion``.
+    By itself it does so only for programs that keep its ``--install-completion``.
     """
     from typer._completion_classes import completion_init
 
@@ -36,5 +36,5 @@ def answer_completions() -> None:
 
 
 def is_help(error: Exception) -> bool:
-    """Tell whether an error is but the help of a command that was called without anything."""
+    """Return whether an error only shows the help of a command called without arguments."""
     return type(error).__name__ == NO_ARGUMENTS

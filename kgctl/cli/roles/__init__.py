@@ -1,7 +1,7 @@
-"""The RBAC roles that kgctl's commands need, as manifests, and which of them grants what.
+"""RBAC roles that kgctl's commands need: their manifests, and the role that grants a right.
 
-The manifests are files of this package, so that every installation has them; ``docs/rbac*.yaml``
-are copies of them.
+The manifests are files in this package, so that every installation has them. ``docs/rbac*.yaml``
+are copies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROLES = MappingProxyType(
         "link-services": "kgctl link --mirror: read services, write those of other clusters",
     }
 )
-"""What each role is for, by the name of its manifest."""
+"""The purpose of each role, by the name of its manifest."""
 
 _GRANTED = {
     "nodes": {"list": "read", "watch": "watch", "get": "nodes", "patch": "nodes"},
@@ -56,7 +56,7 @@ def role_for(verb: str, resource: str) -> str | None:
 
 
 def remedy(error: ForbiddenError) -> str:
-    """Return in words what to do where a right is missing."""
+    """Return the advice for a user who lacks a right."""
     role = role_for(error.verb, error.resource)
     if role is None:
         return "ask who runs the cluster for it"
