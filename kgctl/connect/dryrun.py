@@ -83,12 +83,20 @@ def commands(
     target = _target(options, identity, wanted, names)
     change = device_change(present, target, given={}, now=time.time())
     yield from device_commands(
-        options.interface, change, private_key=options.private_key, peer=options.name
+        options.interface,
+        change,
+        private_key=options.private_key,
+        peer=options.name,
+        allowed_ips={
+            key: peer.allowed_ips
+            for key, peer in target.peers.items()
+            if key in present.peers and present.peers[key].allowed_ips != peer.allowed_ips
+        },
     )
     outside = dialled(target) | dialled(present) | guarding.outside()
     planned = plan_routes(table, wanted.routes, outside)
     yield from route_notes(planned.passage.excluded, planned.taken)
-    yield from route_commands(options.interface, planned.change)
+    yield from route_commands(options.interface, planned.change, identity.addresses)
     for argv in resolver.commands(options.interface, options.dns, options.search_domains):
         yield shlex.join(argv)
 
