@@ -21,3 +21,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """A host next to a node of its cluster."""
     with Site(tmp_path) as made:
         yield made
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print a failure at once: a guest that is ended for its time would take it along."""
+    if report.failed:
+        print(f"\n{report.nodeid}:\n{report.longreprtext}", flush=True)

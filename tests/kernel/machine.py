@@ -34,7 +34,7 @@ class Machine(Namespace):
     @classmethod
     def create(cls, label: str) -> Self:
         """Make a machine with its loopback up."""
-        machine = cls(label, f"{label}{next(_NUMBERS)}")
+        machine = cls(label, f"{label}-{os.getpid()}-{next(_NUMBERS)}")
         machine.directory.mkdir()
         run(["ip", "netns", "add", machine.name])
         machine.ip("link", "set", "lo", "up")

@@ -6,6 +6,7 @@ host ── 198.51.100.0/24, 2001:db8:10::/64 ── node (ams-1), pods in 10.42
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Site:
             "link set uplink up",
             "address add 198.51.100.10/24 dev uplink",
             "address add 2001:db8:10::10/64 dev uplink nodad",
-            "link add pods type dummy",
+            "link add pods type bridge",
             "link set pods up",
             f"address add {POD}/24 dev pods",
             f"link add {DEVICE} type wireguard",
@@ -139,7 +140,8 @@ class Site:
         wanted = ("link", "address", "route show table all", "-6 route show table all", "rule")
         shown = [self.host.ip(*one.split()) for one in wanted]
         records = sorted(path.name for path in self.host.directory.glob("*.json"))
-        return "\n".join([*shown, *records])
+        # a link that was up once has another queue than a new one
+        return re.sub(r" qdisc \w+", "", "\n".join([*shown, *records]))
 
 
 class Connection:
