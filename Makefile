@@ -15,8 +15,8 @@ FUZZ := $(BIN)/python -m tests.fuzz
 LOCK := pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	--python-version 3.11
 
-TEST_TOOLS := cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli ping ps resolvconf script setpriv strace sysctl \
-	systemd-analyze systemd-networkd unshare wg wg-quick wireguard-go zbarimg zsh
+TEST_TOOLS := cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli nsenter ping ps resolvconf script setpriv strace \
+	sysctl systemd-analyze systemd-networkd tc unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made
@@ -45,6 +45,7 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
+	@tests/kernel/run.sh
 	$(FUZZ) --fixed
 
 .PHONY: lint
@@ -66,6 +67,11 @@ api: apiserver ## tests against a real kube-apiserver
 .PHONY: network
 network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
+
+.PHONY: kernel
+kernel: .venv/.dev ## tests on Debian's kernel (WireGuard, netem), in a machine that QEMU emulates
+	@.ci/install-tools wanted ip nsenter ping sysctl tc wg wg-quick
+	@tests/kernel/run.sh $(ARGS)
 
 .PHONY: browser
 browser: .venv/.dev browserfiles ## tests of pages in Chromium

@@ -33,7 +33,7 @@ from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceState, device_change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from kgctl.connect.identity import Identity
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from kgctl.host.links import Refused, RouteChange, RouteTable
     from kgctl.host.record import Record
     from kgctl.mesh.cidr import Cidr
+    from kgctl.mesh.key import PublicKey
     from kgctl.mesh.routes import Exclusion, Route
     from kgctl.mesh.state import State
     from kgctl.wireguard.device import DeviceChange, PeerChange
@@ -93,11 +94,17 @@ def link_commands(
 
 
 def device_commands(
-    interface: str, change: DeviceChange, *, private_key: Path | None, peer: str
+    interface: str,
+    change: DeviceChange,
+    *,
+    private_key: Path | None,
+    peer: str,
+    allowed_ips: Mapping[PublicKey, Iterable[Cidr]] | None = None,
 ) -> Iterator[str]:
     """Yield what changes the device.
 
-    ``private_key`` is the file; None is the key that ``peer_commands`` make.
+    ``private_key`` is the file; None is the key that ``peer_commands`` make. ``allowed_ips`` are
+    all of those of peers that stay, where they change: ``wg set`` replaces them.
 
     A preshared key is read from the Peer object when the command is run: it is not shown.
     """
@@ -108,10 +115,12 @@ def device_commands(
         yield f"wg set {name} private-key {file}"
     if change.listen_port is not None:
         yield f"wg set {name} listen-port {change.listen_port}"
+    whole = dict(allowed_ips or {})
     for one in change.peers:
-        yield f"wg set {name} peer {one.public_key}{_peer(one, peer)}"
-    for cidr in change.drop_allowed_ips:
-        yield f"# take the allowed IP {cidr} from the peer that has it"
+        cidrs = whole.pop(one.public_key, one.add_allowed_ips or None)
+        yield f"wg set {name} peer {one.public_key}{_peer(one, peer)}{_allowed(cidrs)}"
+    for key, cidrs in whole.items():
+        yield f"wg set {name} peer {key}{_allowed(cidrs)}"
     for key in change.remove:
         yield f"wg set {name} peer {key} remove"
 
@@ -127,9 +136,14 @@ def _peer(change: PeerChange, peer: str) -> str:
         words.append(f"endpoint {change.endpoint}")
     if change.persistent_keepalive is not None:
         words.append(f"persistent-keepalive {change.persistent_keepalive}")
-    if change.add_allowed_ips:
-        words.append(f"allowed-ips {','.join(map(str, change.add_allowed_ips))}")
     return "".join(f" {word}" for word in words)
+
+
+def _allowed(cidrs: Iterable[Cidr] | None) -> str:
+    """Return the words that set all allowed IPs of a peer; None sets none."""
+    if cidrs is None:
+        return ""
+    return f" allowed-ips {','.join(sorted(map(str, cidrs))) or shlex.quote('')}"
 
 
 def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iterator[str]:
@@ -140,11 +154,18 @@ def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iter
         yield f"# no route to {refused.route.destination}: {refused.reason}"
 
 
-def route_commands(interface: str, change: RouteChange) -> Iterator[str]:
-    """Yield what changes the routes."""
+def route_commands(
+    interface: str, change: RouteChange, addresses: Iterable[Cidr] = ()
+) -> Iterator[str]:
+    """Yield what changes the routes; ``addresses`` are those that this host sends from."""
+    sources: dict[int, str] = {}
+    for cidr in addresses:
+        sources.setdefault(cidr.version, f" src {cidr.address}")
     for verb, routes in (("add", change.add), ("replace", change.replace), ("del", change.remove)):
         for route in routes:
-            yield f"ip route {verb} {_route(route)} dev {shlex.quote(interface)}{_onlink(route)}"
+            source = "" if verb == "del" else sources.get(route.destination.version, "")
+            way = f"{_route(route)} dev {shlex.quote(interface)}{_onlink(route)}{source}"
+            yield f"ip route {verb} {way}"
 
 
 def _route(route: Route) -> str:
@@ -194,12 +215,20 @@ def commands(
     target = _target(options, identity, wanted, names)
     change = device_change(present, target, given={}, now=time.time())
     yield from device_commands(
-        options.interface, change, private_key=options.private_key, peer=options.name
+        options.interface,
+        change,
+        private_key=options.private_key,
+        peer=options.name,
+        allowed_ips={
+            key: peer.allowed_ips
+            for key, peer in target.peers.items()
+            if key in present.peers and present.peers[key].allowed_ips != peer.allowed_ips
+        },
     )
     outside = dialled(target) | dialled(present) | guarding.outside()
     planned = plan_routes(table, wanted.routes, outside)
     yield from route_notes(planned.passage.excluded, planned.taken)
-    yield from route_commands(options.interface, planned.change)
+    yield from route_commands(options.interface, planned.change, identity.addresses)
     for argv in resolver.commands(options.interface, options.dns, options.search_domains):
         yield shlex.join(argv)
 

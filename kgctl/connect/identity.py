@@ -244,7 +244,7 @@ class Identity:
             self.membership.join(found, self.application)
             return self
         if file is not None:
-            private_key = read_private_key(file)
+            private_key = read_private_key(file).clamped()
             if private_key.public_key() == found.public_key:
                 application = replace(self.application, public_key=found.public_key)
                 return replace(self, private_key=private_key, application=application)
@@ -305,7 +305,8 @@ def establish(
 def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey | None:
     """Return the key that is there; None where there is none."""
     if options.private_key is not None:
-        return read_private_key(options.private_key)
+        # as the device holds it, or it would be another one at every look, and set again
+        return read_private_key(options.private_key).clamped()
     return None if leftover is None else leftover.private_key
 
 

@@ -48,8 +48,10 @@ class KernelDevice:
 
     def apply(self, change: DeviceChange) -> None:
         """Carry out a change, a message a peer; see ``Device``."""
-        with told(f"configure the WireGuard device {self._name}"):
-            for settings in requests(change):
+        for settings in requests(change):
+            port = settings.get("listen_port")
+            at = "" if port is None else f" to listen at UDP port {port}"
+            with told(f"configure the WireGuard device {self._name}{at}"):
                 self._set(settings)
 
     def _set(self, settings: dict[str, Any]) -> None:

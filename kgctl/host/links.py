@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kgctl.errors import InterfaceGoneError
+from kgctl.errors import HostError, InterfaceGoneError
 from kgctl.host.netlink import errno_of, open_netlink, told
 from kgctl.host.surroundings import read_addresses
 from kgctl.mesh.cidr import Cidr, parse_address
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _UP = 1  # IFF_UP
+_WITHOUT_IPV6 = (errno.EACCES, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 _NO_DAD = 0x02  # IFA_F_NODAD: nobody else can have an address of a tunnel's
 
 
@@ -136,7 +137,15 @@ class Links:
         """
         for cidr in addresses:
             with told(f"give {link.name} the address {cidr}"):
-                self._address("add", link, cidr, errno.EEXIST)
+                try:
+                    self._address("add", link, cidr, errno.EEXIST)
+                except Exception as error:
+                    if cidr.version == 6 and errno_of(error) in _WITHOUT_IPV6:
+                        raise HostError(
+                            f"cannot give {link.name} the address {cidr}: IPv6 is switched off "
+                            "(sysctl net.ipv6.conf.all.disable_ipv6)"
+                        ) from error
+                    raise
 
     def remove_addresses(self, link: NetLink, addresses: Iterable[Cidr]) -> None:
         """Take addresses from a link; they may be gone already.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ def told(what: str) -> Iterator[None]:
 
     try:
         yield
+    except struct.error as error:  # pyroute2 packs what it is given as it is
+        raise HostError(f"cannot {what}: a number is too large for the kernel's message") from error
     except (NetlinkError, OSError) as error:
         code = errno_of(error)
         text = f"cannot {what}: {os.strerror(code) if code else error}"

@@ -66,9 +66,9 @@ _DISCARD = 9  # any port: nothing is sent
 def source_towards(address: Address) -> Address | None:
     """Return the address that the kernel would choose; None where it has no route there."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(address), _DISCARD))
-        except OSError:
-            return None
-        return parse_address(str(probe.getsockname()[0]))
+            return parse_address(str(probe.getsockname()[0]))
+    except OSError:  # a kernel without IPv6 has no such socket
+        return None

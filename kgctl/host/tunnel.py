@@ -18,8 +18,10 @@ from kgctl.host.record import Record
 from kgctl.host.routes import LinkRoutes
 from kgctl.host.surroundings import surroundings
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.key import NO_KEY
 from kgctl.steady import steady
 from kgctl.wireguard.device import DeviceState, device_change
+from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +144,7 @@ class Tunnel:
         self._device: KernelDevice | UserspaceDevice | None = None
         self._steady: SteadyDevice
         self._routes: LinkRoutes | None = None
+        self._dressed: tuple[int, frozenset[Cidr]] = (0, frozenset())
         self.touched = False
         self.origin: Origin | None = None
 
@@ -186,8 +189,10 @@ class Tunnel:
         Raises:
             HostError: it cannot be made; what was made of it is taken back by ``close``.
         """
-        self.touched = True
         link, record = self._links.find(self.name), self._file.read()
+        if link is not None:
+            _require_wireguard(link)
+        self.touched = True
         if link is None:
             origin = self._create()
         elif record is not None and _made(record, link):
@@ -220,13 +225,16 @@ class Tunnel:
             self._delete(link, record)
 
     def is_whole(self) -> bool:
-        """Tell whether the link still is the one that was opened, and up.
+        """Tell whether the link still is the one that was opened, up, with its MTU and addresses.
 
         Raises:
             HostError: links cannot be read.
         """
         link = self._links.find(self.name)
-        return link is not None and link.index == self.link.index and link.up
+        if link is None or link.index != self.link.index or not link.up:
+            return False
+        mtu, addresses = self._dressed
+        return link.mtu == mtu and addresses <= self._links.addresses(link)
 
     def surroundings(self, table: RouteTable) -> Surroundings:
         """Return what this machine has besides the link, of which ``table`` are the routes.
@@ -281,12 +289,7 @@ class Tunnel:
         self.release()
         device = open_device(link, own=True)
         if device is None:
-            raise HostError(
-                f"there is an interface {self.name} already, and it is no WireGuard: give "
-                "another name",
-                field="interface",
-                value=self.name,
-            )
+            raise _not_wireguard(link)
         self._link, self._device, self._steady = link, device, SteadyDevice(device)
         self._routes = LinkRoutes(link, addresses)
 
@@ -313,6 +316,7 @@ class Tunnel:
         self._links.add_addresses(link, (one for one in addresses if one not in present))
         if not link.up:
             self._links.configure(link, up=True)
+        self._dressed = mtu, frozenset(addresses)
 
     def _delete(self, link: NetLink, record: Record) -> None:
         """Remove the link, and see to it that the program behind it ends.
@@ -355,6 +359,8 @@ class Tunnel:
 
     def _restore_device(self, before: DeviceState) -> None:
         change = device_change(self.device.read(), before, given={}, now=0.0)
+        if before.private_key is None:
+            change = replace(change, private_key=PrivateKey(NO_KEY))
         if change:
             self.device.apply(change)
 
@@ -366,6 +372,21 @@ class Tunnel:
             step()
         except KgctlError as error:
             failed(what, error)
+
+
+def _require_wireguard(link: NetLink) -> None:
+    device = open_device(link, own=True)
+    if device is None:
+        raise _not_wireguard(link)
+    device.close()
+
+
+def _not_wireguard(link: NetLink) -> HostError:
+    return HostError(
+        f"there is an interface {link.name} already, and it is no WireGuard: give another name",
+        field="interface",
+        value=link.name,
+    )
 
 
 def _end_program(record: Record) -> None:

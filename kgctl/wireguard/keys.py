@@ -38,10 +38,14 @@ class PrivateKey(SecretKey):
         """Generate a private key, clamped like those of ``wg genkey`` (RFC 7748, section 5)."""
         from nacl.utils import random
 
-        raw = bytearray(random(KEY_BYTES))
+        return cls(random(KEY_BYTES)).clamped()
+
+    def clamped(self) -> PrivateKey:
+        """Return the key as a device holds it; its public key is the same."""
+        raw = bytearray(self.raw)
         raw[0] &= 248
         raw[31] = raw[31] & 127 | 64
-        return cls(bytes(raw))
+        return PrivateKey(bytes(raw))
 
 
 def generate_preshared_key() -> PresharedKey:
