@@ -231,7 +231,7 @@ def test_a_program_that_hangs_is_replaced(site: Site) -> None:
         with hanging(site) as program:
             connection.kill()
             with site.connect() as second:  # which finds what does not answer
-                second.until("what is left does not answer, and is removed")
+                second.until("removing a leftover interface that does not answer")
                 second.until("synchronised")
                 assert program not in programs(site)
     assert programs(site) == {}
@@ -246,7 +246,7 @@ def test_a_userspace_implementation_that_fails_leaves_nothing(site: Site) -> Non
         if connection.said("created WireGuard interface"):  # the kernel's own
             return
         assert connection.wait() == 1
-    assert f"{program} did not come up: Error: no tun here" in connection.errors
+    assert f"{program} failed to start: Error: no tun here" in connection.errors
     assert site.traces() == before
     assert site.peers() == []
 
