@@ -1,4 +1,4 @@
-"""The page of ``kgctl graph -o html`` in Chromium: what a person can do, and an attacker not."""
+"""The page of ``kgctl graph -o html`` in Chromium: features, and resistance to attacks."""
 
 from __future__ import annotations
 

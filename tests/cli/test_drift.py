@@ -1,4 +1,4 @@
-"""``kgctl drift``: which interface is meant, and its exit codes."""
+"""``kgctl drift``: the choice of the interface, and exit codes."""
 
 from __future__ import annotations
 

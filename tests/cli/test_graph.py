@@ -1,4 +1,4 @@
-"""``kgctl graph``: formats, files, and what it refuses."""
+"""``kgctl graph``: formats, files and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose key a dry run prints, and who else has an address of this host."""
+"""Keys in a dry run, and shared addresses of this host."""
 
 from __future__ import annotations
 

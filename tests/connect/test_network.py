@@ -1,4 +1,4 @@
-"""What a network asks of a host: routes, extra networks, and as commands."""
+"""The wanted state of a host: routes, extra networks, and its commands in a dry run."""
 
 from __future__ import annotations
 

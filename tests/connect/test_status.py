@@ -1,4 +1,4 @@
-"""Why a peer may not be connected."""
+"""Reasons why a peer may not be connected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records, locks, names, privileges, routes: what of the host needs no network to be tried."""
+"""Records, locks, names, privileges and routes, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A userspace WireGuard of another user gets no private key, and gives none."""
+"""A userspace WireGuard of another user neither gets nor supplies a private key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two networks: every field, every link, and nothing else."""
+"""Differences between two networks: every field, every link, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl connect`` between real namespaces, the real API server behind a line that is cut."""
+"""``kgctl connect`` between real namespaces, with the real API server behind a breakable line."""
 
 from __future__ import annotations
 

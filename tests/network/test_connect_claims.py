@@ -1,4 +1,4 @@
-"""``kgctl connect`` beside a node that claims what is not its own: counted in packets."""
+"""``kgctl connect`` with a node that claims foreign networks: effects in packets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``kgctl connect`` on hosts that differ: routes, names, families, programs, and whom it talks to.
+"""``kgctl connect`` on different hosts: routes, names, families, programs, connections.
 
-``resolvectl`` is a stand-in: systemd-resolved would be the test machine's own.
+``resolvectl`` is a stub: systemd-resolved would be that of the test machine.
 """
 
 from __future__ import annotations

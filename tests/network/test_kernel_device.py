@@ -1,4 +1,4 @@
-"""The kernel's own WireGuard, where this machine's kernel has it."""
+"""The kernel's WireGuard, if this machine's kernel has it."""
 
 from __future__ import annotations
 
