@@ -49,7 +49,7 @@ class Departure:
         if identity is not None:
             self._attempt("delete the peer", lambda: self._delete_peer(identity))
         if self._whole and not self._is_left():
-            self._attempt("forget what was made", self._file.remove)
+            self._attempt("remove the record", self._file.remove)
 
     def _delete_peer(self, identity: Identity) -> None:
         if identity.leave(self._farewell()):

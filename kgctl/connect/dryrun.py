@@ -109,7 +109,7 @@ def device_commands(
     for one in change.peers:
         yield f"wg set {name} peer {one.public_key}{_peer(one, peer)}"
     for cidr in change.drop_allowed_ips:
-        yield f"# take the allowed IP {cidr} from the peer that has it"
+        yield f"# remove the allowed IP {cidr} from its peer"
     for key in change.remove:
         yield f"wg set {name} peer {key} remove"
 
@@ -133,7 +133,7 @@ def _peer(change: PeerChange, peer: str) -> str:
 def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iterator[str]:
     """Yield comments on the routes that are not set, with the reason."""
     for one in excluded:
-        yield f"# not into the tunnel: {one}, to which the tunnel's own packets go, or kgctl's"
+        yield f"# not into the tunnel: {one}, which the tunnel or kgctl itself needs"
     for refused in taken:
         yield f"# no route to {refused.route.destination}: {refused.reason}"
 

@@ -33,7 +33,7 @@ class KernelDevice:
         from pyroute2.netlink.generic.wireguard import WireGuard
 
         self._name = name
-        with told("open the kernel's WireGuard interface"):
+        with told("connect to the kernel's WireGuard"):
             self._netlink = WireGuard()
 
     def close(self) -> None:

@@ -84,8 +84,8 @@ class GraphFormat(NamedTuple):
     ``endings`` are file name extensions with their dots. ``several`` is None for a format that can
     only show one cluster. ``style`` is the default style, or None if there is only one.
     ``drawn``: Graphviz draws it. ``binary``: not text. ``shaped``: it can show a part of the
-    network. ``terminal`` is its form on a terminal, if that is not text; such a format supports
-    --watch. ``excess`` checks whether a graph is too large for its viewers.
+    network. ``terminal`` is its form on a terminal, if that is not text; such a format can be
+    watched. ``excess`` checks whether a graph is too large for its viewers.
     """
 
     name: str
