@@ -1,1 +1,1 @@
-"""How fast kgctl is, measured as a user meets it: whole processes, on a real API server."""
+"""Benchmarks of kgctl: whole processes on a real API server, as users run them."""

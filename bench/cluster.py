@@ -1,4 +1,4 @@
-"""The real API server, filled with as many nodes as asked, and the commands that read it."""
+"""A real API server with a given number of nodes, and the commands that read it."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 PEERS = 5
 PEER = "peer-0"
 KGCTL = str(Path(sys.executable).with_name("kgctl"))
-"""The program as it is installed beside this Python."""
+"""The program that is installed beside this Python."""
 
 
 class Cluster:
-    """An API server whose number of nodes only grows."""
+    """An API server with a growing number of nodes."""
 
     def __init__(self, server: ApiServer, state: Path) -> None:
         self._server = server
         self._state = state
         self._count = 0
         self.kubeconfig = str(server.token_user("reader"))
-        """Of a user who may list nodes and peers, with a token."""
+        """The kubeconfig of a user with a token who may list nodes and peers."""
         self.certificate_kubeconfig = str(server.user("bench", _READING))
-        """Of such a user with a client certificate."""
+        """The kubeconfig of such a user with a client certificate."""
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """The port on 127.0.0.1."""
         return int(self._server.url.rpartition(":")[2])
 
     def grow(self, count: int) -> None:
-        """Fill it up to ``count`` nodes, and wait until lists from memory have them all."""
+        """Add nodes up to ``count``, and wait until lists from the watch cache have them all."""
         self._server.apply(list(fleet(count))[self._count :])
         if not self._count:
             self._server.apply(map(peer_object, range(PEERS)))
@@ -65,7 +65,7 @@ class Cluster:
     def curl(
         self, accept: str = PROTOBUF, encoding: str = "identity", output: str = "/dev/null"
     ) -> list[str]:
-        """Return the command that fetches the list of nodes as it is, and does nothing with it."""
+        """Return the command that fetches the list of nodes and discards it."""
         return [
             "curl",
             "--silent",
@@ -85,17 +85,17 @@ class Cluster:
         ]
 
     def kgctl(self, *arguments: str, program: str = KGCTL) -> list[str]:
-        """Return a command of kgctl's on this cluster."""
+        """Return a kgctl command for this cluster."""
         return [program, "--kubeconfig", self.kubeconfig, *arguments]
 
     def kubectl(self) -> list[str]:
-        """Return the command with which people list nodes."""
+        """Return kubectl's command to list nodes."""
         return ["kubectl", "--kubeconfig", self.kubeconfig, "get", "nodes"]
 
 
 @contextlib.contextmanager
 def started_cluster() -> Iterator[Cluster]:
-    """A cluster without nodes, gone with the context."""
+    """Start a cluster without nodes; stop it at the end of the context."""
     binaries = find_binaries()
     if binaries is None:
         raise SystemExit("needs kube-apiserver and etcd: make apiserver")
@@ -109,7 +109,7 @@ def started_cluster() -> Iterator[Cluster]:
 
 
 def peer_object(number: int) -> dict[str, Any]:
-    """Return one of the peers: a laptop, and its networks."""
+    """Return the Peer object of a number."""
     key = hashlib.sha256(f"peer {number}".encode()).digest()
     return {
         "apiVersion": "kilo.squat.ai/v1alpha1",

@@ -1,4 +1,4 @@
-"""The graph of a full mesh: half a million edges with 1,000 nodes."""
+"""Benchmark of the graph of a full mesh: half a million edges with 1,000 nodes."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def measure_edges(cluster: Cluster, nodes: int, folder: Path, rounds: int) -> di
 
 
 def write_list(path: Path, nodes: int) -> None:
-    """Write what ``kubectl get nodes,peers -o json`` prints of a cluster of that size."""
+    """Write the output of ``kubectl get nodes,peers -o json`` for a cluster of that size."""
     items = [*fleet(nodes), *map(peer_object, range(PEERS))]
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=4))
 
 
 def edges_table(figures: dict[int, dict[str, Figures]]) -> str:
-    """Return the targets beside what was measured."""
+    """Return the targets and the figures."""
     rows = []
     for nodes, found in figures.items():
         most, memory = TARGETS[nodes]

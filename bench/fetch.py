@@ -1,4 +1,4 @@
-"""Read the nodes of a cluster in one given format, whatever kgctl would have chosen.
+"""Reads the nodes of a cluster in a given format and compression, overriding kgctl's choice.
 
 python -m bench.fetch KUBECONFIG protobuf|json gzip|identity
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Fixed(LeanTransport):
-    """A transport that asks for the compression that it was told."""
+    """A transport that requests a fixed compression."""
 
     encoding = "identity"
 

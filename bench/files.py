@@ -1,4 +1,4 @@
-"""Reading manifest files as large as ``kubectl get nodes`` writes them."""
+"""Benchmark of reading manifest files of the size that ``kubectl get nodes`` writes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ with open(sys.argv[1], "rb") as file:
 
 
 def measure_files(cluster: Cluster, folder: Path, rounds: int) -> dict[str, Figures]:
-    """Measure reading what kubectl writes; the cluster is the one of ``NODES`` nodes."""
+    """Measure reading kubectl's output; the cluster has ``NODES`` nodes."""
     commands: dict[str, list[str]] = {}
     texts = {kind: _dumped(cluster, folder, kind) for kind in ("json", "yaml")}
     commands = {
@@ -62,7 +62,7 @@ def _dumped(cluster: Cluster, folder: Path, kind: str) -> Path:
 
 
 def files_table(figures: dict[str, Figures]) -> str:
-    """Return the target beside what was measured."""
+    """Return the target and the figures."""
     rows = []
     for name, one in figures.items():
         target = JSON_TARGET if name.startswith("json") else None

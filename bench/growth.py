@@ -1,6 +1,6 @@
-"""How the work beyond reading grows: parsing objects, building the network, printing it.
+"""Growth of the work beyond reading: parsing objects, building the network, printing it.
 
-Timed inside one process, from the objects as a source hands them over to the text of the answer.
+Timed inside one process, from a source's objects to the text of the answer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _REPEATS = 7
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: the size, the lines of output, the seconds."""
+    """One measurement: the number of nodes and of lines of output, and the seconds."""
 
     nodes: int
     lines: int
@@ -41,7 +41,7 @@ class Point:
 
 
 def measure_growth(*, quick: bool) -> dict[str, list[Point]]:
-    """Return the points of each line of the plot; the smallest of several runs counts."""
+    """Return the points of each line of the plot, each the fastest of several runs."""
     lines: dict[str, tuple[tuple[int, ...], Callable[[Objects], str]]] = {
         "graph": (SIZES, _graph),
         "graph, full mesh": (FULL_SIZES, _full),
@@ -60,7 +60,7 @@ def measure_growth(*, quick: bool) -> dict[str, list[Point]]:
 
 
 def slope(points: list[Point]) -> float:
-    """Return by which power of nodes plus lines the time grows, to the last from a tenth of it."""
+    """Return the power of nodes plus lines by which the time grows over the last decade."""
     from math import log
 
     last = points[-1]
@@ -73,7 +73,7 @@ def _size(point: Point) -> int:
 
 
 def _points(clusters: dict[int, Objects], work: Callable[[Objects], str]) -> list[Point]:
-    """Measure all sizes in turn, so that a machine that is slow for a while is slow for all."""
+    """Measure all sizes in turn, so that a temporarily slow machine is slow for all."""
     best = dict.fromkeys(clusters, 1e9)
     lines = {}
     for _ in range(_REPEATS):
@@ -87,7 +87,7 @@ def _points(clusters: dict[int, Objects], work: Callable[[Objects], str]) -> lis
 
 
 def _objects(count: int) -> Objects:
-    """Return a cluster of ``count`` nodes, and a peer for every hundred of them."""
+    """Return a cluster of ``count`` nodes, with a peer for every hundred nodes."""
     nodes = [
         NodeObject(
             node["metadata"]["name"],

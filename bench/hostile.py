@@ -1,8 +1,8 @@
-"""How much memory a list of a hostile server takes: ``python -m bench.hostile [MB [TREE...]]``.
+"""Memory that a list of a hostile server takes: ``python -m bench.hostile [MB [TREE...]]``.
 
-A server sends a list of so many MB that becomes as large as JSON can. Measured is the peak of
-``kgctl get peers`` as the system counts it, with the budget of a list as it is, and without one:
-which is how much it takes where nothing ends it. ``TREE`` are other checkouts to measure.
+A server sends a list of so many MB with the JSON that takes the most memory. The figure is the peak
+memory of ``kgctl get peers`` as the system counts it, with the default budget of a list, and
+practically without one. ``TREE`` are other checkouts to measure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 
 
 def measured(url: str, tree: Path, *options: str) -> tuple[int, str]:
-    """Return the MiB that kgctl of a checkout took at most, and the last line it said."""
+    """Return the peak memory of a checkout's kgctl in MiB, and its last line on stderr."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
         config.write(CONFIG % url)
         config.flush()
@@ -46,7 +46,7 @@ def measured(url: str, tree: Path, *options: str) -> tuple[int, str]:
 
 
 def main() -> None:
-    """Measure, and print a line each."""
+    """Measure, and print one line per case."""
     size = int(sys.argv[1] if len(sys.argv) > 1 else "50") * 1_000_000
 
     def answer(wire: socket.socket, ended: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Making sockets and devices that belong to another network namespace."""
+"""Context of another network namespace, to create sockets and devices in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def inside(namespace: str) -> Iterator[None]:
-    """Be in a network namespace for a while, with the thread that asks.
+    """Move the calling thread into a network namespace for the context.
 
-    What is made there belongs to that namespace for good, whoever holds it and wherever they are.
+    Sockets and devices created inside belong to that namespace for good.
     """
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
@@ -29,7 +29,7 @@ def inside(namespace: str) -> Iterator[None]:
 
 
 def _enter(namespace: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12
+    libc = ctypes.CDLL(None, use_errno=True)  # os.setns needs Python 3.12
     if libc.setns(namespace, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

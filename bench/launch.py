@@ -1,13 +1,12 @@
-"""Run one command and say what it took: a process of its own, because it must be small.
+"""Runs one command and prints its resource usage, from a small process.
 
-A process begins with the memory of the one that forked it, and Linux counts that as its peak.
-So the program that measures does not start commands itself; this one does, which imports next to
-nothing:
+A process starts with the memory of the one that forked it, and Linux counts that as its peak. So
+the benchmark does not start commands itself, but runs this script, which imports very little:
 
     python -I -S launch.py FILE COMMAND [ARGUMENT ...]
 
-The command's standard output and error go to FILE; what it took goes to our standard output, as
-JSON: seconds by the clock, seconds of processor time, peak memory in bytes, exit code.
+The command's standard output and error go to FILE. The script prints the usage as JSON: wall-clock
+seconds, processor seconds, peak memory in bytes, exit code.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""A line between network namespaces that delays and throttles, for kernels without netem.
+"""A slow line between two network namespaces, for kernels without netem.
 
     python -m bench.line NEAR FAR DEVICE MILLISECONDS MEGABITS
 
-Makes a TUN device in each namespace, and carries the packets of each to the other at the given
-rate, the given time later. Like netem's, its queue takes 1,000 packets; more are dropped.
+Creates a TUN device in each namespace, and forwards packets between them with the given delay and
+rate. As with netem, the queue holds 1,000 packets; further ones are dropped.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PACKET = 65536
 
 
 class Direction:
-    """One way along the line."""
+    """One direction of the line."""
 
     def __init__(self, source: int, target: int, delay: float, rate: float) -> None:
         self._source, self._target = source, target
         self._delay = delay
         self._rate = rate
-        self._free = 0.0  # when the line has sent all that it took
+        self._free = 0.0  # when the line will have sent all packets that it took
         self._under_way: collections.deque[tuple[float, bytes]] = collections.deque()
 
     def take(self, now: float) -> None:
-        """Take every packet that waits at the near end."""
+        """Take every packet that is waiting at the near end."""
         with contextlib.suppress(BlockingIOError):
             while packet := os.read(self._source, _PACKET):
                 if len(self._under_way) < _QUEUE:
@@ -44,7 +44,7 @@ class Direction:
                     self._under_way.append((self._free + self._delay, packet))
 
     def hand_over(self, now: float) -> float | None:
-        """Hand over every packet that has arrived; return when the next one will have."""
+        """Deliver every packet that has arrived; return the arrival time of the next one."""
         while self._under_way and self._under_way[0][0] <= now:
             with contextlib.suppress(OSError):
                 os.write(self._target, self._under_way.popleft()[1])
@@ -52,7 +52,7 @@ class Direction:
 
 
 def tun(namespace: str, device: str) -> int:
-    """Make a TUN device in a namespace and return its file descriptor."""
+    """Create a TUN device in a namespace, and return its file descriptor."""
     with inside(namespace):
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         request = struct.pack("16sH22x", device.encode(), _IFF_TUN | _IFF_NO_PI)

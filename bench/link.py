@@ -1,4 +1,4 @@
-"""Reading over a slow link: two namespaces, and a line between them that delays and throttles."""
+"""Benchmark of reading over a slow link: a line with delay and rate between two namespaces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.network.namespace import Namespace
 
 ROUND_TRIP = 20
-"""Milliseconds there and back."""
+"""Round-trip time in milliseconds."""
 
 RATE = 50
 """Megabits a second."""
@@ -44,14 +44,14 @@ ENCODINGS = ("identity", "gzip")
 
 @dataclass(frozen=True)
 class LinkFigures:
-    """What each way of reading took, and what made the line slow."""
+    """The figures of each command, and the means that made the line slow."""
 
     how: str
     figures: dict[str, Figures]
 
 
 def measurable() -> str | None:
-    """Return why a slow link cannot be laid here, or None."""
+    """Return why a slow link is impossible here, or None."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "a network namespace needs root"
     path = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
@@ -60,7 +60,7 @@ def measurable() -> str | None:
 
 
 def measure_link(cluster: Cluster, folder: Path, rounds: int) -> LinkFigures:
-    """Measure over a slow link."""
+    """Measure all commands over a slow link."""
     commands = _commands(cluster, _kubeconfig(cluster, folder))
     with Lab() as lab:
         near, far = lab.add("near"), lab.add("far")
@@ -81,7 +81,7 @@ def _commands(cluster: Cluster, kubeconfig: str) -> dict[str, list[str]]:
     }
     for kind, encoding in ways:
         fetch = [sys.executable, "-m", "bench.fetch", kubeconfig, kind, encoding]
-        commands[f"kgctl's reader, told to take {kind}, {encoding}"] = fetch
+        commands[f"kgctl's reader, fixed to {kind}, {encoding}"] = fetch
     for arguments in (("graph",), ("showconf", "peer", PEER)):
         commands[f"kgctl {' '.join(arguments)}"] = [KGCTL, "--kubeconfig", kubeconfig, *arguments]
     if shutil.which("kubectl"):
@@ -90,7 +90,7 @@ def _commands(cluster: Cluster, kubeconfig: str) -> dict[str, list[str]]:
 
 
 def _kubeconfig(cluster: Cluster, folder: Path) -> str:
-    """Write a kubeconfig for the far end of the line; the server's certificate is for loopback."""
+    """Write a kubeconfig for the far end; the server's certificate is for loopback."""
     config = yaml.safe_load(Path(cluster.kubeconfig).read_text())
     there = {"server": f"https://{FAR}:{cluster.port}", "tls-server-name": "127.0.0.1"}
     config["clusters"][0]["cluster"].update(there)
@@ -101,7 +101,7 @@ def _kubeconfig(cluster: Cluster, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _line(near: Namespace, far: Namespace) -> Iterator[str]:
-    """Lay the line, and say what makes it slow."""
+    """Set up the line; yield the means that make it slow."""
     connect(near, DEVICE, far, DEVICE)
     delay = ("delay", f"{ROUND_TRIP / 2:g}ms", "rate", f"{RATE}mbit", "limit", "1000")
     try:
@@ -133,7 +133,7 @@ def _relay(far: Namespace, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _running(module: str, *arguments: str) -> Iterator[None]:
-    """Run a module of ours beside the measurement; it says ``ready`` when it is."""
+    """Run a module during the measurement; it prints ``ready`` when it is."""
     command: Sequence[str] = [sys.executable, "-m", module, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
@@ -147,6 +147,6 @@ def _running(module: str, *arguments: str) -> Iterator[None]:
 
 
 def link_table(link: LinkFigures) -> str:
-    """Return what each way took."""
+    """Return the figures of each command."""
     rows = [(name, seconds(one.wall), seconds(one.cpu)) for name, one in link.figures.items()]
     return table(("", "time", "processor"), rows)

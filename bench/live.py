@@ -1,4 +1,4 @@
-"""Reading a live cluster: kgctl beside curl, kubectl and the Go kgctl, on the same server."""
+"""Benchmark of reading a live cluster: kgctl, curl, kubectl and the Go kgctl on one server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OTHERS = ("kubectl", "kgctl-go")
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """What reading a cluster of ``nodes`` nodes took, by the name of the command."""
+    """The figures of reading a cluster of ``nodes`` nodes, by command."""
 
     nodes: int
     figures: dict[str, Figures]
 
 
 def measure_live(cluster: Cluster, nodes: int, rounds: int) -> LiveFigures:
-    """Measure every command that is there on the cluster, which has ``nodes`` nodes."""
+    """Measure every available command on the cluster, which has ``nodes`` nodes."""
     commands = {
         "curl": cluster.curl(),
         "graph": cluster.kgctl(*GRAPH),
@@ -53,7 +53,7 @@ def measure_live(cluster: Cluster, nodes: int, rounds: int) -> LiveFigures:
 
 
 def targets_table(live: list[LiveFigures]) -> str:
-    """Return the targets beside what was measured."""
+    """Return the targets and the figures."""
     rows = []
     for one in live:
         if one.nodes not in TARGETS:
@@ -86,7 +86,7 @@ def targets_table(live: list[LiveFigures]) -> str:
 
 
 def live_table(live: list[LiveFigures]) -> str:
-    """Return what every command took."""
+    """Return the figures of every command."""
     rows = []
     for one in live:
         curl = one.figures["curl"]

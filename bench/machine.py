@@ -1,4 +1,4 @@
-"""The machine that the figures were measured on."""
+"""Description of the machine that ran the benchmark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import subprocess
 
 
 def busy() -> str:
-    """Return how busy the machine is with other work, to be asked before measuring."""
+    """Return the load of the machine by other work; call it before measuring."""
     if not hasattr(os, "getloadavg"):
         return "unknown"
     return f"a load of {os.getloadavg()[0]:.1f}"
 
 
 def describe(before: str) -> str:
-    """Return its size, how busy it was before, and what is installed on it, as a Markdown list."""
+    """Return the machine's size, its load before, and its programs, as a Markdown list."""
     return "\n".join(
         [
             f"* {_processors()}, {_memory()} of memory, {platform.system()} {platform.machine()}",

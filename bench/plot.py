@@ -1,4 +1,4 @@
-"""A log-log plot as SVG, drawn by hand: nothing that needs a package."""
+"""A log-log plot as SVG, without a plotting package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Dot = tuple[float, float]
 
 
 class _Scale(NamedTuple):
-    """Whole decades along one axis, and the pixels that they take."""
+    """The decades of one axis, and its range in pixels."""
 
     low: int
     high: int
@@ -32,9 +32,9 @@ class _Scale(NamedTuple):
 
 
 def draw(title: str, axes: tuple[str, str], lines: Mapping[str, Sequence[Dot]]) -> str:
-    """Return the plot: a line with points for each name, and a dotted one of slope 1.
+    """Return the plot: a line with points for each name, and a dotted line of slope 1.
 
-    ``axes`` are the titles of the axes, across and up. Every value is above zero.
+    ``axes`` are the titles of the horizontal and the vertical axis. All values are above zero.
     """
     across = _scale((x for dots in lines.values() for x, _ in dots), LEFT, WIDTH - RIGHT)
     up = _scale((y for dots in lines.values() for _, y in dots), HEIGHT - BOTTOM, TOP)
@@ -78,7 +78,7 @@ def _axes(across: _Scale, up: _Scale, titles: tuple[str, str]) -> Iterator[str]:
 
 
 def _proportional(across: _Scale, up: _Scale) -> Iterator[str]:
-    """Draw the direction of what grows as its size does, from the lower left corner."""
+    """Draw the line of proportional growth from the lower left corner."""
     decades = min(across.high - across.low, up.high - up.low)
     ends = across.at(10.0 ** (across.low + decades)), up.at(10.0 ** (up.low + decades))
     yield (

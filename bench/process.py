@@ -1,4 +1,4 @@
-"""Measuring commands side by side."""
+"""Measurement of commands, run in turn."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 LAUNCH = Path(__file__).with_name("launch.py")
 TIMEOUT = 120.0
-"""Seconds that one run of a command may take."""
+"""Timeout of one run of a command in seconds."""
 
 
 class FailedError(Exception):
-    """A command that was to be measured ended with an error; its last words say why."""
+    """A measured command failed; the message has the end of its output."""
 
 
 @dataclass
 class Figures:
-    """What the runs of one command took; seconds and bytes."""
+    """The figures of the runs of one command, in seconds and bytes."""
 
     walls: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
@@ -34,24 +34,24 @@ class Figures:
 
     @property
     def wall(self) -> float:
-        """The median of the seconds by the clock."""
+        """The median of the wall-clock seconds."""
         return statistics.median(self.walls)
 
     @property
     def cpu(self) -> float:
-        """The median of the seconds of processor time."""
+        """The median of the processor seconds."""
         return statistics.median(self.cpus)
 
     @property
     def peak(self) -> int:
-        """The largest peak of memory, in bytes."""
+        """The largest peak memory, in bytes."""
         return max(self.peaks)
 
 
 def beyond(one: Figures, other: Figures) -> float:
-    """Return the seconds that ``one`` took more than ``other``: the median, round by round.
+    """Return the median of the differences in seconds of ``one`` and ``other``, by round.
 
-    Both ran in turn, so a machine that is slow for a while is slow for both.
+    Both ran in turn, so a temporarily slow machine is slow for both.
     """
     return statistics.median(a - b for a, b in zip(one.walls, other.walls, strict=True))
 
@@ -63,7 +63,7 @@ def measure(
     environment: Mapping[str, str] | None = None,
     accepted: Collection[int] = (0,),
 ) -> dict[str, Figures]:
-    """Run the commands in turn, ``rounds`` times after one that is not counted.
+    """Run the commands in turn, ``rounds`` times after an uncounted first round.
 
     ``accepted`` are the exit codes of a command that did its work.
 

@@ -1,8 +1,8 @@
-"""A port inside a network namespace that leads to the same port of the machine's loopback.
+"""A relay from a port in a network namespace to the same port on the machine's loopback.
 
     python -m bench.relay NAMESPACE ADDRESS PORT
 
-The API server listens on loopback; the commands that are measured come from a namespace.
+The API server listens on loopback; the measured commands run in a namespace.
 """
 
 from __future__ import annotations

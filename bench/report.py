@@ -1,4 +1,4 @@
-"""docs/performance.md: what was measured, beside what is to be reached."""
+"""The page docs/performance.md with the figures and their targets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLOTS = ("performance.svg", "performance-output.svg")
 
 @dataclass
 class Results:
-    """All that was measured; what was not is empty."""
+    """All figures; those not measured are empty."""
 
     growth: dict[str, list[Point]]
     quick: bool
@@ -44,12 +44,12 @@ class Results:
 
 
 def report(results: Results) -> str:
-    """Return the page, as Markdown."""
+    """Return the page as Markdown."""
     return "\n".join(part for part in _sections(results) if part)
 
 
 def write_page(results: Results, text: str, path: Path) -> None:
-    """Write the page, and the plots beside it in ``images``."""
+    """Write the page, and its plots to ``images`` beside it."""
     images = path.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -120,21 +120,20 @@ def _plots(growth: dict[str, list[Point]]) -> tuple[str, str]:
 _HEAD = """\
 # Performance
 
-Written by `make bench`{short} on {date}, which took {minutes:.0f} minutes. Each figure is that of a
-whole process, from its start to its end: the median of several runs, taken in turn with what it is
-compared with, so that a machine that is slow for a while is slow for both. Memory is the largest
-peak of any run, as the operating system counts it. The seconds beyond curl are the median of the
-differences, round by round.
+Written by `make bench`{short} on {date}, which took {minutes:.0f} minutes. Each figure is that
+of a whole process from start to end: the median of several runs. Commands that are compared run in
+turn, so that a temporarily slow machine is slow for all. Memory is the largest peak of any run, as
+the operating system counts it. The seconds beyond curl are the median of the differences by round.
 
 {machine}
-* nodes as large as kubelets make them: {protobuf:,} bytes each as protobuf, {json:,} as JSON
+* nodes of the size that kubelets write: {protobuf:,} bytes each as protobuf, {json:,} as JSON
 """
 
 _LIVE = """\
 ## A live cluster
 
-`curl` fetches the list of nodes as protobuf from the API server's watch cache and throws it away:
-the limit. kgctl reads that list, and the peers, and prints its answer.
+`curl` fetches the list of nodes as protobuf from the API server's watch cache and discards it: this
+is the lower limit. kgctl reads that list and the peers, and prints its answer.
 """
 
 _EDGES = """\
@@ -151,32 +150,32 @@ _STARTING = """\
 _FILES = """\
 ## Files
 
-`-f` with what `kubectl get nodes,peers.kilo.squat.ai -o json` (or `yaml`) prints of 5,000 nodes.
-The last rows are what PyYAML takes for that YAML with its C library: to read it as events, of which
-nothing is made, and to load all of it, as a program does that has no use for most of it either.
+`-f` with the output of `kubectl get nodes,peers.kilo.squat.ai -o json` (or `yaml`) for 5,000 nodes.
+The last rows are the times of PyYAML with its C library for that YAML: for reading all events
+without using them, and for loading the whole document, as a simple program does.
 """
 
 _LINK = f"""\
 ## A slow link
 
-1,000 nodes over {RATE} Mbit/s with {ROUND_TRIP} ms there and back, between two network
-namespaces, laid with {{how}}.
-kgctl measures how long connecting takes, and asks for compression where the way is far: on a near
-one, compressing costs the API server more time than it saves.
+1,000 nodes over {RATE} Mbit/s with a round-trip time of {ROUND_TRIP} ms, between two network
+namespaces, by {{how}}.
+kgctl measures the time to connect, and requests compression if the server is far away: from a near
+one, compression costs the API server more time than it saves.
 """
 
 _GROWTH = """\
 ## Growth
 
 The work beyond reading, timed within one process: parsing the objects, building the network and
-printing it. It grows no faster than nodes plus output: in a plot with logarithms on both axes, the
-lines are no steeper than the dotted one.
+printing it. It grows no faster than nodes plus output: in a log-log plot, the lines are no steeper
+than the dotted one.
 
 ![time by nodes](images/performance.svg)
 
 ![time by nodes and output](images/performance-output.svg)
 
-The power is that of nodes plus lines of output, up to the largest from a tenth of its size: 1 is in
-proportion. What is above that is waiting for memory, as large networks do not fit into a
-processor's caches: the instructions carried out grow in proportion.
+The power is that of nodes plus lines of output, from a tenth of the largest size to the largest: 1
+is proportional. The rest is waiting for memory, since large networks do not fit into a processor's
+caches: the number of executed instructions grows proportionally.
 """

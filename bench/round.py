@@ -1,8 +1,8 @@
-"""What one round of ``kgctl connect`` costs of processor, and how it grows: no host is touched.
+"""Processor time of one round of ``kgctl connect``, and its growth, without changing a host.
 
-The device and the routes are in memory, so what is measured is kgctl's own part, up to the first
-route and with the whole of it. Run with ``python -m bench.round [NODES...]``; compare the columns
-of one run, or the same script in two checkouts, one after the other.
+The device and the routes are in memory, so the figures are kgctl's own work, up to the first route
+and for the whole round. Run with ``python -m bench.round [NODES...]``; compare the columns of one
+run, or the same script in two checkouts, one after the other.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ KILO = "kilo.squat.ai/"
 
 
 def key(text: str) -> str:
-    """Return a public key that is made of a text."""
+    """Return a public key derived from a text."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def node(number: int, networks: str = "") -> NodeObject:
-    """Return a leader of a location of its own."""
+    """Return the leader of its own location."""
     high, low = divmod(number, 256)
     annotations = {
         "key": key(f"node {number}"),
@@ -61,7 +61,7 @@ def node(number: int, networks: str = "") -> NodeObject:
 
 
 def cluster(nodes: int, networks: str = "") -> Objects:
-    """Return a cluster of leaders, of which the first has ``networks`` behind it, and a peer."""
+    """Return a cluster of leaders and a peer; the first leader claims ``networks``."""
     own: dict[str, Any] = {
         "metadata": {"name": "laptop"},
         "spec": {"allowedIPs": ["10.250.0.1/32"], "publicKey": key("laptop")},
@@ -71,7 +71,7 @@ def cluster(nodes: int, networks: str = "") -> Objects:
 
 
 def annotation(size: int) -> str:
-    """Return a list of networks of so many bytes: what one node can write."""
+    """Return a list of networks of ``size`` bytes, as one node can write."""
     texts: list[str] = []
     count = length = 0
     while length < size:
@@ -83,7 +83,7 @@ def annotation(size: int) -> str:
 
 
 class Memory:
-    """A device and routes in memory; ``first`` is when the first route was set."""
+    """A device and routes in memory; ``first`` is the time of the first route."""
 
     def __init__(self) -> None:
         self.state = DeviceState()
@@ -100,13 +100,13 @@ class Memory:
 
 
 class MemoryRoutes:
-    """The routes of the memory."""
+    """Routes in memory."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
     def read(self) -> RouteTable:
-        """Return no routes at all."""
+        """Return an empty table."""
         return RouteTable(set(), frozenset())
 
     def apply(
@@ -119,7 +119,7 @@ class MemoryRoutes:
 
 
 def round_of(objects: Objects) -> tuple[float, float, int]:
-    """Return the seconds of processor to the first route and in all, and the number of routes."""
+    """Return the processor seconds to the first route and in total, and the number of routes."""
     memory = Memory()
     synchroniser = Synchroniser(PrivateKey(b"a" * 32), 51820, Names(lambda: None))
     start = time.process_time()
@@ -131,12 +131,12 @@ def round_of(objects: Objects) -> tuple[float, float, int]:
 
 
 def best(run: Callable[[], tuple[float, float, int]], times: int = 3) -> tuple[float, float, int]:
-    """Return the fastest of a few runs: what else the machine does only adds to it."""
+    """Return the fastest of a few runs: other work of the machine only adds time."""
     return min(run() for _ in range(times))
 
 
 def main() -> None:
-    """Measure, and print a line a cluster."""
+    """Measure, and print one line per cluster."""
     sizes = [int(text) for text in sys.argv[1:]] or [500, 1000, 2000, 5000]
     print("cluster                     to the first route   whole round   routes")
     for nodes in sizes:

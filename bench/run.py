@@ -1,4 +1,4 @@
-"""Measure kgctl, and write docs/performance.md; the short form only prints it.
+"""Benchmark of kgctl; writes docs/performance.md, or only prints it with --quick.
 
 python -m bench.run [--quick] [--output FILE]
 """
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def at_size(cluster: Cluster, size: int, folder: Path, results: Results) -> None:
-    """Measure all that is measured with a cluster of this size."""
+    """Run all measurements for a cluster of this size."""
     rounds = 3 if results.quick else 5 if size >= SLOW_LINK_NODES else 9
     if size == SIZES[0]:
         results.starting = measure_starting(cluster, rounds)
@@ -74,7 +74,7 @@ def at_size(cluster: Cluster, size: int, folder: Path, results: Results) -> None
 
 
 def say(what: str) -> None:
-    """Tell the person who waits."""
+    """Print progress."""
     print(f"bench: {what}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What every call pays: the start of the program, and the completion of a name."""
+"""Benchmark of the start of the program, and of the completion of a name."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ COMPLETING = {
     "COMP_WORDS": "kgctl showconf peer pe",
     "COMP_CWORD": "3",
 }
-"""What bash's completion script has in the environment when it asks kgctl."""
+"""The environment in which bash's completion script calls kgctl."""
 
 
 def measure_starting(cluster: Cluster, rounds: int) -> dict[str, Figures]:
-    """Measure the short commands; the cluster is a small one."""
+    """Measure the short commands on a small cluster."""
     figures = measure(
         {
             "python -c pass": [sys.executable, "-c", "pass"],
@@ -41,7 +41,7 @@ def measure_starting(cluster: Cluster, rounds: int) -> dict[str, Figures]:
 
 
 def starting_table(figures: dict[str, Figures]) -> str:
-    """Return the targets beside what was measured."""
+    """Return the targets and the figures."""
     rows = []
     for name, one in figures.items():
         target = TARGETS.get(name)

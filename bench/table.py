@@ -1,4 +1,4 @@
-"""Tables and numbers as Markdown has them."""
+"""Tables and numbers in Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def seconds(value: float) -> str:
-    """Return seconds with as many digits as mean something."""
+    """Return seconds with the significant digits."""
     return (
         f"{value:.0f} s" if value >= 100 else f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
     )
@@ -26,7 +26,7 @@ def megabytes(value: float) -> str:
 
 
 def verdict(measured: float, target: float) -> str:
-    """Say whether a figure is within its target."""
+    """Return whether a figure is within its target, in words."""
     return "yes" if measured <= target else f"no, {measured / target:.1f} times"
 
 

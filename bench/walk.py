@@ -1,6 +1,6 @@
-"""How many modules a value passes on its way through kgctl, and how often it crosses between them.
+"""Numbers of modules that kgctl enters for a task, and of calls between them.
 
-Each walk runs in a process of its own. A module counts as entered when a function of it is called;
+Each walk runs in a new process. A module counts as entered when one of its functions is called;
 importing it is not enough. Run with ``python -m bench.walk``; compare two checkouts.
 """
 
@@ -26,7 +26,7 @@ PACKAGE = f"{ROOT / 'kgctl'}/"
 
 
 class Steps:
-    """Counts the calls between modules of kgctl while it is entered."""
+    """Counts the calls between modules of kgctl inside the context."""
 
     def __init__(self) -> None:
         self.entered: set[str] = set()
@@ -49,7 +49,7 @@ class Steps:
 
 
 def call(*arguments: str) -> Steps:
-    """Run a command line of kgctl, from its head start to its exit code."""
+    """Run a command line of kgctl, from ``ahead.ask`` to its exit code."""
     from kgctl.cli.core.ahead import ahead
     from kgctl.cli.core.app import run
 
@@ -62,7 +62,7 @@ def call(*arguments: str) -> Steps:
 
 
 def live_graph(folder: Path) -> Steps:
-    """Draw a cluster of one node that an API server holds."""
+    """Draw a cluster of one node from an API server."""
     import tests.support.quiet as quiet
 
     with quiet.QuietServer([quiet.node("a-1", 2)]) as server:
@@ -80,7 +80,7 @@ def finding(_folder: Path) -> Steps:
 
 
 def mesh_file(folder: Path) -> Steps:
-    """Plan the links of two clusters that a mesh file names."""
+    """Plan the links of the two clusters of a mesh file."""
     for number, name in enumerate(("eu", "us"), 1):
         (folder / f"{name}.json").write_text(json.dumps(member(number, f"{name}-1")))
     clusters = [{"name": name, "manifests": [f"{name}.json"]} for name in ("eu", "us")]
@@ -90,7 +90,7 @@ def mesh_file(folder: Path) -> Steps:
 
 
 def member(number: int, name: str) -> dict[str, Any]:
-    """Return a node that leads its location, with networks of its own."""
+    """Return a leader with networks of its own."""
     annotations = {
         "key": base64.b64encode(hashlib.sha256(name.encode()).digest()).decode(),
         "endpoint": f"203.0.113.{number}:51820",
@@ -110,7 +110,7 @@ def member(number: int, name: str) -> dict[str, Any]:
 
 
 def connect_event(_folder: Path) -> Steps:
-    """Take in one changed node of ten, without a host."""
+    """Process a change of one of ten nodes, without a host."""
     import bench.round as one
     from kgctl.connect.network import wanted_of
     from kgctl.connect.rounds import Parser
@@ -143,7 +143,7 @@ WALKS: dict[str, Callable[[Path], Steps]] = {
 
 
 def main() -> None:
-    """Walk each way in a process of its own, and print a line for it."""
+    """Run each walk in a new process, and print one line per walk."""
     if sys.argv[1:]:
         with tempfile.TemporaryDirectory() as folder:
             steps = WALKS[sys.argv[1]](Path(folder))

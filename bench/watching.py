@@ -1,9 +1,9 @@
-"""How much memory an endless watch of a hostile server takes.
+"""Memory that an endless watch of a hostile server takes.
 
-``python -m bench.watching [SECONDS [MIB]]``: a server lists nothing, and then sends events of ever
-new objects for so many seconds (60). Measured is what a copy of the cluster
-(``kgctl.kube.informer``) takes at most, as the system counts it, with a budget of so many MiB (64)
-for nodes, and as many for peers. Each time the budget ends a watch, the copy begins with a list.
+``python -m bench.watching [SECONDS [MIB]]``: a server sends an empty list, and then events of new
+objects for so many seconds (60). The figure is the peak memory of a copy of the cluster
+(``kgctl.kube.informer``) as the system counts it, with a budget of so many MiB (64) for nodes, and
+the same for peers. Each time the budget ends a watch, the copy starts again with a list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Hearer:
-    """Counts what was heard, and how often the budget ended it."""
+    """Counts the changes, and the watches that the budget ended."""
 
     def __init__(self) -> None:
         self.changes = self.ended = 0
@@ -41,7 +41,7 @@ class Hearer:
 
 
 def measured(shape: str, seconds: float, memory: int) -> tuple[int, Hearer]:
-    """Return the bytes that a copy took at most, and what it heard."""
+    """Return the peak memory of a copy in bytes, and the counts."""
     with hostile.attentive_server(hostile.endless_watch(SHAPES[shape])) as url:
         access = Access(url, {}, {}, "c", 'context "c" of F', ())
         backoff = Backoff(attempts=1)
@@ -58,13 +58,13 @@ def measured(shape: str, seconds: float, memory: int) -> tuple[int, Hearer]:
 
 
 def resident() -> int:
-    """Return the bytes that this process has in memory."""
+    """Return the resident memory of this process in bytes."""
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * 4096
 
 
 def main() -> None:
-    """Measure each shape in a process of its own, and print a line each."""
+    """Measure each shape in a new process, and print one line per shape."""
     arguments = sys.argv[1:]
     if arguments and arguments[0] in SHAPES:
         shape, memory = arguments[0], int(arguments[2]) << 20

@@ -1,4 +1,4 @@
-"""What every layer of tests shares: how a missing tool is met, and the real API server."""
+"""Fixtures of all tests: handling of missing tools, and the real API server."""
 
 from __future__ import annotations
 

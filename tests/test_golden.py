@@ -1,4 +1,4 @@
-"""Every recorded answer of the reference, from manifest files."""
+"""All recorded answers of the reference, from manifest files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No value of the cluster, whatever it holds, acts on what kgctl writes."""
+"""Hostile values of a cluster are inactive in all of kgctl's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is imported: nothing that only Linux has, and nothing heavy before it is needed."""
+"""Imports: nothing that only Linux has, and nothing slow before it is needed."""
 
 from __future__ import annotations
 

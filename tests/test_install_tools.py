@@ -1,4 +1,4 @@
-"""What a machine without a tool is told: .ci/install-tools, on a PATH that lacks it."""
+""".ci/install-tools on a machine without a tool: its messages, with a reduced PATH."""
 
 from __future__ import annotations
 

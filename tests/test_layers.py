@@ -1,8 +1,8 @@
-"""What a layer may know: no option, no rule of ``check`` and no key of the mesh file below ``cli``.
+"""Limits of lower layers: no option, rule of ``check`` or mesh file key below ``cli``.
 
-A text of a lower layer reaches people who use kgctl from Python, or another command. So an error
-carries data, and ``kgctl/cli/core/hints.py`` and ``kgctl/diagnosis`` put words to it. import-linter
-holds which layer imports which; this holds what they say.
+Texts of a lower layer also reach users of the Python API, and of other commands. So errors carry
+data, and ``kgctl/cli/core/hints.py`` and ``kgctl/diagnosis`` add the hints. import-linter checks
+the imports of layers; these tests check their texts.
 """
 
 from __future__ import annotations

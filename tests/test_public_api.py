@@ -1,4 +1,4 @@
-"""The page of public names: each can be imported, has a type, and is documented."""
+"""The page of public names: each can be imported, has a type and is documented."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A host that stays on the network: what it is to be like, and keeping it so."""
+"""Keeps a host in a Kilo network: the wanted state, and the loop that applies it."""

@@ -1,4 +1,4 @@
-"""Leaving: what was made is taken back, as far as it goes, and nothing else."""
+"""Clean-up of what a session created: routes, the interface, name resolution and the Peer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Departure:
-    """Takes back what a session has made; goes on past what fails, and logs it.
+    """Removes what a session created; logs a step that fails and continues.
 
-    ``farewell`` gives the Peer objects to delete ours from, with little patience.
+    ``farewell`` returns the Peer objects to delete this host's Peer from, with short timeouts.
     """
 
     def __init__(
@@ -37,26 +37,26 @@ class Departure:
         self._whole = True
 
     def clean_up(self, identity: Identity | None, *, resolving: bool) -> None:
-        """Remove routes, the interface and the Peer; the record goes when all of that is gone.
+        """Remove routes, the interface and the Peer, and the record if all of these succeed.
 
-        ``resolving`` says that name resolution was set up.
+        ``resolving`` means that name resolution was set up.
         """
         if self._tunnel.touched:
-            if resolving and self._tunnel.origin is Origin.FOUND:  # a link that goes takes it along
+            if resolving and self._tunnel.origin is Origin.FOUND:  # else it goes with the link
                 self._attempt("undo name resolution", lambda: resolver.revert(self._tunnel.name))
             self._attempt("clean up the interface", lambda: self._tunnel.close(self._failed))
             self._journal.info("cleaned up the interface and its routes", name=self._tunnel.name)
         if identity is not None:
             self._attempt("delete the peer", lambda: self._delete_peer(identity))
         if self._whole and not self._is_left():
-            self._attempt("forget what was made", self._file.remove)
+            self._attempt("remove the record", self._file.remove)
 
     def _delete_peer(self, identity: Identity) -> None:
         if identity.leave(self._farewell()):
             self._journal.info("deleted peer", peer=identity.application.name)
 
     def _is_left(self) -> bool:
-        """Tell whether an interface is there that a kgctl that was killed has left."""
+        """Return whether a killed kgctl left an interface."""
         if self._tunnel.touched:
             return False
         try:

@@ -1,8 +1,8 @@
-"""At which of several endpoints a peer is dialled: a session that lives is never moved by hearsay.
+"""Choice of the endpoint at which a peer is dialled.
 
-What a peer says of itself moves it at once, as it may have moved; where nothing comes from there,
-back it goes. What nodes say of where they see it counts only where there is no session: then the
-endpoints are tried in turn.
+The peer's own annotation is followed at once, since the peer may have moved; if nothing arrives
+from there, the previous endpoint is used again. Sightings by nodes never move a live session:
+without a session, the endpoints are tried in turn.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DevicePeer, DeviceState
 
 TURN = 10.0
-"""Seconds for which an endpoint is tried at least: two of WireGuard's attempts, 5 seconds apart."""
+"""Minimum seconds to try an endpoint: two of WireGuard's attempts, 5 seconds apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """An endpoint that was chosen at ``since``, by what its peer said of itself then.
+    """An endpoint that was chosen at ``since``, when the peer's annotation was ``annotated``.
 
-    ``received`` and ``sent`` are the bytes that had come and gone by then. ``proven`` means that
-    more came since. ``tried`` were chosen before it in vain; ``reached`` is where the peer was
-    before it said that it had moved.
+    ``received`` and ``sent`` are the peer's byte counters at that time. ``proven`` means that more
+    bytes arrived since. ``tried`` are the endpoints that failed before; ``reached`` is where the
+    peer was before its annotation changed.
     """
 
     endpoint: Endpoint
@@ -44,15 +44,15 @@ class _Choice:
     reached: Endpoint | None = None
 
     def at(self, peer: DevicePeer | None, now: float) -> _Choice:
-        """Return it as one that was made at ``now``."""
+        """Return this choice as made at ``now``."""
         counts = (0, 0) if peer is None else (peer.received, peer.sent)
         return replace(self, since=now, received=counts[0], sent=counts[1], proven=False)
 
 
 class Dialler:
-    """Chooses endpoints. Times are seconds of a clock that never goes back.
+    """Chooses endpoints. Times are seconds of a monotonic clock.
 
-    ``given`` are those that an earlier kgctl has set on the device.
+    ``given`` are the endpoints that an earlier kgctl set on the device.
     """
 
     def __init__(self, given: Mapping[PublicKey, Endpoint] | None = None) -> None:
@@ -64,9 +64,9 @@ class Dialler:
     def look(
         self, state: DeviceState, known: Mapping[PublicKey, Sightings], now: float, unix: float
     ) -> None:
-        """Take note of the device's sessions at ``now``, which is ``unix`` in Unix seconds.
+        """Record the device's sessions at ``now``, which is ``unix`` in Unix seconds.
 
-        Where a peer has none, and its endpoint had its turn, it is the next one's.
+        A peer without a session moves to its next endpoint when the current one had its turn.
         """
         self._present, self._unix = state.peers, unix
         for key, choice in self._choices.items():
@@ -75,7 +75,7 @@ class Dialler:
                 self._choices[key] = self._looked_at(choice, peer, known.get(key), now)
 
     def choose(self, known: Mapping[PublicKey, Sightings], now: float) -> dict[PublicKey, Endpoint]:
-        """Return the endpoint to dial of each that has any; its host may be a name."""
+        """Return the endpoint to dial for each peer that has one; its host may be a name."""
         chosen = {key: self._chosen(key, seen, now) for key, seen in known.items()}
         self._choices = {key: choice for key, choice in chosen.items() if choice is not None}
         return {key: choice.endpoint for key, choice in self._choices.items()}
@@ -83,11 +83,11 @@ class Dialler:
     def _looked_at(
         self, choice: _Choice, peer: DevicePeer, seen: Sightings | None, now: float
     ) -> _Choice:
-        before = choice.received if peer.received >= choice.received else 0  # counted from new
+        before = choice.received if peer.received >= choice.received else 0  # the counter was reset
         if self._lives(peer) and (choice.proven or peer.received > before):
             return replace(choice, proven=True, tried=(), reached=None)
         if choice.proven:
-            return choice.at(peer, now)  # what was right once gets another turn
+            return choice.at(peer, now)  # an endpoint that worked gets another turn
         if seen is None or now - choice.since < TURN or peer.sent <= choice.sent:
             return choice
         return _next(choice, seen).at(peer, now)
@@ -124,9 +124,9 @@ class Dialler:
 def _said_otherwise(
     choice: _Choice, annotated: Endpoint | None, peer: DevicePeer | None, now: float
 ) -> _Choice:
-    """Return the choice after its peer has said something else of itself.
+    """Return the choice after the peer's annotation changed.
 
-    It is followed where others can dial it at all, or where the peer was dialled by its own word.
+    The new annotation is followed if other hosts can dial it, or if the old one was in use.
     """
     followed = annotated is not None and (
         is_dialable_from_elsewhere(annotated) or choice.endpoint == choice.annotated
@@ -139,9 +139,9 @@ def _said_otherwise(
 
 
 def _is_kept(choice: _Choice, candidates: tuple[Endpoint, ...]) -> bool:
-    """Tell whether a choice that is not proven yet stays, now that there are these candidates.
+    """Return whether an unproven choice stays valid with these candidates.
 
-    What a peer says of itself and nobody elsewhere can dial gives way to what others say.
+    An annotated endpoint that no other host can dial yields to the sightings.
     """
     if choice.endpoint not in (*candidates, choice.reached):
         return False
@@ -150,7 +150,7 @@ def _is_kept(choice: _Choice, candidates: tuple[Endpoint, ...]) -> bool:
 
 
 def _next(choice: _Choice, seen: Sightings) -> _Choice:
-    """Return the choice that comes after one that had its turn in vain."""
+    """Return the choice that follows one that failed."""
     own, *others = seen.candidates() or (choice.endpoint,)
     reached = [] if choice.reached is None else [choice.reached]
     order = list(dict.fromkeys([own, *reached, *others]))

@@ -1,8 +1,6 @@
-"""What ``kgctl connect`` would do, without doing it.
+"""The dry run of ``kgctl connect``: its changes as ``ip``, ``wg`` and ``kubectl`` commands.
 
-Changes of this host as the ``ip`` and ``wg`` commands that would make them.
-
-A line is for a person, and for ``sh``: it holds parsed values only, quoted, and no secret.
+People read the lines, and ``sh`` runs them: they contain parsed, quoted values only and no secret.
 """
 
 from __future__ import annotations
@@ -48,15 +46,15 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DeviceChange, PeerChange
 
 
-_VERBATIM_END = "'END'"  # the shell expands nothing up to it
+_VERBATIM_END = "'END'"  # quoted: the shell expands nothing in the here-document
 _KEY, _PUBLIC_KEY = "$key", "$public"
 
 
 def peer_commands(identity: Identity) -> Iterator[str]:
-    """Yield what gives this host its Peer.
+    """Yield the commands that create or patch this host's Peer.
 
-    Its public key is that of the private key that ``device_commands`` sets: where that is a new
-    one, these commands make both.
+    Its public key belongs to the private key that ``device_commands`` sets. These commands
+    generate both if the key is new.
     """
     if identity.generated:
         yield "# a new private key, which kgctl connect keeps in memory only"
@@ -82,7 +80,7 @@ def peer_commands(identity: Identity) -> Iterator[str]:
 def link_commands(
     interface: str, *, exists: bool, mtu: int, addresses: tuple[Cidr, ...]
 ) -> Iterator[str]:
-    """Yield what makes the interface; ``mtu`` is in bytes."""
+    """Yield the commands that create the interface; ``mtu`` is in bytes."""
     name = shlex.quote(interface)
     if not exists:
         yield f"ip link add {name} type wireguard"
@@ -101,12 +99,13 @@ def device_commands(
     peer: str,
     allowed_ips: Mapping[PublicKey, Iterable[Cidr]] | None = None,
 ) -> Iterator[str]:
-    """Yield what changes the device.
+    """Yield the commands that change the device.
 
-    ``private_key`` is the file; None is the key that ``peer_commands`` make. ``allowed_ips`` are
-    all of those of peers that stay, where they change: ``wg set`` replaces them.
+    ``private_key`` is the key file; None means the key that ``peer_commands`` generates.
+    ``allowed_ips`` maps peers that stay to all their allowed IPs, where these change, since
+    ``wg set`` replaces them.
 
-    A preshared key is read from the Peer object when the command is run: it is not shown.
+    A preshared key is not shown: the command reads it from the Peer object when it runs.
     """
     name = shlex.quote(interface)
     if change.private_key is not None:
@@ -147,9 +146,9 @@ def _allowed(cidrs: Iterable[Cidr] | None) -> str:
 
 
 def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iterator[str]:
-    """Yield as comments which routes there will not be, and why."""
+    """Yield comments on the routes that are not set, with the reason."""
     for one in excluded:
-        yield f"# not into the tunnel: {one}, to which the tunnel's own packets go, or kgctl's"
+        yield f"# not into the tunnel: {one}, which the tunnel or kgctl itself needs"
     for refused in taken:
         yield f"# no route to {refused.route.destination}: {refused.reason}"
 
@@ -157,7 +156,7 @@ def route_notes(excluded: Iterable[Exclusion], taken: Iterable[Refused]) -> Iter
 def route_commands(
     interface: str, change: RouteChange, addresses: Iterable[Cidr] = ()
 ) -> Iterator[str]:
-    """Yield what changes the routes; ``addresses`` are those that this host sends from."""
+    """Yield the commands that change the routes; ``addresses`` are this host's in the network."""
     sources: dict[int, str] = {}
     for cidr in addresses:
         sources.setdefault(cidr.version, f" src {cidr.address}")
@@ -182,10 +181,10 @@ _NAMES_SECONDS = 5.0
 def commands(
     options: Options, cluster: Cluster, worded: Callable[[object], str] = str
 ) -> Iterator[str]:
-    """Yield the commands, and as comments what is no command, in order; ``worded`` words it.
+    """Yield the commands in order, and notes as comments; ``worded`` puts a note into words.
 
     Raises:
-        KgctlError: the cluster cannot be read, or connecting would fail for what is in it.
+        KgctlError: the cluster cannot be read, or its state would make connecting fail.
     """
     identity = _identity(options, cluster)
     names = Names(lambda: None)
@@ -239,7 +238,7 @@ def _identity(options: Options, cluster: Cluster) -> Identity:
 
 
 def _left(interface: str) -> tuple[Record | None, DeviceState | None]:
-    """Return what another kgctl has left, as far as it can be seen without privileges."""
+    """Return what another kgctl left, as far as it is visible without privileges."""
     try:
         file = RecordFile(interface)
         tunnel = Tunnel(interface, file)
@@ -252,7 +251,7 @@ def _left(interface: str) -> tuple[Record | None, DeviceState | None]:
 
 
 def _joined(state: State, identity: Identity) -> State:
-    """Return the state with our Peer in it."""
+    """Return the state including this host's Peer."""
     if identity.found is not None:
         identity.membership.check(identity.found, identity.application)
         return state
@@ -268,9 +267,9 @@ def _joined(state: State, identity: Identity) -> State:
 
 
 def _present(interface: str, guarding: Guarding) -> tuple[bool, DeviceState, RouteTable]:
-    """Return whether the interface is there, its device, and routes, as far as they show.
+    """Return whether the interface exists, its device, and the routes, as far as visible.
 
-    ``guarding`` learns what is here besides.
+    Sets the surroundings of ``guarding``.
     """
     with closing(Links()) as links:
         link = links.find(interface)
@@ -289,7 +288,7 @@ def _present(interface: str, guarding: Guarding) -> tuple[bool, DeviceState, Rou
 
 
 def _target(options: Options, identity: Identity, wanted: Wanted, names: Names) -> DeviceState:
-    """Return what the device is to be, when all names are known."""
+    """Return the wanted state of the device, after resolving names."""
     synchroniser = Synchroniser(identity.private_key, options.listen_port, names)
     synchroniser.target(wanted)
     names.settle(_NAMES_SECONDS)

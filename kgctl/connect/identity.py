@@ -1,6 +1,6 @@
-"""Who this host is in the network: its key, its Peer, its addresses.
+"""The identity of this host in the network: its key, its addresses and its Peer object.
 
-The Peer object of this host: found or created, and deleted again where it was created.
+The Peer is found or created; kgctl deletes a Peer that it created when the session ends.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 
 class MembershipError(KgctlError):
-    """There is a Peer of our name, and it is not ours."""
+    """The Peer of this name belongs to somebody else."""
 
 
 class PeerStore(Protocol):
-    """Where Peer objects are kept; see ``kgctl.state.peers.PeerObjects``."""
+    """Access to Peer objects; see ``kgctl.state.peers.PeerObjects``."""
 
     def get(self, name: str) -> dict[str, Any]:
         """Return the object, or raise ``NotFoundError``."""
         ...
 
     def create(self, peer: Mapping[str, Any]) -> dict[str, Any]:
-        """Create it, and return it as it is stored."""
+        """Create the object, and return it as stored."""
         ...
 
     def patch(self, name: str, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Change it by a merge patch, and return it as it is stored."""
+        """Apply a merge patch to the object, and return it as stored."""
         ...
 
     def delete(self, name: str, *, uid: str | None = None) -> None:
-        """Delete it, if it is the one of that uid."""
+        """Delete the object, if it has that uid."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What a Peer is created from. ``keepalive`` is in seconds."""
+    """The values to create a Peer from. ``keepalive`` is in seconds."""
 
     name: str
     allowed_ips: tuple[Cidr, ...]
@@ -60,7 +60,7 @@ class Application:
     keepalive: int
 
     def manifest(self) -> dict[str, Any]:
-        """Return the Peer object to be created."""
+        """Return the Peer object to create."""
         return {
             "apiVersion": API_VERSION,
             "kind": "Peer",
@@ -74,7 +74,7 @@ class Application:
 
 
 class Membership:
-    """Our Peer object. ``ours`` says that kgctl created it, now or before it was killed."""
+    """This host's Peer object. ``ours``: kgctl created it, now or before it was killed."""
 
     def __init__(self, store: PeerStore, name: str, *, known_key: str = "") -> None:
         self._store = store
@@ -83,11 +83,11 @@ class Membership:
         self.ours = False
 
     def find(self) -> Peer | None:
-        """Return the Peer of our name as it is stored; None where there is none.
+        """Return the Peer of this name as stored, or None.
 
         Raises:
-            MembershipError: it is invalid.
-            kgctl.ClusterError: it cannot be read.
+            MembershipError: the Peer is invalid.
+            kgctl.ClusterError: the Peer cannot be read.
         """
         try:
             found = peer_of(self._store.get(self.name))
@@ -105,21 +105,21 @@ class Membership:
         return found
 
     def knows(self, public_key: PublicKey) -> bool:
-        """Tell whether that is the key of the kgctl that was killed."""
+        """Return whether this is the key of a killed kgctl."""
         return str(public_key) == self._known_key
 
     def join(self, found: Peer | None, application: Application) -> bool:
-        """See to it that the Peer is there, with our key; tell whether it was created.
+        """Ensure that the Peer exists with this host's key; return whether it was created.
 
-        A Peer that was left over from a kgctl that was killed gets the new key. One that somebody
-        else made with another key is left alone.
+        The Peer of a killed kgctl gets the new key. A Peer that somebody else created with another
+        key stays unchanged.
 
         Raises:
             MembershipError: the Peer has another key.
-            kgctl.ClusterError: it cannot be created.
+            kgctl.ClusterError: the Peer cannot be created.
         """
         if found is None:
-            self.ours = True  # from here on: a create that broke off may have been carried out
+            self.ours = True  # before the request: an interrupted create may have succeeded
             self._store.create(application.manifest())
             return True
         self.check(found, application)
@@ -128,21 +128,21 @@ class Membership:
         return False
 
     def check(self, found: Peer, application: Application) -> None:
-        """Make sure that the Peer that is there can be ours.
+        """Check that the existing Peer can belong to this host.
 
         Raises:
-            MembershipError: it has another key, and kgctl did not create it.
+            MembershipError: the Peer has another key, and kgctl did not create it.
         """
         if found.public_key != application.public_key and not self.ours:
             raise MembershipError(_foreign(found, application), field="private_key")
 
     def leave(self, public_key: PublicKey, store: PeerStore | None = None) -> bool:
-        """Delete the Peer if it is ours and still has that key; tell whether it was deleted.
+        """Delete the Peer if it is ours and still has that key; return whether it was deleted.
 
-        ``store`` is another way to it, with less patience.
+        ``store`` is another access to it, with shorter timeouts.
 
         Raises:
-            kgctl.ClusterError: it cannot be deleted.
+            kgctl.ClusterError: the Peer cannot be deleted.
         """
         if not self.ours:
             return False
@@ -161,20 +161,20 @@ class Membership:
 def _foreign(found: Peer, application: Application) -> str:
     name = printable(application.name)
     return (
-        f'there is a Peer "{name}" already, and its public key {found.public_key} is not that of '
+        f'the Peer "{name}" exists, and its public key {found.public_key} is not that of '
         f"the private key here ({application.public_key}): join under another name "
         f"(kgctl connect NAME), delete it (kubectl delete peer {name}), or give its key"
     )
 
 
 DEFAULT_ADDRESS = "10.10.10.10/32"
-"""The allowed IP of a Peer that is created, as in the reference."""
+"""The allowed IP of a new Peer, as in the reference."""
 
 
 class RejectedError(MembershipError):
-    """Somebody gave our Peer another key: no node answers this host any more.
+    """Somebody changed the key of this host's Peer: nodes no longer answer this host.
 
-    ``final`` says that the private key for it cannot come to us.
+    ``final`` means that this host has no way to get the new private key.
     """
 
     def __init__(self, text: str, *, final: bool) -> None:
@@ -187,10 +187,10 @@ Said = tuple[str, dict[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """This host's key, and the Peer that is there (``found``) or is to be created.
+    """This host's key, and its Peer: the existing one (``found``) or the one to create.
 
-    ``generated`` says that the key is a new one, known to nobody yet. ``stale`` is a Peer of
-    another name, and its key, that a kgctl that was killed has left.
+    ``generated`` means that the key is new and known to nobody yet. ``stale`` is a Peer of another
+    name that a killed kgctl left, and its key.
     """
 
     private_key: PrivateKey
@@ -202,10 +202,10 @@ class Identity:
     stale: tuple[Membership, PublicKey] | None = None
 
     def enter(self) -> Iterator[Said]:
-        """See to it that the Peer is there; yield what was done, to be logged.
+        """Ensure that the Peer exists; yield what was done, for the log.
 
         Raises:
-            KgctlError: there is a Peer of another key, or it cannot be created.
+            KgctlError: the Peer has another key, or cannot be created.
         """
         if self.stale is not None:
             membership, public_key = self.stale
@@ -217,30 +217,30 @@ class Identity:
             yield "took over the peer of a kgctl that was killed", {"peer": self.application.name}
 
     def enter_again(self) -> Iterator[Said]:
-        """Create the Peer again; yield what was done, to be logged.
+        """Create the Peer again; yield what was done, for the log.
 
         Raises:
-            KgctlError: it cannot be created.
+            KgctlError: the Peer cannot be created.
         """
         if self.membership.join(self.membership.find(), self.application):
-            yield "the peer was deleted, created it again", {"peer": self.application.name}
+            yield "created the peer again: it was deleted", {"peer": self.application.name}
 
     def with_key_of_peer(self, file: Path | None) -> Identity:
-        """Return who this host is now that another key was read of its Peer.
+        """Return the identity after the Peer's key changed.
 
-        The Peer is read again: what was read of it may be old. Where it has another key, that has
-        to be the one in ``file``, which may have changed as well.
+        The Peer is read again, since the copy may be old. If its key differs, it must be the key
+        in ``file``, which may have changed as well.
 
         Raises:
-            RejectedError: it is not.
-            KgctlError: the Peer cannot be read, or the file.
+            RejectedError: the file does not have the Peer's key, or there is no file.
+            KgctlError: the Peer or the file cannot be read.
         """
         found = self.membership.find()
         own = self.application.public_key
         if found is None or found.public_key in (own, None):
             return self
         assert found.public_key is not None
-        if self.membership.knows(found.public_key):  # an old state of the cluster is back
+        if self.membership.knows(found.public_key):  # an old state of the cluster was restored
             self.membership.join(found, self.application)
             return self
         if file is not None:
@@ -251,10 +251,10 @@ class Identity:
         raise RejectedError(_rejected(found, own, file), final=file is None)
 
     def leave(self, store: PeerStore) -> bool:
-        """Delete the Peer if it is ours; tell whether it was deleted.
+        """Delete the Peer if it is ours; return whether it was deleted.
 
         Raises:
-            KgctlError: it cannot be deleted.
+            KgctlError: the Peer cannot be deleted.
         """
         if not self.membership.ours:
             return False
@@ -264,22 +264,22 @@ class Identity:
 def _rejected(found: Peer, own: PublicKey, file: Path | None) -> str:
     name = printable(found.name)
     text = (
-        f'the Peer "{name}" was given another public key, {found.public_key}; nodes do not answer '
-        f"the one of this host ({own}) any more"
+        f'the public key of the Peer "{name}" changed to {found.public_key}; nodes no longer '
+        f"answer this host's key ({own})"
     )
     if file is None:
-        return f"{text}: connect again, and give the new private key"
+        return f"{text}: connect again and give the new private key"
     where = printable(str(file))
-    return f"{text}: put the new private key into {where}, from where it is taken at once"
+    return f"{text}: put the new private key into {where}; kgctl uses it at once"
 
 
 def establish(
     options: Options, store: PeerStore, record: Record | None, leftover: DeviceState | None
 ) -> Identity:
-    """Find out who this host is to be. Nothing is changed yet.
+    """Return the identity of this host, without changing anything.
 
-    The private key is the file's; else that of the device that a killed kgctl has left; else a
-    new one, which is never written to a disk.
+    The private key is that of the file; else that of the device that a killed kgctl left; else a
+    new one, which is never written to disk.
 
     Raises:
         KgctlError: the key cannot be read, or the Peer is invalid.
@@ -303,7 +303,7 @@ def establish(
 
 
 def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey | None:
-    """Return the key that is there; None where there is none."""
+    """Return the key of the file or of the leftover device, or None."""
     if options.private_key is not None:
         # as the device holds it, or it would be another one at every look, and set again
         return read_private_key(options.private_key).clamped()
@@ -311,7 +311,7 @@ def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey |
 
 
 def _addresses(options: Options, found: Peer | None) -> tuple[Cidr, ...]:
-    """Return the named address; else those of the Peer's allowed IPs that can be one."""
+    """Return the address of the options; else the Peer's allowed IPs that can be addresses."""
     if options.address is not None:
         return (options.address,)
     own = () if found is None else tuple(filter(is_own_address, found.allowed_ips))
@@ -325,7 +325,7 @@ def _addresses(options: Options, found: Peer | None) -> tuple[Cidr, ...]:
 def _stale(
     options: Options, store: PeerStore, record: Record | None
 ) -> tuple[Membership, PublicKey] | None:
-    """Return the Peer of another name that a kgctl that was killed has created, and its key."""
+    """Return the Peer of another name that a killed kgctl created, and its key."""
     if record is None or not record.peer or record.peer == options.name:
         return None
     key = PublicKey.parse(record.peer_key)

@@ -1,4 +1,4 @@
-"""What a session is made of besides the host: options and a source of state."""
+"""Inputs of a session: its options, and the interfaces to a live cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 CUT_OFF = 180.0
-"""Seconds without a word from the API server after which its way may be what is wrong."""
+"""Seconds of silence of the API server after which the path to it may be broken."""
 
 _NO_LIMITS = Limits()
 
@@ -25,11 +25,11 @@ _NO_LIMITS = Limits()
 class Options:
     """The options of ``kgctl connect``. Times are in seconds, ``mtu`` in bytes.
 
-    ``limits`` are what nodes and peers may claim; ``extra`` are the person's own networks.
-    ``address`` is None where none was named: then it is the Peer's own, or the default. So is
-    ``listen_port``: then it is that of the Peer's endpoint, or the default. ``cut_off``, which no
-    option of the command line sets, is how long the API server is silent before DNS servers are
-    taken out of the tunnel.
+    ``limits`` defines what nodes and peers may claim; ``extra`` are networks that the user routes
+    into the tunnel. ``address`` None means the Peer's own address, or the default; ``listen_port``
+    None means the port of the Peer's endpoint, or the default. ``cut_off``, which no command-line
+    option sets, is how long the API server must be silent before DNS servers are kept out of the
+    tunnel.
     """
 
     name: str
@@ -54,39 +54,39 @@ class Cluster(Protocol):
     """A live cluster; see ``kgctl.state.api_server.ApiServer``."""
 
     def read(self) -> Objects:
-        """Read everything once."""
+        """Read all objects once."""
         ...
 
     def peers(self) -> PeerStore:
-        """Return the Peer objects, to be read and changed."""
+        """Return the access to Peer objects."""
         ...
 
     def host(self) -> str:
-        """Return the name or the address that requests go to."""
+        """Return the name or address that requests go to."""
         ...
 
     def clock_ahead(self) -> float | None:
-        """Return by how many seconds this host's clock is ahead of the server's, if known."""
+        """Return the seconds by which this host's clock is ahead of the server's, if known."""
         ...
 
 
 class Copy(Protocol):
-    """A copy of a cluster's state that is kept up to date; see ``kgctl.state.feeds``."""
+    """An up-to-date copy of a cluster's state; see ``kgctl.state.feeds``."""
 
     @property
     def heard(self) -> float:
-        """When the API server last said anything, in Unix seconds."""
+        """The time of the API server's last answer, in Unix seconds."""
         ...
 
     @property
     def heard_steady(self) -> float:
-        """The same on the clock of ``kgctl.steady.steady``."""
+        """The same time on the clock of ``kgctl.steady.steady``."""
         ...
 
     def start(self) -> None:
-        """Start to follow the cluster."""
+        """Start following the cluster."""
         ...
 
     def read(self) -> Objects | None:
-        """Return what is known; None before everything was read once."""
+        """Return the objects, or None until all of them were read once."""
         ...

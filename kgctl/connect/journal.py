@@ -1,4 +1,4 @@
-"""The lines that ``kgctl connect`` logs, in the shape of the reference's (go-kit's loggers)."""
+"""The log of ``kgctl connect``, in the format of the reference (go-kit's loggers)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LONGEST = 2000  # characters of a value
 
 
 class Journal:
-    """Writes a line an event: JSON with sorted keys, or text.
+    """Writes one line per event: JSON with sorted keys, or text.
 
-    Values may come from the cluster: none can break a line, or act on a terminal. ``worded`` puts
-    an error, or what is no error but has a remedy, into words.
+    Values may come from the cluster: they are escaped, so that none can break a line or control a
+    terminal. ``worded`` puts an error, or another value with a remedy, into words.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class Journal:
         self._clock = clock or (lambda: datetime.now(UTC))
 
     def debug(self, message: str, **values: object) -> None:
-        """Log what helps to find a fault."""
+        """Log a detail for debugging."""
         self._log("debug", message, values)
 
     def info(self, message: str, **values: object) -> None:
-        """Log what happens."""
+        """Log an event."""
         self._log("info", message, values)
 
     def warn(self, message: str, **values: object) -> None:
-        """Log what needs somebody's attention."""
+        """Log a condition that needs attention."""
         self._log("warn", message, values)
 
     def error(self, message: str, **values: object) -> None:
-        """Log what failed."""
+        """Log a failure."""
         self._log("error", message, values)
 
     def _log(self, level: str, message: str, values: dict[str, object]) -> None:
@@ -85,12 +85,12 @@ class Journal:
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return a time as Go's RFC3339Nano does: UTC, no trailing zeros in the fraction."""
+    """Return a time in Go's RFC3339Nano format: UTC, no trailing zeros in the fraction."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
     return f"{text}Z"
 
 
 def _caller() -> str:
-    """Return ``module.py:line`` of who logs: three frames up."""
+    """Return ``module.py:line`` of the caller that logs: three frames up."""
     frame = sys._getframe(3)  # noqa: SLF001 - the documented way to one's caller
     return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"

@@ -1,10 +1,8 @@
-"""What a network asks of this host: its peers, and its routes.
+"""The wanted state of this host, and the nodes whose agents rewrite their WireGuard device.
 
-Which nodes' agents rewrite their WireGuard device for a change of the network.
-
-Kilo's agent sets its whole device anew when anything of its configuration differs: all peers are
-replaced, and so every session of that node ends. The node knows that it has none any more; the
-other side does not, sends into the old one, and notices after 15 seconds without an answer.
+Kilo's agent writes its whole device when any part of its configuration differs. That replaces all
+peers, and ends every session of the node. The other side keeps the old session, sends into it, and
+notices after 15 seconds without an answer.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Leading(NamedTuple):
-    """What the devices of other leaders hold of a segment, and ``keepalive``, of its own device."""
+    """A segment in the devices of other leaders, and the ``keepalive`` of its own device."""
 
     allowed_ips: _Networks
     allowed_location_ips: _Networks
@@ -51,16 +49,16 @@ class Leading(NamedTuple):
 
 
 class Devices(NamedTuple):
-    """What the devices of all leaders are made of, by public key."""
+    """The contents of the leaders' devices, by public key."""
 
     segments: Mapping[PublicKey, Leading]
     peers: Mapping[PublicKey, Peer]
 
 
 def devices_of(topology: Topology) -> Devices:
-    """Return what the agents of a network set up.
+    """Return what the agents of a network configure.
 
-    Endpoints are the annotated ones: one that was discovered is where a device sends already.
+    Endpoints are the annotated ones: a device already sends to a discovered endpoint.
     """
     segments = {
         segment.key: Leading(
@@ -76,9 +74,9 @@ def devices_of(topology: Topology) -> Devices:
 
 
 def rewritten(before: Devices, after: Devices) -> frozenset[PublicKey]:
-    """Return the keys of the leaders whose agents rewrite the device that they had before.
+    """Return the keys of the leaders whose agents rewrite their existing device.
 
-    Each device holds all peers, and all segments but the leader's own.
+    Each device holds all peers, and all segments except the leader's own.
     """
     stay = before.segments.keys() & after.segments.keys()
     if before.peers != after.peers:
@@ -92,23 +90,23 @@ def rewritten(before: Devices, after: Devices) -> frozenset[PublicKey]:
 
 
 DEFAULT_PORT = 51820
-"""The UDP port at which this host listens where nobody says another."""
+"""The UDP port on which this host listens by default."""
 
 
 class NotAMemberError(MeshError):
-    """The network has no usable Peer of our name."""
+    """The network has no usable Peer of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to set up. ``names`` says who a peer is, by key.
+    """The wanted state of this host. ``names`` maps keys to the names of peers.
 
-    ``routes`` are by Kilo's rules; some may lead to an address at which a peer is dialled.
-    ``sightings`` are where each can be reached; the endpoints of ``peers`` are by Kilo's rules.
-    ``refusals`` are the claims that were not granted: ``peers`` and ``routes`` have none of them.
-    ``listen_port`` is that at which the others call this host; None where they do not.
-    ``devices`` is what the agents of nodes set up. ``doubts`` are the segments, and the possible
-    leaders of each, where nothing tells which one the agents chose.
+    ``routes`` follow Kilo's rules; some may cover an address at which a peer is dialled.
+    ``sightings`` are the endpoints at which each peer may be reachable; the endpoints of ``peers``
+    follow Kilo's rules. ``refusals`` are the claims that were not granted, and are not part of
+    ``peers`` and ``routes``. ``listen_port`` is the port to which the others send; None if they
+    have no endpoint of this host. ``devices`` is what the nodes' agents configure. ``doubts`` are
+    the possible leaders of each segment for which the agents' choice is unknown.
     """
 
     peers: tuple[PeerSection, ...]
@@ -121,25 +119,25 @@ class Wanted:
     sightings: Mapping[PublicKey, Sightings] = field(default_factory=dict)
 
     def sightings_of(self, section: PeerSection) -> Sightings:
-        """Return where a peer of ours can be reached."""
+        """Return the endpoints at which a peer may be reachable."""
         known = self.sightings.get(section.public_key)
         return known or Sightings(section.endpoint, {})
 
 
 class Memory:
-    """What was wanted the last time: of many rounds, most have new heartbeats and nothing else."""
+    """A cache of the last wanted state: most rounds bring new heartbeats and nothing else."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Wanted] | None = None
 
     def recall(self, asked: object) -> Wanted | None:
-        """Return what was wanted when the same was ``asked``, if that was the last time."""
+        """Return the last wanted state if ``asked`` is the same as for it."""
         if self._known is None or self._known[0] != asked:
             return None
         return self._known[1]
 
     def keep(self, asked: object, wanted: Wanted) -> None:
-        """Take down what is wanted where that is asked."""
+        """Store the wanted state for ``asked``."""
         self._known = asked, wanted
 
 
@@ -155,17 +153,17 @@ def wanted_of(
     present: Present = NOTHING,
     memory: Memory | None = None,
 ) -> Wanted:
-    """Return what the network at ``now`` (Unix seconds) asks of the peer ``name``.
+    """Return the wanted state of the peer ``name`` at ``now`` (Unix seconds).
 
-    Where a DNS name decides who leads, that is whom the agents chose, as far as they wrote it down.
-    ``extra`` are networks to be reached through the first ready node's segment, by node name.
-    What the network claims besides is granted within ``limits``, and clear of ``guards``. A key or
-    network that two have is left to whom this host is set up for already, by ``present``. With a
-    ``memory`` nothing is worked out again where only heartbeats are new.
+    If a DNS name decides which node leads, the agents' recorded choice counts, where there is one.
+    ``extra`` networks go through the segment of the first ready node, by node name. Other claims of
+    the network are granted within ``limits`` and outside ``guards``. If two have the same key or
+    network, the one in ``present``, for which this host is configured, keeps it. With a ``memory``,
+    nothing is computed again if only heartbeats are new.
 
     Raises:
-        NotAMemberError: there is no such peer, or it takes no part.
-        MeshError: there is no network; the message says why.
+        NotAMemberError: the peer does not exist, or is not ready.
+        MeshError: there is no network; the message gives the reason.
     """
     topology = network_of(state, now=now, granularity=granularity, acting_leaders=True)
     own = next((peer for peer in topology.peers if peer.name == name), None)
@@ -198,7 +196,7 @@ def _without_heartbeats(topology: Topology) -> Topology:
 def _wanted(
     topology: Topology, found: Limited, own: Peer, first: str, extra: Sequence[Cidr]
 ) -> Wanted:
-    """Return what is asked of the peer ``own``; ``first`` is the node through which extra goes."""
+    """Return the wanted state of the peer ``own``; ``extra`` goes through the node ``first``."""
     sections = peer_configuration(found.topology, own).peers
     return Wanted(
         peers=_with_extra(topology, sections, first, extra),
@@ -222,7 +220,7 @@ def _with_extra(
     first: str,
     extra: Sequence[Cidr],
 ) -> tuple[PeerSection, ...]:
-    """Give ``extra`` to the segment of the node ``first``, from whoever has it."""
+    """Move ``extra`` from the sections that have it to the segment of the node ``first``."""
     if not extra:
         return sections
     segment = topology.segment_of(first)
@@ -252,4 +250,4 @@ def _why_no_member(state: State, name: str) -> str:
             return f'the Peer "{shown}" is invalid: {", ".join(invalid.problems)}'
     if state.peer(name) is not None:
         return f'the Peer "{shown}" takes no part: it has no allowed IPs, or no public key'
-    return f'the Peer "{shown}" is not in the cluster any more: nodes do not answer this host'
+    return f'the Peer "{shown}" is no longer in the cluster: nodes do not answer this host'

@@ -1,10 +1,8 @@
-"""Addresses that have to be reached without the tunnel: it stands on them.
+"""Addresses that must bypass the tunnel, and networks that this host needs itself.
 
-What a network is not granted on this host, since this host needs it itself.
-
-Claims to such an address or network are refused (``guards``). Wider networks are granted, and the
-routes to them are cut around single addresses (``kept_outside``), unless a narrower route of this
-host's own keeps those safe.
+Claims to such an address or network are refused (``guards``). Wider networks are granted, and their
+routes are split around single addresses (``kept_outside``), unless a narrower route of this host
+protects these.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _KEPT = 16
-"""Addresses of the API server that are remembered: a load balancer's name has many in turn."""
+"""Number of API server addresses to remember: the name of a load balancer has changing ones."""
 
 
 def dialled(state: DeviceState | None) -> frozenset[Address]:
@@ -38,10 +36,10 @@ def dialled(state: DeviceState | None) -> frozenset[Address]:
 
 
 class Servers:
-    """The addresses at which kgctl reaches the API server, or its proxy, by the name ``host``.
+    """The addresses of the API server, or its proxy, named ``host``.
 
-    Those of the connections that it really has come first: they are known before any name is
-    looked up, and nobody who answers for a name has a say in them. The last ones are remembered.
+    They include the remote addresses of kgctl's connections, which are known before any name is
+    resolved and which no DNS answer can forge. The latest ones are remembered.
     """
 
     def __init__(
@@ -59,7 +57,7 @@ class Servers:
             names.keep_first(host)
 
     def addresses(self) -> frozenset[Address]:
-        """Return them, as far as they are known. Loopback is no matter of routes."""
+        """Return the known addresses, except loopback, to which routes do not apply."""
         for address in self._connections():
             self._known.pop(address, None)
             if not address.is_loopback:
@@ -70,19 +68,20 @@ class Servers:
         return frozenset(one for one in (*known, *self._known) if not one.is_loopback)
 
     def look_up_again(self) -> None:
-        """Have the name looked up again, if it is one: it may have moved."""
+        """Resolve the host name again, since its address may have changed."""
         if self._address is None:
             self._names.refresh(self._host)
 
     def is_lost(self) -> bool:
-        """Tell whether nobody knows what the name stands for, if it is one."""
+        """Return whether the host is a name that cannot be resolved."""
         return self._address is None and bool(self._names.problem(self._host))
 
 
 class Guarding:
-    """What this host needs itself, of which ``here`` is what was seen of it last.
+    """The addresses and networks that this host needs itself.
 
-    ``silence`` are the seconds since the API server was heard.
+    ``here`` are the surroundings as last read; ``silence`` is the time in seconds since the API
+    server's last answer.
     """
 
     def __init__(self, options: Options, servers: Servers) -> None:
@@ -93,19 +92,19 @@ class Guarding:
         self._cut_off = False
 
     def guards(self) -> tuple[Guard, ...]:
-        """Return what nobody in the network is granted."""
+        """Return the networks that no node and no peer is granted."""
         return guards(self.here, self._servers.addresses(), self._options)
 
     def outside(self) -> frozenset[Address]:
-        """Return the addresses that no route is to lead to."""
+        """Return the addresses that no route may cover."""
         kept = kept_outside(self.here, self._options, cut_off=self.is_cut_off())
         return kept | self._servers.addresses()
 
     def is_cut_off(self) -> bool:
-        """Tell whether the API server is away, and nobody who was asked knew where it is.
+        """Return whether the API server is silent and its name cannot be resolved.
 
-        Then DNS servers that are reached through the tunnel may be the reason. It stays so until
-        the server is heard: who follows it looks its name up again, up to 30 seconds later.
+        DNS servers inside the tunnel may be the cause. The result stays True until the server
+        answers: the informers resolve its name again, up to 30 seconds later.
         """
         if self.silence < self._options.cut_off:
             self._cut_off = False
@@ -115,10 +114,10 @@ class Guarding:
 
 
 def guards(here: Surroundings, servers: Collection[Address], options: Options) -> tuple[Guard, ...]:
-    """Return what no node and no peer gets; ``servers`` are the API server's addresses.
+    """Return the networks that no node and no peer gets; ``servers``: the API server's addresses.
 
-    A default route of this host, and one that is nearly as wide, holds everything: it guards
-    nothing. A DNS server is none that the person who joins has asked for by ``options``.
+    A default route of this host, or one nearly as wide, covers everything and guards nothing. DNS
+    servers that ``options`` send through the tunnel are not guarded.
     """
     found: list[Guard] = []
     for address in sorted(servers, key=int):
@@ -138,10 +137,10 @@ def guards(here: Surroundings, servers: Collection[Address], options: Options) -
 
 
 def kept_outside(here: Surroundings, options: Options, *, cut_off: bool) -> frozenset[Address]:
-    """Return the addresses that no route is to lead to: gateways, and DNS servers.
+    """Return the addresses that no route may cover: gateways and DNS servers.
 
-    A DNS server within what the person who joins sends through the tunnel goes there as well, but
-    where this host is ``cut_off``: then nothing can be asked there.
+    A DNS server in a network that the user sends through the tunnel goes there as well, unless this
+    host is ``cut_off``: then the servers in the tunnel do not answer.
     """
     sent = () if cut_off else (*options.extra, *_accepted(options))
     resolvers = here.resolvers if cut_off else _asked(here, sent, options)
@@ -157,9 +156,9 @@ def _accepted(options: Options) -> tuple[Cidr, ...]:
 
 
 def _asked(here: Surroundings, sent: Iterable[Cidr], options: Options) -> Iterator[Address]:
-    """Yield the DNS servers that are not wanted in the tunnel, which holds what is ``sent``.
+    """Yield the DNS servers outside ``sent``, the networks that go through the tunnel.
 
-    systemd-resolved lists those of ``options`` among its own.
+    The DNS servers of ``options`` are skipped: systemd-resolved lists them among its own.
     """
     wanted = Guards(Guard(one.masked(), Reason.OWN) for one in sent)
     for address in sorted(here.resolvers - set(options.dns), key=int):

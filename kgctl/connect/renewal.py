@@ -1,11 +1,9 @@
-"""Sessions that the other side has dropped, begun anew without waiting for WireGuard to notice.
+"""Renewal of sessions that nodes dropped, before WireGuard notices.
 
-WireGuard gives up on a session after 15 seconds without an answer. After a change for which a
-node's agent rewrites its device, the session with it is begun anew one second later, unless
-something still comes from the node. An agent may take longer than that, so the node is watched for
-a while: where packets are sent and nothing comes back, the session is begun anew as well.
-
-Keeps sessions alive across what makes nodes drop them: a turn of the loop.
+WireGuard gives up a session after 15 seconds without an answer. When a change makes a node's agent
+rewrite its device, kgctl renews the session with the node one second later, unless packets still
+arrive from it. An agent may take longer, so kgctl watches the node for a while and also renews the
+session if it sends packets and nothing comes back.
 """
 
 from __future__ import annotations
@@ -32,45 +30,45 @@ if TYPE_CHECKING:
 
 
 DELAY = 1.0
-"""Seconds after a change: Kilo's agents have written their devices after 0.1 in small networks."""
+"""Seconds after a change: in small networks Kilo's agents write their devices within 0.1."""
 
 PATIENCE = 2.0
-"""Seconds by which changes that follow one another put it off at most."""
+"""Maximum seconds by which successive changes delay a renewal."""
 
 SAMPLING = 0.4
-"""Seconds of these in which what comes from a node shows that its device has the session still."""
+"""Seconds of the delay in which a received packet proves that the node still has the session."""
 
 LATE = 35.0
-"""Seconds in which an agent may still write: it looks for what it missed every 30."""
+"""Seconds in which an agent may still write: it resynchronises every 30."""
 
 EVERY = 2.0
-"""Seconds between two looks at what is sent and received meanwhile."""
+"""Seconds between two looks at the byte counters meanwhile."""
 
 INTERVAL = 5.0
 """Seconds between two renewals of one session: WireGuard's REKEY_TIMEOUT, within which it does
-not try a handshake again either (the WireGuard paper, section 6.1)."""
+not repeat a handshake either (the WireGuard paper, section 6.1)."""
 
 RATE = 500
-"""How many peers may begin a session with one node in a second, for the same change."""
+"""Peers per second that may renew their session with one node, for the same change."""
 
 LONGEST_SPREAD = 5.0
-"""Seconds over which these are spread at most."""
+"""Maximum seconds over which these renewals are spread."""
 
 _IDLE, _CHANGED, _SAMPLED, _LATE = "idle", "changed", "sampled", "late"
-_KEEPALIVE_BYTES = 32  # of one keepalive: it asks for no answer, so none says nothing
+_KEEPALIVE_BYTES = 32  # size of a keepalive, which gets no answer
 
 
 class _Sample(NamedTuple):
-    """What had come and gone of a peer."""
+    """The byte counters of a peer."""
 
     received: int
     sent: int
 
 
 class Renewals:
-    """When to begin which sessions anew. Times are seconds of a clock that never goes back.
+    """Decides when to renew which sessions. Times are seconds of a monotonic clock.
 
-    ``random_part`` returns a number from 0 to 1, another one on every host.
+    ``random_part`` returns a random number from 0 to 1, which differs between hosts.
     """
 
     def __init__(self, random_part: Callable[[], float] | None = None) -> None:
@@ -85,16 +83,16 @@ class Renewals:
         self._renewed: dict[PublicKey, float] = {}
 
     def rewritten(self, keys: Collection[PublicKey], now: float, *, hosts: int) -> None:
-        """Take note that agents rewrite the devices of the nodes with these ``keys``.
+        """Record that agents rewrite the devices of the nodes with these ``keys``.
 
-        ``hosts`` is how many hosts of the network take note of that at the same time.
+        ``hosts`` is the number of hosts that see the change at the same time.
         """
         if not keys:
             return
         self._until = now + LATE
         self._watched = dict.fromkeys(keys) | self._watched
         self._spread = min(hosts / RATE, LONGEST_SPREAD) * self._random_part()
-        if self._phase is _SAMPLED:  # that goes on: changes one after another do not put it off
+        if self._phase is _SAMPLED:  # sampling continues: successive changes do not delay it
             self._waiting = now
             return
         if self._phase is not _CHANGED:
@@ -102,15 +100,15 @@ class Renewals:
         self._due = self._after(now)
 
     def _after(self, change: float) -> float:
-        """Return when to look for the first time after a change."""
+        """Return the time of the first look after a change."""
         return min(change, self._first_change + PATIENCE) + DELAY - SAMPLING + self._spread
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next look at the device; infinite where none is due."""
+        """Return the seconds until the next look at the device; infinite if none is due."""
         return max(0.0, self._due - now)
 
     def look(self, state: DeviceState, now: float, seconds: float) -> tuple[PeerChange, ...]:
-        """Return the peers to begin anew at ``now``, which is ``seconds`` in Unix time."""
+        """Return the peers to renew at ``now``, which is ``seconds`` in Unix time."""
         if self._phase is _CHANGED:
             self._phase, self._due = _SAMPLED, now + SAMPLING
             self._sample(state)
@@ -127,7 +125,7 @@ class Renewals:
         return found
 
     def stop(self) -> None:
-        """Look no more until the next change."""
+        """Stop looking until the next change."""
         self._phase, self._due, self._waiting = _IDLE, math.inf, None
         self._watched.clear()
         self._renewed.clear()
@@ -143,7 +141,7 @@ class Renewals:
         for key, before in self._watched.items():
             peer = state.peers.get(key)
             if peer is None or before is None or seconds - peer.last_handshake > SESSION_SECONDS:
-                continue  # there is no session that could be dead
+                continue  # no session to renew
             if now - self._renewed.get(key, -math.inf) < INTERVAL:
                 continue
             if peer.received == before.received and (
@@ -153,7 +151,7 @@ class Renewals:
 
 
 def _begun_anew(peer: DevicePeer) -> PeerChange:
-    """Return the peer as it is, where it was last seen, and without a session."""
+    """Return a change that sets the peer up again at its last endpoint, without a session."""
     return PeerChange(
         public_key=peer.public_key,
         new=True,
@@ -168,7 +166,7 @@ _NAMED = 5  # nodes in one line of the log
 
 
 class SessionKeeper:
-    """Begins sessions anew that nodes have dropped, as far as that can be known."""
+    """Renews sessions that nodes dropped: a turn of the loop of ``kgctl.state.follow``."""
 
     def __init__(self, tunnel: Tunnel, synchroniser: Synchroniser, journal: Journal) -> None:
         self._tunnel = tunnel
@@ -178,23 +176,23 @@ class SessionKeeper:
         self._names: Mapping[PublicKey, str] = {}
 
     def network_changed(self, before: Wanted, after: Wanted) -> None:
-        """Take note of a change of the network."""
+        """Record a change of the network."""
         self._names = after.names
         keys = rewritten(before.devices, after.devices)
         self._renewals.rewritten(keys, time.monotonic(), hosts=len(after.devices.peers))
 
     def changed(self, _now: float) -> None:
-        """Ignore an event: the round that it brings says what changed."""
+        """Ignore an event: the round that follows reports what changed."""
 
     def wait(self, _now: float) -> float:
-        """Return the seconds until there is something to do; infinite where there is nothing."""
+        """Return the seconds until the next look; infinite if none is due."""
         return self._renewals.wait(time.monotonic())
 
     def run(self) -> None:
-        """Look at the device, and begin anew what is dead. A failure is of no matter."""
+        """Look at the device, and renew dead sessions. A failure is only logged."""
         try:
             self._look()
-        except KgctlError as error:  # the next round says so, if it lasts
+        except KgctlError as error:  # the next round reports it if it lasts
             self._journal.debug("failed to restart sessions", err=error)
 
     def _look(self) -> None:

@@ -1,8 +1,7 @@
-"""One round of a session: what is known of the network, made true on this host, and told.
+"""The rounds of a session: parse the cluster's state, apply it to this host, log and record it.
 
-Cluster state that is parsed once an object, however often it is asked for.
-
-Claims of nodes and peers that this host does not grant: warned of once, and kept for a view.
+Every object is parsed once, when it changes. A refused claim is warned of once, and recorded for
+``kgctl status``.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class Parser:
-    """Makes a ``State`` of objects; what was parsed for the last one is used again."""
+    """Parses objects to a ``State``; reuses what it parsed for the last one."""
 
     def __init__(self, topology_label: str) -> None:
         self._label = topology_label
@@ -57,7 +56,7 @@ class Parser:
         self._peers: dict[str, tuple[Mapping[str, Any], Peer | InvalidPeer]] = {}
 
     def state(self, objects: Objects) -> State:
-        """Parse what is new. Of two objects of one name the later one counts."""
+        """Parse new objects. Of two objects with the same name the later one counts."""
         known_nodes, self._nodes = self._nodes, {}
         known_peers, self._peers = self._peers, {}
 
@@ -84,7 +83,7 @@ _NETWORKS = 100
 
 
 class Refusals:
-    """Warns of each claimer, network and reason once, unless the person asked for it."""
+    """Warns once of each claimer, network and reason, unless the user asked for the refusal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -92,7 +91,7 @@ class Refusals:
         self.known: tuple[KnownRefusal, ...] = ()
 
     def report(self, refusals: Sequence[Refusal]) -> None:
-        """Take note of all that is refused now, and warn of what is new."""
+        """Record all current refusals, and warn of new ones."""
         self.known = known_refusals(refusals)
         new = self._untold.pick(refusals)
         for one in filter(_is_route, new):
@@ -111,13 +110,13 @@ class Refusals:
 
 
 def _is_route(refusal: Refusal) -> bool:
-    """Tell whether the network is one that this host has a route to, and no part of it."""
+    """Return whether the network equals a route of this host, rather than being a part of it."""
     network, guard = refusal.claim.network.masked(), refusal.guard
     return refusal.reason is Reason.OWN and guard is not None and guard.network == network
 
 
 def known_refusals(refusals: Sequence[Refusal]) -> tuple[KnownRefusal, ...]:
-    """Return refusals as they are recorded: of each claimer and reason, of many the first few."""
+    """Return refusals for the record, grouped by claimer and reason, limited in number."""
     return tuple(
         KnownRefusal(
             claimer=one.first.claimer,
@@ -136,7 +135,7 @@ _SIGHTINGS = 16  # of one peer that are recorded
 
 
 class Rounds:
-    """The rounds of a session that has joined. ``file`` learns of every peer that is set up."""
+    """The rounds of a session that has joined. ``file`` records every configured peer."""
 
     def __init__(
         self,
@@ -171,24 +170,24 @@ class Rounds:
 
     @property
     def device_writes(self) -> int:
-        """How often the device was written to."""
+        """The number of writes to the device."""
         return self._synchroniser.device_writes
 
     @property
     def route_writes(self) -> int:
-        """How many routes were written."""
+        """The number of routes written."""
         return self._synchroniser.route_writes
 
     def forget(self) -> None:
-        """Take nothing for set up any more: the interface is another one."""
+        """Forget what was applied: the interface is a new one."""
         self._synchroniser.forget()
         self._has_looked = False
 
     def apply(self, objects: Objects, now: float, *, whole: bool) -> None:
-        """Make this host what the network asks of it; heartbeats are judged at ``now``.
+        """Apply the wanted state to this host; heartbeats are judged at ``now``.
 
         Raises:
-            KgctlError: it did not succeed.
+            KgctlError: the round failed.
         """
         with self._synchroniser.breakable():
             state = self._parser.state(objects)
@@ -214,7 +213,7 @@ class Rounds:
             self._keep_record(wanted)
 
     def _wanted_of(self, state: State, now: float, *, whole: bool) -> Wanted:
-        """Return what the network asks for and is granted; a ``whole`` round looks around first."""
+        """Return the wanted state; a ``whole`` round reads this host's surroundings first."""
         if whole or not self._has_looked:
             table = self._synchroniser.survey(self._tunnel.routes)
             self._guarding.here = self._tunnel.surroundings(table)
@@ -234,9 +233,9 @@ class Rounds:
             )
 
     def _present(self) -> Present:
-        """Return whom this host is set up for: by its device, and by who was known by each key."""
+        """Return the peers that this host is set up for: its device, and the name of each key."""
         state = self._synchroniser.state
-        if state is None:  # what another kgctl has left counts as well
+        if state is None:  # the device of another kgctl counts as well
             state = self._tunnel.device.read()
         if self._wanted is not None:
             names = self._wanted.names
@@ -253,14 +252,14 @@ class Rounds:
         return Present(names, self._networks)
 
     def _rejoin(self, objects: Objects) -> None:
-        """Create our Peer again, when somebody deleted it."""
+        """Create this host's Peer again if somebody deleted it."""
         if any(peer_name(peer) == self._options.name for peer in objects.peers):
             return
         for message, values in self.identity.enter_again():
             self._journal.warn(message, **values)
 
     def _follow_key(self) -> None:
-        """Use the key that somebody gave our Peer, if it can be had."""
+        """Use the new key of this host's Peer, if its private key is available."""
         before, self.identity = (
             self.identity,
             self.identity.with_key_of_peer(self._options.private_key),
@@ -269,19 +268,19 @@ class Rounds:
             return
         self._synchroniser.take_key(self.identity.private_key)
         self._journal.warn(
-            "the peer was given another key, which the private key file holds: using it",
+            "the peer's key changed to that of the private key file: using it",
             peer=self._options.name,
             key=self.identity.application.public_key,
         )
 
-    # --- what is told ---
+    # --- reports ---
 
     def known_peers(self) -> dict[str, KnownPeer]:
-        """Return what the network says of each peer, by public key, as of the last round."""
+        """Return each peer as of the last round, by public key."""
         return {} if self._wanted is None else self._known_peers(self._wanted)
 
     def report_unresolved(self) -> None:
-        """Log the endpoints whose names have no address."""
+        """Log the endpoints whose names cannot be resolved."""
         for known in self.known_peers().values():
             if known.problem:
                 self._journal.warn("endpoint unresolved", name=known.name, err=known.problem)
@@ -289,7 +288,7 @@ class Rounds:
     def _report(self, wanted: Wanted, change: Change) -> None:
         if change.excluded:
             self._journal.warn(
-                "kept addresses out of the tunnel to which the tunnel's own packets go, or kgctl's",
+                "kept addresses out of the tunnel that the tunnel or kgctl itself needs",
                 addresses=", ".join(map(str, change.excluded)),
             )
         for refused in change.refused:
@@ -307,7 +306,7 @@ class Rounds:
             )
 
     def _report_shared(self, state: State) -> None:
-        """Warn of addresses of this host that something else has; of each state of that once."""
+        """Warn of addresses of this host that others have too; once for each text."""
         found = shared_addresses(state, self._options.name, self.identity.addresses)
         sentences = frozenset(map(self._journal.worded, found))
         for sentence in sorted(sentences - self._shared):
@@ -315,18 +314,18 @@ class Rounds:
         self._shared = sentences
 
     def _report_doubts(self, wanted: Wanted) -> None:
-        """Warn of segments of which nothing tells who leads them; of each once."""
+        """Warn once of each segment whose leader is unknown."""
         for segment in sorted(wanted.doubts.keys() - self._doubts):
             self._journal.warn(
-                "an endpoint is a name, and no wireguard-ip tells which node leads the segment: "
-                "it may be out of reach",
+                "an endpoint is a name, and no wireguard-ip shows which node leads the segment: "
+                "it may be unreachable",
                 segment=segment,
                 nodes=some(wanted.doubts[segment], _NAMED),
             )
         self._doubts = frozenset(wanted.doubts)
 
     def _report_unknown(self, state: State) -> None:
-        """Warn once of names to which the person consents, and nobody has when this host joins."""
+        """Warn once, at the first round, of names in the user's limits that nobody has."""
         if not self._has_named:
             self._has_named = True
             for unknown in unknown_names(self._options.limits, state.names):
@@ -365,7 +364,7 @@ class Rounds:
         return found
 
     def _problem(self, endpoint: Endpoint | None) -> str:
-        """Return why the name of an endpoint has no address, or the empty string."""
+        """Return why the name of an endpoint cannot be resolved, or an empty string."""
         if endpoint is None or not isinstance(endpoint.host, str):
             return ""
         return self._names.problem(endpoint.host)

@@ -1,6 +1,6 @@
-"""When a session does what, in the loop of ``kgctl.state.follow``: rounds, ticks, renewals.
+"""The schedule of a session in the loop of ``kgctl.state.follow``, and its signal handling.
 
-Signals that end a session in good order.
+The loop takes turns with rounds, ticks and renewals of sessions. A signal ends it in order.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PATIENCE = 0.5
 """Seconds after which a change is applied while events keep coming."""
 
 FIRST_RETRY = 1.0
-"""Seconds until a round that failed is tried again; doubled each time, up to the period."""
+"""Seconds until a failed round is repeated; doubled each time, up to the period."""
 
 
 class Schedule:
-    """Tells when a round is due: after each period, and soon after a change.
+    """Decides when a round is due: after each period, and soon after a change.
 
-    Times are seconds of any clock that never goes back.
+    Times are seconds of any monotonic clock.
     """
 
     def __init__(self, period: float) -> None:
@@ -42,29 +42,29 @@ class Schedule:
         self._failures = 0
 
     def event(self, now: float) -> None:
-        """Take note of a change."""
+        """Record a change."""
         if self._first_event is None:
             self._first_event = now
         self._last_event = now
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next round; 0 when it is due."""
+        """Return the seconds until the next round; 0 if it is due."""
         due = now if self._next is None else self._next
         if self._first_event is not None:
             due = min(due, self._last_event + QUIET, self._first_event + PATIENCE)
         return max(0.0, due - now)
 
     def whole(self, now: float) -> bool:
-        """Tell whether the round that is due is one of the period's, which checks everything."""
+        """Return whether the due round is a periodic one, which checks everything."""
         return self._next is None or now >= self._next
 
     def done(self, now: float, *, whole: bool, failed: bool = False) -> None:
-        """Take note that a round has ended."""
+        """Record the end of a round."""
         self._first_event = None
         self._failures = self._failures + 1 if failed else 0
         if failed:
             retry = now + min(self._period, FIRST_RETRY * 2.0 ** min(self._failures - 1, 16))
-            # the rounds of events must not put off for ever the one that mends
+            # rounds of events must not postpone the periodic one, which repairs, for ever
             self._next = retry if whole or self._next is None else min(self._next, retry)
         elif whole or self._next is None:
             self._next = now + self._period
@@ -80,10 +80,11 @@ def run(
     timer: Turn | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """Act whenever it is due, until the end; return why it ended, as ``inbox.end`` was given it.
+    """Run the loop until ``inbox.end`` is called; return the reason that it was given.
 
-    ``act`` gets whether the round is a whole one, and returns whether it succeeded. ``tick`` is
-    called at least every so many seconds. ``timer`` is for what has its own time.
+    ``act`` runs a round: it takes whether the round is a whole one, and returns whether it
+    succeeded. ``tick`` is called at least ``every`` so many seconds. ``timer`` is a further turn
+    with its own times.
     """
     turns: list[Turn] = [_Ticks(tick, every, clock), _Rounds(schedule, act, clock)]
     if timer is not None:
@@ -92,7 +93,7 @@ def run(
 
 
 class _Ticks:
-    """The turn that comes after each so many seconds."""
+    """The turn that calls ``tick`` every so many seconds."""
 
     def __init__(self, tick: Callable[[], None], every: float, clock: Callable[[], float]) -> None:
         self._tick = tick
@@ -111,7 +112,7 @@ class _Ticks:
 
 
 class _Rounds:
-    """The turn that comes when the schedule says so."""
+    """The turn that runs a round when the schedule makes it due."""
 
     def __init__(
         self, schedule: Schedule, act: Callable[[bool], bool], clock: Callable[[], float]
@@ -133,12 +134,12 @@ class _Rounds:
 
 
 class Signals:
-    """Has SIGTERM, and SIGINT and SIGHUP unless they are ignored, end a session.
+    """Ends a session on SIGTERM, and on SIGINT and SIGHUP unless they are ignored.
 
-    A shell starts a background job with SIGINT ignored, and nohup(1) a program with SIGHUP
-    ignored: who does so means it.
+    A shell starts a background job with SIGINT ignored, and nohup(1) starts a program with SIGHUP
+    ignored: kgctl respects both.
 
-    Usually a signal is left in the inbox, and nothing is broken off half done.
+    Usually a signal waits in the inbox, and does not interrupt a step.
     """
 
     def __init__(self, inbox: Inbox) -> None:
@@ -148,12 +149,12 @@ class Signals:
         self.name = ""
 
     def came(self) -> bool:
-        """Tell whether a signal came."""
+        """Return whether a signal came."""
         return self._came
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Take signals for a while."""
+        """Handle signals inside the context."""
         numbers = [
             number
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -168,7 +169,7 @@ class Signals:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Have a signal break off what waits; nothing half made may depend on it.
+        """Let a signal interrupt the block, which must leave nothing half done.
 
         Raises:
             KeyboardInterrupt: a signal came, now or before.

@@ -1,4 +1,4 @@
-"""A session: this host joins the network, stays on it, and leaves."""
+"""A session of ``kgctl connect``: the host joins the network, stays connected, and leaves."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     from kgctl.wireguard.device import DeviceState
 
 TICK = 10.0
-"""Seconds between two looks at whether the API server was heard, where nothing else happens."""
+"""Seconds between two checks for answers of the API server while nothing else happens."""
 
 _SMALL_COLLECTIONS = (700, 10, 10)
-"""Python's own thresholds: kgctl raises them for commands that end after a second."""
+"""Python's default thresholds: kgctl raises them for commands that end after a second."""
 
-_NAMES_SECONDS = 5.0  # that ``--once`` waits for endpoints to be resolved
+_NAMES_SECONDS = 5.0  # for which ``--once`` waits for the resolution of endpoints
 
 
-_ENDED = "ended"  # what ends the loop without a signal
+_ENDED = "ended"  # ends the loop without a signal
 
 
 class Session:
-    """One ``kgctl connect``. ``file`` is locked by the caller.
+    """One session of ``kgctl connect``. The caller locks ``file``.
 
-    ``rejected`` says why no node answers this host, or is empty.
-    ``farewell`` gives the Peer objects to delete ours from, with little patience.
+    ``rejected`` is the reason why nodes do not answer this host, or empty. ``farewell`` returns the
+    Peer objects to delete this host's Peer from, with short timeouts.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Session:
         self.last_event = ""
         self.rejected = ""
 
-    # --- what a view shows ---
+    # --- for views ---
 
     @property
     def tunnel(self) -> Tunnel:
@@ -90,16 +90,16 @@ class Session:
         return self._tunnel
 
     def known_peers(self) -> dict[str, KnownPeer]:
-        """Return what the network says of each peer, by public key, as of the last round."""
+        """Return each peer as of the last round, by public key."""
         return {} if self._rounds is None else self._rounds.known_peers()
 
-    # --- the whole of it ---
+    # --- whole sessions ---
 
     def once(self) -> None:
-        """Join, apply what the network asks for, and leave it so.
+        """Join, apply the wanted state once, and keep it in place.
 
         Raises:
-            KgctlError: it did not succeed; what was made is taken back.
+            KgctlError: a step failed; the session cleaned up.
         """
         with self._signals.taken(), self._taken_back_on_error():
             rounds = self.join()
@@ -121,11 +121,11 @@ class Session:
         tick: Callable[[], None] = lambda: None,
         every: float = TICK,
     ) -> None:
-        """Join, follow the network until a signal ends it, and leave.
+        """Join, follow the network until a signal comes, and leave.
 
         Raises:
-            RejectedError: its Peer was given another key, which cannot come to this host.
-            KgctlError: it could not join. What was made is taken back in both cases.
+            RejectedError: this host's Peer has a new key, which this host cannot get.
+            KgctlError: joining failed. The session cleans up in both cases.
         """
         with self._signals.taken():
             with self._taken_back_on_error():
@@ -138,7 +138,7 @@ class Session:
         self._tunnel.dispose()
 
     def _follow(self, copy: Copy, timer: Turn, tick: Callable[[], None], every: float) -> str:
-        """Act on what happens, until a signal; return its name."""
+        """Run the loop until a signal comes; return its name."""
 
         def ticked() -> None:
             self._hear(copy)
@@ -159,13 +159,13 @@ class Session:
     # --- the informers' listener ---
 
     def changed(self, kind: str, name: str) -> None:
-        """Take note of a change; called from the threads that follow the cluster."""
+        """Record a change; the informers' threads call this."""
         self._journal.debug("event", kind=kind, name=name)
         self.last_event = f"{kind}: {name}" if name else f"{kind} were read"
         self._inbox.changed(kind)
 
     def failed(self, kind: str, error: ClusterError, pause: float) -> None:
-        """Say that the cluster cannot be followed; the tunnel goes on."""
+        """Log that the cluster cannot be followed; the tunnel keeps working."""
         self.last_event = f"cannot follow {kind}: {self._journal.worded(error)}"
         self._journal.warn(f"cannot follow {kind}", err=error, retry_in=f"{pause:.1f}s")
         if self._servers is not None:
@@ -174,11 +174,11 @@ class Session:
     # --- joining ---
 
     def join(self) -> Rounds:
-        """Have the Peer and the interface, and return what keeps them up to date.
+        """Create the Peer and the interface, and return the rounds that keep them up to date.
 
         Raises:
-            KgctlError: they cannot be had; ``leave`` takes back what was made.
-            KeyboardInterrupt: a signal came while the API server was waited for.
+            KgctlError: a step failed; ``leave`` cleans up.
+            KeyboardInterrupt: a signal came while kgctl waited for the API server.
         """
         if self._resolver_commands():
             resolver.require()
@@ -218,16 +218,16 @@ class Session:
         return self._rounds
 
     def _leftover(self) -> DeviceState | None:
-        """Return what another kgctl has left; what does not answer is ended."""
+        """Return the device that another kgctl left; remove one that does not answer."""
         try:
             return self._tunnel.leftover()
         except UnresponsiveError as error:
-            self._journal.warn("what is left does not answer, and is removed", err=error)
+            self._journal.warn("removing a leftover interface that does not answer", err=error)
             self._tunnel.discard()
             return None
 
     def _note(self, identity: Identity, record: Record | None) -> None:
-        """Put down which Peer is about to be created, in case we are killed on the way."""
+        """Record the Peer that is about to be created, in case kgctl is killed meanwhile."""
         created = identity.found is None or identity.membership.ours
         self._file.write(
             replace(
@@ -259,12 +259,12 @@ class Session:
     # --- rounds ---
 
     def act(self, copy: Copy, *, whole: bool) -> bool:
-        """Apply what is known of the network; tell whether that succeeded."""
+        """Apply the current copy of the cluster; return whether that succeeded."""
         assert self._rounds is not None
         self._hear(copy)
         objects = copy.read()
         if objects is None:
-            return True  # its coming will be an event
+            return True  # an event follows when it is complete
         try:
             if whole:
                 self._look_for_server()
@@ -273,7 +273,7 @@ class Session:
         except KgctlError as error:
             self._take_failure(error, self._rounds)
             return False
-        except KeyboardInterrupt:  # a signal broke the round off
+        except KeyboardInterrupt:  # a signal interrupted the round
             self._inbox.end(self._signals.name)
             return True
         self.rejected = ""
@@ -286,12 +286,12 @@ class Session:
             self._guarding.silence = self._contact.silence(steady())
 
     def _look_for_server(self) -> None:
-        """Look up the API server's name while it is away: it may have moved."""
+        """Resolve the API server's name while it is silent: it may have moved."""
         if self._servers is not None and self._contact.silence(steady()) > OUTAGE:
             self._servers.look_up_again()
 
     def _judged(self) -> float:
-        """Return the moment at which heartbeats are judged now."""
+        """Return the time at which heartbeats are judged."""
         return self._contact.judged(time.time(), steady())
 
     def _take_failure(self, error: KgctlError, rounds: Rounds) -> None:
@@ -310,7 +310,7 @@ class Session:
         self.last_event = f"failed to sync: {self._journal.worded(error)}"
 
     def _mend(self, rounds: Rounds) -> None:
-        """Have the interface again if somebody removed it, or its program died."""
+        """Set the interface up again if somebody removed it, or if its program died."""
         if self._tunnel.is_whole():
             return
         self._journal.warn("the interface was changed by somebody else, setting it up again")
@@ -320,7 +320,7 @@ class Session:
     # --- leaving ---
 
     def leave(self) -> None:
-        """Take back what was made, unless the options say to leave it."""
+        """Clean up what the session created, unless the options disable that."""
         if self._rounds is not None:
             self._identity = self._rounds.identity
             self._journal.info(
@@ -336,7 +336,7 @@ class Session:
 
     @contextmanager
     def _taken_back_on_error(self) -> Iterator[None]:
-        """What another kgctl has left is not touched before it is taken over."""
+        """Leave on errors; what another kgctl left stays untouched until this one takes it over."""
         try:
             yield
         except BaseException:

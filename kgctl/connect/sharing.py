@@ -1,4 +1,4 @@
-"""Whether anybody else in the network has an address of this host."""
+"""Addresses of this host that others in the network claim too."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from kgctl.mesh.claims import Claim
     from kgctl.mesh.state import State
 
-_SHOWN = 3  # owners of one address that are named
+_SHOWN = 3  # listed owners of one address
 
 
 class SharedAddress(NamedTuple):
-    """An address of this host, who else has it, and the Peer that nodes send its packets to.
+    """An address of this host, its other claims, and the Peer to which nodes send its packets.
 
-    ``receiver`` is None where that depends on who asks.
+    ``receiver`` is None if it depends on the sender.
     """
 
     address: Cidr
@@ -30,11 +30,11 @@ class SharedAddress(NamedTuple):
 
     @property
     def field(self) -> str:
-        """The setting that would help, as ``KgctlError.field`` names it."""
+        """The setting to change, as in ``KgctlError.field``."""
         return "address"
 
     def __str__(self) -> str:
-        """Return it in one sentence."""
+        """Return one sentence about the address."""
         owners = some([f"{one.network} ({one.owner})" for one in self.others], _SHOWN)
         text = f"the address {self.address} of this host is in use elsewhere: {owners}"
         if self.receiver is not None:
@@ -43,9 +43,9 @@ class SharedAddress(NamedTuple):
 
 
 def shared_addresses(state: State, name: str, addresses: Sequence[Cidr]) -> Iterator[SharedAddress]:
-    """Yield each of the ``addresses`` of the Peer ``name`` that something else claims.
+    """Yield each of the ``addresses`` of the Peer ``name`` that something else claims too.
 
-    Of Peers with the same allowed IP, Kilo gives it to the first by name.
+    If Peers have the same allowed IP, Kilo gives it to the first by name.
     """
     claims = Claims(claims_of(state, beside=name))
     valid = {peer.name for peer in state.peers if peer.is_ready}

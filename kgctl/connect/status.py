@@ -1,4 +1,4 @@
-"""How the peers of a tunnel do, and why one may not be connected."""
+"""The status of a tunnel's peers, and the reasons why one may not be connected."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _NAMED = 3  # nodes in one sentence
 class PeerStatus:
     """One peer: ages in seconds (None: never), rates in bytes a second (None: not measured).
 
-    ``reasons`` say why there may be no connection; none where there is one. ``sightings`` are the
-    endpoints at which nodes say that they see it; ``doubts`` say which of these are contradicted.
+    ``reasons`` explain a missing connection, and are empty if there is one. ``sightings`` are the
+    endpoints at which nodes report the peer; ``doubts`` name those that are contradicted.
     """
 
     name: str
@@ -49,7 +49,7 @@ class PeerStatus:
     doubts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it; names as in Kubernetes."""
+        """Return the status for JSON, with names as in Kubernetes."""
         age = self.handshake_age
         return {
             "name": self.name,
@@ -85,10 +85,10 @@ def peer_statuses(
     before: DeviceState | None = None,
     seconds: float = 0.0,
 ) -> list[PeerStatus]:
-    """Return how every peer does at ``now`` (Unix seconds), sorted by name.
+    """Return the status of every peer at ``now`` (Unix seconds), sorted by name.
 
-    ``known`` is what the network says, by key. ``source`` tells the address with which this host
-    sends to another one. ``before`` is the device ``seconds`` ago, to tell rates.
+    ``known`` is the recorded state by key. ``source`` returns the source address of this host for a
+    destination. ``before`` is the device ``seconds`` ago, to compute rates.
     """
     found = []
     for key, peer in state.peers.items():
@@ -129,7 +129,7 @@ def _status(
 
 
 def _doubts(told: KnownPeer) -> Iterator[str]:
-    """Yield what nodes say of where a peer is, and something else contradicts."""
+    """Yield the sightings of a peer that something else contradicts."""
     seen = {
         endpoint: tuple(names)
         for text, names in told.sightings.items()
@@ -137,34 +137,34 @@ def _doubts(told: KnownPeer) -> Iterator[str]:
     }
     own = told.annotated_endpoint
     for endpoint, names in Sightings(parse_endpoint(own), seen).contradicted().items():
-        said = f"; it says {own} of itself" if own else ""
+        said = f"; its own annotation is {own}" if own else ""
         who = ("node " if len(names) == 1 else "nodes ") + some(
             [printable(name) for name in names], _NAMED
         )
-        yield f"{who} would have it that it is at {endpoint}{said}"
+        yield f"{who} claimed to see it at {endpoint}{said}"
 
 
 def _reasons(
     peer: DevicePeer, told: KnownPeer | None, source: Callable[[Address], Address | None]
 ) -> list[str]:
-    """Return what may keep a peer from being connected, the likeliest first."""
+    """Return the possible reasons for a missing connection, the likeliest first."""
     reasons = []
     wanted = parse_endpoint(told.wanted_endpoint) if told else None
     if told is not None and told.problem and peer.endpoint is None:
         reasons.append(f"its endpoint {told.wanted_endpoint} cannot be resolved: {told.problem}")
     elif peer.endpoint is None:
-        reasons.append("it has no endpoint: it has to call first")
+        reasons.append("it has no endpoint: it must connect first")
     else:
         reasons += _out_of_reach(wanted or peer.endpoint, peer.endpoint, source)
     if peer.persistent_keepalive == 0:
         reasons.append(
-            "no keepalive: without traffic there is no handshake, and a NAT in between forgets "
-            "the way; set persistentKeepalive of the Peer"
+            "no keepalive: without traffic there is no handshake, and a NAT in between drops its "
+            "mapping; set persistentKeepalive of the Peer"
         )
     elif peer.endpoint is not None and not reasons:
         reasons.append(
-            "nobody answers at its endpoint: it is down, a firewall drops UDP, or it does not "
-            "know this host's key"
+            "no answer from its endpoint: it is down, a firewall drops UDP, or it does not have "
+            "this host's key"
         )
     return reasons
 
@@ -172,7 +172,7 @@ def _reasons(
 def _out_of_reach(
     wanted: Endpoint, present: Endpoint, source: Callable[[Address], Address | None]
 ) -> list[str]:
-    """Tell whether the peer is behind NAT, and whether this host is too."""
+    """Return whether the peer, or both it and this host, are behind NAT, in words."""
     address = present.address or wanted.address
     if address is None:
         return []
@@ -185,9 +185,9 @@ def _out_of_reach(
     if scope.dialled is Dialled.NEVER:
         return [f"its endpoint {present} is {scope.words}: no other machine can dial it"]
     if scope_of(own).dialled is Dialled.ANYWHERE:
-        return [f"its endpoint {present} is {scope.words}: it is behind NAT, and has to call"]
+        return [f"its endpoint {present} is {scope.words}: it is behind NAT and must connect first"]
     return [
         f"its endpoint {present} is {scope.words}, and this host has {own}: if they are "
-        "not on one network, both are behind NAT, and cannot meet unless a node tells where they "
-        "are seen (kilo.squat.ai/discovered-endpoints, which takes a keepalive on both)"
+        "not on one network, both are behind NAT and cannot connect unless a node publishes their "
+        "endpoints (kilo.squat.ai/discovered-endpoints, which needs a keepalive on both)"
     ]

@@ -1,4 +1,4 @@
-"""Making this host what the network asks of it, by the least that has to change."""
+"""Applies the wanted state to this host's device and routes, with the fewest changes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 OVERDUE = 135.0
 """Seconds since the last handshake after which an endpoint's name is resolved again: a session
-is renewed after 120 s, and a handshake is tried for 5 s at a time (as wg's reresolve-dns.sh)."""
+is renewed after 120 s, and each handshake attempt takes 5 s (as in wg's reresolve-dns.sh)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a round has changed, which routes are newly refused, and what was taken out of them.
+    """The changes of a round, the newly refused routes, and the addresses excluded from routes.
 
-    ``excluded`` is None where that is as it was the last time.
+    ``excluded`` is None if it is unchanged.
     """
 
     device: DeviceChange
@@ -55,12 +55,12 @@ class Change:
     excluded: tuple[Exclusion, ...] | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything was changed."""
+        """Whether the round changed anything."""
         return bool(self.device) or bool(self.routes)
 
 
 class PlannedRoutes(NamedTuple):
-    """What to do to routes; ``taken`` are those that the machine has itself."""
+    """The changes to routes; ``taken`` are those that the machine already has."""
 
     change: RouteChange
     passage: Passage
@@ -70,9 +70,9 @@ class PlannedRoutes(NamedTuple):
 def plan_routes(
     table: RouteTable, wanted: Sequence[Route], outside: Collection[Address]
 ) -> PlannedRoutes:
-    """Return what makes kgctl's routes of ``table`` into ``wanted``, as far as that may be.
+    """Return the changes that turn kgctl's routes of ``table`` into ``wanted``, where allowed.
 
-    No route leads to an address ``outside``, and none takes the place of one of the machine's.
+    No route covers an address of ``outside``, and none replaces a route of the machine.
     """
     found = passage(wanted, outside, table.others)
     allowed = [route for route in found.routes if route.destination not in table.others]
@@ -83,14 +83,14 @@ def plan_routes(
 
 
 class Synchroniser:
-    """Applies what is wanted to a device and its routes; counts what it writes.
+    """Applies the wanted state to a device and its routes; counts its writes.
 
-    ``listen_port`` is None for that at which the network calls this host, or the default.
-    ``given`` are the endpoints that an earlier kgctl had set on the device; ``outside`` returns
-    addresses that are never to be routed into the tunnel, besides those of endpoints. Once
-    ``stopped`` returns True no further route is set: what was begun is about to be taken back.
-    Long calculations stand in a ``breakable`` context, which a signal may break off. ``clock``
-    returns the seconds of a clock that nobody sets. ``dialled`` is where each peer is dialled.
+    ``listen_port`` None means the port to which the network sends, or the default. ``given`` are
+    the endpoints that an earlier kgctl set on the device. ``outside`` returns the addresses,
+    besides those of endpoints, that must bypass the tunnel. Once ``stopped`` returns True no
+    further route is set, since clean-up follows. Long calculations run in a ``breakable`` context,
+    which a signal may interrupt. ``clock`` returns the seconds of a clock that nobody sets.
+    ``dialled`` is the endpoint at which each peer is dialled.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Synchroniser:
         self.route_writes = 0
 
     def forget(self) -> None:
-        """Take nothing for set up any more: the interface is another one."""
+        """Forget what was applied: the interface is a new one."""
         self._applied = self._routes = self._surveyed = None
         self._refused.clear()
 
@@ -137,19 +137,19 @@ class Synchroniser:
         self._own_key = private_key.public_key()
 
     def survey(self, routes: Routes) -> RouteTable:
-        """Read the routes of the machine, for the round that comes next as well.
+        """Read the routes of the machine, and keep them for the next round.
 
         Raises:
-            kgctl.KgctlError: they cannot be read.
+            kgctl.KgctlError: the routes cannot be read.
         """
         self._surveyed = routes.read()
         return self._surveyed
 
     def renew(self, device: Device, state: DeviceState, peers: tuple[PeerChange, ...]) -> None:
-        """Have the sessions with these peers begin anew; ``state`` is that of the device.
+        """Renew the sessions with these peers; ``state`` is that of the device.
 
         Raises:
-            kgctl.KgctlError: the device refused.
+            kgctl.KgctlError: the device refused the change.
         """
         for one in peers:
             self._renewed[one.public_key] = state.peers[one.public_key].last_handshake
@@ -159,13 +159,13 @@ class Synchroniser:
     def apply(
         self, wanted: Wanted, device: Device, routes: Routes, *, now: float, whole: bool
     ) -> Change | None:
-        """Make ``device`` and ``routes`` what is wanted at ``now``, in Unix seconds.
+        """Apply the wanted state to ``device`` and ``routes`` at ``now``, in Unix seconds.
 
-        Returns None where nothing else is wanted than the last time, and the round is not a
-        ``whole`` one: then nothing is even read.
+        Returns None, without reading anything, if the wanted state is unchanged and the round is
+        not a ``whole`` one.
 
         Raises:
-            kgctl.KgctlError: the device refused.
+            kgctl.KgctlError: the device refused the change.
         """
         present = self._look(wanted, device, now) if whole else None
         state, outside = self.target(wanted), frozenset(self._outside())
@@ -185,7 +185,7 @@ class Synchroniser:
         return replace(change, device=device_changed)
 
     def target(self, wanted: Wanted) -> DeviceState:
-        """Return what the device is to be, with names resolved as far as they are."""
+        """Return the wanted state of the device, with the names that are resolved so far."""
         return DeviceState(
             private_key=self._private_key,
             listen_port=self._listen_port or wanted.listen_port or DEFAULT_PORT,
@@ -226,9 +226,9 @@ class Synchroniser:
         return change
 
     def _with_handshakes(self, state: DeviceState) -> DeviceState:
-        """Return the state with the last handshakes of sessions that are about to begin anew.
+        """Return the state with the last handshakes of sessions that are being renewed.
 
-        Else their peers would seem to have none, and be looked for where they were at first.
+        Without them the peers would seem to have no session, and return to their first endpoint.
         """
         waiting = {
             key: replace(state.peers[key], last_handshake=before)
@@ -246,9 +246,9 @@ class Synchroniser:
         *,
         whole: bool,
     ) -> Change:
-        """Return what was changed of routes, and what is news of those that are not as wanted.
+        """Return the changes of routes, and what is new about the routes that were not set.
 
-        Between whole rounds the kernel is not asked what it has: 500 routes take 0.1 s to read.
+        Between whole rounds the kernel's routes are not read: 500 routes take 0.1 s.
         """
         table = self._surveyed or (None if whole else self._routes)
         if table is None:
@@ -270,7 +270,7 @@ class Synchroniser:
         return Change(DeviceChange(), planned.change, news, None if same else self._excluded)
 
     def _resolve_again(self, sections: Sequence[PeerSection], now: float) -> None:
-        """Have names looked up anew where a handshake is overdue: the host may have moved."""
+        """Resolve names again if a handshake is overdue: the host may have moved."""
         assert self.state is not None
         for section in sections:
             endpoint = self.dialled.get(section.public_key)

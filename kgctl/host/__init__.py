@@ -1,1 +1,1 @@
-"""This machine: links, addresses, routes, WireGuard devices and name resolution, on Linux."""
+"""Access to this Linux host: links, addresses, routes, WireGuard devices and name resolution."""

@@ -1,4 +1,4 @@
-"""A WireGuard device of the kernel's, through its generic netlink family.
+"""WireGuard devices of the kernel, through its generic netlink family.
 
 Protocol: include/uapi/linux/wireguard.h of Linux.
 """
@@ -27,13 +27,13 @@ _NOBODY = encode_key(NO_KEY)
 
 
 class KernelDevice:
-    """The kernel's device on a link; a ``Device``."""
+    """The kernel's WireGuard device of a link; a ``Device``."""
 
     def __init__(self, name: str) -> None:
         from pyroute2.netlink.generic.wireguard import WireGuard
 
         self._name = name
-        with told("speak to the kernel's WireGuard"):
+        with told("connect to the kernel's WireGuard"):
             self._netlink = WireGuard()
 
     def close(self) -> None:
@@ -41,13 +41,13 @@ class KernelDevice:
         self._netlink.close()
 
     def read(self) -> DeviceState:
-        """Return its state; see ``Device``."""
+        """Return the state; see ``Device``."""
         with told(f"read the WireGuard device {self._name}"):
             messages = list(self._netlink.info(self._name))
         return state_of(messages)
 
     def apply(self, change: DeviceChange) -> None:
-        """Carry out a change, a message a peer; see ``Device``."""
+        """Apply a change, with one message per peer; see ``Device``."""
         for settings in requests(change):
             port = settings.get("listen_port")
             at = "" if port is None else f" to listen at UDP port {port}"
@@ -58,15 +58,15 @@ class KernelDevice:
         try:
             self._netlink.set(self._name, **settings)
         except Exception as error:
-            # a peer that is to be left alone unless it is there may have gone in the meantime
+            # a peer to update, but not to create, may have been removed meanwhile
             if getattr(error, "code", 0) != errno.ENOENT:
                 raise
 
 
 def requests(change: DeviceChange) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of pyroute2's ``WireGuard.set`` that carry out ``change``.
+    """Yield the arguments of pyroute2's ``WireGuard.set`` that apply ``change``.
 
-    An allowed IP is dropped by giving it to a stand-in that is then removed; see ``uapi``.
+    An allowed IP is dropped by moving it to a stand-in peer that is then removed; see ``uapi``.
     """
     own: dict[str, Any] = {}
     if change.private_key is not None:
@@ -117,9 +117,9 @@ def _portions(cidrs: Sequence[Cidr]) -> list[list[str]]:
 
 
 def state_of(messages: Iterable[Any]) -> DeviceState:
-    """Return the state that the messages of ``WG_CMD_GET_DEVICE`` tell.
+    """Return the state from the messages of ``WG_CMD_GET_DEVICE``.
 
-    A device with many peers comes in several; a peer that is cut by the end of one goes on in
+    A device with many peers takes several messages; a peer that does not fit into one continues in
     the next, with the rest of its allowed IPs.
     """
     private_key, port, mark = None, 0, 0
@@ -161,7 +161,7 @@ def _peer(message: Any, known: dict[PublicKey, DevicePeer]) -> DevicePeer | None
 
 
 def _raw(attribute: Any) -> bytes | None:
-    """Return the bytes of a key as pyroute2 hands them over; None for none."""
+    """Return the bytes of a key from pyroute2; None if it is absent or all zero."""
     if attribute is None:
         return None
     raw = b64decode(attribute["value"] if isinstance(attribute, dict) else attribute)

@@ -1,6 +1,6 @@
-"""Links of this machine and their addresses.
+"""Links of this host and their addresses, and the interfaces to its devices and routes.
 
-What setting up a tunnel takes of a machine; the real thing, or a test's.
+``Device`` and ``Routes`` are protocols: tests have implementations of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _UP = 1  # IFF_UP
 _WITHOUT_IPV6 = (errno.EACCES, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
-_NO_DAD = 0x02  # IFA_F_NODAD: nobody else can have an address of a tunnel's
+_NO_DAD = 0x02  # IFA_F_NODAD: an address of a tunnel has no duplicates on the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Links:
         Raises:
             HostError: links cannot be read.
         """
-        # Each on a socket of its own: the acknowledgement that follows an answer is one message
-        # too many for pyroute2, which keeps it as long as the socket (2 KiB at each look).
+        # A new socket each time: pyroute2 does not expect the acknowledgement after the answer,
+        # and keeps it as long as the socket (2 KiB per call).
         try:
             with closing(open_netlink()) as netlink, told(f"look up the interface {name}"):
                 found = list(netlink.link("get", ifname=name))
@@ -75,10 +75,10 @@ class Links:
             return [_link(message) for message in self._netlink.get_links()]
 
     def create(self, name: str) -> bool:
-        """Create a WireGuard link in the kernel; False where the kernel has no WireGuard.
+        """Create a WireGuard link in the kernel; return False if the kernel has no WireGuard.
 
         Raises:
-            HostError: it cannot be created.
+            HostError: the link cannot be created.
         """
         with told(f"create the interface {name}"):
             try:
@@ -93,7 +93,7 @@ class Links:
         """Set the MTU, in bytes, or the state of a link.
 
         Raises:
-            HostError: it was refused.
+            HostError: the kernel refused the change.
         """
         if mtu is not None:
             with told(f"set the MTU of {link.name} to {mtu}"):
@@ -103,58 +103,58 @@ class Links:
                 self._netlink.link("set", index=link.index, state="up" if up else "down")
 
     def delete(self, link: NetLink) -> None:
-        """Delete a link, and with it its addresses and routes; it may be gone already.
+        """Delete a link with its addresses and routes; do nothing if it is gone already.
 
         Raises:
-            HostError: it was refused.
+            HostError: the kernel refused the change.
         """
         with suppress(InterfaceGoneError), told(f"delete the interface {link.name}"):
             self._netlink.link("del", index=link.index)
 
     def addresses(self, link: NetLink) -> set[Cidr]:
-        """Return the addresses of a link with their prefixes, link-local ones left out.
+        """Return the addresses of a link with their prefixes, without link-local ones.
 
         Raises:
-            HostError: they cannot be read.
+            HostError: the addresses cannot be read.
         """
         with told(f"read the addresses of {link.name}"):
             found = list(self._netlink.get_addr(index=link.index))
         return {cidr for message in found if (cidr := _address(message)) is not None}
 
     def addresses_elsewhere(self, link: NetLink) -> list[Address]:
-        """Return the addresses of all links but this one.
+        """Return the addresses of all links except this one.
 
         Raises:
-            HostError: they cannot be read.
+            HostError: the addresses cannot be read.
         """
         return read_addresses(self._netlink, link.index)
 
     def add_addresses(self, link: NetLink, addresses: Iterable[Cidr]) -> None:
-        """Give a link addresses; it may have them already.
+        """Add addresses to a link, unless it has them already.
 
         Raises:
-            HostError: one was refused.
+            HostError: the kernel refused one.
         """
         for cidr in addresses:
-            with told(f"give {link.name} the address {cidr}"):
+            with told(f"add the address {cidr} to {link.name}"):
                 try:
                     self._address("add", link, cidr, errno.EEXIST)
                 except Exception as error:
                     if cidr.version == 6 and errno_of(error) in _WITHOUT_IPV6:
                         raise HostError(
-                            f"cannot give {link.name} the address {cidr}: IPv6 is switched off "
+                            f"cannot add the address {cidr} to {link.name}: IPv6 is disabled "
                             "(sysctl net.ipv6.conf.all.disable_ipv6)"
                         ) from error
                     raise
 
     def remove_addresses(self, link: NetLink, addresses: Iterable[Cidr]) -> None:
-        """Take addresses from a link; they may be gone already.
+        """Remove addresses from a link; ignore those that are gone already.
 
         Raises:
-            HostError: one was refused.
+            HostError: the kernel refused one.
         """
         for cidr in addresses:
-            with suppress(InterfaceGoneError), told(f"take the address {cidr} from {link.name}"):
+            with suppress(InterfaceGoneError), told(f"remove the address {cidr} from {link.name}"):
                 self._address("del", link, cidr, errno.EADDRNOTAVAIL)
 
     def _address(self, verb: str, link: NetLink, cidr: Cidr, harmless: int) -> None:
@@ -192,32 +192,32 @@ def _address(message: Any) -> Cidr | None:
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """What to do to the routes of a link. ``replace`` have another gateway than before."""
+    """Changes to the routes of a link. Those of ``replace`` get another gateway."""
 
     add: Sequence[Route] = ()
     replace: Sequence[Route] = ()
     remove: Sequence[Route] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether there is anything to change."""
         return any((self.add, self.replace, self.remove))
 
     def __len__(self) -> int:
-        """How many routes are touched."""
+        """The number of routes to change."""
         return len(self.add) + len(self.replace) + len(self.remove)
 
 
 class Refused(NamedTuple):
-    """A route that the kernel did not take, and why, in words."""
+    """A route that was not set, and the reason in words."""
 
     route: Route
     reason: str
 
 
 class RouteTable(NamedTuple):
-    """The routes of a machine: kgctl's of one link, and the networks that all others lead to.
+    """The routes of a machine: kgctl's own of one link, and the destinations of all others.
 
-    ``gateways`` are the next hops of those others.
+    ``gateways`` are the next hops of the others.
     """
 
     own: set[Route]
@@ -229,43 +229,43 @@ class Device(Protocol):
     """A WireGuard device."""
 
     def read(self) -> DeviceState:
-        """Return its state.
+        """Return the state.
 
         Raises:
-            kgctl.errors.InterfaceGoneError: it is not there any more.
-            kgctl.KgctlError: it cannot be read.
+            kgctl.errors.InterfaceGoneError: the device is gone.
+            kgctl.KgctlError: the device cannot be read.
         """
         ...
 
     def apply(self, change: DeviceChange) -> None:
-        """Carry out a change, and nothing more.
+        """Apply a change, and nothing more.
 
         Raises:
-            kgctl.errors.InterfaceGoneError: it is not there any more.
-            kgctl.KgctlError: it was refused.
+            kgctl.errors.InterfaceGoneError: the device is gone.
+            kgctl.KgctlError: the change was refused.
         """
         ...
 
 
 class Routes(Protocol):
-    """The routes of one link that are kgctl's, among those of the machine."""
+    """kgctl's routes of one link, and the routes of the machine."""
 
     def read(self) -> RouteTable:
-        """Return them all.
+        """Return all routes.
 
         Raises:
-            kgctl.KgctlError: they cannot be read.
+            kgctl.KgctlError: the routes cannot be read.
         """
         ...
 
     def apply(
         self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
     ) -> list[Refused]:
-        """Carry out a change; what the kernel refuses is left out, and returned.
+        """Apply a change; return the routes that the kernel refused.
 
-        It ends early once ``stopped`` returns True, which is asked now and then.
+        Stops early once ``stopped``, which is called between batches, returns True.
 
         Raises:
-            kgctl.errors.InterfaceGoneError: the link is not there any more.
+            kgctl.errors.InterfaceGoneError: the link is gone.
         """
         ...

@@ -1,11 +1,9 @@
-"""Resolving the names of endpoints, without ever keeping a tunnel waiting for it.
+"""Name resolution: of endpoints in the background, of many names at once, and of an interface.
 
-Whether names resolve, for many at once and in a few seconds: asked by check and peer add.
-
-"There is no such name" and "nobody could be asked" are told apart: only the first says something
-about the name.
-
-DNS servers and search domains of an interface, through systemd-resolved's ``resolvectl``.
+``Names`` resolves endpoints in threads, so that a tunnel never waits for DNS. ``look_up_all``, for
+check and peer add, tests many names within seconds; it distinguishes "the name does not exist" from
+"no DNS server answered", since only the first is a fault of the name. The rest sets the DNS servers
+and search domains of an interface with systemd-resolved's ``resolvectl``.
 """
 
 from __future__ import annotations
@@ -28,17 +26,17 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 8
-"""How many names are looked up at the same time: a DNS server that does not answer takes one of
-them for half a minute."""
+"""Maximum number of concurrent look-ups: a DNS server that does not answer blocks one of them for
+half a minute."""
 
-_RESERVED = 1  # look-ups beyond that, for names that go first
+_RESERVED = 1  # additional look-ups, for names of ``keep_first``
 
 
 def look_up(name: str) -> list[Address]:
     """Return the addresses of a DNS name, the best for this machine first (RFC 6724).
 
     Raises:
-        OSError: it has none, or nobody who knows can be asked.
+        OSError: the name has no address, or no DNS server answered.
     """
     found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
     addresses = (parse_address(str(entry[4][0])) for entry in found)
@@ -46,9 +44,9 @@ def look_up(name: str) -> list[Address]:
 
 
 class Names:
-    """What is known of names. Threads look them up, and call ``changed`` when one has moved.
+    """A cache of names. Threads resolve them, and call ``changed`` when an address changes.
 
-    A name that cannot be resolved keeps the address that it had.
+    A name that can no longer be resolved keeps its address.
     """
 
     def __init__(
@@ -62,7 +60,7 @@ class Names:
         self._failed: dict[str, str] = {}
         self._first: set[str] = set()
         self._asked: set[str] = set()
-        self._dropped: set[str] = set()  # while they are looked up
+        self._dropped: set[str] = set()  # forgotten during their look-up
         self._waiting: deque[str] = deque()
         self._lock = threading.Lock()
         self._more = threading.Condition(self._lock)
@@ -71,12 +69,12 @@ class Names:
         self._threads = self._resting = self._busy = 0
 
     def keep_first(self, name: str) -> None:
-        """Look this name up before all others, and never forget it."""
+        """Resolve this name before all others, and never forget it."""
         with self._lock:
             self._first.add(name)
 
     def retain(self, names: Collection[str]) -> None:
-        """Forget all names but these and those that go first, and look none of them up."""
+        """Forget all names except these and those of ``keep_first``, and cancel their look-ups."""
         with self._lock:
             stale = {*self._known, *self._failed, *self._asked} - self._first - set(names)
             if not stale:
@@ -91,11 +89,11 @@ class Names:
             self._rest_if_done()
 
     def address(self, name: str) -> Address | None:
-        """Return the address of a name; None while it is being looked up, or has none."""
+        """Return the address of a name; None during the look-up, or if it has none."""
         return next(iter(self.addresses(name)), None)
 
     def addresses(self, name: str) -> list[Address]:
-        """Return every address of a name, the best first; none while it is being looked up."""
+        """Return every address of a name, the best first; empty during the look-up."""
         with self._lock:
             found = self._known.get(name)
             new = found is None and name not in self._failed
@@ -104,12 +102,12 @@ class Names:
         return found or []
 
     def problem(self, name: str) -> str:
-        """Return why a name could not be resolved the last time, or the empty string."""
+        """Return why the last look-up of a name failed, or an empty string."""
         with self._lock:
             return self._failed.get(name, "")
 
     def refresh(self, name: str) -> None:
-        """Have a name looked up again."""
+        """Start a new look-up of a name."""
         with self._lock:
             self._dropped.discard(name)
             if name in self._asked:
@@ -124,11 +122,11 @@ class Names:
                 self._more.notify()
                 return
             self._threads += 1
-        # a daemon: a DNS server that does not answer keeps nobody from ending
+        # a daemon: a DNS server that does not answer must not block the exit
         threading.Thread(target=self._work, daemon=True, name="names").start()
 
     def settle(self, timeout: float) -> bool:
-        """Wait at most so many seconds until every name was looked up; tell whether they were."""
+        """Wait at most ``timeout`` seconds for all look-ups; return whether they ended."""
         return self._idle.wait(timeout)
 
     def _work(self) -> None:
@@ -143,7 +141,7 @@ class Names:
                 self._busy += counts
             try:
                 found, problem = self._lookup(name), ""
-            except Exception as error:  # a thread that ended would never look anything up again
+            except Exception as error:  # a dead thread would never resolve anything again
                 found, problem = [], getattr(error, "strerror", None) or str(error)
             with self._lock:
                 self._busy -= counts
@@ -151,13 +149,13 @@ class Names:
                 self._changed()
 
     def _may_take(self) -> bool:
-        """Tell whether there is a name to look up, and it does not take what is reserved."""
+        """Return whether a name is waiting that may start without using the reserve."""
         if not self._waiting:
             return False
         return self._waiting[0] in self._first or self._busy < AT_ONCE
 
     def _learn(self, name: str, found: list[Address], problem: str) -> bool:
-        """Keep an answer; tell whether it is news."""
+        """Store an answer; return whether it changes the addresses."""
         with self._lock:
             self._asked.discard(name)
             self._rest_if_done()
@@ -178,7 +176,7 @@ class Names:
 
 
 SECONDS = 5.0
-"""How long all look-ups together may take."""
+"""Maximum seconds for all look-ups together."""
 
 _AT_ONCE = 16
 _NO_SUCH_NAME = frozenset(
@@ -186,13 +184,13 @@ _NO_SUCH_NAME = frozenset(
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
     if hasattr(socket, name)
 )
-_NEVER = ".invalid"  # RFC 6761, section 6.4: no such name resolves, and nobody has to be asked
+_NEVER = ".invalid"  # RFC 6761, section 6.4: no such name resolves; DNS need not be asked
 
 
 class LookedUp(NamedTuple):
-    """What was found out: names that do not resolve, and those that could not be asked for.
+    """The result of look-ups: names that do not exist, and names without an answer.
 
-    Each maps a name to why, in words of the system's.
+    Each maps a name to the system's error text.
     """
 
     missing: Mapping[str, str]
@@ -205,7 +203,7 @@ def look_up_all(
     seconds: float = SECONDS,
     lookup: Callable[[str], list[Address]] = look_up,
 ) -> LookedUp:
-    """Look up names, several at once; those that ``seconds`` do not suffice for are unasked."""
+    """Look up names concurrently; those without an answer in ``seconds`` are unasked."""
     wanted = dict.fromkeys(names)
     missing = {name: "the top-level domain is reserved for names that do not exist"
                for name in wanted if f".{name}".endswith(_NEVER)}  # fmt: skip
@@ -215,7 +213,7 @@ def look_up_all(
     for name in asked:
         waiting.put(name)
     for _ in range(min(_AT_ONCE, len(asked))):
-        # daemons: a resolver that hangs keeps nobody from ending
+        # daemons: a resolver that hangs must not block the exit
         threading.Thread(
             target=_work, args=(waiting, answers, lookup), daemon=True, name="look-up"
         ).start()
@@ -240,7 +238,7 @@ def _work(
     answers: queue.SimpleQueue[tuple[str, bool, str]],
     lookup: Callable[[str], list[Address]],
 ) -> None:
-    """Look up what is waiting; answer with the name, whether that is known, and why it is none."""
+    """Look up waiting names; put the name, whether DNS answered, and the reason of a failure."""
     while True:
         try:
             name = waiting.get_nowait()
@@ -260,9 +258,9 @@ _SECONDS = 10.0
 
 
 def commands(interface: str, servers: Sequence[Address], domains: Sequence[str]) -> list[list[str]]:
-    """Return the commands that have names in ``domains`` asked of ``servers``, on ``interface``.
+    """Return the commands that make ``servers`` resolve ``domains`` on ``interface``.
 
-    Without domains every name is (``~.``), as wg-quick(8) does it.
+    Without domains they resolve every name (``~.``), as with wg-quick(8).
     """
     found = []
     if servers:
@@ -273,15 +271,15 @@ def commands(interface: str, servers: Sequence[Address], domains: Sequence[str])
 
 
 def require(path: str | None = None) -> None:
-    """Make sure that name resolution can be set up. ``path`` stands for the PATH.
+    """Check that name resolution can be set up. ``path`` replaces the PATH.
 
     Raises:
-        HostError: there is no ``resolvectl`` on this machine.
+        HostError: this machine has no ``resolvectl``.
     """
     if shutil.which(PROGRAM, path=path) is None:
         raise HostError(
-            f"DNS settings take {PROGRAM} of systemd-resolved, which this machine does not have: "
-            "leave them out, and set DNS as this machine does it",
+            f"DNS settings need {PROGRAM} of systemd-resolved, which this machine does not have: "
+            "omit them, and configure DNS by this machine's own means",
             field="DNS settings",
         )
 
@@ -290,7 +288,7 @@ def run(argv: Sequence[str]) -> None:
     """Run one of the commands.
 
     Raises:
-        HostError: it failed.
+        HostError: the command failed.
     """
     try:
         done = subprocess.run(  # noqa: S603 - arguments were parsed
@@ -308,9 +306,9 @@ def run(argv: Sequence[str]) -> None:
 
 
 def revert(interface: str) -> None:
-    """Undo ``commands`` on an interface that stays: it has no DNS servers and domains then.
+    """Undo ``commands`` on an interface that stays: remove its DNS servers and domains.
 
     Raises:
-        HostError: it failed.
+        HostError: the command failed.
     """
     run([PROGRAM, "revert", interface])

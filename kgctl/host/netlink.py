@@ -1,4 +1,4 @@
-"""The kernel's routing socket, and its errors in words."""
+"""The kernel's routing socket, and the conversion of its errors."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def open_netlink() -> Any:
 
 
 def errno_of(error: BaseException) -> int:
-    """Return the errno of an error of pyroute2 or of the system; 0 where it has none."""
+    """Return the errno of an error of pyroute2 or of the system; 0 if it has none."""
     code = getattr(error, "code", None) or getattr(error, "errno", None)
     return code if isinstance(code, int) else 0
 
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Turn an error of netlink into ours: ``what`` failed, and why.
+    """Convert netlink errors to kgctl's: "cannot ``what``", and the reason.
 
     Raises:
-        PrivilegeError: the kernel does not allow it.
-        InterfaceGoneError: the link is not there.
-        HostError: any other refusal.
+        PrivilegeError: the process lacks the privilege.
+        InterfaceGoneError: the link does not exist.
+        HostError: any other error.
     """
     from pyroute2.netlink.exceptions import NetlinkError
 
@@ -49,5 +49,5 @@ def told(what: str) -> Iterator[None]:
         code = errno_of(error)
         text = f"cannot {what}: {os.strerror(code) if code else error}"
         if code in _NOT_ALLOWED:
-            raise PrivilegeError(f"{text}; it takes CAP_NET_ADMIN") from error
+            raise PrivilegeError(f"{text}; CAP_NET_ADMIN is required") from error
         raise (InterfaceGoneError if code in _GONE else HostError)(text) from error

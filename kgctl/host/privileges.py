@@ -1,7 +1,4 @@
-"""What this process may do to the network of this machine (capabilities(7)).
-
-With which address this machine would send somewhere.
-"""
+"""Privileges of this process over the network (capabilities(7)), and its source addresses."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ if TYPE_CHECKING:
 
 
 CAP_NET_ADMIN = 12
-"""The one capability that setting up a tunnel takes: links, addresses, routes, WireGuard."""
+"""The only capability that a tunnel needs: for links, addresses, routes and WireGuard."""
 
 _STATUS = Path("/proc/self/status")
 
 
 def has_net_admin(status: Path = _STATUS) -> bool:
-    """Tell whether this process has CAP_NET_ADMIN in effect."""
+    """Return whether CAP_NET_ADMIN is effective for this process."""
     for line in status.read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -33,28 +30,28 @@ def has_net_admin(status: Path = _STATUS) -> bool:
 
 
 def require_linux(platform: str = sys.platform) -> None:
-    """Make sure that this is a machine that ``kgctl.host`` knows how to set up.
+    """Check that ``kgctl.host`` supports this system.
 
     Raises:
-        HostError: it is another system.
+        HostError: the system is not Linux.
     """
     if platform != "linux":
         raise HostError(
-            "connect and status are for Linux; elsewhere join with a file: "
+            "connect and status need Linux; on other systems join with a file: "
             "kgctl showconf peer NAME -o wg-quick"
         )
 
 
 def require_net_admin(status: Path = _STATUS) -> None:
-    """Make sure that this process may set up a tunnel.
+    """Check that this process may set up a tunnel.
 
     Raises:
-        PrivilegeError: it may not; the message says how it may.
+        PrivilegeError: it may not; the message names the ways to get the privilege.
     """
     if not has_net_admin(status):
         raise PrivilegeError(
-            "kgctl connect sets up an interface and routes, which takes the capability "
-            "CAP_NET_ADMIN and nothing else: run it with sudo, as the systemd unit "
+            "kgctl connect sets up an interface and routes, which needs only the capability "
+            "CAP_NET_ADMIN: run it with sudo, as the systemd unit "
             "kgctl-connect@.service, or in a container (docker run --cap-add NET_ADMIN)",
             field="dry_run",
         )
@@ -64,7 +61,7 @@ _DISCARD = 9  # any port: nothing is sent
 
 
 def source_towards(address: Address) -> Address | None:
-    """Return the address that the kernel would choose; None where it has no route there."""
+    """Return the source address that the kernel chooses for ``address``; None without a route."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,10 +1,8 @@
-"""What kgctl has made of an interface, kept in a file for the next start and for ``status``.
+"""The record file of an interface, for the next start of kgctl and for ``status``.
 
-After ``kill -9`` this is how the next start knows what is left over: it deletes the interface and
-the Peer that a record names. So one counts only where nobody but this user and root can have
-written it. No secret is in it.
-
-A directory whose files are believed: nobody but this user and root can have put them there.
+After ``kill -9`` the next start deletes the interface and the Peer that the record names. So kgctl
+trusts a record only in a directory to which nobody but this user and root can write. It contains no
+secret.
 """
 
 from __future__ import annotations
@@ -12,93 +10,27 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kgctl.errors import BusyError, HostError
-from kgctl.files.walk import (
-    AS_IT_IS,
-    Place,
-    check_directory,
-    check_regular,
-    place_of,
-    system_error,
-)
-from kgctl.files.writing import AT_ONCE, PRIVATE, read, read_unfollowed, replace
+from kgctl.files.own import OwnDirectory
+from kgctl.files.writing import read_unfollowed
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class OwnDirectory:
-    """A directory in which this user or root alone can make, exchange and remove files.
-
-    Each method walks to ``path`` again, and raises OSError where it is not such a directory, or
-    the file belongs to a third user; ``strerror`` says why.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def make(self) -> None:
-        """Make the directory unless it is there; see to it that files can be made in it."""
-        with place_of(self.path) as place:
-            if place.found is None and place.descriptor is None:
-                with suppress(FileExistsError):
-                    os.mkdir(place.name, 0o755, dir_fd=place.directory)
-        with self._place("x") as place:
-            if not os.access(".", os.W_OK, dir_fd=place.directory, effective_ids=True):
-                raise system_error(errno.EACCES)
-
-    def read(self, name: str, most: int) -> bytes:
-        """Return up to ``most`` bytes of a file."""
-        with self._place(name) as place:
-            return read(place, most)
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file of mode 0600 in one step; what has that name is replaced."""
-        with self._place(name) as place:
-            replace(place, content)
-
-    def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
-        with self._place(name) as place, suppress(FileNotFoundError):
-            os.unlink(place.name, dir_fd=place.directory)
-
-    def open_lock(self, name: str) -> int:
-        """Return a descriptor of a file to be locked, which is made if it is not there."""
-        flags = os.O_RDWR | os.O_CREAT | AS_IT_IS | AT_ONCE
-        with self._place(name) as place:
-            handle = os.open(place.name, flags, PRIVATE, dir_fd=place.directory)
-        try:
-            check_regular(os.fstat(handle))
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
-
-    @contextmanager
-    def _place(self, name: str) -> Iterator[Place]:
-        with place_of(self.path / name, follow=False) as place:
-            if place.directory is not None:
-                check_directory(os.fstat(place.directory))
-            yield place
-
 
 _MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPeer:
-    """What the network says of one peer of the device; ``endpoint`` is what we had set last.
+    """One peer of the device; ``endpoint`` is the one that kgctl set last.
 
-    ``annotated_endpoint`` is what it says of itself. ``sightings`` are the endpoints at which nodes
-    say that they see it, and the first few of their names.
+    ``annotated_endpoint`` is the peer's own annotation. ``sightings`` maps the endpoints at which
+    nodes report the peer to the first few of these nodes' names.
     """
 
     name: str = ""
@@ -111,10 +43,10 @@ class KnownPeer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRefusal:
-    """What a node or peer claims and does not get: ``count`` networks, of many the first few.
+    """Refused claims of a node or peer: ``count`` networks, of which the first few are listed.
 
-    ``reason`` is a word for programs, ``message`` a sentence. It is ``expected`` where the person
-    asked for it, or it changes nothing.
+    ``reason`` is a word for programs, ``message`` a sentence. The refusal is ``expected`` if the
+    user asked for it, or if it changes nothing.
     """
 
     claimer: str = ""
@@ -127,11 +59,11 @@ class KnownRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What was made: the link, if ``made_link``, and the Peer object ``peer`` with ``peer_key``.
+    """What kgctl created: the link, if ``made_link``, and the Peer ``peer`` with ``peer_key``.
 
-    ``link_index`` tells a link from a later one of the same name. ``peers`` is by public key.
-    ``program`` is the process id of the userspace WireGuard that was started for the link, or 0,
-    and ``program_started`` when that was, in ticks since the machine was started.
+    ``link_index`` distinguishes a link from a later one of the same name. ``peers`` is by public
+    key. ``program`` is the process id of the userspace WireGuard that kgctl started for the link,
+    or 0, and ``program_started`` its start time in clock ticks since boot.
     """
 
     interface: str
@@ -148,7 +80,7 @@ class Record:
 
 
 def given_endpoints(record: Record | None) -> dict[PublicKey, Endpoint]:
-    """Return the endpoints that were set on the device, by key."""
+    """Return the endpoints that kgctl set on the device, by key."""
     found = {}
     for text, peer in (record.peers if record else {}).items():
         key, endpoint = PublicKey.parse(text), parse_endpoint(peer.endpoint)
@@ -158,10 +90,10 @@ def given_endpoints(record: Record | None) -> dict[PublicKey, Endpoint]:
 
 
 def directory() -> Path:
-    """Return where the records are: systemd's choice, ``/run/kgctl``, or the user's own.
+    """Return the directory of records: that of systemd, ``/run/kgctl``, or the user's own.
 
     Raises:
-        HostError: there is no place for them, or other users can write to it.
+        HostError: no directory is usable, or other users can write to it.
     """
     problems = []
     for place in _places():
@@ -170,7 +102,7 @@ def directory() -> Path:
         except OSError as error:
             problems.append(f"{printable(str(place))} ({error.strerror})")
             if error.errno == errno.EPERM and os.access(place, os.W_OK):
-                break  # not passed over: another kgctl may keep its locks there
+                break  # no fallback: another kgctl may keep its locks there
         else:
             return place
     raise HostError(
@@ -187,12 +119,12 @@ def _places() -> list[Path]:
 
 
 def network_namespace() -> int:
-    """Return the number of this process' network namespace: interfaces are named within it."""
+    """Return the inode of this process' network namespace, the scope of interface names."""
     return Path("/proc/self/ns/net").stat().st_ino
 
 
 class RecordFile:
-    """The file of one interface, and the lock on the interface: at most one kgctl holds it."""
+    """The record file of one interface, and its lock, which at most one kgctl holds."""
 
     def __init__(self, interface: str, place: Path | None = None) -> None:
         self.interface = interface
@@ -202,13 +134,13 @@ class RecordFile:
         self._lock: int | None = None
 
     def lock(self) -> None:
-        """Take the interface until ``unlock``, or until this process ends.
+        """Lock the interface until ``unlock``, or until this process ends.
 
         Raises:
-            BusyError: another kgctl has it.
-            HostError: the lock file cannot be written, or is another user's.
+            BusyError: another kgctl holds the lock.
+            HostError: the lock file cannot be written, or belongs to another user.
         """
-        import fcntl  # of Unix alone
+        import fcntl  # only on Unix
 
         name = f"{self._stem}.lock"
         try:
@@ -222,7 +154,7 @@ class RecordFile:
             found = self.read()
             holder = f" (process {found.pid})" if found is not None and found.pid else ""
             raise BusyError(
-                f"another kgctl connect{holder} has the interface {self.interface}: end it "
+                f"another kgctl connect{holder} uses the interface {self.interface}: end it "
                 "first, or give this one another name",
                 field="interface",
                 value=self.interface,
@@ -230,20 +162,20 @@ class RecordFile:
         self._lock = handle
 
     def unlock(self) -> None:
-        """Leave the interface to others. The lock file stays: removing it would race with them."""
+        """Unlock the interface. The lock file stays, since removing it would be a race."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def read(self) -> Record | None:
-        """Return what was recorded, or None; what another user wrote counts as nothing."""
+        """Return the record, or None; a record of another user is ignored."""
         try:
             return _record(self._directory.read(self._name, _MOST_BYTES), self.interface)
         except OSError:
             return None
 
     def write(self, record: Record) -> None:
-        """Put down what was made, at once and whole.
+        """Write the record atomically.
 
         Raises:
             HostError: the file cannot be written.
@@ -254,7 +186,7 @@ class RecordFile:
             raise self._unwritable(self._name, error) from error
 
     def remove(self) -> None:
-        """Forget what was made: it is gone.
+        """Remove the record.
 
         Raises:
             HostError: the file cannot be removed.
@@ -274,7 +206,7 @@ def _refusal(found: dict[str, Any]) -> KnownRefusal:
 
 
 def _record(content: bytes, interface: str) -> Record | None:
-    """Return the record of an interface, or None where it cannot be understood."""
+    """Return the record of an interface, or None if it is invalid."""
     try:
         found = json.loads(content)
         peers = {key: KnownPeer(**value) for key, value in found.get("peers", {}).items()}
@@ -308,7 +240,7 @@ def _is_typed_as(one: Any, pattern: Any) -> bool:
 
 
 def recorded_interfaces(place: Path | None = None) -> list[str]:
-    """Return the interfaces of this network namespace that have a record of anyone's, sorted."""
+    """Return the interfaces of this network namespace with a record of any user, sorted."""
     ending, names = f".{network_namespace()}.json", set()
     for folder in _places() if place is None else [place]:
         with suppress(OSError):
@@ -317,9 +249,9 @@ def recorded_interfaces(place: Path | None = None) -> list[str]:
 
 
 def record_to_show(interface: str, place: Path | None = None) -> Record | None:
-    """Return the record of an interface, whoever wrote it: nothing may be done because of it.
+    """Return the record of an interface of any user, for display only.
 
-    A service has a user of its own, and so has its record.
+    A service may run as its own user, which then owns the record.
     """
     name = f"{interface}.{network_namespace()}.json"
     for folder in _places() if place is None else [place]:

@@ -1,12 +1,11 @@
-"""The routes of one link that are kgctl's, known by their protocol number.
+"""kgctl's routes of one link, read and written through the kernel's routing socket.
 
-So they are recognised after a kgctl that was killed, and no other route is ever touched.
+Their protocol number marks them as kgctl's: kgctl recognises them after it was killed, and never
+changes any other route.
 
-Routes as messages of the kernel's routing socket, many in one go.
-
-pyroute2 sends a message, waits for its answer, and takes a millisecond of processor for both: ten
-seconds for what 5,000 peers need. What is sent here is one kind of message, and the kernel answers
-each of them by its number. Formats: rtnetlink(7) and netlink(7).
+kgctl encodes the messages itself and sends many at once. pyroute2 sends one message, waits for its
+answer, and takes 1 ms of processor time for both: 10 s for the routes of 5,000 peers. The kernel
+answers each message by its number. Formats: rtnetlink(7) and netlink(7).
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 100
-"""Routes in one go: the kernel keeps their answers in a buffer that has room for some 270."""
+"""Routes per batch: the kernel's buffer for the answers holds some 270."""
 
 MAIN = 254
-"""The routing table that everybody looks into."""
+"""The main routing table."""
 
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr: length, type, flags, number, port
 _ROUTE = struct.Struct("=BBBBBBBBL")  # rtmsg: family, both lengths, TOS, table, origin, scope, …
@@ -55,7 +54,7 @@ def message(
 ) -> bytes:
     """Return the request to ``add``, ``replace`` or ``del`` a route of the link ``index``.
 
-    ``number`` is that of the answer, ``source`` the address to send from.
+    ``number`` identifies the answer; ``source`` is the address to send from.
     """
     destination = route.destination
     direct = route.gateway is None and destination.version == 4
@@ -82,12 +81,12 @@ def message(
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
-    """Return an attribute; all values here have a length that needs no padding."""
+    """Return an attribute; no value here needs padding."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
 
 
 class RouteSocket:
-    """A routing socket that changes routes of one link, many at once.
+    """A routing socket that changes the routes of one link in batches.
 
     ``sources`` are the addresses to send from, by IP version.
     """
@@ -106,7 +105,7 @@ class RouteSocket:
         self._socket.close()
 
     def change(self, verb: str, routes: Sequence[Route]) -> dict[Route, int]:
-        """Send at most ``AT_ONCE`` routes; return the errno of each that the kernel refused.
+        """Send at most ``AT_ONCE`` routes; return the errno of each that the kernel refuses.
 
         Raises:
             HostError: the kernel does not answer.
@@ -141,9 +140,9 @@ class RouteSocket:
 
 
 def answers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the number of each request that is answered in ``data``, and its errno; 0 is none.
+    """Yield the number of each request that ``data`` answers, and its errno; 0 is success.
 
-    What cannot be read ends it: the kernel sends no such thing.
+    Malformed data, which the kernel never sends, ends the iteration.
     """
     at = 0
     while at + _HEADER.size <= len(data):
@@ -156,17 +155,17 @@ def answers(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 PROTOCOL = 75
-"""kgctl's number as the origin of a route (rtnetlink(7), rtm_protocol): no other program's."""
+"""The origin of kgctl's routes (rtnetlink(7), rtm_protocol): no other program uses this number."""
 
 TAKEN = "this machine has another route there already"
-"""Why a route is left out that the machine has itself, whatever its metric."""
+"""The reason for not setting a route that the machine already has, with any metric."""
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _EVERYTHING = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
 
 
 def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChange:
-    """Return the least that makes ``present`` into ``wanted``."""
+    """Return the smallest change that turns ``present`` into ``wanted``."""
     before = {route.destination: route for route in present}
     after = {route.destination: route for route in wanted}
     changed = [route for route in after.values() if before.get(route.destination, route) != route]
@@ -183,7 +182,7 @@ def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChan
 class LinkRoutes:
     """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``.
 
-    ``addresses`` are those that this host sends from, where the link has others as well.
+    ``addresses`` are those that this host sends from, if the link has others too.
     """
 
     def __init__(self, link: NetLink, addresses: Iterable[Cidr] = ()) -> None:
@@ -206,7 +205,7 @@ class LinkRoutes:
     def apply(
         self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
     ) -> list[Refused]:
-        """Carry out a change; see ``Routes``."""
+        """Apply a change; see ``Routes``."""
         refused: list[Refused] = []
         steps = (("add", change.add), ("replace", change.replace), ("del", change.remove))
         for verb, routes in steps:
@@ -222,7 +221,7 @@ class LinkRoutes:
         return refused
 
     def _reason(self, verb: str, code: int) -> str | None:
-        """Return in words why the kernel refuses; None where that is as good as done."""
+        """Return the reason of a refusal in words; None if the route is gone as wanted."""
         if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
             return None
         if code == errno.ENODEV:
@@ -231,7 +230,7 @@ class LinkRoutes:
 
 
 def read_routes(netlink: Any, link: NetLink | None) -> RouteTable:
-    """Return the main table as ``link`` stands in it; None is a link that is not there yet.
+    """Return the main table, split by ``link``; None means that the link does not exist yet.
 
     Raises:
         HostError: routes cannot be read.
@@ -249,9 +248,9 @@ def read_routes(netlink: Any, link: NetLink | None) -> RouteTable:
 
 
 def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> bool:
-    """Put a route where it belongs, and tell whether it is one of the machine's others.
+    """Add a route to ``own`` or ``others``; return whether it was added to ``others``.
 
-    Those of the link that others have made are nobody's.
+    Routes of the link that another program made belong to neither.
     """
     if message.get_attr("RTA_TABLE") != MAIN:  # older kernels list every table (before 4.20)
         return False
@@ -269,7 +268,7 @@ def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]
 
 
 def _gateways(message: Any) -> Iterator[Address]:
-    """Yield the next hops of a route: one, one of the other family, or one a path."""
+    """Yield the next hops of a route: one, one of the other family, or one per path."""
     for hop in (message, *(message.get_attr("RTA_MULTIPATH") or ())):
         via = hop.get_attr("RTA_VIA")
         for text in (hop.get_attr("RTA_GATEWAY"), via.get("addr") if via else None):

@@ -1,6 +1,6 @@
-"""What this machine needs itself, whatever a network claims: its routes, addresses, resolvers.
+"""The host's own routes, gateways, addresses and DNS servers, which it needs itself.
 
-Where the connections of this very process go.
+Also the remote addresses of this process' TCP connections.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 RESOLVER_FILES = (
     Path("/etc/resolv.conf"),
-    # those that systemd-resolved asks, where the first file names its own address alone
+    # the upstream servers of systemd-resolved: the first file may name only its own address
     Path("/run/systemd/resolve/resolv.conf"),
 )
 _MOST_BYTES = 1 << 20
 
 
 class Surroundings(NamedTuple):
-    """This machine but for one link: networks that it has routes to, and addresses.
+    """This machine without one link: ``networks`` are the destinations of its routes.
 
-    ``gateways`` are where those routes lead, ``addresses`` its own, and ``resolvers`` the DNS
-    servers that it asks; loopback addresses are left out.
+    ``gateways`` are the next hops of these routes, ``addresses`` the machine's own addresses, and
+    ``resolvers`` its DNS servers, without loopback addresses.
     """
 
     networks: frozenset[Cidr] = frozenset()
@@ -46,7 +46,7 @@ def surroundings(
     addresses: Iterable[Address] = (),
     resolver_files: Iterable[Path] = RESOLVER_FILES,
 ) -> Surroundings:
-    """Return what this machine has besides the link of ``table``."""
+    """Return the surroundings of the link of ``table``."""
     return Surroundings(
         table.others,
         table.gateways,
@@ -56,10 +56,10 @@ def surroundings(
 
 
 def read_addresses(netlink: Any, index: int | None) -> list[Address]:
-    """Return the addresses of every link but that of ``index``.
+    """Return the addresses of every link except that of ``index``.
 
     Raises:
-        HostError: they cannot be read.
+        HostError: the addresses cannot be read.
     """
     with told("read the addresses of this machine"):
         messages = [one for one in netlink.get_addr() if one["index"] != index]
@@ -69,9 +69,9 @@ def read_addresses(netlink: Any, index: int | None) -> list[Address]:
 
 
 def read_resolvers(files: Iterable[Path] = RESOLVER_FILES) -> Iterator[Address]:
-    """Yield the DNS servers that resolv.conf(5) files name, without those of this machine itself.
+    """Yield the DNS servers of resolv.conf(5) files, without loopback addresses.
 
-    A file that cannot be read counts as empty; so does a server with a zone, which is a neighbour.
+    An unreadable file counts as empty. A server with a zone is skipped: it is on a local link.
     """
     for path in files:
         text = ""
@@ -89,17 +89,17 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 def remote_addresses() -> frozenset[Address]:
-    """Return the addresses at the other ends of this process' TCP connections.
+    """Return the remote addresses of this process' TCP connections.
 
-    They are what it really talks to, whatever a name stands for by now.
+    They stay true when the address of a host name changes.
     """
     found = map(_remote_address, list(Path("/proc/self/fd").iterdir()))
     return frozenset(one for one in found if one is not None)
 
 
 def _remote_address(descriptor: Path) -> Address | None:
-    """Return where a file descriptor is connected to; None where it is no TCP connection."""
-    with suppress(OSError):  # another thread closes what was listed
+    """Return the remote address of a file descriptor, or None if it is not a TCP connection."""
+    with suppress(OSError):  # another thread may close it meanwhile
         if not str(descriptor.readlink()).startswith("socket:"):
             return None
         with socket.socket(fileno=os.dup(int(descriptor.name))) as found:

@@ -1,6 +1,7 @@
-"""The interface of a tunnel: made, taken over or found; and left as it was found.
+"""The interface of a tunnel: kgctl creates it, takes it over or uses an existing one.
 
-How old handshakes are, whatever somebody does to this host's clock.
+On closing, kgctl removes what it created and restores what it found. ``HandshakeAges`` keeps the
+ages of handshakes true when this host's clock is changed.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ if TYPE_CHECKING:
 
 
 _SLACK = 1.0
-"""Seconds by which clocks differ that nobody has set."""
+"""Seconds by which the clocks may differ although nobody set one."""
 
 
 class _Seen(NamedTuple):
-    """A handshake as the device tells it, and when it was by a clock that nobody sets."""
+    """The time of a handshake as the device reports it, and by a clock that nobody sets."""
 
     told: float
     steady: float
 
 
 class HandshakeAges:
-    """Follows the handshakes of a device, which it tells in Unix seconds of this host's clock.
+    """Tracks the handshakes of a device, which reports them in Unix seconds of this host's clock.
 
-    A clock that is put right makes them seem hours old, or of the future.
+    Setting the clock would make them seem hours old, or in the future.
     """
 
     def __init__(self) -> None:
@@ -58,10 +59,10 @@ class HandshakeAges:
         self._looked = float("-inf")
 
     def corrected(self, state: DeviceState, steady: float, unix: float) -> DeviceState:
-        """Return the state with each handshake as long before ``unix`` as it really was.
+        """Return the state with the true age of each handshake before ``unix``.
 
-        ``steady`` is now by a clock that nobody sets. A handshake that is new since the last look
-        is not older than that.
+        ``steady`` is the current time by a clock that nobody sets. A handshake that is new since
+        the last call is not older than that call.
         """
         before, self._seen = self._seen, {}
         most = steady - self._looked
@@ -81,33 +82,33 @@ class HandshakeAges:
 
 
 class SteadyDevice:
-    """A device whose handshakes are as old as they really are; a ``Device``."""
+    """A device with true ages of handshakes; a ``Device``."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._ages = HandshakeAges()
 
     def read(self) -> DeviceState:
-        """Return its state; see ``Device``."""
+        """Return the state; see ``Device``."""
         return self._ages.corrected(self._device.read(), steady(), time.time())
 
     def apply(self, change: DeviceChange) -> None:
-        """Carry out a change; see ``Device``."""
+        """Apply a change; see ``Device``."""
         self._device.apply(change)
 
 
 class Origin(StrEnum):
-    """Where the interface comes from."""
+    """The origin of the interface, as a text for the log."""
 
     CREATED = "created WireGuard interface"
     STARTED = "started a userspace WireGuard for the interface"
     TAKEN_OVER = "took over the WireGuard interface that another kgctl left"
-    FOUND = "use the WireGuard interface that is there"
+    FOUND = "using the existing WireGuard interface"
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What an interface was like that kgctl did not make."""
+    """The former state of an interface that kgctl did not create."""
 
     link: NetLink
     addresses: frozenset[Cidr]
@@ -115,9 +116,9 @@ class _Before:
 
 
 def open_device(link: NetLink, *, own: bool = False) -> KernelDevice | UserspaceDevice | None:
-    """Return the WireGuard device of a link; None where the link is of another kind.
+    """Return the WireGuard device of a link; None if the link is of another kind.
 
-    With ``own``, nothing is read from a program of a third user, or written to it.
+    With ``own``, a program of a third user is refused.
     """
     if link.kind == "wireguard":
         from kgctl.host.kernel import KernelDevice
@@ -128,11 +129,11 @@ def open_device(link: NetLink, *, own: bool = False) -> KernelDevice | Userspace
 
 
 class Tunnel:
-    """One interface with its device and routes. Nothing is done before ``open``.
+    """One interface with its device and routes. Nothing happens before ``open``.
 
-    ``touched`` tells whether ``open`` was called: until then there is nothing to take back.
-    ``origin`` says where the interface came from, the last time that it was opened.
-    ``file`` keeps what was made, so that it can be taken over after ``kill -9``.
+    ``touched`` means that ``open`` was called: until then there is nothing to clean up.
+    ``origin`` is where the interface came from when it was last opened. ``file`` records what was
+    created, so that the next kgctl can take it over after ``kill -9``.
     """
 
     def __init__(self, name: str, file: RecordFile) -> None:
@@ -150,24 +151,24 @@ class Tunnel:
 
     @property
     def link(self) -> NetLink:
-        """The link, once it is open."""
+        """The link, once the tunnel is open."""
         assert self._link is not None
         return self._link
 
     @property
     def device(self) -> SteadyDevice:
-        """The WireGuard device, once it is open."""
+        """The WireGuard device, once the tunnel is open."""
         assert self._device is not None
         return self._steady
 
     @property
     def routes(self) -> LinkRoutes:
-        """The routes, once it is open."""
+        """The routes, once the tunnel is open."""
         assert self._routes is not None
         return self._routes
 
     def leftover(self) -> DeviceState | None:
-        """Return the device that a kgctl that was killed has left, with its key; or None.
+        """Return the device that a killed kgctl left, with its key, or None.
 
         Raises:
             HostError: the links of this machine cannot be read.
@@ -184,10 +185,10 @@ class Tunnel:
             device.close()
 
     def open(self, *, mtu: int, addresses: tuple[Cidr, ...]) -> Origin:
-        """Have the interface, with its MTU in bytes and its addresses, and up.
+        """Set up the interface with its MTU, in bytes, and its addresses, and bring it up.
 
         Raises:
-            HostError: it cannot be made; what was made of it is taken back by ``close``.
+            HostError: a step failed; ``close`` cleans up.
         """
         link, record = self._links.find(self.name), self._file.read()
         if link is not None:
@@ -201,7 +202,7 @@ class Tunnel:
             origin = Origin.FOUND
         link = self._links.find(self.name)
         if link is None:
-            raise InterfaceGoneError(f"the interface {self.name} went away while it was set up")
+            raise InterfaceGoneError(f"the interface {self.name} disappeared during its set-up")
         self._attach(link, addresses)
         if origin is Origin.FOUND:
             self._remember(link)
@@ -211,21 +212,21 @@ class Tunnel:
         return origin
 
     def is_ours(self) -> bool:
-        """Tell whether kgctl made the interface that is open: else it is only used."""
+        """Return whether kgctl created the open interface, rather than found it."""
         return self.origin is not None and self.origin is not Origin.FOUND
 
     def discard(self) -> None:
-        """Remove an interface that kgctl made, and end the program behind it.
+        """Remove an interface that kgctl created, and end the program behind it.
 
         Raises:
-            HostError: it cannot be removed.
+            HostError: the interface cannot be removed.
         """
         record, link = self._file.read(), self._links.find(self.name)
         if link is not None and record is not None and _made(record, link):
             self._delete(link, record)
 
     def is_whole(self) -> bool:
-        """Tell whether the link still is the one that was opened, up, with its MTU and addresses.
+        """Return whether the link is still the one that was opened, up, with MTU and addresses.
 
         Raises:
             HostError: links cannot be read.
@@ -237,27 +238,27 @@ class Tunnel:
         return link.mtu == mtu and addresses <= self._links.addresses(link)
 
     def surroundings(self, table: RouteTable) -> Surroundings:
-        """Return what this machine has besides the link, of which ``table`` are the routes.
+        """Return the surroundings of the link; ``table`` are the routes.
 
         Raises:
-            HostError: it cannot be read.
+            HostError: the addresses cannot be read.
         """
         return surroundings(table, self._links.addresses_elsewhere(self.link))
 
     def release(self) -> None:
-        """Close sockets; what was set up stays."""
+        """Close the sockets of the device and routes; the interface stays."""
         for part in (self._device, self._routes):
             if part is not None:
                 part.close()
         self._device = self._routes = None
 
     def dispose(self) -> None:
-        """Close every socket; nothing can be done with it any more."""
+        """Close every socket; the tunnel is unusable afterwards."""
         self.release()
         self._links.close()
 
     def close(self, failed: Callable[[str, KgctlError], None]) -> None:
-        """Take back everything that was made, and nothing else; go on past what fails."""
+        """Clean up what kgctl created, and nothing else; continue after a failed step."""
         record, link = self._file.read(), self._links.find(self.name)
         if link is not None and record is not None and _made(record, link):
             self._attempt("delete the interface", lambda: self._delete(link, record), failed)
@@ -270,7 +271,7 @@ class Tunnel:
     def _create(self) -> Origin:
         record = self._file.read()
         if record is not None:
-            _end_program(record)  # one that hangs would keep the UDP port
+            _end_program(record)  # a hanging one would keep the UDP port
             self._file.write(replace(record, program=0, program_started=0))
         self._note(made_link=True, link_index=0)
         if self._links.create(self.name):
@@ -305,7 +306,7 @@ class Tunnel:
     def _dress(
         self, link: NetLink, mtu: int, addresses: tuple[Cidr, ...], old: Record | None
     ) -> None:
-        """Set MTU and addresses; addresses that an earlier kgctl gave it and we do not, go."""
+        """Set MTU and addresses; remove addresses that only an earlier kgctl wanted."""
         if link.mtu != mtu:
             self._links.configure(link, mtu=mtu)
         present = self._links.addresses(link)
@@ -319,13 +320,13 @@ class Tunnel:
         self._dressed = mtu, frozenset(addresses)
 
     def _delete(self, link: NetLink, record: Record) -> None:
-        """Remove the link, and see to it that the program behind it ends.
+        """Remove the link, and end the program behind it.
 
-        It does so by itself where all is well.
+        The program usually ends by itself.
         """
         device, program = self._device or open_device(link, own=True), None
         if isinstance(device, userspace.UserspaceDevice) and not record.program:
-            program = device.process()  # of a record by an earlier version
+            program = device.process()  # earlier versions did not record it
         self._links.delete(link)
         if program is not None:
             processes.end(program)
@@ -336,7 +337,7 @@ class Tunnel:
     def _restore(
         self, link: NetLink, before: _Before, failed: Callable[[str, KgctlError], None]
     ) -> None:
-        """Give back an interface that was there before us, as it was."""
+        """Restore the former state of an interface that kgctl found."""
         self._attempt("remove the routes", self._remove_routes, failed)
         self._attempt("restore the device", lambda: self._restore_device(before.device), failed)
         self._attempt(
@@ -383,18 +384,18 @@ def _require_wireguard(link: NetLink) -> None:
 
 def _not_wireguard(link: NetLink) -> HostError:
     return HostError(
-        f"there is an interface {link.name} already, and it is no WireGuard: give another name",
+        f"the interface {link.name} exists and is not a WireGuard interface: give another name",
         field="interface",
         value=link.name,
     )
 
 
 def _end_program(record: Record) -> None:
-    """End the userspace WireGuard that was started for a link, unless it has ended."""
+    """End the userspace WireGuard that kgctl started for a link, unless it has ended."""
     if record.program:
         processes.end(processes.Process(record.program, record.program_started))
 
 
 def _made(record: Record, link: NetLink) -> bool:
-    """Tell whether kgctl made this very link: an index of 0 was killed before it knew."""
+    """Return whether kgctl created this link; index 0 means killed before the index was known."""
     return record.made_link and record.link_index in (0, link.index)

@@ -1,6 +1,7 @@
-"""A WireGuard device of a program's, through its control socket, and starting such a program.
+"""WireGuard devices of userspace programs: their control sockets, and starting and ending them.
 
-Programs that kgctl has started and left to themselves: known again for certain, and ended.
+kgctl leaves a program that it started in the background. It identifies the program later by process
+id and start time, and never signals another process.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ if TYPE_CHECKING:
 
 
 BY_ITSELF = 3.0
-"""Seconds in which a program may end whose interface was removed."""
+"""Seconds for a program to end after its interface was removed."""
 
 ASKED = 2.0
-"""Seconds in which it may end after SIGTERM; then it is killed."""
+"""Seconds for it to end after SIGTERM; then it is killed."""
 
-_KILLED = 5.0  # seconds that the kernel may take
+_KILLED = 5.0  # seconds for the kernel to end it after SIGKILL
 _PROC = Path("/proc")
 _STARTED = 19  # the field starttime of /proc/PID/stat (proc(5)), counted from the state
 _ENDED = ("Z", "X")
 
 
 class Process(NamedTuple):
-    """A process: its id, and when it was started, in ticks since the machine was.
+    """A process: its id, and its start time in clock ticks since boot.
 
-    An id alone may be another process' by now.
+    The kernel may reuse an id for another process.
     """
 
     pid: int
@@ -48,9 +49,9 @@ class Process(NamedTuple):
 
 
 def process(pid: int) -> Process | None:
-    """Return the process that has an id; None where none has, or it has ended."""
+    """Return the process of an id; None if there is none, or if it has ended."""
     with suppress(OSError, ValueError, IndexError):
-        # the name in parentheses may hold anything
+        # the name in parentheses may contain anything
         fields = (
             (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         )
@@ -60,9 +61,9 @@ def process(pid: int) -> Process | None:
 
 
 def holder_of_socket(path: Path) -> Process | None:
-    """Return this user's process that listens at a path, the latest one; None where none does.
+    """Return this user's latest process that listens at a path, or None.
 
-    Only sockets of this network namespace count: programs in several may have one path.
+    Only sockets of this network namespace count: other namespaces may use the same path.
     """
     sockets = {f"socket:[{inode}]" for inode in _bound_to(path)}
     if not sockets:
@@ -77,7 +78,7 @@ def holder_of_socket(path: Path) -> Process | None:
 
 
 def _bound_to(path: Path) -> list[str]:
-    """Return the numbers of the sockets that are bound to a path."""
+    """Return the inodes of the sockets that are bound to a path."""
     with suppress(OSError):
         text = (_PROC / "net" / "unix").read_text("utf-8", "replace")
         rows = (line.split(maxsplit=7) for line in text.splitlines()[1:])
@@ -93,7 +94,7 @@ def _is_of_this_user(folder: Path) -> bool:
 
 
 def _holds(folder: Path, sockets: set[str]) -> bool:
-    with suppress(OSError):  # it has ended, or may not be looked at
+    with suppress(OSError):  # it has ended, or access is denied
         return any(_link(one) in sockets for one in (folder / "fd").iterdir())
     return False
 
@@ -105,10 +106,10 @@ def _link(path: Path) -> str:
 
 
 def end(one: Process, *, by_itself: float = BY_ITSELF, asked: float = ASKED) -> None:
-    """See to it that a process ends: by itself, else by SIGTERM, else by SIGKILL.
+    """Wait for a process to end; else send SIGTERM, then SIGKILL.
 
     Raises:
-        HostError: it does not end, or may not be ended.
+        HostError: the process does not end, or may not be signalled.
     """
     try:
         descriptor = os.pidfd_open(one.pid)
@@ -117,7 +118,7 @@ def end(one: Process, *, by_itself: float = BY_ITSELF, asked: float = ASKED) -> 
     except OSError as error:
         raise HostError(f"cannot end process {one.pid}: {error.strerror}") from error
     with closing(_Descriptor(descriptor)) as opened:
-        if process(one.pid) != one:  # the descriptor is another one's
+        if process(one.pid) != one:  # the id was reused
             return
         for number, seconds in (
             (None, by_itself),
@@ -150,17 +151,17 @@ class _Descriptor:
         os.close(self._number)
 
     def has_ended(self, seconds: float) -> bool:
-        """Wait at most so long for its end; tell whether it has ended."""
+        """Wait at most ``seconds`` for the process to end; return whether it ended."""
         found, _, _ = select.select([self._number], [], [], seconds)
         return bool(found)
 
 
 SOCKETS = Path("/var/run/wireguard")
-"""Where every userspace WireGuard puts its control sockets (wireguard.com/xplatform)."""
+"""The directory of control sockets of every userspace WireGuard (wireguard.com/xplatform)."""
 
 PROGRAM = "wireguard-go"
 PROGRAM_VARIABLE = "WG_USERSPACE_IMPLEMENTATION"
-"""Names another program, as for wg-quick(8)."""
+"""The environment variable that names another program, as for wg-quick(8)."""
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _ANSWER_SECONDS = 10.0
@@ -172,7 +173,7 @@ _ERROR_BYTES = 1 << 16
 class UserspaceDevice:
     """The device that listens at ``/var/run/wireguard/NAME.sock``; a ``Device``.
 
-    With ``own``, it has to be a program of this user or root: it gets a private key, or gives one.
+    With ``own``, the program must belong to this user or root, since private keys are exchanged.
     """
 
     def __init__(self, name: str, sockets: Path = SOCKETS, *, own: bool = False) -> None:
@@ -181,18 +182,18 @@ class UserspaceDevice:
         self._own = own
 
     def close(self) -> None:
-        """Do nothing: each request has a connection of its own."""
+        """Do nothing: each request opens a new connection."""
 
     def read(self) -> DeviceState:
-        """Return its state; see ``Device``."""
+        """Return the state; see ``Device``."""
         return read_state(self._ask(GET))
 
     def apply(self, change: DeviceChange) -> None:
-        """Carry out a change in one request; see ``Device``."""
+        """Apply a change in one request; see ``Device``."""
         check(self._ask(write_change(change)))
 
     def listens(self) -> bool:
-        """Tell whether a program listens there, even one that hangs."""
+        """Return whether a program listens there, even one that hangs."""
         try:
             self._connect().close()
         except OSError:
@@ -200,15 +201,15 @@ class UserspaceDevice:
         return True
 
     def process(self) -> Process | None:
-        """Return the process that listens there, if it is this user's; else None.
+        """Return the process that listens there if it belongs to this user, else None.
 
-        The kernel's answer to who is at the other end would be the process that began to listen:
-        wireguard-go does so before it goes into the background, as another process.
+        SO_PEERCRED would return the process that called listen(2): wireguard-go does so before it
+        forks into the background.
         """
         return holder_of_socket(self._path)
 
     def forget(self) -> None:
-        """Remove the socket that a program which was killed has left; nobody listens there."""
+        """Remove the socket of a killed program, at which nothing listens."""
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self._path))
@@ -235,24 +236,24 @@ class UserspaceDevice:
             raise InterfaceGoneError(f"no userspace WireGuard listens at {self._path}") from error
         except TimeoutError as error:
             raise UnresponsiveError(
-                f"the userspace WireGuard at {self._path} gives no answer"
+                f"the userspace WireGuard at {self._path} does not answer"
             ) from error
         except OSError as error:
             reason = error.strerror or str(error)
-            raise HostError(f"cannot speak to WireGuard at {self._path}: {reason}") from error
+            raise HostError(f"cannot talk to WireGuard at {self._path}: {reason}") from error
 
     def _check(self, connection: socket.socket) -> None:
         found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(found)
         if self._own and user not in (0, os.geteuid()):
             raise HostError(
-                f"a program of another user (number {user}) answers for the interface {self._name} "
+                f"a program of another user (uid {user}) controls the interface {self._name} "
                 f"at {self._path}, and would get the private key: end it, or use another interface"
             )
 
 
 def _answer(connection: socket.socket) -> str:
-    """Return what is said until the empty line that ends an answer."""
+    """Return the answer, which an empty line ends."""
     said = bytearray()
     while not said.endswith(b"\n\n") and len(said) < _ANSWER_BYTES:
         piece = connection.recv(1 << 16)
@@ -268,13 +269,13 @@ def program() -> str:
 
 
 def start(name: str, *, sockets: Path = SOCKETS) -> None:
-    """Start a userspace WireGuard that makes the interface ``name``, and goes on by itself.
+    """Start a userspace WireGuard that creates the interface ``name`` and keeps running.
 
-    It goes into the background as those programs do; whoever removes the interface ends it.
+    The program forks into the background, and ends when somebody removes the interface.
 
     Raises:
-        NoWireGuardError: there is no such program.
-        HostError: it did not come up.
+        NoWireGuardError: the program is not installed.
+        HostError: the program failed to start.
     """
     wanted = program()
     with os.fdopen(os.memfd_create("said"), "w+b") as said:
@@ -282,7 +283,7 @@ def start(name: str, *, sockets: Path = SOCKETS) -> None:
             done = _run([wanted, name], said)
         except FileNotFoundError:
             raise NoWireGuardError(
-                f"this kernel has no WireGuard, and there is no {printable(wanted)}: install "
+                f"this kernel has no WireGuard, and {printable(wanted)} is not installed: install "
                 f"{PROGRAM}, or name another program in {PROGRAM_VARIABLE}"
             ) from None
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -290,14 +291,14 @@ def start(name: str, *, sockets: Path = SOCKETS) -> None:
         if done.returncode != 0:
             said.seek(0)
             why = _last_error(said.read(_ERROR_BYTES))
-            raise HostError(f"{printable(wanted)} did not come up: {why}")
+            raise HostError(f"{printable(wanted)} failed to start: {why}")
     _await_socket(UserspaceDevice(name, sockets), wanted)
 
 
 def _run(argv: list[str], said: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
-    """Run what goes into the background; its errors go to a file, which is in memory.
+    """Run a program that forks into the background; write its errors to a file in memory.
 
-    Not to a pipe: some such programs hold on to it, and it would be waited for its end.
+    A pipe would not work: some such programs keep it open, and reading would wait for them.
     """
     quiet = "LOG_LEVEL" not in os.environ
     return subprocess.run(  # noqa: S603 - the program that the user names
@@ -312,10 +313,10 @@ def _run(argv: list[str], said: IO[bytes]) -> subprocess.CompletedProcess[bytes]
 
 
 def _last_error(said: bytes) -> str:
-    """Return the line in which the program says what is wrong, as far as it does."""
+    """Return the last line that looks like an error, or a substitute."""
     lines = said.decode("utf-8", "replace").split("\n")
     errors = [line for line in lines if "rror" in line or "ailed" in line]
-    return printable(errors[-1].strip(), 300) if errors else "it does not say why"
+    return printable(errors[-1].strip(), 300) if errors else "it printed no error"
 
 
 def _await_socket(device: UserspaceDevice, wanted: str) -> None:

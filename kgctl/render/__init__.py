@@ -1,1 +1,1 @@
-"""How a network is shown: one module a format."""
+"""Writers of networks, lists, findings and differences in all formats."""

@@ -1,6 +1,6 @@
-"""How an interface differs from what it should be, for a person and as plain data.
+"""Writers of differences: between two networks, and between a machine and its wanted state.
 
-What differs between two networks, for a person, as Markdown for a pull request, and as data.
+Both have text and plain data; differences of networks also have Markdown, for pull requests.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 12
-"""Names of a list that are written out."""
+"""Maximum number of names in a list."""
 _LIMIT = 1000
 
 
 def difference_to_text(found: Difference) -> str:
-    """Return it object by object: what is new after a plus, what is gone after a minus."""
+    """Return the difference per object, new ones with a plus, removed ones with a minus."""
     return "".join(f"{line}\n" for line in _lines(found))
 
 
 def difference_to_object(found: Difference) -> dict[str, Any]:
-    """Return it as JSON has it; ``links`` is null where too much differs to tell."""
+    """Return the difference for JSON; ``links`` is null if there are too many differences."""
     return {
         "changes": [change._asdict() for change in found.changes],
         "links": {
@@ -42,7 +42,7 @@ def difference_to_object(found: Difference) -> dict[str, Any]:
 
 
 def difference_to_markdown(found: Difference) -> str:
-    """Return it as a page of Markdown, for a comment on a pull request."""
+    """Return the difference as Markdown, for a comment on a pull request."""
     if not found:
         return "No difference in the Kilo network.\n"
     lines = ["| | what | before | after |", "|---|---|---|---|"]
@@ -58,7 +58,7 @@ def difference_to_markdown(found: Difference) -> str:
 
 
 def _code(text: str | None) -> str:
-    """Return text as code in a cell, in which nothing of it acts."""
+    """Return text as code in a table cell, without active markup."""
     if text is None:
         return ""
     shown = printable(text, _LIMIT).replace("`", "'").replace("|", "\\|")
@@ -90,7 +90,7 @@ def _of_object(title: str, changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _by_end(links: Sequence[Link]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the links by one of their ends, the one that most of them have in common first."""
+    """Yield the links grouped by an end that they share, the most common end first."""
     left = list(links)
     while left:
         ends = Counter(end for link in left for end in link)
@@ -108,16 +108,16 @@ def _by_end(links: Sequence[Link]) -> Iterator[tuple[str, list[str]]]:
 
 def _aftermath(found: Difference) -> Iterator[str]:
     if not found.links_compared:
-        yield "Too much differs to show who loses or gains a link."
+        yield "Too many differences to show lost and gained links."
     if found.configured_anew:
         names = [printable(name) for name in found.configured_anew]
         yield f"Reconfigured: {some(names, _SHOWN)}"
 
 
 class Line(NamedTuple):
-    """One difference: ``kind`` as JSON has it, the peer's key and who that is, both sides.
+    """One difference: ``kind`` as in JSON, the peer's key and name, and both sides.
 
-    ``who`` is untrusted. ``is_fault`` is False for what works all the same.
+    ``who`` is untrusted. ``is_fault`` is False for a difference that does no harm.
     """
 
     kind: str
@@ -133,18 +133,18 @@ def drift_to_text(name: str, lines: Iterable[Line], count: int) -> str:
     found = list(lines)
     if not found:
         peers = "1 peer" if count == 1 else f"{count} peers"
-        return f"{printable(name)} is as it should be, with {peers}\n"
+        return f"{printable(name)} matches the cluster, with {peers}\n"
     faults = sum(line.is_fault for line in found)
     others = len(found) - faults
     places = "1 place" if faults == 1 else f"{faults} places"
-    more = f"; {others} more {'is' if others == 1 else 'are'} no fault" if others else ""
-    head = printable(name) + (f" differs in {places}{more}" if faults else ": nothing to mend")
+    more = f"; {others} more {'is' if others == 1 else 'are'} harmless" if others else ""
+    head = printable(name) + (f" differs in {places}{more}" if faults else ": nothing to fix")
     ordered = sorted(found, key=lambda line: not line.is_fault)
     return "".join(f"{text}\n" for text in (head, *map(_text, ordered)))
 
 
 def drift_to_object(name: str, lines: Iterable[Line]) -> dict[str, Any]:
-    """Return them as JSON has them."""
+    """Return the differences for JSON."""
     items = [
         {
             "kind": line.kind,
@@ -160,33 +160,33 @@ def drift_to_object(name: str, lines: Iterable[Line]) -> dict[str, Any]:
 
 
 def _text(line: Line) -> str:
-    """Return the one line in which a difference is listed."""
+    """Return the line of a difference."""
     if line.key is None:
         return f"  {_of_interface(line)}"
-    who = printable(line.who) if line.who else "a key that nobody in the cluster has"
+    who = printable(line.who) if line.who else "a key unknown to the cluster"
     found, wanted = printable(line.found or "none", 300), printable(line.wanted or "none", 300)
     match line.kind:
         case "missing":
             return f"- {who}: missing ({line.key})"
         case "extra":
-            return f"+ {who}: should not be there ({line.key}, with {found})"
+            return f"+ {who}: unexpected ({line.key}, with {found})"
         case "allowed-ips":
             return f"  {who}: allowed IPs {_networks(wanted, found)}"
         case "besides":
-            return f"  {who}: also carries {found}, which no part of the cluster has"
+            return f"  {who}: also carries {found}, which nothing in the cluster has"
         case "roamed":
             return f"  {who}: roamed to {found} from {wanted}; it works"
         case "handshake":
-            return f"  {who}: last handshake {found}, though there is a keepalive: the link is down"
+            return f"  {who}: last handshake {found} despite a keepalive: the link is down"
     return f"  {who}: {line.kind.replace('-', ' ')} {found}, should be {wanted}"
 
 
 def _of_interface(line: Line) -> str:
     found = printable(line.found or "none")
     if line.kind == "key" and line.found is None:
-        return f"no key: nothing has set this interface up; it should have {line.wanted}"
+        return f"no key: this interface is not set up; it should have {line.wanted}"
     if line.kind == "obfuscation":
-        return f"AmneziaWG's {found}: nodes speak plain WireGuard, and do not understand it"
+        return f"AmneziaWG's {found}: nodes use plain WireGuard, which does not support it"
     what = "key" if line.kind == "key" else "listen port"
     return f"{what}: {found}, should be {line.wanted}"
 

@@ -1,4 +1,4 @@
-"""A ``[Peer]`` section as the Peer object that Kubernetes holds."""
+"""Conversion of a ``[Peer]`` section to a Peer object of Kubernetes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
-    """Return the Peer object; what is absent is left out, the keepalive is in seconds."""
+    """Return the Peer object without absent fields; the keepalive is in seconds."""
     spec: dict[str, Any] = {"allowedIPs": [str(cidr) for cidr in peer.allowed_ips]}
     if peer.endpoint is not None:
         spec["endpoint"] = endpoint_object(peer.endpoint)
@@ -32,14 +32,14 @@ def peer_object(name: str, peer: PeerSection) -> dict[str, Any]:
 
 
 def endpoint_object(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint as a Peer object holds it: a DNS name keeps being one."""
+    """Return an endpoint as in a Peer object; a DNS name stays a name."""
     address = endpoint.address
     target = {"dns": endpoint.host} if address is None else {"ip": str(address)}
     return {"dnsOrIP": target, "port": endpoint.port}
 
 
 class ManifestFormat(NamedTuple):
-    """A format of Kubernetes' objects; ``write`` returns the text of one."""
+    """A format of Kubernetes objects; ``write`` returns the text of one."""
 
     name: str
     write: Callable[[object], str]
@@ -58,4 +58,4 @@ def _json(value: object) -> str:
 
 
 MANIFEST_FORMATS = (ManifestFormat("yaml", _yaml), ManifestFormat("json", _json))
-"""Every format in which a Peer object is printed."""
+"""All formats of a printed Peer object."""

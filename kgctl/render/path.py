@@ -1,7 +1,4 @@
-"""A path for a person, line by line, and as plain data.
-
-A path as edges that are drawn into the graph of the network.
-"""
+"""Writers of a path: as text, as plain data, and as edges for the graph of the network."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def path_to_text(path: Path) -> str:
 
 
 def path_to_object(path: Path) -> dict[str, Any]:
-    """Return the path as JSON has it."""
+    """Return the path for JSON."""
     return {
         "from": _end_object(path.start, path.there.source),
         "to": _end_object(path.target, path.there.destination),
@@ -49,7 +46,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _claimed_twice(path: Path) -> Iterator[tuple[End, str, str]]:
-    """Yield each end whose address another machine has too: what it is there, and the rule."""
+    """Yield each end whose address another machine has too, its use there, and the rule."""
     for end in (path.start, path.target):
         for rival in end.rivals:
             if end.use is None or rival.use is None or end.machine is None or rival.machine is None:
@@ -79,7 +76,7 @@ def _walk_lines(walk: Walk) -> Iterator[str]:
 
 def _medium(hop: Hop) -> str:
     if hop.encrypted:
-        return f"WireGuard to {hop.endpoint or 'where it last called from'}, encrypted"
+        return f"WireGuard to {hop.endpoint or 'its last known address'}, encrypted"
     location = "" if hop.end.node is None else printable(hop.end.node.location)
     return f"inside the location{f' {location}' if location else ''}, not encrypted"
 
@@ -89,7 +86,7 @@ def _details(hop: Hop) -> Iterator[str]:
         yield f"route {hop.route}"
     if hop.encrypted:
         yield f"key {hop.key}"
-        yield f"out by the allowed IP {hop.chosen_by}, in by {hop.let_in_by}"
+        yield f"sent by allowed IP {hop.chosen_by}, accepted by {hop.let_in_by}"
         yield hop.how
 
 
@@ -149,9 +146,9 @@ THERE, BACK, STOPPED = "forestgreen", "royalblue", "crimson"
 
 
 def path_edges(path: Path) -> Iterator[str]:
-    """Yield the lines of DOT that draw the path: there and back, numbered, dotted where clear.
+    """Yield the DOT edges of the path there and back, numbered, dotted where unencrypted.
 
-    The machine at which a packet stops is drawn in red, with the reason.
+    A red edge with the reason marks the machine at which a packet stops.
     """
     for walk, colour in ((path.there, THERE), (path.back, BACK)):
         if walk is None:

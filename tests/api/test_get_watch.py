@@ -1,4 +1,4 @@
-"""``get --watch`` follows a real API server."""
+"""``get --watch`` on a real API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of the recorded answers of the reference again, from a real API server."""
+"""Some recorded answers of the reference, from a real API server."""
 
 from __future__ import annotations
 

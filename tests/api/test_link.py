@@ -1,4 +1,4 @@
-"""``kgctl link`` between two real API servers, as a user who may do no more than docs say."""
+"""``kgctl link`` between two real API servers, with the rights that docs/ grants."""
 
 from __future__ import annotations
 

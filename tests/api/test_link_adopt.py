@@ -1,4 +1,4 @@
-"""``kgctl link --adopt`` on real API servers: at no moment does an agent lose the key of a link."""
+"""``kgctl link --adopt`` on real API servers: agents never lose the key of a link."""
 
 from __future__ import annotations
 

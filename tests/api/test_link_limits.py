@@ -1,4 +1,4 @@
-"""What one hostile node gets of a linked cluster, while ``kgctl link --watch`` runs unattended."""
+"""Effects of one hostile node on a linked cluster, with ``kgctl link --watch`` unattended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl link -f FILE`` on three real API servers, as a user who may do no more than docs say."""
+"""``kgctl link -f FILE`` on three real API servers, with the rights that docs/ grants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl link --mirror`` between two real API servers, as a user who may do what docs grant."""
+"""``kgctl link --mirror`` between two real API servers, with the rights that docs/ grants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/link-watch.yaml on a real API server: what it makes, and kgctl with its service account."""
+"""docs/link-watch.yaml on a real API server, and kgctl with its service account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl link`` of three clusters of which one has no network that can be built any more."""
+"""``kgctl link`` of three clusters, one of which no longer has a valid network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request that is sent before the arguments are parsed: used once, and never in the way."""
+"""The request before the arguments are parsed: used once, without side effects."""
 
 from __future__ import annotations
 

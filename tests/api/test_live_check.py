@@ -1,4 +1,4 @@
-"""kgctl check on a live cluster: with fewer rights, without the CRD, and with files over it."""
+"""kgctl check on a live cluster: with fewer rights, without the CRD, and with overlay files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each way in which a real cluster cannot be read gets one line that says what to do.
+"""Errors of reading a real cluster: one line each, with a remedy.
 
 Both transports give the same one.
 """

@@ -1,4 +1,4 @@
-"""What only the kubernetes package can do is done by it, on a real API server."""
+"""Features that need the kubernetes package, on a real API server."""
 
 from __future__ import annotations
 

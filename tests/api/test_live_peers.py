@@ -1,4 +1,4 @@
-"""Peers of a real API server are created, changed, deleted and watched without losing anything."""
+"""Creating, changing, deleting and watching peers of a real API server, without loss."""
 
 from __future__ import annotations
 

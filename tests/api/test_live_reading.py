@@ -1,4 +1,4 @@
-"""What a real API server holds is what is read, whichever way it is read."""
+"""Reading a real API server: the same objects by every transport and format."""
 
 from __future__ import annotations
 

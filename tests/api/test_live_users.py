@@ -1,4 +1,4 @@
-"""Users of every kind that a kubeconfig can hold log in to a real API server."""
+"""Logins to a real API server, with every kind of user in a kubeconfig."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``path``, ``diff`` and ``drift`` of a live cluster, as a user who may only read."""
+"""``path``, ``diff`` and ``drift`` on a live cluster, with read-only rights."""
 
 from __future__ import annotations
 

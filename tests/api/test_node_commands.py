@@ -1,4 +1,4 @@
-"""``kgctl node set`` on a real API server, as a user with docs/rbac-nodes.yaml and nothing else."""
+"""``kgctl node set`` on a real API server, with docs/rbac-nodes.yaml and no other rights."""
 
 from __future__ import annotations
 

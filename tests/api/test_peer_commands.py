@@ -1,4 +1,4 @@
-"""``kgctl peer`` on a real API server, as a user who may change peers and nothing else."""
+"""``kgctl peer`` on a real API server, with the right to change peers and no other."""
 
 from __future__ import annotations
 

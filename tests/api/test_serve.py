@@ -1,4 +1,4 @@
-"""``kgctl serve`` on a real API server, with the role of docs/serve.yaml and nothing else."""
+"""``kgctl serve`` on a real API server, with the role of docs/serve.yaml and no other rights."""
 
 from __future__ import annotations
 

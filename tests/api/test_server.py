@@ -1,4 +1,4 @@
-"""The API server of the tests is what it says it is."""
+"""The API server of the tests: version, contents and users."""
 
 from __future__ import annotations
 

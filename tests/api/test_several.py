@@ -1,4 +1,4 @@
-"""Two real API servers, as two contexts of one kubeconfig: read at once, and looked at together."""
+"""Two real API servers as two contexts of one kubeconfig, read concurrently."""
 
 from __future__ import annotations
 

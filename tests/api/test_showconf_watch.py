@@ -1,4 +1,4 @@
-"""``showconf peer --watch`` follows a real API server, whatever happens to it."""
+"""``showconf peer --watch`` on a real API server, through its failures."""
 
 from __future__ import annotations
 

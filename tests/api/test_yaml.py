@@ -1,4 +1,4 @@
-"""A real API server reads YAML as kgctl does, and reads what kgctl writes."""
+"""YAML: a real API server and kgctl read it alike, and the server reads kgctl's output."""
 
 from __future__ import annotations
 

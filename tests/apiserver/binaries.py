@@ -1,4 +1,4 @@
-"""Where the programs of the API server are: ``build.sh`` knows."""
+"""Locations of the API server's programs, as ``build.sh`` defines them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Just enough of a client to fill a test cluster, fast, and independent of what is tested."""
+"""A minimal, fast client to fill a test cluster, independent of the code under test."""
 
 from __future__ import annotations
 

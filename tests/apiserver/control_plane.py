@@ -1,4 +1,4 @@
-"""The two processes of a Kubernetes control plane that reading needs: etcd and kube-apiserver."""
+"""The control plane's processes that reading needs: etcd and kube-apiserver."""
 
 from __future__ import annotations
 

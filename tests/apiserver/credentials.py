@@ -1,4 +1,4 @@
-"""What users prove themselves with: certificates of our own authority, and tokens."""
+"""Credentials of users: certificates of a test authority, and tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes as large as kubelets make them: 10 kB each, of which kgctl needs a few hundred bytes."""
+"""Nodes of the size that kubelets write: 10 kB each, of which kgctl needs a few hundred bytes."""
 
 from __future__ import annotations
 

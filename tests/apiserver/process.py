@@ -1,4 +1,4 @@
-"""A server process of the tests' own, that ends with everything it has started."""
+"""A server process of the tests, which ends together with its children."""
 
 from __future__ import annotations
 

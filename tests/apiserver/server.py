@@ -1,4 +1,4 @@
-"""The API server as tests see it: what it holds, and who may read it."""
+"""The API server for tests: its contents and its users."""
 
 from __future__ import annotations
 

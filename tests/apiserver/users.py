@@ -1,4 +1,4 @@
-"""Who may talk to the API server, and the kubeconfigs that say so."""
+"""Users of the API server, their rights, and their kubeconfigs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters for pages, as manifests, and the pages that kgctl makes of them."""
+"""Clusters for pages, as manifests, and kgctl's pages of them."""
 
 from __future__ import annotations
 

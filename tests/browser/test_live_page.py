@@ -1,4 +1,4 @@
-"""The page of ``kgctl serve`` in a browser: it follows what changes."""
+"""The page of ``kgctl serve`` in a browser: it follows changes."""
 
 from __future__ import annotations
 

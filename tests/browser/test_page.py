@@ -1,4 +1,4 @@
-"""The page of ``kgctl graph -o html`` in Chromium: what a person can do, and an attacker not."""
+"""The page of ``kgctl graph -o html`` in Chromium: features, and resistance to attacks."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_search_finds_by_address_and_by_name(page: Page, example: Path) -> Non
     names.first.click()
     assert page.locator("#panel h2").first.inner_text() == "edge-1"
     page.locator("#search").fill("nothing of the kind")
-    assert "Nothing is found." in page.locator("#list").inner_text()
+    assert "No matches." in page.locator("#list").inner_text()
 
 
 def test_a_path_leads_through_the_leaders(page: Page, example: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a command line before it is parsed: which live cluster it leads to, if to one."""
+"""Prediction of the live cluster that a command line reads, before it is parsed."""
 
 from __future__ import annotations
 

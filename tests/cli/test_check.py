@@ -1,4 +1,4 @@
-"""kgctl check and explain: options, settings, exit codes, and formats that machines read."""
+"""kgctl check and explain: options, settings, exit codes, and formats for programs."""
 
 from __future__ import annotations
 

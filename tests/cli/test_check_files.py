@@ -1,4 +1,4 @@
-"""kgctl check of files: where a finding stands, and what repositories hold besides manifests."""
+"""kgctl check of files: positions of findings, and repositories with other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this machine's clock is right is what the API server says; files are old when read."""
+"""This machine's clock, compared with the API server's; files are judged when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: the reference's ways of writing it, and what is said of a mistake."""
+"""The command line: the reference's forms, and the errors for mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion scripts, as the shells themselves run them."""
+"""Completion scripts, run by the shells themselves."""
 
 from __future__ import annotations
 

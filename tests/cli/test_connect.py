@@ -1,4 +1,4 @@
-"""What ``kgctl connect`` and ``status`` say of options, before anything is looked at."""
+"""Errors of ``kgctl connect`` and ``status`` about options, before any access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl diff``: its exit codes, its sources, and its forms."""
+"""``kgctl diff``: exit codes, sources and formats."""
 
 from __future__ import annotations
 

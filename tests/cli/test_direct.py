@@ -1,4 +1,4 @@
-"""What is carried out without Typer: only what Typer would read in the same way."""
+"""Calls that run without Typer: only those that Typer reads in the same way."""
 
 from __future__ import annotations
 

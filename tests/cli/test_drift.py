@@ -1,4 +1,4 @@
-"""``kgctl drift``: which interface is meant, and its exit codes."""
+"""``kgctl drift``: the choice of the interface, and exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _interface(name: str, key: str) -> str:
         (_interface("kilo0", OWN) + "kilo0\tx\n", [], 2, "line 2: unexpected line of 2 fields"),
         ("", [], 2, "is empty"),
         (SECRET, [], 2, "is a WireGuard key alone"),
-        (_interface("kilo0", "(none)"), [], 1, "\n  no key: nothing has set this interface up"),
+        (_interface("kilo0", "(none)"), [], 1, "\n  no key: this interface is not set up"),
         (_interface("kilo0", OWN), ["--only", "fsn1"], 2, "--only is for peers; edge-1"),
         (_interface("kilo0", OWN), ["--via", "fsn1-1"], 2, "--via names the node"),
         (_interface("kilo0", OWN), ["--nonsense"], 2, "--nonsense"),
@@ -92,7 +92,7 @@ def test_a_file_of_kgctls_is_as_it_should_be(
     file.write_text(kgctl("--example", "showconf", "peer", peer, "-o", form, *options).stdout)
     done = kgctl("--example", "drift", peer, "--dump", str(file))
     assert (done.code, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{peer} is as it should be, with ")
+    assert done.stdout.startswith(f"{peer} matches the cluster, with ")
     assert done.stdout.count("\n") == 1
 
 
@@ -101,7 +101,7 @@ def test_a_plain_file_of_kgctls_is_as_it_should_be(tmp_path: Path) -> None:
     for peer in ("laptop", "office", "phone"):
         file.write_text(kgctl("--example", "showconf", "peer", peer).stdout)
         done = kgctl("--example", "drift", peer, "--dump", str(file))
-        assert done.stdout == f"{peer} is as it should be, with 7 peers\n"
+        assert done.stdout == f"{peer} matches the cluster, with 7 peers\n"
     for node in ("aws-1", "edge-1", "fsn1-1", "gcp-1", "home-nas"):
         file.write_text(kgctl("--example", "showconf", "node", node).stdout)
         assert kgctl("--example", "drift", node, "--dump", str(file)).code == 0

@@ -1,4 +1,4 @@
-"""An option without effect is an error: every option of every format, by the table."""
+"""Options without effect are errors: every option with every format, by the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl graph``: formats, files, and what it refuses."""
+"""``kgctl graph``: formats, files and errors."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ NO_ENGINE = 'There is no layout engine support for "neato"'
         ),
         ('Format: "png" not recognized. Use one of: dot svg\n', 'Format: "png" not', "pango"),
         ("Warning: slow\n\nError: out of\x1b memory\nmore\n", "Error: out of\\x1b memory", ""),
-        ("", "it ended with 1", ""),
+        ("", "exit status 1", ""),
     ],
 )
 def test_what_graphviz_lacks_is_named_with_its_first_line(
@@ -187,7 +187,7 @@ def test_what_graphviz_lacks_is_named_with_its_first_line(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (1, "")
-    assert f"Graphviz's neato does not draw the graph: {reason}" in run.stderr
+    assert f"Graphviz's neato cannot draw the graph: {reason}" in run.stderr
     assert remedy in run.stderr
     assert run.stderr.count("\n") == 1
 

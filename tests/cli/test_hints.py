@@ -1,4 +1,4 @@
-"""What the command line adds to errors of the layers below it, which know no option."""
+"""Hints that the command line adds to errors of lower layers, which have no options."""
 
 from __future__ import annotations
 

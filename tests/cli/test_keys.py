@@ -1,4 +1,4 @@
-"""``kgctl genkey``, ``pubkey`` and ``genpsk``, held against those of ``wg``."""
+"""``kgctl genkey``, ``pubkey`` and ``genpsk``, compared with those of ``wg``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs that lead nowhere: one line that says what to do, and nothing while completing."""
+"""Unusable kubeconfigs: one line with a remedy, and no output while completing."""
 
 from __future__ import annotations
 

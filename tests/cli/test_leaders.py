@@ -1,4 +1,4 @@
-"""A DNS name before a public address: agents resolve it, and ``wireguard-ip`` says who leads."""
+"""A DNS name before a public address: agents resolve it, and ``wireguard-ip`` shows the leader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``showconf`` grants: options, the settings file, warnings, and what a file records."""
+"""Limits of ``showconf``: options, the settings file, warnings, and records in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl link --adopt`` on manifests: what people linked by hand is seen, kept and taken over."""
+"""``kgctl link --adopt`` on manifests: manual links are detected, kept and taken over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl link -f FILE`` on manifests: what it says, what it writes, and what it refuses."""
+"""``kgctl link -f FILE`` on manifests: output, writes and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kgctl node set on files: what it says of networks that are claimed twice."""
+"""kgctl node set on files: warnings about networks that are claimed twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the answer goes: a pipe that ends, a disk that is full, a terminal of few letters."""
+"""Output to a closed pipe, a full disk, and a terminal with few characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl path``: its exit codes, and its answer for programs."""
+"""``kgctl path``: exit codes, and output for programs."""
 
 from __future__ import annotations
 

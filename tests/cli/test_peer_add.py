@@ -1,4 +1,4 @@
-"""``kgctl peer add`` against an API server in memory: what is left when others interfere."""
+"""``kgctl peer add`` against an API server in memory, with concurrent writers."""
 
 from __future__ import annotations
 

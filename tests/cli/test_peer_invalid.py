@@ -1,4 +1,4 @@
-"""Peers that became invalid: ``peer rm`` and ``peer set`` write such that agents hear of it."""
+"""Peers that became invalid: ``peer rm`` and ``peer set`` write so that agents notice."""
 
 from __future__ import annotations
 

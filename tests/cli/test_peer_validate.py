@@ -1,4 +1,4 @@
-"""``kgctl peer validate``: what Kilo, the API server or kubectl would refuse is named."""
+"""``kgctl peer validate``: it reports everything that Kilo, the API server or kubectl refuse."""
 
 from __future__ import annotations
 

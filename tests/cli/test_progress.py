@@ -1,4 +1,4 @@
-"""Progress is shown on a terminal alone, and only where one has to wait."""
+"""Progress: only on a terminal, and only after a delay."""
 
 from __future__ import annotations
 

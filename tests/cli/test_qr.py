@@ -1,4 +1,4 @@
-"""QR codes, read back as a phone would."""
+"""QR codes, read back by a scanner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The roles that errors name grant what they are named for, and docs/ has the same ones."""
+"""Roles in error texts: they grant the missing rights, and are the same as in docs/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl serve``: who gets an answer, and which."""
+"""``kgctl serve``: access control and answers."""
 
 from __future__ import annotations
 

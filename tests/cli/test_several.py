@@ -1,4 +1,4 @@
-"""Several clusters of one command line: how they are named, refused, and listed."""
+"""Several clusters on one command line: names, errors and lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files for outside machines, each read back by the tool that it is for where there is one."""
+"""Files for external machines, read back by their own tools where available."""
 
 from __future__ import annotations
 

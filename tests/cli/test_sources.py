@@ -1,4 +1,4 @@
-"""Where the state is read from, as the options say it."""
+"""Sources of the state, as the options select them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--watch`` of lists and trees: a terminal is drawn anew when the cluster has changed."""
+"""``--watch`` of lists and trees: the terminal is redrawn when the cluster changes."""
 
 from __future__ import annotations
 

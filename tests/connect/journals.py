@@ -1,4 +1,4 @@
-"""A journal whose lines can be looked at."""
+"""A journal that records its lines."""
 
 from __future__ import annotations
 

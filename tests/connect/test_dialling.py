@@ -1,4 +1,4 @@
-"""Where a peer is dialled, by what it says of itself, what others say, and what comes of it."""
+"""Choice of a peer's endpoint, by its annotation, sightings and received packets."""
 
 from __future__ import annotations
 

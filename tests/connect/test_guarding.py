@@ -1,4 +1,4 @@
-"""What a host keeps for itself: its gateways, resolvers, routes, and the API server."""
+"""Guards of a host: its gateways, resolvers, routes, and the API server."""
 
 from __future__ import annotations
 

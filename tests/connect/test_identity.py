@@ -1,4 +1,4 @@
-"""Whose key a dry run prints, and who else has an address of this host."""
+"""Keys in a dry run, and shared addresses of this host."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_another_key_of_the_peer_rejects_a_host_whose_own_is_in_memory() -> None
     store = Store()
     identity, other = joined(store), PrivateKey.generate()
     rotate(store, other)
-    with pytest.raises(RejectedError, match="was given another public key") as raised:
+    with pytest.raises(RejectedError, match="the public key of the Peer") as raised:
         identity.with_key_of_peer(None)
     assert raised.value.final
     assert str(other.public_key()) in str(raised.value)

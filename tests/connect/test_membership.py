@@ -1,4 +1,4 @@
-"""Whose Peer it is: found, created, taken over, deleted, or left alone."""
+"""Membership: a Peer is found, created, taken over, deleted, or left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network asks of a host: routes, extra networks, and as commands."""
+"""The wanted state of a host: routes, extra networks, and its commands in a dry run."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_where_nothing_tells_who_leads_it_is_said() -> None:
 
 
 def test_without_a_peer_of_that_name_it_is_said() -> None:
-    with pytest.raises(NotAMemberError, match='"nobody" is not in the cluster any more'):
+    with pytest.raises(NotAMemberError, match='"nobody" is no longer in the cluster'):
         wanted_of(STATE, name="nobody", now=TAKEN_AT, granularity="auto")
 
 

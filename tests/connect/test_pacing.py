@@ -1,4 +1,4 @@
-"""When a round is due, at which moment heartbeats are judged, and the loop around both."""
+"""The schedule of rounds, the time at which heartbeats are judged, and the loop."""
 
 from __future__ import annotations
 

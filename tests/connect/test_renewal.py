@@ -1,4 +1,4 @@
-"""Which sessions begin anew after a change, when, and how often."""
+"""Renewals of sessions after a change: which, when, and how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals end a session, but for those that its starter had ignored."""
+"""Signals end a session, except those that its parent process ignored."""
 
 from __future__ import annotations
 

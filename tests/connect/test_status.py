@@ -1,4 +1,4 @@
-"""Why a peer may not be connected."""
+"""Reasons why a peer may not be connected."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_one_that_is_connected_has_no_reasons() -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (status(handshake=NOW - 181), "nobody answers at its endpoint"),
+        (status(handshake=NOW - 181), "no answer from its endpoint"),
         (status(keepalive=0), "no keepalive"),
-        (status(endpoint=""), "it has no endpoint: it has to call first"),
+        (status(endpoint=""), "it has no endpoint: it must connect first"),
         (status(endpoint="10.0.0.1:1"), "both are behind NAT"),
-        (status(endpoint="10.0.0.1:1", own="198.51.100.1"), "it is behind NAT, and has to call"),
+        (status(endpoint="10.0.0.1:1", own="198.51.100.1"), "behind NAT and must connect first"),
         (status(own=None), "no route to its endpoint"),
         (
             status(

@@ -1,4 +1,4 @@
-"""Rounds against a device and routes in memory: what is written, and what is not."""
+"""Rounds against a device and routes in memory: writes, and writes that are avoided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small clusters for tests of rules, and what is found in them."""
+"""Small clusters for tests of rules, and their findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options with which a case is checked, besides the time."""
+"""Options of the cases of rules, besides the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule about several clusters is tripped by one pair, and not by another nearly the same."""
+"""Rules about several clusters: one pair triggers each, and a similar pair does not."""
 
 from __future__ import annotations
 

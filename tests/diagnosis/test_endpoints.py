@@ -1,4 +1,4 @@
-"""One notion of who can dial an endpoint: check, path, pictures, link and metrics agree."""
+"""Reachability of endpoints: check, path, pictures, link and metrics agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an unknown name was meant to be: by its history, then by its spelling, else nothing."""
+"""Suggestions for unknown names: by history, then by spelling, else none."""
 
 from __future__ import annotations
 

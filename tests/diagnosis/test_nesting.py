@@ -1,4 +1,4 @@
-"""Looking up which network one intersects, held against a look at each of them."""
+"""Look-up of intersecting networks, compared with a search of all."""
 
 from __future__ import annotations
 

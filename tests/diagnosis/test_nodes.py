@@ -1,4 +1,4 @@
-"""Nodes that take no part: the likely cause is named, once, with what helps on their platform."""
+"""Nodes that take no part: one likely cause, with a remedy for their platform."""
 
 from __future__ import annotations
 

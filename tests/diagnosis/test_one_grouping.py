@@ -1,4 +1,4 @@
-"""Who shares a segment is said once, in ``kgctl/mesh/topology.py``; ``check`` asks there."""
+"""Segments are computed only in ``kgctl/mesh/topology.py``; ``check`` uses that."""
 
 from __future__ import annotations
 

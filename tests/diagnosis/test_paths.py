@@ -1,4 +1,4 @@
-"""Where ``path`` says that a packet stops, it names the rule with which ``check`` finds it."""
+"""Failures of ``path`` name the rule by which ``check`` reports the cause."""
 
 from __future__ import annotations
 

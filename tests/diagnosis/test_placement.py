@@ -1,4 +1,4 @@
-"""Locations that are not what was meant: each kind is found, and what is sound is not."""
+"""Misplaced locations: each kind is found, and sound ones are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a value does not parse: a reason for each that does not, and the right one."""
+"""Reasons why a value does not parse: one for each invalid value, and the right one."""
 
 from __future__ import annotations
 

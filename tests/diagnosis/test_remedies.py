@@ -1,9 +1,9 @@
-"""What a rule says is to be done is done to the case that trips it, and mends it.
+"""Remedies of rules, applied to the case that triggers the rule: they fix it.
 
-A new rule takes an entry here: ``COMMANDS``, if its remedy names a command that changes a cluster,
-with what stands for its placeholders; else ``EDITS``, with what its sentence describes. Commands
-are run as they are printed, against a real API server that holds the case. Annotations and labels
-that kubectl would write are written here: kubectl is no tool of these tests.
+A new rule needs an entry here: in ``COMMANDS``, if its remedy names a command that changes a
+cluster, with values for its placeholders; else in ``EDITS``, with the change that its sentence
+describes. Commands run as printed, against a real API server with the case. The tests do not use
+kubectl: they write its annotations and labels themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What users of Kilo lost evenings to, rebuilt as clusters: each gives what would have told it."""
+"""Problems that users of Kilo reported, as clusters: kgctl finds each cause."""
 
 from __future__ import annotations
 

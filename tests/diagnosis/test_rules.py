@@ -1,4 +1,4 @@
-"""Each rule is tripped by one cluster and not by another that is nearly the same."""
+"""Rules: one cluster triggers each, and a similar cluster does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound clusters, node by node as Kilo's agents write them: there is nothing to find."""
+"""Sound clusters, as Kilo's agents write them, have no findings."""
 
 from __future__ import annotations
 

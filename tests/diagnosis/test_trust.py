@@ -1,4 +1,4 @@
-"""What one machine claims of others is found under its own name, once, however many it hits."""
+"""Claims of one machine about others: one finding, on the machine that made them."""
 
 from __future__ import annotations
 

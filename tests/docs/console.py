@@ -1,11 +1,11 @@
-r"""Console blocks of a page: the commands in them are run, and what they print stands below them.
+r"""Console blocks of a page: run the commands, and compare their output.
 
 A block is fenced by three backticks and the word ``console``. A line that begins with ``$ `` is
-a command, those that begin with ``> `` go on with it; what follows is what it prints, to stdout
-and stderr. The commands of a page run in bash, in one directory; those of a block in one shell.
+a command, lines that begin with ``> `` continue it; the lines below are its output to stdout and
+stderr. The commands of a page run in bash, in one directory; those of a block in one shell.
 
-When the output of a command was changed on purpose, this writes the new one into the pages; read
-what it did before you commit it::
+After an intended change of output, this writes the new one into the pages; review it before you
+commit it::
 
     python -m tests.docs.console README.md docs/*.md
 """

@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation: ``python -m tests.docs.pictures [DIRECTORY]``.
 
-The clusters are made up, each of another size, with a few nodes that fell silent, that never
-worked, or that are behind a NAT.
+The clusters are invented and of different sizes, with a few nodes that are stale, broken or behind
+a NAT.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write the index of rules into docs/rules.md: ``make rules``."""
+"""Writes the index of rules into docs/rules.md: ``make rules``."""
 
 from __future__ import annotations
 

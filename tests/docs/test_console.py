@@ -1,4 +1,4 @@
-"""The commands in README and on the pages about commands print what stands below them."""
+"""The commands in README and on the pages about commands print the output below them."""
 
 from __future__ import annotations
 

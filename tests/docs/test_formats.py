@@ -1,4 +1,4 @@
-"""The pages list the formats that there are: each table there is that of the program."""
+"""Lists of formats on the pages: the same as in the program's tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages hold together: links lead somewhere, the picture is current, errors are real."""
+"""Consistency of the pages: valid links, a current picture, real errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts of docs/scripting.md run as they stand, and do what the page says."""
+"""The scripts of docs/scripting.md run unchanged, and do what the page describes."""
 
 from __future__ import annotations
 

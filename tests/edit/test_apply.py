@@ -1,4 +1,4 @@
-"""Server-Side Apply, and what stands in for it on a server without it."""
+"""Server-Side Apply, and its replacement on a server without it."""
 
 from __future__ import annotations
 

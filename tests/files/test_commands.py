@@ -1,4 +1,4 @@
-"""The commands that write files, where another user has put something in their place."""
+"""Commands that write files, where another user planted something at the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only ``kgctl.files`` makes, changes or removes files, so its rules hold for all of kgctl."""
+"""Only ``kgctl.files`` creates, changes or removes files, so its rules hold everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files at places where other users write: nothing of theirs is followed, believed or filled."""
+"""Files in places where other users write: kgctl never follows, trusts or fills theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another user of the machine does, and what this one may do then."""
+"""Actions of another user of the machine, and what this user can do afterwards."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fuzzing: ``make fuzz``. Bytes become clusters, and no output of one may do what it should not."""
+"""Fuzzing: ``make fuzz``. Bytes become clusters, and outputs are checked for harm."""

@@ -1,7 +1,7 @@
-"""Fuzzes every target for its share of FUZZ_SECONDS, and says how many inputs were tried.
+"""Fuzzes every target for its share of FUZZ_SECONDS, and prints the number of inputs.
 
-``python -m tests.fuzz --fixed`` tries the same inputs every time, as long as the code is the same:
-what passes once passes again. ``make test`` does so; looking for new inputs is for ``make fuzz``.
+``python -m tests.fuzz --fixed`` tries the same inputs every time, as long as the code is the same.
+``make test`` runs this; ``make fuzz`` looks for new inputs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A small language in which any bytes are a cluster, and small changes of them small changes of it.
+"""A small language: any bytes are a cluster, and a small change is a small change of it.
 
-The bytes are split at 0xFF, which stands in no text. The first byte of each part says what the rest
-of it is: a new node or peer, that would take part as it is, or a field of the last one.
+The bytes are split at 0xFF, which occurs in no text. The first byte of each part selects the kind
+of the rest: a new node or peer that is ready by itself, or a field of the last one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and raises where kgctl does what it must not."""
+"""Targets of fuzzing: each takes any bytes, and raises if kgctl misbehaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What once failed, and what the fuzzers begin with: neither may fail."""
+"""Inputs that once failed, and the seeds of the fuzzers: none may fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handshakes are as old as they are, whatever is done to the clock."""
+"""Ages of handshakes stay true when the clock is changed."""
 
 from __future__ import annotations
 

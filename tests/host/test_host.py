@@ -1,4 +1,4 @@
-"""Records, locks, names, privileges, routes: what of the host needs no network to be tried."""
+"""Records, locks, names, privileges and routes, without a network."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_one_holds_the_lock(tmp_path: Path) -> None:
     first.lock()
     first.write(Record(interface="a", pid=42))
     other.lock()
-    with pytest.raises(BusyError, match=r"\(process 42\) has the interface a"):
+    with pytest.raises(BusyError, match=r"\(process 42\) uses the interface a"):
         second.lock()
     first.unlock()
     second.lock()
@@ -97,7 +97,7 @@ def test_privileges_are_read_from_the_kernel(tmp_path: Path) -> None:
     assert has_net_admin(status)
     require_net_admin(status)
     status.write_text("Name:\tkgctl\nCapEff:\t000001ffffffefff\n")
-    with pytest.raises(PrivilegeError, match="CAP_NET_ADMIN and nothing else"):
+    with pytest.raises(PrivilegeError, match="only the capability CAP_NET_ADMIN"):
         require_net_admin(status)
 
 
@@ -244,7 +244,7 @@ def test_a_command_that_fails_says_so() -> None:
 
 
 def test_without_resolvectl_it_is_said(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="take resolvectl of systemd-resolved"):
+    with pytest.raises(HostError, match="need resolvectl of systemd-resolved"):
         resolver.require(str(tmp_path))
     program = tmp_path / "resolvectl"
     program.touch(mode=0o755)

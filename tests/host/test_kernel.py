@@ -1,4 +1,4 @@
-"""The kernel's protocol: what is sent, and what is read, in the bytes of generic netlink."""
+"""The kernel's protocol: sent and received bytes of generic netlink."""
 
 from __future__ import annotations
 

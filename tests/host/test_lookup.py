@@ -1,4 +1,4 @@
-"""Names that do not resolve, told apart from those that nobody could be asked for."""
+"""Look-ups: names that do not exist, and names without an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that do not end by themselves are ended, and no other ones."""
+"""Programs that do not end by themselves are ended, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of another user: never believed, since an interface and a Peer are deleted by them."""
+"""Records of another user: never trusted, since kgctl deletes what a record names."""
 
 from __future__ import annotations
 

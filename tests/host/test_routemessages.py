@@ -1,4 +1,4 @@
-"""Messages of the routing socket, as pyroute2 reads them, and answers to many of them."""
+"""Messages of the routing socket, as pyroute2 reads them, and answers to batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine has besides the tunnel: read from files and from its own sockets."""
+"""Surroundings of a tunnel: read from files and from this process' sockets."""
 
 from __future__ import annotations
 

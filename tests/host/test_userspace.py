@@ -1,4 +1,4 @@
-"""A userspace WireGuard of another user gets no private key, and gives none."""
+"""A userspace WireGuard of another user neither gets nor supplies a private key."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_only_ones_own_program_gets_a_key(tmp_path: Path, heard: tuple[int, int]
     device = UserspaceDevice("kilo0", tmp_path, own=True)
     if user == MALLORY:
         for act in (device.read, lambda: device.apply(WITH_KEY)):
-            with pytest.raises(HostError, match=r"another user \(number 65533\) answers for"):
+            with pytest.raises(HostError, match=r"another user \(uid 65533\) controls"):
                 act()
         with pytest.raises(BlockingIOError):
             os.read(reading, 100)

@@ -1,8 +1,8 @@
-"""The kernel's WireGuard, set and read by kgctl, and by ``wg``. Run inside a namespace.
+"""The kernel's WireGuard, set and read by kgctl and by ``wg``. Runs inside a namespace.
 
     python -m tests.network.kerneldevice
 
-Prints a line for each step that went wrong, and nothing else.
+Prints one line per failed step, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""By how much this machine's clock is off, as far as the answers of a server show it."""
+"""The offset of this machine's clock, as far as a server's answers show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hostile server or proxy sends ends in one line: by memory, by time, by its form."""
+"""Hostile servers and proxies cause one error line: limits on memory, time and form."""
 
 from __future__ import annotations
 

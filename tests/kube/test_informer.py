@@ -1,4 +1,4 @@
-"""An informer follows, whatever the API server does."""
+"""An informer follows the API server through all its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists are whole and of one moment, whatever pages they come in."""
+"""Lists are complete and consistent, in any pages."""
 
 from __future__ import annotations
 

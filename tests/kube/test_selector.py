@@ -1,4 +1,4 @@
-"""Label selectors match what kubectl's match."""
+"""Label selectors match the same as kubectl's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the service network of a cluster is read from."""
+"""Sources of a cluster's service network."""
 
 from __future__ import annotations
 

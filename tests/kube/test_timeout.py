@@ -1,4 +1,4 @@
-"""Timeouts are read as kubectl reads them."""
+"""Timeouts are parsed as by kubectl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watch yields what happened, and says when it has to begin anew."""
+"""A watch yields events, and reports when it must start again."""
 
 from __future__ import annotations
 

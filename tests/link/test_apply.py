@@ -1,4 +1,4 @@
-"""Plans that are carried out, all of them or as far as it goes."""
+"""Applying plans, completely or as far as possible."""
 
 from __future__ import annotations
 

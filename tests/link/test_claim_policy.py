@@ -1,4 +1,4 @@
-"""What a cluster gets of the claims of another: what one hostile node there can do to it."""
+"""Claims that a cluster grants to another: the effects of one hostile node there."""
 
 from __future__ import annotations
 

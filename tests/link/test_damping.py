@@ -1,4 +1,4 @@
-"""Writes that come too often: how many of them are let through."""
+"""Limits on frequent writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plan says of a Peer: enough to decide by, nothing secret, nothing that acts."""
+"""Details of a Peer in a plan: enough to decide, without secrets or active text."""
 
 from __future__ import annotations
 

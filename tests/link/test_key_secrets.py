@@ -1,4 +1,4 @@
-"""The key of two clusters is the same in both, wherever whoever wrote it was stopped."""
+"""The key of two clusters is the same in both, wherever a writer was interrupted."""
 
 from __future__ import annotations
 

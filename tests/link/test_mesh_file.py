@@ -1,4 +1,4 @@
-"""The file of ``kgctl link -f``: what it may say, and what is said of what it may not."""
+"""The file of ``kgctl link -f``: valid contents, and errors for invalid ones."""
 
 from __future__ import annotations
 

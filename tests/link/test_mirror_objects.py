@@ -1,4 +1,4 @@
-"""Which objects stand for a service of another cluster, and what is never taken over from it."""
+"""Objects of service mirrors, and the fields that are never copied."""
 
 from __future__ import annotations
 

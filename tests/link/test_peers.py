@@ -1,4 +1,4 @@
-"""The Peers that link clusters: agents bear each of them."""
+"""Peers that link clusters: agents accept each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linking from Python: what is planned, refused and reported, without a command line."""
+"""Linking from Python: plans, refusals and reports, without a command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topology once more, written down as naively as the rules read, to hold ours against."""
+"""The topology as a naive implementation of the rules, for comparison with kgctl's."""
 
 from __future__ import annotations
 

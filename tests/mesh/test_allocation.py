@@ -1,4 +1,4 @@
-"""Addresses for new peers: the first that is free, and never one that is not."""
+"""Addresses for new peers: the first free one, and never a used one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who claims which network: each use against each, and against a naive look at all pairs."""
+"""Claims to networks: every pair of uses, and a comparison with a naive search."""
 
 from __future__ import annotations
 

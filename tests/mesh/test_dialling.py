@@ -1,4 +1,4 @@
-"""Who can dial an address: a table by the registries, and properties."""
+"""Who can dial an address: a table from the registries, and properties."""
 
 from __future__ import annotations
 

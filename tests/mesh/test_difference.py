@@ -1,4 +1,4 @@
-"""What differs between two networks: every field, every link, and nothing else."""
+"""Differences between two networks: every field, every link, and nothing else."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_where_too_much_differs_links_are_left_out() -> None:
     topology = _network(many, granularity="full")
     found = difference(None, topology)
     assert not found.links_compared
-    assert "Too much differs" in difference_to_text(found)
+    assert "Too many differences" in difference_to_text(found)
 
 
 def _configurations(topology: Topology) -> dict[str, str]:

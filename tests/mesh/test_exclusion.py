@@ -1,4 +1,4 @@
-"""Addresses that are kept out of what is routed into the tunnel."""
+"""Addresses that are excluded from routes into the tunnel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who leads where an endpoint is a DNS name: agents resolve it first, and write down who leads."""
+"""Leaders whose endpoint is a DNS name: agents resolve it, and record their choice."""
 
 from __future__ import annotations
 

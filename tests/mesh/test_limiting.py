@@ -1,4 +1,4 @@
-"""A network as far as the policy of claims lets it be: what a hostile node gets of a laptop."""
+"""A network within the policy of claims: the effects of a hostile node on a laptop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Peer stands for which segment of another cluster, and whether both sides know it."""
+"""Peers that stand for segments of other clusters, and one-sided links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands against linking clusters, held against a search pair by pair; and each rule alone."""
+"""Obstacles to linking clusters, compared with a pairwise search, and each rule alone."""
 
 from __future__ import annotations
 

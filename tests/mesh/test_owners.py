@@ -1,4 +1,4 @@
-"""Who keeps a key or a network that two have: one order, whoever sets up the machine."""
+"""Owners of keys and networks that two claim: the same order for every machine."""
 
 from __future__ import annotations
 

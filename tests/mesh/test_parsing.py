@@ -1,4 +1,4 @@
-"""What parses and what does not: as strictly as Go, which Kilo is written in."""
+"""Parsing of values, as strict as that of Go, in which Kilo is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How packets travel, and why they stop: small networks, one rule of Kilo or WireGuard each."""
+"""Paths of packets, and why they stop: small networks, one rule of Kilo or WireGuard each."""
 
 from __future__ import annotations
 

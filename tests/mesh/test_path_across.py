@@ -1,4 +1,4 @@
-"""Paths through two clusters: over the Peers that link them, there and back, or where they stop."""
+"""Paths through two clusters: over the Peers that link them, in both directions."""
 
 from __future__ import annotations
 

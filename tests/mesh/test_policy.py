@@ -1,4 +1,4 @@
-"""What one machine may claim: each reason, unions, limits, and properties of all of it."""
+"""Claims that one machine may make: each reason, unions, limits, and properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every network, whatever the nodes and peers."""
+"""Properties of every network, for any nodes and peers."""
 
 from __future__ import annotations
 

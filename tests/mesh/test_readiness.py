@@ -1,4 +1,4 @@
-"""The newest heartbeat of a snapshot, and clocks that are off."""
+"""The newest heartbeat of a snapshot, and inaccurate clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps agents from ever being content, held against a device and a comparison, simulated."""
+"""Networks whose agents never settle, compared with a simulated device and comparison."""
 
 from __future__ import annotations
 

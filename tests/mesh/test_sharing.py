@@ -1,4 +1,4 @@
-"""Hubs and spokes, and what clusters share: who gets which networks, and through whom."""
+"""Networks that clusters share through hubs and spokes: receivers and routes."""
 
 from __future__ import annotations
 

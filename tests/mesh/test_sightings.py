@@ -1,4 +1,4 @@
-"""Where a machine can be reached, and what of it is contradicted."""
+"""Endpoints at which a machine may be reachable, and contradicted sightings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of WireGuard IPs: what most nodes name, and never a LAN or a single address."""
+"""The network of WireGuard IPs: that of most nodes, never a LAN or a single address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text in and out."""
+"""Untrusted text: input and output."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Real packets: Kilo networks built out of network namespaces, joined with kgctl's files."""
+"""Tests with real packets: Kilo networks of network namespaces, joined with kgctl's files."""

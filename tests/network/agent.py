@@ -1,7 +1,7 @@
-"""What Kilo's agent does on a node, imitated: device, routes and masquerading.
+"""An imitation of Kilo's agent on a node: device, routes and masquerading.
 
-Written after what the agent does (Kilo, pkg/mesh/routes.go), in its order, and apart from kgctl's
-own idea of it: the kernel is left to choose among the routes.
+It follows the agent's code (Kilo, pkg/mesh/routes.go) step by step, independently of kgctl's model:
+the kernel selects among the routes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""kgctl as a user runs it: a process, options, what it prints."""
+"""kgctl as a process, with its options and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the system's own tools, each with a time limit and a failure that can be read."""
+"""Runs system tools with a time limit and readable failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with real packets, and when those run."""
+"""Fixtures of the tests with real packets, and the conditions for running them."""
 
 from __future__ import annotations
 

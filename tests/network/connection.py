@@ -1,4 +1,4 @@
-"""``kgctl connect`` as a process in a namespace, and what it logs."""
+"""``kgctl connect`` as a process in a namespace, and its log."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""``kgctl connect`` that takes itself for cut off after fewer seconds than 180.
+"""``kgctl connect`` with a shorter time than 180 seconds until it counts as cut off.
 
     python -m tests.network.cut_off KUBECONFIG PRIVATE_KEY_FILE SECONDS NAME=CIDR
 
-Joins as the laptop of the layout, and accepts what NAME claims of CIDR. Reads everything anew each
-second, and is otherwise what the command line runs.
+Joins as the laptop of the layout, and accepts NAME's claims to CIDR. Reads everything again each
+second; otherwise the same as the command line.
 """
 
 from __future__ import annotations

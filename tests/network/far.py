@@ -1,4 +1,4 @@
-"""An API server far away, on the Internet, by a name that a DNS server there knows."""
+"""A remote API server on the Internet, with a name that a DNS server there resolves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planned clusters, laid in namespaces: sites, NATs, nodes with a pod, machines outside."""
+"""Planned clusters in namespaces: sites, NATs, nodes with a pod, external machines."""
 
 from __future__ import annotations
 

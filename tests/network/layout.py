@@ -1,4 +1,4 @@
-"""A small cluster, cabled up: three segments, an Internet between them, three machines outside.
+"""A small cluster with cables: three segments, an Internet, and three external machines.
 
     ams-1 (leader) ─── internet ─── fra-1 (leader)
       │                │ │ │ └───── server

@@ -1,4 +1,4 @@
-"""The small cluster with its state in a real API server, changed by kgctl and by Kilo's agents."""
+"""The small cluster with its state in a real API server, which kgctl and Kilo's agents change."""
 
 from __future__ import annotations
 

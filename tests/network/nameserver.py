@@ -1,4 +1,4 @@
-"""A DNS server that knows one address for every name: ``nameserver.py LISTEN ANSWER``."""
+"""A DNS server with one address for every name: ``nameserver.py LISTEN ANSWER``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network namespaces that are always taken down again."""
+"""Network namespaces that are always removed."""
 
 from __future__ import annotations
 

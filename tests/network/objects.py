@@ -1,4 +1,4 @@
-"""The state of the small cluster: Node and Peer objects, as Kubernetes holds them."""
+"""The state of the small cluster: its Node and Peer objects in Kubernetes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The commands of a page of the documentation, each to be run where the page says.
+"""Commands of a documentation page, to run on the machines that the page names.
 
-They stand in blocks of the language ``shellsession``: those of ``console`` (tests/docs) need no
-cluster and no other machine.
+They are in blocks of the language ``shellsession``; those in ``console`` blocks (tests/docs) need
+neither a cluster nor another machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who stands where in the small cluster, and what every address is.
+"""Locations and addresses in the small cluster.
 
-Everything outside is from the documentation and benchmark ranges, so that the rules for public
-addresses hold as they do on the real Internet, and nothing in here can be mistaken for it.
+External addresses are from the documentation and benchmark ranges: the rules for public addresses
+apply as on the real Internet, and no address can be confused with a real one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person would try from a machine: ping, a web page, iperf3."""
+"""Probes from a machine: ping, a web page, iperf3."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Clusters made at random: sites with and without NAT, overlaps, keepalives here and there.
+"""Random clusters: sites with and without NAT, overlaps, some keepalives.
 
-What Kilo's agent and a person may do wrong, within what the state of a cluster can tell: no
-firewall is hidden, and no host is down. Left out is an endpoint that is routed into the tunnel:
-then chance decides, since packets that went round the tunnel change where WireGuard sends the next.
+They have the mistakes of agents and people that the state of a cluster shows: no hidden firewall,
+and no host that is down. Endpoints that are routed into the tunnel are left out: the result is
+random then, since packets that bypassed the tunnel change where WireGuard sends the next.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A laptop that is about to connect to the small cluster, whose state a real API server holds."""
+"""A laptop that connects to the small cluster, whose state is in a real API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounds of a session one after the other, on a real device. Run inside a namespace.
+"""Successive rounds of a session on a real device. Runs inside a namespace.
 
     python -m tests.network.soak ROUNDS
 

@@ -1,4 +1,4 @@
-"""Traffic that runs while something else happens, and what of it was lost."""
+"""Traffic during other actions, and its losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kgctl connect`` between real namespaces, the real API server behind a line that is cut."""
+"""``kgctl connect`` between real namespaces, with the real API server behind a breakable line."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_key_that_its_peer_was_given_ends_a_host_that_has_another(
                           "--private-key-file", str(tmp_path / "new.key"))  # fmt: skip
         assert rotated.code == 0, rotated.stderr
         assert connection.wait() == 1
-    assert 'the Peer "laptop" was given another public key' in connection.errors
+    assert 'the public key of the Peer "laptop" changed' in connection.errors
     assert "--private-key" in connection.errors
     assert len(connection.errors.splitlines()) == 1
     assert site.traces() == before
@@ -152,10 +152,10 @@ def test_a_key_that_its_peer_was_given_is_taken_from_the_file(site: Site, tmp_pa
                           "--private-key-file", str(new))  # fmt: skip
         assert rotated.code == 0, rotated.stderr
         told = connection.until("failed to sync")
-        assert 'the Peer "laptop" was given another public key' in told["err"]
+        assert 'the public key of the Peer "laptop" changed' in told["err"]
         assert "put the new private key into" in told["err"]
         new.replace(site.laptop.directory / "laptop.key")
-        connection.until("the peer was given another key")
+        connection.until("the peer's key changed")
         site.lead()
         within(20.0, lambda: probe.reaches(site.laptop, POD))
         assert connection.end() == 0, connection.describe()
@@ -209,7 +209,7 @@ def test_it_follows_an_api_server_that_came_back_from_a_backup(site: Site) -> No
         within(2.0, lambda: len(tunnel.dump(site.laptop)) == 3)
         with Pinging(site.laptop, POD) as pings:
             roll_back()  # to before our Peer was created, too
-            connection.until("the peer was deleted, created it again", within=60)
+            connection.until("created the peer again", within=60)
             within(5.0, lambda: len(tunnel.dump(site.laptop)) == 1)
             site.publish("fra-1")
             within(2.0, lambda: len(tunnel.dump(site.laptop)) == 2)
@@ -296,7 +296,7 @@ def test_the_second_on_one_interface_says_so_and_ends(site: Site) -> None:
     with site.joined() as first:
         with site.connect() as second:
             assert second.wait() == 1
-        assert f"another kgctl connect (process {first.pid}) has the interface" in second.errors
+        assert f"another kgctl connect (process {first.pid}) uses the interface" in second.errors
         assert probe.reaches(site.laptop, POD)
         assert site.peers() == ["laptop"]
 
@@ -312,7 +312,7 @@ def test_an_interface_that_was_there_is_given_back_as_it_was(site: Site) -> None
     shown = laptop.run("wg", "showconf", "kilo0").stdout
     before = site.traces()
     with site.joined() as connection:
-        assert connection.said("use the WireGuard interface that is there")
+        assert connection.said("using the existing WireGuard interface")
         assert probe.reaches(laptop, POD)
     assert site.traces() == before
     assert laptop.run("wg", "showconf", "kilo0").stdout == shown

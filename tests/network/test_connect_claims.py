@@ -1,4 +1,4 @@
-"""``kgctl connect`` beside a node that claims what is not its own: counted in packets."""
+"""``kgctl connect`` with a node that claims foreign networks: effects in packets."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_hearsay_neither_moves_a_session_nor_keeps_one_from_beginning(site: Site
                 assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
             assert pings.losses.lost == 0
             shown = kgctl(laptop, "status").stderr
-            assert f"ams-1: node fra-1 would have it that it is at {false}" in shown
+            assert f"ams-1: node fra-1 claimed to see it at {false}" in shown
         with site.joined("--resync-period", "1s"):  # which waits until a ping is answered
             assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
             # nor if it writes that into the other's own annotation: soon it is given up

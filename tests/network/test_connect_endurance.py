@@ -1,4 +1,4 @@
-"""``kgctl connect`` beside a node that claims all it can, and with an API server that ails.
+"""``kgctl connect`` with a node that claims all it can, and with a failing API server.
 
 Each takes ``KGCTL_STORM_SECONDS``, which lengthens it (see ``make soak``).
 """

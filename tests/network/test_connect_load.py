@@ -1,4 +1,4 @@
-"""``kgctl connect`` in a large and restless cluster: what it writes, how long it takes.
+"""``kgctl connect`` in a large cluster with many changes: its writes and its speed.
 
 ``KGCTL_STORM_SECONDS`` and ``KGCTL_SOAK_ROUNDS`` lengthen it (see ``make soak``).
 """

@@ -1,4 +1,4 @@
-"""``kgctl connect`` whose tunnel holds what it needs to find the API server again."""
+"""``kgctl connect`` with a tunnel that carries the way to the API server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``kgctl connect`` on hosts that differ: routes, names, families, programs, and whom it talks to.
+"""``kgctl connect`` on different hosts: routes, names, families, programs, connections.
 
-``resolvectl`` is a stand-in: systemd-resolved would be the test machine's own.
+``resolvectl`` is a stub: systemd-resolved would be that of the test machine.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_a_dry_run_says_what_is_kept_out(site: Site) -> None:
     site.publish(*AMS)
     argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "-a", site.address)
     lines = kgctl(site.laptop, *argv, "--allowed-ips", "0.0.0.0/0", "--dry-run").stdout.splitlines()
-    assert f"# not into the tunnel: {AMS_IPV4} of 128.0.0.0/1, to which" in "\n".join(lines)
+    assert f"# not into the tunnel: {AMS_IPV4} of 128.0.0.0/1, which" in "\n".join(lines)
     assert "ip route add 0.0.0.0/1 via 10.4.0.1 dev kilo0 onlink proto 75" in lines
     assert not any(f" {AMS_IPV4}/32 " in line for line in lines)
 
@@ -231,7 +231,7 @@ def test_a_program_that_hangs_is_replaced(site: Site) -> None:
         with hanging(site) as program:
             connection.kill()
             with site.connect() as second:  # which finds what does not answer
-                second.until("what is left does not answer, and is removed")
+                second.until("removing a leftover interface that does not answer")
                 second.until("synchronised")
                 assert program not in programs(site)
     assert programs(site) == {}
@@ -246,7 +246,7 @@ def test_a_userspace_implementation_that_fails_leaves_nothing(site: Site) -> Non
         if connection.said("created WireGuard interface"):  # the kernel's own
             return
         assert connection.wait() == 1
-    assert f"{program} did not come up: Error: no tun here" in connection.errors
+    assert f"{program} failed to start: Error: no tun here" in connection.errors
     assert site.traces() == before
     assert site.peers() == []
 

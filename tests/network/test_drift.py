@@ -1,4 +1,4 @@
-"""``kgctl drift`` on what ``wg`` prints of real interfaces, before and after someone meddled."""
+"""``kgctl drift`` on ``wg``'s output for real interfaces, before and after manual changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The harness itself: with configurations written by hand, packets go where they should."""
+"""The test harness: with hand-written configurations, packets go where they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine joins the network with what kgctl prints, the state read from a real API server."""
+"""A machine joins the network with kgctl's output, from the state in a real API server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Two clusters that ``kgctl link`` made one network: packets from pods of each to the other's.
+"""Two clusters linked by ``kgctl link``: packets from the pods of each to the other's.
 
-The state of each is in an API server of its own; nodes do what Kilo's agent would by it.
+Each has its state in its own API server; nodes act on it as Kilo's agent does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``kgctl link`` beside a hostile node of the other cluster: counted in packets.
+"""``kgctl link`` with a hostile node in the other cluster: effects in packets.
 
 West has an honest node and a hostile one, east three nodes in two locations. The nodes of east are
-set up from the Peers that link wrote into east, and nothing else.
+set up only from the Peers that link wrote there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Three clusters, a hub and two spokes behind NAT: packets from every pod to every other's."""
+"""Three clusters, a hub and two spokes behind NAT: packets between all pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages about joining: each command on them is run, and its packets arrive."""
+"""The pages about joining: every command runs, and its packets arrive."""
 
 from __future__ import annotations
 

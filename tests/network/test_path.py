@@ -1,4 +1,4 @@
-"""``kgctl path`` says reachable exactly when a ping is answered, in clusters made at random."""
+"""``kgctl path`` reports reachability exactly as ping finds it, in random clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peers come and go, and change their keys."""
+"""Peers are added, removed, and change their keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines outside join with nothing but what kgctl prints for them."""
+"""External machines join with kgctl's output only."""
 
 from __future__ import annotations
 

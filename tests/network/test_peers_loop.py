@@ -1,4 +1,4 @@
-"""A node whose public address is also its internal IP: the routing loop people fall into."""
+"""A node whose public address is also its internal IP: a common routing loop."""
 
 from __future__ import annotations
 

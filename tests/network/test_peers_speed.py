@@ -1,4 +1,4 @@
-"""The tunnel that kgctl's file makes is the one that a person would write, and as fast."""
+"""The tunnel of kgctl's file: the same as a hand-written one, and as fast."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A machine that joins two clusters with one file: packets to pods and services of both, and back.
+"""A machine that joins two clusters with one file: packets to pods and services of both.
 
-First the clusters know nothing of one another; then ``kgctl link`` links them.
+First without links between the clusters, then linked by ``kgctl link``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WireGuard devices in namespaces: keys, configuring a node as Kilo's agent would, joining."""
+"""WireGuard devices in namespaces: keys, joining, and nodes configured as by Kilo's agent."""
 
 from __future__ import annotations
 

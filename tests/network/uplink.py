@@ -1,4 +1,4 @@
-"""The API server as a namespace sees it: at its own loopback, over a line that can be cut."""
+"""The API server on a namespace's own loopback, over a line that can be cut."""
 
 from __future__ import annotations
 

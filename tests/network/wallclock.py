@@ -1,4 +1,4 @@
-"""A wall clock that jumps for one program only, whose other clocks stay right."""
+"""A wall clock that jumps for one program only; its other clocks stay right."""
 
 from __future__ import annotations
 

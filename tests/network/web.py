@@ -1,4 +1,4 @@
-"""A web server that answers with the address that it was asked from. Run inside a namespace."""
+"""A web server that answers with the client's address. Runs inside a namespace."""
 
 from __future__ import annotations
 

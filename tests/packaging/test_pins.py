@@ -1,4 +1,4 @@
-"""What packaging/ installs is pinned, by hashes, and is all that kgctl needs."""
+"""Dependencies of packaging/: pinned by hashes, and complete for kgctl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shipped for running kgctl as a service is what it says: hardened, with one capability."""
+"""The shipped service files: hardened, with one capability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a wheel: the licences of all that it holds, and a list of what is bundled."""
+"""The contents of a wheel: licences of everything in it, and a list of bundled code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph as Graphviz draws it: what a node says of itself is drawn, and nothing else."""
+"""The graph as Graphviz draws it: texts from nodes are drawn verbatim."""
 
 from __future__ import annotations
 

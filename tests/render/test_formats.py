@@ -1,4 +1,4 @@
-"""Every entry of the tables of formats: one cluster, several, hostile names, none."""
+"""All entries of the tables of formats: one cluster, several, hostile names, none."""
 
 from __future__ import annotations
 

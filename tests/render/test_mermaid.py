@@ -1,4 +1,4 @@
-"""Mermaid's own parser reads what kgctl writes for it, and finds in it what was meant."""
+"""Mermaid's own parser reads kgctl's flowcharts, with the intended contents."""
 
 from __future__ import annotations
 

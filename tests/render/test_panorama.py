@@ -1,6 +1,6 @@
-"""Several clusters as one picture: the recorded texts, and what Graphviz and Mermaid make of them.
+"""The picture of several clusters: recorded texts, and Graphviz's and Mermaid's reading.
 
-``python -m tests.render.test_panorama`` records them anew; read what it changed.
+``python -m tests.render.test_panorama`` records the texts again; review its changes.
 """
 
 from __future__ import annotations

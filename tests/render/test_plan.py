@@ -1,4 +1,4 @@
-"""What of a picture is drawn, and as what: each format has its room, and the rule is one."""
+"""Plans of pictures: each format has its room, and one rule applies to all."""
 
 from __future__ import annotations
 

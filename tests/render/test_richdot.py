@@ -1,4 +1,4 @@
-"""Rich pictures, looked at for what is in them: areas, states, lines, and never for pixels."""
+"""Rich pictures: their areas, states and lines, but not their pixels."""
 
 from __future__ import annotations
 

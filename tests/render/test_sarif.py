@@ -1,4 +1,4 @@
-"""SARIF logs are what the published schema and GitHub's code scanning ask for."""
+"""SARIF logs satisfy the published schema and GitHub's code scanning."""
 
 from __future__ import annotations
 

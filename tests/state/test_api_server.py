@@ -1,4 +1,4 @@
-"""An API server as a source: what it gives, in which order it asks, and what it does not import."""
+"""An API server as a source: contents, order of requests, and unneeded imports."""
 
 from __future__ import annotations
 

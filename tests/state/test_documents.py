@@ -1,4 +1,4 @@
-"""Bytes into documents: hostile ones end in one line, and soon."""
+"""Bytes to documents: hostile ones fail early with one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop that follows a cluster: when it looks, what it gathers, and how it ends."""
+"""The loop that follows a cluster: its timing, its batches, and its end."""
 
 from __future__ import annotations
 

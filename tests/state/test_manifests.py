@@ -1,4 +1,4 @@
-"""Manifest files in every form that people have them in."""
+"""Manifest files in all common forms."""
 
 from __future__ import annotations
 

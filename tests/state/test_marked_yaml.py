@@ -1,4 +1,4 @@
-"""Values of YAML that people write, and where they stand."""
+"""YAML values that people write, and their positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster as it would be: kubectl's apply, annotations, and what Kilo would take."""
+"""A cluster with overlay files: kubectl's apply, annotations, and what Kilo accepts."""
 
 from __future__ import annotations
 

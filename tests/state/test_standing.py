@@ -1,4 +1,4 @@
-"""How a followed cluster stands: judged when, heard when, and what is wrong."""
+"""The standing of a followed cluster: times of judgement and of contact, and problems."""
 
 from __future__ import annotations
 

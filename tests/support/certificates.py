@@ -1,4 +1,4 @@
-"""Server certificates that are wrong in one thing each."""
+"""Server certificates with one defect each."""
 
 from __future__ import annotations
 

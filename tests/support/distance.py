@@ -1,4 +1,4 @@
-"""A long way to a server: every byte arrives later, and none is lost."""
+"""A remote server: every byte arrives later, and none is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CHUNK = 16384
 
 
 class Distance:
-    """Carries connections to ``target`` (host:port) with half of ``round_trip`` each way."""
+    """Forwards connections to ``target`` (host:port) with half of ``round_trip`` each way."""
 
     def __init__(self, target: str, round_trip: float) -> None:
         host, _, port = target.rpartition(":")
@@ -66,7 +66,7 @@ class Distance:
 
 
 def _close(near: socket.socket, far: socket.socket, done: threading.Semaphore) -> None:
-    """Close both when nothing is under way any more in either direction."""
+    """Close both when no data is left in either direction."""
     done.acquire()
     done.acquire()
     near.close()

@@ -1,4 +1,4 @@
-"""DOT text as a graph that can be compared, read by a DOT parser that is not ours."""
+"""DOT text as a comparable graph, read by an independent parser."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pydot
 
 
 class Graph(NamedTuple):
-    """What a DOT file says, without its order and white space."""
+    """The contents of a DOT file, without order and white space."""
 
     attributes: dict[str, str]
     nodes: dict[str, tuple[str, dict[str, Any]]]
-    """Each node's cluster and attributes; its label as lines."""
+    """The cluster and attributes of each node; its label as lines."""
     clusters: dict[str, dict[str, str]]
     edges: Counter[tuple[str, str, tuple[tuple[str, str], ...]]]
 
 
 @lru_cache(maxsize=256)
 def parsed_graph(text: str) -> Graph:
-    """Parse DOT; raises AssertionError where it is not exactly one graph."""
+    """Parse DOT; raises AssertionError if it is not exactly one graph."""
     graphs = pydot.graph_from_dot_data(text)
     assert graphs is not None
     (graph,) = graphs
@@ -53,6 +53,6 @@ def _plain(text: str) -> str:
 
 
 def _lines(label: str) -> list[str]:
-    """Return the lines of a label that hold anything: the reference ends some in an empty one."""
+    """Return the nonempty lines of a label: the reference ends some with an empty one."""
     lines = label.replace("\n", "\\n").split("\\n")
     return [line.strip() for line in lines if line.strip()]

@@ -18,13 +18,13 @@ def varint(number: int) -> bytes:
 
 
 def member(number: int, content: bytes | str) -> bytes:
-    """A field of wire type 2: a string, bytes or a message."""
+    """Return a field of wire type 2: a string, bytes or a message."""
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def scalar(number: int, value: int) -> bytes:
-    """A field of wire type 0."""
+    """Return a field of wire type 0."""
     return varint(number << 3) + varint(value)
 
 
@@ -39,7 +39,7 @@ def node(
     annotations: Mapping[str, str] | None = None,
     status: bytes = b"",
 ) -> bytes:
-    """A Node as Kubernetes writes it: with what stands around the fields that are wanted."""
+    """Return a Node as Kubernetes writes it, with other fields around the wanted ones."""
     metadata = (
         member(1, name)
         + member(2, "")

@@ -1,4 +1,4 @@
-"""A proxy before the API server that misbehaves as it is told to: the network on a bad day."""
+"""A proxy before the API server with selectable faults."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 class FaultyProxy:
-    """Passes requests on to an API server, but for those that a fault is in line for.
+    """Forwards requests to an API server, except those for which a fault is queued.
 
-    ``faults`` are used up one a request, whatever it asks for. It speaks TLS, without which
-    nobody would send it credentials: with the API server's own certificate, which lies beside its
-    authority ``ca``, or as whoever ``certificate`` (PEM, with its key) names. ``tls`` false is
-    without.
+    Each request consumes one of ``faults``. The proxy uses TLS, since clients send no credentials
+    without: with the API server's certificate, which is beside its authority ``ca``, or with
+    ``certificate`` (PEM, with its key). ``tls`` False disables it.
     """
 
     def __init__(
@@ -72,17 +71,17 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def handle_error(self, *_: object) -> None:
-        """Keep quiet: that clients hang up on a server that misbehaves is what is tested."""
+        """Ignore it: tests expect clients to hang up on a faulty server."""
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request, and the ways in which a proxy may answer it."""
+    """One request, and the possible answers of the proxy."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
 
     def answer(self) -> None:
-        """Do what stands in line."""
+        """Answer with the next fault, or forward the request."""
         proxy = self.server.proxy
         proxy.asked.append(self.path)
         fault = proxy.faults.pop(0) if proxy.faults else Request.pass_on
@@ -104,10 +103,10 @@ class Request(BaseHTTPRequestHandler):
         self.answer()
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def pass_on(self, *, keep: float = 1.0, slowly: float = 0.0) -> None:
-        """Answer as the API server does, or with the first part of it only, or byte by byte."""
+        """Forward the API server's answer, only its first part, or byte by byte."""
         upstream = http.client.HTTPSConnection(
             self.server.upstream, context=self.server.tls, timeout=30
         )
@@ -129,7 +128,7 @@ class Request(BaseHTTPRequestHandler):
         self.close_connection = keep < 1
 
     def stream(self) -> None:
-        """Pass an answer on as it comes: a watch."""
+        """Forward an answer as it arrives: a watch."""
         upstream = http.client.HTTPSConnection(
             self.server.upstream, context=self.server.tls, timeout=120
         )
@@ -146,25 +145,25 @@ class Request(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def say(self, status: int, body: str, kind: str = "text/html", **headers: str) -> None:
-        """Answer in the API server's place."""
+        """Answer instead of the API server."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        # what is sent must be read, or it counts as the next request on this connection
+        # the body must be read, or it counts as the next request on this connection
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._head(status, len(body.encode()), {"Content-Type": kind, **named})
         self.wfile.write(body.encode())
 
     def hang_up(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without an answer."""
         self.close_connection = True
 
     def reset(self) -> None:
-        """Have the system answer with a RST."""
+        """Make the system answer with a RST."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
 
     def babble(self) -> None:
-        """Answer with what is no HTTP."""
+        """Answer with another protocol than HTTP."""
         self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         self.close_connection = True
 
@@ -181,7 +180,7 @@ Fault = Callable[[Request], None]
 
 
 def saying(status: int, body: str = "", kind: str = "text/html", **headers: str) -> Fault:
-    """Return the fault of answering with that."""
+    """Return the fault that answers with these values."""
     return lambda request: request.say(status, body, kind, **headers)
 
 
@@ -191,11 +190,11 @@ def cut_short(request: Request) -> None:
 
 
 def dripping(request: Request) -> None:
-    """Send the answer a byte at a time: each comes soon, the last one never."""
+    """Send the answer byte by byte: each arrives soon, the last one never."""
     request.pass_on(slowly=0.05)
 
 
 def silent(request: Request) -> None:
-    """Take the request and say nothing for longer than any test waits."""
+    """Take the request and send nothing for longer than any test waits."""
     time.sleep(20)
     request.hang_up()

@@ -1,4 +1,4 @@
-"""What must hold of every output, whatever the cluster's texts are: they act on none of it."""
+"""Checks that texts from the cluster are inactive in every output."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ NOW = 1_800_000_000.0
 
 
 def network(state: State, granularity: str = "location") -> Topology | None:
-    """Build the network; where there is none, the reason has to be fit for a terminal."""
+    """Build the network; if there is none, check that the reason is printable."""
     try:
         return network_of(state, now=NOW, granularity=granularity)
     except MeshError as error:
@@ -75,12 +75,12 @@ def assert_all_harmless(state: State, granularity: str = "location") -> None:
 
 
 def assert_shown(text: str) -> None:
-    """Check what goes to a terminal: line by line, nothing but characters that print."""
+    """Check text for a terminal: all characters of each line are printable."""
     assert all(line.isprintable() for line in text.split("\n")), repr(text)
 
 
 def assert_configurations_harmless(topology: Topology) -> None:
-    """Check that a configuration has only lines of ours, and reads back as it was meant."""
+    """Check that a configuration has only expected lines, and parses to the original."""
     for segment in topology.segments:
         own = node_configuration(topology, segment.leader, listen_port=51820)
         _assert_configuration(own, negative=segment.leader.persistent_keepalive < 0)
@@ -102,7 +102,7 @@ def assert_configurations_harmless(topology: Topology) -> None:
 
 
 def _assert_left_out(topology: Topology, message: str) -> None:
-    """Check that two machines have one key where one is left out, and that it is told in a line."""
+    """Check that a machine is only left out for a shared key, and that the message is one line."""
     assert_shown(message)
     assert "\n" not in message
     keys = [segment.key for segment in topology.segments]
@@ -114,7 +114,7 @@ def _assert_configuration(configuration: Configuration, *, negative: bool = Fals
     text = str(configuration)
     assert_strict(text)
     keepalives = [peer.persistent_keepalive for peer in configuration.peers]
-    if not negative and max(keepalives, default=0) < 65536:  # others WireGuard does not take
+    if not negative and max(keepalives, default=0) < 65536:  # WireGuard refuses others
         assert parse_configuration(text) == configuration
 
 
@@ -135,7 +135,7 @@ def _quick_settings(topology: Topology) -> Iterator[QuickSettings]:
 
 
 def assert_graph_harmless(topology: Topology) -> str:
-    """Check that a graph has its shape and no line but ours; return it."""
+    """Check that a graph has the expected shape and lines; return it."""
     text = to_dot(topology)
     shape = shape_of(text)
     groups = [len(segment.nodes) for segment in topology.segments]
@@ -148,7 +148,7 @@ def assert_graph_harmless(topology: Topology) -> str:
 
 
 def assert_lists_harmless(state: State, topology: Topology | None) -> None:
-    """Check that a table has a line for each object, and that JSON and YAML say the same."""
+    """Check that a table has a line per object, and that JSON and YAML have the same contents."""
     listings = [list_nodes(state, topology, NOW), list_peers(state)]
     if topology is not None:
         listings.append(list_segments(topology))
@@ -171,7 +171,7 @@ def _assert_data(listing: Listing) -> None:
 
 
 def assert_paths_harmless(topology: Topology) -> None:
-    """Check what is said of the ways between the first and the last of nodes and peers."""
+    """Check the paths between the first and the last node or peer."""
     names = [f"node/{node.name}" for segment in topology.segments for node in segment.nodes]
     names += [f"peer/{peer.name}" for peer in topology.peers]
     for start, target in ((names[0], names[-1]), (names[-1], names[0])):
@@ -188,7 +188,7 @@ def assert_paths_harmless(topology: Topology) -> None:
 
 
 def assert_differences_harmless(one: Topology | None, other: Topology | None) -> None:
-    """Check what is said of two networks that differ, in every form."""
+    """Check the difference of two networks, in every format."""
     for found in (difference(one, other), difference(other, None)):
         assert_shown(difference_to_text(found))
         assert_shown(to_json(difference_to_object(found)))
@@ -199,7 +199,7 @@ def assert_differences_harmless(one: Topology | None, other: Topology | None) ->
 
 
 def assert_manifests_harmless(topology: Topology) -> None:
-    """Check that a manifest is one object that says what the section says."""
+    """Check that a manifest is one object with the contents of the section."""
     for segment in topology.segments:
         _assert_manifest(segment.leader.name, segment_as_peer(segment, []))
     for peer in topology.peers:
@@ -221,7 +221,7 @@ def _yaml(text: str) -> Any:
 
 
 def _is_unicode(value: object) -> bool:
-    """Tell whether there is no half of a character in it: YAML cannot have any."""
+    """Return whether a value has no lone surrogates, which YAML cannot contain."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A server that answers GETs over plain HTTP as a test says: with what no API server sends."""
+"""A server that answers GETs over plain HTTP with what no real API server sends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\
 def server(
     answer: Callable[[socket.socket, threading.Event], None],
 ) -> AbstractContextManager[str]:
-    """Have ``answer`` write to each connection after its request; yield the address.
+    """Run a server that calls ``answer`` on each connection after its request; yield its address.
 
-    It ends when the connection does, or when the event is set.
+    ``answer`` ends with the connection, or when the event is set.
     """
     return attentive_server(lambda wire, ended, _head: answer(wire, ended))
 
@@ -28,7 +28,7 @@ def server(
 def attentive_server(
     answer: Callable[[socket.socket, threading.Event, bytes], None],
 ) -> Iterator[str]:
-    """Do as ``server``; ``answer`` is also told the head of the request."""
+    """Run a server as ``server`` does; ``answer`` also takes the head of the request."""
     ended = threading.Event()
 
     def serve(wire: socket.socket) -> None:
@@ -60,7 +60,7 @@ def attentive_server(
 
 
 def endless_list(wire: socket.socket, ended: threading.Event) -> None:
-    """Send a list whose items never end."""
+    """Send a list with endless items."""
     wire.sendall(HEAD + b'\r\n{"metadata":{"resourceVersion":"1"},"items":[{}')
     piece = b',{"a":[]}' * 20_000
     while not ended.is_set():
@@ -71,7 +71,7 @@ _tokens = itertools.count()
 
 
 def endless_pages(wire: socket.socket, _ended: threading.Event) -> None:
-    """Send a page of a list that has always another one."""
+    """Send a page of a list that always has a next page."""
     items = ",".join(['{"metadata":{"name":"a"}}'] * 500)
     meta = f'{{"resourceVersion":"1","continue":"{next(_tokens)}"}}'
     body = f'{{"metadata":{meta},"items":[{items}]}}'.encode()
@@ -79,34 +79,34 @@ def endless_pages(wire: socket.socket, _ended: threading.Event) -> None:
 
 
 def endless_announcements(wire: socket.socket, ended: threading.Event) -> None:
-    """Announce an answer for ever."""
+    """Send 100 Continue for ever."""
     while not ended.wait(0.005):
         wire.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def dripping_head(wire: socket.socket, ended: threading.Event) -> None:
-    """Send a header a byte at a time, each soon enough for a socket's own timeout."""
+    """Send a header byte by byte, each within a socket's timeout."""
     wire.sendall(HEAD + b"X: ")
     while not ended.wait(0.05):
         wire.sendall(b"a")
 
 
 def dripping_body(wire: socket.socket, ended: threading.Event) -> None:
-    """Send a body a byte at a time."""
+    """Send a body byte by byte."""
     wire.sendall(HEAD + b"\r\n")
     while not ended.wait(0.05):
         wire.sendall(b" ")
 
 
 def dripping_chunk(wire: socket.socket, ended: threading.Event) -> None:
-    """Send the line that begins a chunk a byte at a time."""
+    """Send the first line of a chunk byte by byte."""
     wire.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;")
     while not ended.wait(0.05):
         wire.sendall(b"a")
 
 
 def unasked_encoding(wire: socket.socket, _ended: threading.Event) -> None:
-    """Send what is said to be compressed in a way that nobody asked for."""
+    """Send a body with an encoding that was not requested."""
     wire.sendall(HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}")
 
 
@@ -122,13 +122,13 @@ SHAPES = {
     "lists of lists": '{"metadata":{"name":"%x"},"x":[' + "[]," * 100 + "[]]}",
     "one wide text": '{"metadata":{"name":"%x","labels":{"a":"\U0001f600' + "a" * 20_000 + '"}}}',
 }
-"""Objects of which a server can send ever new ones, with ``%x`` for what is new."""
+"""Templates of objects for an endless watch, with ``%x`` for a number."""
 
 
 def endless_watch(shape: str) -> Callable[[socket.socket, threading.Event, bytes], None]:
-    """Return what lists nothing, and sends events of ever new objects to whoever watches.
+    """Return an answer that lists nothing, and sends events of new objects to a watch.
 
-    ``shape`` is the JSON of an object, with ``%x`` for what is new in it.
+    ``shape`` is the JSON of an object, with ``%x`` for a number.
     """
     numbers, event = itertools.count(), f'{{"type":"ADDED","object":{shape}}}\n'.encode()
     at_once = range(1 + (1 << 14) // len(event))

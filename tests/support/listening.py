@@ -1,4 +1,4 @@
-"""What Kilo's agent hears of Peers, imitated: each as it last was valid, under its key."""
+"""An imitation of how Kilo's agent sees Peers: the last valid state of each, by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """An agent that watches ``server``; ``known`` is what it has on its device, by public key."""
+    """An agent that watches ``server``; ``known`` are the peers of its device, by public key."""
 
     def __init__(self, server: LivingTransport) -> None:
         self.known: dict[str, Peer] = {}
@@ -28,7 +28,7 @@ class Listener:
             self.look()
 
     def look(self) -> None:
-        """Take in what changed since the last time, as events of a watch."""
+        """Process the changes since the last call, as events of a watch."""
         now = copy.deepcopy(self._server.peers)
         for name in self._last.keys() | now.keys():
             old, new = self._last.get(name), now.get(name)

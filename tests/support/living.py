@@ -1,4 +1,4 @@
-"""An API server in memory that lives: it holds peers, and others can write between its answers."""
+"""An API server in memory that stores peers, with other writers between its answers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
 
 Hook = Callable[[Request], Exception | Answer | None]
-"""Is shown a request; what it returns is the answer, in place of the true one."""
+"""Takes a request; may return an answer that replaces the true one."""
 
 
 class LivingTransport:
-    """Answers as an API server does that holds ``nodes`` and ``peers``.
+    """Answers as an API server with ``nodes`` and ``peers``.
 
-    ``before`` is called with each request before it is carried out, ``after`` once it is.
+    ``before`` is called with each request before it is executed, ``after`` afterwards.
     """
 
     def __init__(self, *nodes: dict[str, Any], peers: Mapping[str, dict[str, Any]]) -> None:
@@ -39,7 +39,7 @@ class LivingTransport:
     def put(
         self, name: str, spec: dict[str, Any], annotations: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """Store a peer, as somebody else would."""
+        """Store a peer, as another writer."""
         self._version += 1
         old = self.peers.get(name, {}).get("metadata", {})
         uid = old.get("uid", f"uid-{self._version}")
@@ -55,7 +55,7 @@ class LivingTransport:
         return self.peers[name]
 
     def spec(self, name: str) -> dict[str, Any]:
-        """Return the spec of a peer that is stored."""
+        """Return the spec of a stored peer."""
         found: dict[str, Any] = self.peers[name]["spec"]
         return found
 
@@ -133,7 +133,7 @@ class LivingTransport:
         pass
 
     def server(self, trace: Callable[[str], None] | None = None) -> ApiServer:
-        """Return it as a source that is asked again without waiting."""
+        """Return a source on this transport, with retries without waiting."""
         backoff = Backoff(attempts=2, sleep=lambda _seconds: None)
         return ApiServer(access=ACCESS, transport=self, backoff=backoff, trace=trace)
 

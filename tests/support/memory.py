@@ -1,4 +1,4 @@
-"""An API server in memory: a transport whose answers a test writes down."""
+"""An API server in memory: a transport with given answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 
 class Answer:
-    """What a server sends, in pieces of the size that it likes."""
+    """A server's answer, in pieces of a given size."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Answer:
 
 
 class MemoryTransport:
-    """Answers one request after the other; ``requests`` is what was asked."""
+    """Gives its answers to requests in order; records ``requests``."""
 
     def __init__(
         self, *answers: Answer | Exception, far: bool = False, refreshes: bool = False
@@ -107,7 +107,7 @@ def api_on(
     sleep: Callable[[float], None] | None = None,
     trace: Callable[[str], None] | None = None,
 ) -> Api:
-    """An ``Api`` that waits in no time, unless ``sleep`` says how."""
+    """Return an ``Api`` that retries without waiting, or with ``sleep``."""
     return Api(
         access,
         transport,
@@ -118,7 +118,7 @@ def api_on(
 
 
 def status_body(message: str, reason: str, code: int) -> dict[str, Any]:
-    """A Kubernetes Status object."""
+    """Return a Kubernetes Status object."""
     return {
         "kind": "Status",
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Pictures of the clusters that the tests know."""
+"""Pictures of the clusters of the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def picture_of_objects(objects: Objects, granularity: str = "location") -> Picture | None:
-    """Return the picture of a cluster, or None where it has no network."""
+    """Return the picture of a cluster, or None if it has no network."""
     state = state_of(objects)
     try:
         topology = network_of(state, now=NOW, granularity=granularity)

@@ -1,4 +1,4 @@
-"""QR codes, as a scanner sees them."""
+"""QR codes, read by a scanner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def scanned(picture: Path) -> bytes:
-    """Return the bytes of the one code that is in a picture; needs ``zbarimg``."""
+    """Return the bytes of the only code in a picture; needs ``zbarimg``."""
     return subprocess.run(
         ["zbarimg", "--quiet", "--raw", "--oneshot", "-Sbinary", "-Sdisable", "-Sqrcode.enable",
          str(picture)],

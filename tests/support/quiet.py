@@ -1,4 +1,4 @@
-"""An API server in which nothing happens: it lists what there is, and its watches say nothing."""
+"""An idle API server: it lists its objects, and its watches send no events."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
 class QuietServer:
     """Serves ``nodes`` and no Peers by HTTP on loopback; a context manager.
 
-    ``away`` has every request and every watch end without an answer, as of a server that died.
-    Its clock is ``ahead`` by so many seconds.
+    ``away`` makes every request and watch end without an answer, as with a dead server. The
+    server's clock is ``ahead`` by so many seconds.
     """
 
     def __init__(self, nodes: list[dict[str, Any]], *, ahead: float = 0.0) -> None:
@@ -55,14 +55,14 @@ class QuietServer:
                 return super().date_time_string(int(timestamp or time.time() + ahead))
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
 
     def kubeconfig(self, directory: Path) -> Path:
-        """Write a kubeconfig that leads here."""
+        """Write a kubeconfig for this server."""
         file = directory / "kubeconfig"
         address = f"http://127.0.0.1:{self._http.server_address[1]}"
         clusters = [{"name": "quiet", "cluster": {"server": address}}]
@@ -87,7 +87,7 @@ class QuietServer:
 
 
 def node(name: str, heartbeat_age: float) -> dict[str, Any]:
-    """Return a ready node whose last heartbeat is so many seconds old."""
+    """Return a ready node with a heartbeat of that age in seconds."""
     annotations = {
         "endpoint": "198.51.100.1:51820",
         "key": "XzFVuRNaoGx1A/INlJld+7pG7yI4rdwNHVpu7ItL0UE=",

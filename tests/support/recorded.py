@@ -1,4 +1,4 @@
-"""The recorded answers of the reference, and how one of ours is held against one of them."""
+"""The recorded answers of the reference, and their comparison with kgctl's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTERS = sorted(DIRECTORY.glob("[0-9]*.json"))
 
 
 class Answer(NamedTuple):
-    """What a run of kgctl came to."""
+    """The result of a run of kgctl."""
 
     code: int
     stdout: str
@@ -52,7 +52,7 @@ def kgctl(*arguments: str) -> Answer:
 
 
 def difference(case: dict[str, Any], answer: Answer) -> str | None:
-    """Say how ``answer`` differs from the recorded ``case``; None where it does not.
+    """Describe how ``answer`` differs from the recorded ``case``; None if it does not.
 
     WireGuard configurations are compared byte by byte, graphs as graphs, manifests as objects, and
     errors by exit code and the last line of stderr.
@@ -68,19 +68,19 @@ def difference(case: dict[str, Any], answer: Answer) -> str | None:
 
 
 def differences(cases: Sequence[dict[str, Any]], *source: str) -> list[str]:
-    """Run every case of one cluster on ``source``, and return what differs."""
+    """Run every case of one cluster on ``source``, and return the differences."""
     found = (difference(case, kgctl(*source, *case["argv"])) for case in cases)
     return [text for text in found if text is not None]
 
 
 def load(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the cluster, a List object, and the cases of one recording."""
+    """Return the cluster, as a List object, and the cases of one recording."""
     recording = json.loads(path.read_text())
     return recording["cluster"], recording["cases"]
 
 
 _OURS = "as Kilo's own kgctl does, but the agents"
-"""What a note of ours has where the reference leaves out that agents choose another leader."""
+"""Part of an additional note: the reference ignores that agents choose another leader."""
 
 
 def _last_line(text: str) -> str:

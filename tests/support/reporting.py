@@ -1,4 +1,4 @@
-"""A reporter that keeps what it is told."""
+"""A reporter that records its calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kgctl.reporter import plain_setting
 
 
 class Recorder:
-    """Keeps the lines, by the method that was called."""
+    """Records the lines by method."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []

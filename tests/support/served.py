@@ -1,4 +1,4 @@
-"""``kgctl serve`` in a process of its own."""
+"""``kgctl serve`` as a process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def served(*arguments: str) -> Iterator[str]:
-    """Yield the address that kgctl prints; at the end it has to leave in peace."""
+    """Yield the address that kgctl prints; at the end it must exit with 0."""
     command = [sys.executable, "-m", "kgctl", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -27,11 +27,11 @@ def served(*arguments: str) -> Iterator[str]:
 
 
 def fetch(url: str, method: str = "GET", seconds: float = 30, **headers: str) -> tuple[int, str]:
-    """Return the status and the body of an answer, whatever the status."""
+    """Return the status and the body of an answer with any status."""
     request = urllib.request.Request(url, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        with error:  # it is an open connection as well
+        with error:  # it holds an open connection
             return error.code, error.read().decode()

@@ -76,7 +76,7 @@ def east() -> list[Object]:
 
 
 def objects_of(found: list[Object]) -> Objects:
-    """Return manifests as a source hands them over."""
+    """Return manifests as the objects of a source."""
     nodes = [
         NodeObject(
             one["metadata"]["name"], one["spec"]["podCIDR"], {}, one["metadata"]["annotations"]
@@ -88,19 +88,19 @@ def objects_of(found: list[Object]) -> Objects:
 
 
 def member(name: str, found: list[Object]) -> Member:
-    """Return the cluster that manifests make."""
+    """Return the cluster of manifests."""
     state = state_of(objects_of(found))
     return Member(name, state, network_of(state, now=float(NOW)))
 
 
 def members(found: dict[str, list[Object]]) -> Linked:
-    """Return the clusters that manifests make, and what links them."""
+    """Return the clusters of manifests, and their links."""
     labels = link_labels({name: objects_of(own).peers for name, own in found.items()})
     return mesh_linked([member(name, own) for name, own in found.items()], labels)
 
 
 def with_links(found: dict[str, list[Object]]) -> dict[str, list[Object]]:
-    """Return the manifests with the Peers that link them, as ``kgctl link`` makes them."""
+    """Return the manifests with the Peers that link them, as ``kgctl link`` creates them."""
     sources = {name: member(name, own) for name, own in found.items()}
     return {
         name: own
@@ -115,7 +115,7 @@ def with_links(found: dict[str, list[Object]]) -> dict[str, list[Object]]:
 
 
 def troubled() -> dict[str, list[Object]]:
-    """Return two clusters of which one lacks a link, and the other has one too many."""
+    """Return two clusters: one lacks a Peer of a link, the other has an extra one."""
     clusters = with_links({"west": west(), "east": east()})
     clusters["east"] = [
         one for one in clusters["east"] if one["metadata"]["name"] != "link-west.us"
@@ -132,7 +132,7 @@ def write(path: Path, objects: list[Object]) -> Path:
 
 
 def options(directory: Path, objects: dict[str, list[Object]]) -> list[str]:
-    """Return the options that name clusters of these objects, each a file of its own."""
+    """Return the options for clusters of these objects, with one file each."""
     found = ["--at", NOW]
     for name, own in objects.items():
         found += ["--cluster", str(write(directory / f"{name}.yaml", own))]

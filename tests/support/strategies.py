@@ -1,4 +1,4 @@
-"""Clusters as hypothesis makes them: sensible ones, and ones whose every text is hostile."""
+"""Hypothesis strategies for clusters: realistic ones, and ones with hostile texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kgctl.kube.objects import NodeObject
 from kgctl.state.interface import Objects
 
 FAR_AHEAD = "4102444800"
-"""A heartbeat of the year 2100: the node stays ready."""
+"""A heartbeat in the year 2100: the node stays ready."""
 
 HOSTILE = st.one_of(
     st.text(max_size=40),
@@ -36,7 +36,7 @@ HOSTILE = st.one_of(
 
 names = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 _KNOWN_KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in range(1, 7)]
-"""Few, so that what one node discovered is often the key of another one."""
+"""Few keys, so that nodes often discover each other's."""
 
 keys = st.sampled_from(_KNOWN_KEYS) | st.binary(min_size=32, max_size=32).map(
     lambda raw: base64.b64encode(raw).decode()
@@ -66,7 +66,7 @@ discoveries = st.dictionaries(
 
 @st.composite
 def node_objects(draw: st.DrawFn) -> NodeObject:
-    """A node as Kilo's agent annotates it; now and then something is missing."""
+    """Draw a node as Kilo's agent annotates it; sometimes an annotation is missing."""
     optional = {
         "internal-ip": networks,
         "force-internal-ip": st.sampled_from(["", "-", "bogus"]) | networks,
@@ -93,7 +93,7 @@ def node_objects(draw: st.DrawFn) -> NodeObject:
 
 @st.composite
 def peer_objects(draw: st.DrawFn) -> dict[str, Any]:
-    """A Peer object as people write it."""
+    """Draw a Peer object as people write it."""
     spec: dict[str, Any] = {
         "allowedIPs": draw(st.lists(peer_networks, min_size=1, max_size=3)),
         "publicKey": draw(keys),
@@ -116,7 +116,7 @@ def peer_objects(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def clusters(nodes: int = 8, peers: int = 4) -> st.SearchStrategy[Objects]:
-    """Clusters of a node or more, up to so many, and of peers; no two of one name."""
+    """Return clusters of 1 to ``nodes`` nodes and up to ``peers`` peers, with unique names."""
     return st.builds(
         Objects,
         st.lists(node_objects(), min_size=1, max_size=nodes, unique_by=lambda node: node.name),
@@ -171,7 +171,7 @@ def _with_hostile_fields(draw: st.DrawFn, peer: dict[str, Any]) -> dict[str, Any
 
 
 def hostile_clusters() -> st.SearchStrategy[Objects]:
-    """Clusters in which some texts are whatever an attacker would like them to be."""
+    """Return clusters in which an attacker chose some texts."""
     return st.builds(
         Objects,
         st.lists(node_objects().flatmap(_with_hostile_texts), min_size=1, max_size=4),

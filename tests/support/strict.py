@@ -1,6 +1,6 @@
-"""A parser of its own that knows exactly the lines that kgctl writes, and takes no other.
+"""An independent parser that accepts exactly the lines that kgctl writes.
 
-It shares no code with kgctl: it stands for wg-quick, which runs as root and obeys every line.
+It shares no code with kgctl. It represents wg-quick, which runs as root and obeys every line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LINES = {
 
 
 def assert_strict(text: str) -> None:
-    """Fail unless each line is blank, a comment, a section or a key of it with a value for it."""
+    """Fail unless each line is blank, a comment, a section, or a key of it with a valid value."""
     assert text.endswith("\n") or not text
     known: dict[str, str] = {}
     for line in text.split("\n"):
@@ -109,7 +109,7 @@ _ADDRESSES = {
 
 
 def assert_strict_unit(text: str) -> None:
-    """Fail unless the text is a file for systemd-networkd or NetworkManager as kgctl writes it."""
+    """Fail unless the text is a systemd-networkd or NetworkManager file as kgctl writes it."""
     assert text.endswith("\n")
     known: dict[str, str] = {}
     for line in text.split("\n"):

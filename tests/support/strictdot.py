@@ -1,6 +1,6 @@
-"""A parser of its own that knows exactly the DOT that kgctl writes, line by line, and no other.
+"""An independent parser that accepts exactly the DOT that kgctl writes, line by line.
 
-It stands for Graphviz's own, as far as that goes: what it takes for one name, so does Graphviz.
+It represents Graphviz's parser: both read the same text as one name.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_QUOTED = r'"(?:[^"\\]|\\.)*"'  # as in Graphviz, a backslash takes the next character with it
+_QUOTED = r'"(?:[^"\\]|\\.)*"'  # as in Graphviz, a backslash escapes the next character
 _ID = rf"(?:[A-Za-z_][A-Za-z0-9_]*|-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)|{_QUOTED})"
 _EDGE = re.compile(rf"\t({_ID}) -> ({_ID}) \[dir=both(?: style=dashed)?\]")
 _DRAWN = re.compile(rf"\t({_ID}) -> ({_ID}) \[label=({_ID})(?: [a-z]+=[a-z]+)+\]")
@@ -24,7 +24,7 @@ _KEYWORDS = {"node", "edge", "graph", "digraph", "subgraph", "strict"}
 
 
 class Shape(NamedTuple):
-    """The names of a graph as they are written, and how many edges it has."""
+    """The names in a graph as written, and its number of edges."""
 
     nodes: list[str]
     clusters: list[str]
@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(text: str) -> Shape:
-    """Return the shape of a DOT text; raises AssertionError at a line that is not ours."""
+    """Return the shape of a DOT text; raises AssertionError at an unexpected line."""
     shape = Shape([], [], 0)
     assert text.endswith("}\n")
     for line in text.removesuffix("\n").split("\n"):

@@ -1,4 +1,4 @@
-"""An HTTP proxy that opens tunnels, as companies have them before their clusters."""
+"""An HTTP proxy with CONNECT tunnels, as companies run them before their clusters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class TunnelProxy:
-    """Takes CONNECT requests to anywhere; ``asked`` holds their targets, ``logins`` who asked."""
+    """Accepts CONNECT requests to any target; records targets in ``asked``, users in ``logins``."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -60,4 +60,4 @@ class _Tunnel(BaseHTTPRequestHandler):
                 ends[ready].sendall(data)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The commands as Typer has them, and how Typer reads a command line."""
+"""The commands in Typer, and Typer's reading of a command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = {option.field for option in OPTIONS}
 
 
 def commands(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield each command and group with its path, as in ``showconf peer``; kgctl's own is empty."""
+    """Yield each command and group with its path, such as ``showconf peer``; empty for the root."""
     yield " ".join(path), command
     if hasattr(command, "list_commands"):
         context = typer.Context(command)
@@ -37,7 +37,7 @@ def options(command: Any) -> list[Any]:
 
 
 def own_options(command: Any) -> list[Any]:
-    """Return the options that the command declares, and does not share with all others."""
+    """Return the options of the command that not all commands have."""
     names = {name for option in OPTIONS for name in (option.name, option.short)} | set(HELP)
     return [
         one
@@ -47,16 +47,16 @@ def own_options(command: Any) -> list[Any]:
 
 
 class TypersReading(NamedTuple):
-    """What Typer reads in a command line."""
+    """Typer's reading of a command line."""
 
     path: tuple[str, ...]
     shared: Shared
     own: frozenset[str]
-    """The options and switches of the command's own that were given."""
+    """The given options and switches that belong to the command itself."""
 
 
 def read_by_typer(words: Sequence[str]) -> TypersReading | None:
-    """Return what Typer reads; None for a mistake, and where it prints something and ends."""
+    """Return Typer's reading; None for an error, or if Typer prints something and exits."""
     path: list[str] = []
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -68,7 +68,7 @@ def read_by_typer(words: Sequence[str]) -> TypersReading | None:
                 name, command, rest = context.command.resolve_command(context, rest)
                 path.append(name)
                 context = command.make_context(name, rest, parent=context)
-    except Exception:  # of usage, and Typer's way to end
+    except Exception:  # usage errors, and Typer's exit
         return None
     own = {
         one.name

@@ -1,4 +1,4 @@
-"""Both transports, and what a test needs to read with either of them."""
+"""Both transports, and a source that reads with a given one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def source(
     backoff: Backoff | None = None,
     trace: Callable[[str], None] | None = None,
 ) -> ApiServer:
-    """Read as the user of ``kubeconfig`` over one transport, whichever it would have taken."""
+    """Return a source for the user of ``kubeconfig`` over the given transport."""
     access = load_access(str(kubeconfig))
     return ApiServer(
         access=access,
@@ -43,5 +43,5 @@ def source(
 
 
 def by_name(nodes: object) -> list[NodeObject]:
-    """Nodes in the order of their names: the watch cache has none of its own."""
+    """Return nodes sorted by name: the watch cache has no order."""
     return sorted(nodes, key=lambda node: node.name)  # type: ignore[call-overload, no-any-return]

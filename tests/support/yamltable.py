@@ -1,6 +1,6 @@
-"""Unquoted words of YAML, and what Kubernetes makes of them.
+"""Unquoted YAML scalars, and their values in Kubernetes.
 
-kubectl 1.32 was asked for all, and tests/api/test_yaml.py asks the API server of the tests.
+The values are those of kubectl 1.32; tests/api/test_yaml.py checks them on the API server.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ VALUES: Final[dict[str, Any]] = {
     for line in _VALUES.strip().split("\n")
     for word in line.split()[1:]
 }
-"""Those that stand for something else than themselves, as decoded JSON."""
+"""Scalars with another value than their text, as decoded JSON."""
 
 _TEXTS = """
 yEs oFF tRue nuLL .iNF infinity Infinity inf +inf nan NaN -.nan +.nan
@@ -70,7 +70,7 @@ yEs oFF tRue nuLL .iNF infinity Infinity inf +inf nan NaN -.nan +.nan
 """
 
 TEXTS: Final = tuple(_TEXTS.split())
-"""Those that are text, though they look like something else, or are something else elsewhere."""
+"""Scalars that are text, although they look like other values, or are others elsewhere."""
 
 _KEYS = """
 true y
@@ -98,7 +98,7 @@ name name
 KEYS: Final = {
     word: line.split()[0] for line in _KEYS.strip().split("\n") for word in line.split()[1:]
 }
-"""What keys of mappings become: they are always text."""
+"""Keys of mappings, which are always text, and their resulting text."""
 
 NO_KEYS: Final = ("~", "null", "18446744073709551615")
-"""What Kubernetes refuses as a key."""
+"""Keys that Kubernetes refuses."""

@@ -1,4 +1,4 @@
-"""The real systemd-networkd, in namespaces of its own, and what it says of files."""
+"""The real systemd-networkd in its own namespaces, and its messages about files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least that makes one device into another."""
+"""The smallest change that turns one device into another."""
 
 from __future__ import annotations
 

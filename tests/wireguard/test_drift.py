@@ -1,4 +1,4 @@
-"""What wg prints is read, no secret of it is shown, and every difference is found."""
+"""Drift of wg's output: every difference is found, and no secret is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every entry of the table of machine formats: one cluster, several, hostile names, and options."""
+"""All entries of the table of machine formats: one cluster, several, hostile names, options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys as values, and the files that hold them."""
+"""Keys as values, and their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are recognised by what is in them, read alike in every form, and show no secret."""
+"""Machine files: recognised by content, read alike in every format, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files for outside machines, read back by the programs that they are for."""
+"""Files for external machines, read back by the programs that use them."""
 
 from __future__ import annotations
 

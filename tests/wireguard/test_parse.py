@@ -1,4 +1,4 @@
-"""Configuration files that are read, and those that are refused."""
+"""Configuration files that are accepted or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wg-quick file: no network claimed twice, no route that cuts the tunnel off."""
+"""The wg-quick file: no network is claimed twice, and no route cuts the tunnel off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of one machine for several clusters: no network twice, each through its own cluster."""
+"""A machine's file for several clusters: no network twice, each through its cluster."""
 
 from __future__ import annotations
 

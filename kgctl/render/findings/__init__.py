@@ -1,1 +1,1 @@
-"""What `kgctl check` finds, in the formats of people and of CI."""
+"""Writers of the findings of `kgctl check`, for people and for CI."""

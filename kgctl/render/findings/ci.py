@@ -1,4 +1,4 @@
-"""Findings for the machines of CI: SARIF, JUnit, and the workflow commands of GitHub."""
+"""Findings for CI systems: SARIF, JUnit, and GitHub's workflow commands."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LIMIT = 2000
 
 
 def to_sarif(report: Report) -> str:
-    """Return a SARIF 2.1.0 log; what an annotation passed over is there as suppressed.
+    """Return a SARIF 2.1.0 log; findings ignored by annotation are suppressed results.
 
-    A finding is at the file and line of its object. Code scanning shows no result without a
-    file, so the objects of a live cluster have stand-ins: ``live-cluster/node/NAME``.
+    A finding has the file and line of its object. Code scanning shows no result without a file, so
+    objects of a live cluster get substitutes: ``live-cluster/node/NAME``.
     """
     from kgctl import __version__
     from kgctl.kube.codec.structured import to_json
@@ -93,7 +93,7 @@ def _result(finding: Finding, index: dict[str, int]) -> dict[str, Any]:
 
 
 def _physical(finding: Finding) -> dict[str, Any]:
-    """Return file and region; a line is a whole line, since nothing narrower is known."""
+    """Return file and region; the region is a whole line, since columns are unknown."""
     place = finding.place
     uri = _stand_in(finding) if place is None else _uri(place.file)
     line = place.line if place is not None and place.line else 1
@@ -101,13 +101,13 @@ def _physical(finding: Finding) -> dict[str, Any]:
 
 
 def _stand_in(finding: Finding) -> str:
-    """Return the relative URI that stands for an object of a live cluster, always the same."""
+    """Return the stable relative URI that represents an object of a live cluster."""
     parts = (finding.cluster, finding.kind, finding.name)
     return "/".join(("live-cluster", *(quote(part, safe="") for part in parts if part)))
 
 
 def _uri(file: str) -> str:
-    """Return a file's URI: relative to the working directory if it is below it."""
+    """Return a file's URI: relative if the file is below the working directory."""
     path = PurePath(file)
     if path.is_absolute():
         below = Path.cwd()
@@ -118,17 +118,17 @@ def _uri(file: str) -> str:
 
 
 def _fingerprint(finding: Finding) -> str:
-    """Return what is the same for a finding in every run: code scanning follows it by this."""
+    """Return a hash that is stable across runs, by which code scanning tracks a finding."""
     parts = (finding.code, finding.cluster, finding.kind, finding.name, finding.sentence)
     digest = sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{digest[:16]}:1"
 
 
 def to_junit(report: Report, limit: str) -> str:
-    """Return JUnit XML: a test case a rule, which fails if it found something that weighs enough.
+    """Return JUnit XML: one test case per rule, which fails if it has findings.
 
-    ``limit`` is the severity from which on a finding fails its case; lighter findings are the
-    case's output.
+    ``limit`` is the lowest severity that fails a case; less severe findings become the case's
+    output.
     """
     from xml.etree import ElementTree
 
@@ -156,9 +156,9 @@ def to_junit(report: Report, limit: str) -> str:
 
 
 def to_github(report: Report) -> str:
-    """Return a workflow command for each finding; GitHub shows it beside the run, or in the file.
+    """Return a workflow command for each finding; GitHub shows it with the run, or in the file.
 
-    The file is relative to the working directory, which has to be the repository's.
+    The file is relative to the working directory, which must be that of the repository.
     """
     return "".join(
         f"::{_COMMANDS[one.severity]} {','.join(_properties(one))}::{_data(_whole(one))}\n"

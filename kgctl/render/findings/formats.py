@@ -1,8 +1,6 @@
-"""The formats of findings: the table from which ``kgctl check`` takes its options.
+"""The table of formats of findings, and the writers of text, JSON and Markdown.
 
-A writer imports what it needs when it is called.
-
-Findings as a table, as JSON, and as Markdown.
+``kgctl check`` takes its options from the table. A writer imports its modules when it is called.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Terms(NamedTuple):
-    """What a writer has to know besides the report.
+    """Parameters of a writer besides the report.
 
-    ``limit`` is the severity from which on a finding counts as a failure. ``marks`` gives for a
-    severity what to print before and after it; it is empty where colours are not wanted.
+    ``limit`` is the lowest severity that counts as a failure. ``marks`` maps a severity to the
+    texts before and after it; it is empty without colours.
     """
 
     limit: str
@@ -32,7 +30,7 @@ class Terms(NamedTuple):
 
 
 class FindingsFormat(NamedTuple):
-    """A format of findings. ``places``: it has file and line, so that large files are read too."""
+    """A format of findings. ``places``: it shows files and lines, so large files are read too."""
 
     name: str
     write: Callable[[Report, Terms], str]
@@ -73,7 +71,7 @@ def _markdown(report: Report, _terms: Terms) -> str:
 
 
 TABLE = FindingsFormat("table", _text, places=False)
-"""What is printed where no format is asked for."""
+"""The default format."""
 
 FINDINGS_FORMATS = (
     TABLE,
@@ -83,16 +81,16 @@ FINDINGS_FORMATS = (
     FindingsFormat("github", _github, places=True),
     FindingsFormat("markdown", _markdown, places=False),
 )
-"""Every format of findings."""
+"""All formats of findings."""
 
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&@-])")
 
 
 def object_of(finding: Finding) -> str:
-    """Return the object that a finding is about: ``node/aws-1``, or ``cluster``.
+    """Return the object of a finding: ``node/aws-1``, or ``cluster``.
 
-    Of several clusters it begins with the name of its own: ``west/node/aws-1``, ``west``.
+    With several clusters the cluster's name comes first: ``west/node/aws-1``, ``west``.
     """
     if finding.cluster:
         cluster = printable(finding.cluster)
@@ -101,7 +99,7 @@ def object_of(finding: Finding) -> str:
 
 
 def summary(report: Report) -> str:
-    """Return one line that counts what was found, and what was passed over."""
+    """Return one line with the numbers of findings and of ignored ones."""
     counts = [_counted(report.count(severity), severity) for severity in SEVERITIES]
     found = ", ".join(counted for counted in counts if counted) or "no findings"
     if report.ignored:
@@ -115,9 +113,9 @@ def _counted(number: int, severity: str) -> str:
 
 
 def to_text(report: Report, marks: Mapping[str, tuple[str, str]] = {}) -> str:
-    """Return each finding as a line on what is wrong, and below it what it breaks and what to do.
+    """Return each finding as a line with its sentence, then its consequence and its remedy.
 
-    ``marks`` gives for a severity what to put before and after it: colour, on a terminal.
+    ``marks`` maps a severity to the texts before and after it: colours, on a terminal.
     """
     lines = []
     for finding in report.findings:
@@ -131,8 +129,8 @@ def to_text(report: Report, marks: Mapping[str, tuple[str, str]] = {}) -> str:
 def finding_item(finding: Finding) -> dict[str, str | int]:
     """Return a finding as plain data.
 
-    ``cluster`` is there where there are several; ``file`` is there if the object was read from
-    one, and ``line`` with it, if it is known.
+    ``cluster`` is present with several clusters, ``file`` if the object was read from a file, and
+    ``line`` if it is known.
     """
     texts = {key: value for key, value in finding._asdict().items() if isinstance(value, str)}
     found: dict[str, str | int] = {key: printable(text, 2000) for key, text in texts.items()}
@@ -145,7 +143,7 @@ def finding_item(finding: Finding) -> dict[str, str | int]:
 
 
 def to_json(report: Report) -> str:
-    """Return all that was found as one JSON object; its keys are part of the interface."""
+    """Return the report as one JSON object; its keys are part of the interface."""
     from kgctl.kube.codec.structured import to_json as dump
 
     return dump(
@@ -159,7 +157,7 @@ def to_json(report: Report) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """Return a table for a pull request; nothing from the cluster becomes markup."""
+    """Return a Markdown table for a pull request; texts from the cluster never become markup."""
     lines = [f"**kgctl check**: {summary(report)}"]
     if report.findings:
         lines += ["", "| rule | severity | object | what is wrong | what to do |"]
@@ -173,7 +171,7 @@ def to_markdown(report: Report) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that GitHub shows as it is: no markup, no link, no mention of a user."""
+    """Return text that GitHub shows verbatim: no markup, no link, no mention of a user."""
     escaped = _SPECIAL.sub(r"\\\1", printable(text, 2000))
-    # a backslash does not keep a bare address from becoming a link, nor @name from calling someone
+    # a backslash prevents neither a link for a bare URL nor a mention for @name
     return escaped.replace("\\@", "&#64;").replace("://", "&#58;//").replace("www.", "www&#46;")

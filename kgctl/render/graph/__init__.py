@@ -1,1 +1,1 @@
-"""The network as a graph: what is drawn, decided once, and a writer for each format."""
+"""The network as a graph: the picture to draw, and a writer for each format."""

@@ -1,13 +1,11 @@
-"""The network as a graph in Graphviz's DOT language.
+"""The network as a graph in Graphviz's DOT language, and the quoting of DOT texts.
 
-The graph is the reference's: the same nodes, labels, clusters, attributes and edges. It is written
-line by line, with every text quoted: there may be half a million edges, and the ``graphviz``
-package, with which the other pictures are made, takes longer to import than all of this does.
+The graph has the same nodes, labels, clusters, attributes and edges as that of the reference. It is
+written line by line without the ``graphviz`` package, which writes the other pictures: there may be
+half a million edges, and importing the package takes longer than writing a graph.
 
-Texts as identifiers and labels of DOT, such that nothing in them acts.
-
-Nearly all are plain, and are put into quotes as they are; the rest is left to the ``graphviz``
-package, which is imported only then: that takes 15 ms.
+Texts from the cluster are quoted so that nothing in them is active. Most are plain, and only get
+quotes; the ``graphviz`` package quotes the others, and is imported only then, which takes 15 ms.
 """
 
 from __future__ import annotations
@@ -34,12 +32,12 @@ _NAMES_KEPT = 1 << 14
 
 @lru_cache(_NAMES_KEPT)
 def identifier(name: str) -> str:
-    """Return a name as an identifier of DOT, in quotes, between which nothing of it acts."""
+    """Return a name as a quoted identifier of DOT, without active characters."""
     return f'"{name}"' if _is_harmless(name) else _quoted(text(name))
 
 
 def _is_harmless(line: str) -> bool:
-    """Tell whether nothing in a text is more than itself between the quotes of DOT."""
+    """Return whether a text has no special character for DOT's quotes."""
     active = '"' in line or "\\" in line or "&" in line
     return not active and len(line) <= _TEXT_LIMIT and line.isprintable()
 
@@ -52,23 +50,23 @@ def label(*lines: str) -> str:
 
 
 def _quoted(joined: str) -> str:
-    """Quote what is not plain as the ``graphviz`` package does."""
+    """Quote a text with special characters by the ``graphviz`` package."""
     from graphviz.quoting import quote
 
     return str(quote(joined))
 
 
 def without_entities(line: str) -> str:
-    """Return the text of a label such that Graphviz draws ``&lt;`` or ``&#10;`` as it stands."""
+    """Return the text of a label in which Graphviz draws ``&lt;`` or ``&#10;`` verbatim."""
     return printable(line, _TEXT_LIMIT).replace("&", "&amp;")
 
 
 def text(*lines: str) -> str:
-    """Return lines as one text in which neither a backslash nor an HTML-like ``<`` acts."""
+    """Return lines as one text without active backslashes or HTML-like ``<``."""
     import graphviz
 
     joined: str = graphviz.nohtml("\\n".join(map(_line, lines)))
-    return joined  # of a type that quote() knows: str(joined) would not be
+    return joined  # keep its type, which quote() recognises
 
 
 def _line(line: str) -> str:
@@ -76,15 +74,15 @@ def _line(line: str) -> str:
 
 
 def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
-    """Return the network as DOT text, with the edges ``drawn_in`` that :func:`edge` made."""
+    """Return the network as DOT text, with the additional edges ``drawn_in`` from :func:`edge`."""
     return _sheet([str(topology.subnet)], chain(_network(topology), drawn_in))
 
 
 def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
-    """Return several networks as DOT text: a cluster each, and edges between linked segments.
+    """Return several networks as DOT text, one cluster each, with edges between linked segments.
 
-    The name of a node begins with that of its cluster: ``CLUSTER/NAME``. An edge of a link that one
-    side alone has points to the side that is known, and says who lacks whom.
+    Nodes are named ``CLUSTER/NAME``. The edge of a one-sided link points to the side that the other
+    has as a Peer; its label names the missing Peer.
     """
     clusters = []
     for number, member in enumerate(linked.members):
@@ -105,7 +103,7 @@ def _sheet(title: Iterable[str], lines: Iterable[str]) -> str:
 
 
 def _cluster(name: str, caption: str, style: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a part of the graph in a frame of its own."""
+    """Yield the lines of a framed part of the graph."""
     yield f"\tsubgraph {identifier(name)} {{\n"
     yield f'\t\tlabel={label(caption)} style="{style}"\n'
     for line in lines:
@@ -184,4 +182,4 @@ def _node_lines(segment: Segment, node: Node) -> Iterator[str]:
         yield address_text(node.internal_ip.address)
     if node is segment.leader:
         yield str(segment.wireguard_ip)
-        yield str(node.endpoint)  # as annotated: the reference draws no discovered one
+        yield str(node.endpoint)  # as annotated: the reference ignores discovered ones

@@ -1,4 +1,4 @@
-"""From DOT to SVG, PNG and PDF, by Graphviz's programs."""
+"""Conversion of DOT to SVG, PNG and PDF by Graphviz's programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kgctl.errors import KgctlError
 from kgctl.mesh.text import printable
 
 LAYOUTS = ("dot", "neato", "fdp", "sfdp", "circo", "twopi")
-"""Graphviz's programs, each of which lays graphs out in its own way."""
+"""Graphviz's programs, one per layout algorithm."""
 
 
 class GraphvizMissingError(KgctlError):
@@ -14,14 +14,14 @@ class GraphvizMissingError(KgctlError):
 
 
 class GraphvizError(KgctlError):
-    """Graphviz does not draw a graph; the message has the first line of what it said."""
+    """Graphviz cannot draw a graph; the message has the first line of its output."""
 
 
 class GraphvizPluginError(GraphvizError):
-    """Graphviz is there without the plugin that a layout or a format needs.
+    """Graphviz lacks the plugin that a layout or a format needs.
 
-    ``plugin`` is what Graphviz calls the plugin; ``registered`` is false where it may be installed,
-    and only the list of plugins was not made (``dot -c``).
+    ``plugin`` is Graphviz's name of the plugin. ``registered`` is False if the plugin may be
+    installed, and only the list of plugins is missing (``dot -c`` creates it).
     """
 
     def __init__(self, message: str, plugin: str, registered: bool) -> None:
@@ -31,12 +31,12 @@ class GraphvizPluginError(GraphvizError):
 
 
 def draw(dot: str, kind: str, layout: str) -> bytes:
-    """Return the picture of a graph as a file of ``kind``: svg, png or pdf.
+    """Return the drawn graph as the content of a file of ``kind``: svg, png or pdf.
 
     Raises:
-        GraphvizMissingError: the program is not there.
-        GraphvizPluginError: it lacks that layout, or that kind of file.
-        GraphvizError: it fails.
+        GraphvizMissingError: the program is not installed.
+        GraphvizPluginError: Graphviz lacks that layout, or that kind of file.
+        GraphvizError: the program fails.
     """
     import subprocess
 
@@ -54,11 +54,11 @@ def draw(dot: str, kind: str, layout: str) -> bytes:
 
 
 def _failure(layout: str, code: int, stderr: bytes) -> GraphvizError:
-    """Return the error for what Graphviz said; its first line says what, the others what else."""
+    """Return the error for Graphviz's output, whose first line without a warning is the reason."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
     said = [line for line in lines if line and not line.startswith("Warning")] or lines
-    reason = printable(said[0], 300) if said and said[0] else f"it ended with {code}"
-    message = f"Graphviz's {layout} does not draw the graph: {reason}"
+    reason = printable(said[0], 300) if said and said[0] else f"exit status {code}"
+    message = f"Graphviz's {layout} cannot draw the graph: {reason}"
     plugin = _plugin(said[0] if said else "")
     if plugin is None:
         return GraphvizError(message)
@@ -66,7 +66,7 @@ def _failure(layout: str, code: int, stderr: bytes) -> GraphvizError:
 
 
 def _plugin(line: str) -> str | None:
-    """Return the plugin that Graphviz misses; all layouts but ``dot`` are in one."""
+    """Return the plugin that Graphviz lacks; one plugin has all layouts except ``dot``."""
     if line.startswith("There is no layout engine support for"):
         return "dot_layout" if '"dot"' in line else "neato_layout"
     if line.startswith("Format:") and "not recognized" in line:

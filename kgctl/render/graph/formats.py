@@ -1,7 +1,7 @@
-"""The formats of a graph: the table from which ``kgctl graph`` takes its options.
+"""The table of formats of a graph, from which ``kgctl graph`` takes its options.
 
-Which format a file has by its ending, what goes with which format, and errors follow from it. A
-writer imports what it needs when it is called.
+The format of a file name, the valid combinations of options, and errors follow from it. A writer
+imports its modules when it is called.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 class Cluster(Protocol):
-    """One cluster; each part of it is worked out when a writer asks for it."""
+    """One cluster; each method computes its result when a writer calls it."""
 
     def topology(self) -> Topology:
         """Return the network as the reference draws it."""
 
     def picture(self) -> Picture:
-        """Return the picture, with the part of the network that is to be drawn."""
+        """Return the picture of the part of the network to draw."""
 
     def page(self) -> Shown:
-        """Return what a page shows, the whole network always."""
+        """Return the contents of a page, always with the whole network."""
 
 
 class Clusters(Protocol):
-    """Several clusters, as one is a ``Cluster``."""
+    """Several clusters; compare ``Cluster``."""
 
     def linked(self) -> Linked:
-        """Return the networks, as the reference draws them, and what links them."""
+        """Return the networks, as the reference draws them, and their links."""
 
     def panorama(self) -> Panorama:
-        """Return the picture of all."""
+        """Return the picture of all clusters."""
 
 
 class Look(NamedTuple):
-    """What people choose of a graph that Graphviz draws: its style, and the program."""
+    """The user's options of a graph that Graphviz draws: its style, and the program."""
 
     plain: bool = False
     layout: str | None = None
@@ -57,18 +57,18 @@ class Collapse(Enum):
     NEVER = "never"
     ASKED = "asked"
     LARGE = "large"
-    """Also where there are too many nodes for a screen."""
+    """Also if there are too many nodes for a screen."""
 
 
 class Terminal(NamedTuple):
-    """How a format is shown in colours on a terminal: a tree for rich to print."""
+    """The coloured form of a format on a terminal: a tree that rich prints."""
 
     tree: Callable[[Picture], Tree]
     clusters: Callable[[Panorama], Tree]
 
 
 class Excess(NamedTuple):
-    """That a graph is larger than what its readers draw: how much that is, and what they do."""
+    """A graph that is too large for its viewers: their limit, and their behaviour beyond it."""
 
     most: str
     instead: str
@@ -81,11 +81,11 @@ Several: TypeAlias = "Callable[[Clusters, Look], str | bytes]"
 class GraphFormat(NamedTuple):
     """A format of graphs.
 
-    ``endings`` are those of files, with their dots. ``several`` is None for what shows one cluster
-    alone. ``style`` is the style where none is asked for, and None where there is only one.
+    ``endings`` are file name extensions with their dots. ``several`` is None for a format that can
+    only show one cluster. ``style`` is the default style, or None if there is only one.
     ``drawn``: Graphviz draws it. ``binary``: not text. ``shaped``: it can show a part of the
-    network. ``terminal`` is how it is shown on one, if otherwise than as text, and then it can be
-    watched. ``excess`` tells whether a graph is too large for those who draw it.
+    network. ``terminal`` is its form on a terminal, if that is not text; such a format can be
+    watched. ``excess`` checks whether a graph is too large for its viewers.
     """
 
     name: str
@@ -103,7 +103,7 @@ class GraphFormat(NamedTuple):
 
 PLAIN, RICH = "plain", "rich"
 STYLES = (PLAIN, RICH)
-"""That of the reference's graph; that of a picture."""
+"""The style of the reference's graph, and that of a picture."""
 
 
 def _dot(cluster: Cluster, look: Look) -> str:
@@ -127,7 +127,7 @@ def _dots(clusters: Clusters, look: Look) -> str:
 
 
 def _drawn(kind: str, *, binary: bool) -> GraphFormat:
-    """Return the format of a picture that Graphviz draws of DOT."""
+    """Return a format that Graphviz draws from DOT."""
 
     def draw(dot: str, look: Look) -> bytes:
         from kgctl.render.graph import drawing
@@ -207,7 +207,7 @@ def _page(cluster: Cluster, _look: Look) -> str:
 
 
 DOT = GraphFormat("dot", (".dot", ".gv"), _dot, _dots, Collapse.LARGE, style=PLAIN)
-"""What is printed where no format is asked for."""
+"""The default format."""
 
 GRAPH_FORMATS = (
     DOT,
@@ -225,4 +225,4 @@ GRAPH_FORMATS = (
     ),
     GraphFormat("html", (".html",), _page, several=None, collapse=Collapse.ASKED, shaped=False),
 )  # fmt: skip
-"""Every format of graphs."""
+"""All formats of graphs."""

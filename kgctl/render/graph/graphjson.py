@@ -1,6 +1,6 @@
-"""A picture as JSON, of a schema that docs/graph.md describes.
+"""A picture as JSON; docs/graph.md describes the schema.
 
-``version`` counts up when a field goes or changes its meaning; fields may be added within one.
+``version`` increases when a field is removed or changes its meaning, not when one is added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSION = 1
 
 
 def to_graph_json(picture: Picture) -> str:
-    """Return the picture as JSON: an object or a link a line, so that it can be read and diffed."""
+    """Return the picture as JSON with one object or link per line, for readers and for diff."""
     parts = [
         f'"schema": "kgctl-graph",\n  "version": {VERSION}',
         f'"subnet": {json.dumps(picture.subnet)}',
@@ -34,7 +34,7 @@ def to_graph_json(picture: Picture) -> str:
 
 
 def to_clusters_json(panorama: Panorama) -> str:
-    """Return clusters as JSON: each as it is alone, less what links it, and the links."""
+    """Return clusters as JSON: each as by itself but without its links, and the links."""
     clusters = ",\n    ".join(
         f'{{"name": {json.dumps(view.name)}, "graph": {to_graph_json(view.picture).rstrip()}}}'
         for view in panorama.views

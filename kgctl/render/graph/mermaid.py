@@ -1,7 +1,7 @@
 """A picture as a Mermaid flowchart, which GitHub and others draw in Markdown.
 
-Nodes have ids of ours. What the cluster says stands in quoted labels, with every character that
-could mean something to Mermaid, Markdown or HTML as an entity code (``#60;``).
+Nodes have generated ids. Texts from the cluster are quoted labels, in which every special character
+of Mermaid, Markdown or HTML is an entity code (``#60;``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ROOM = Room(lines=12, bridges=12)
 
-_TEXT_LIMIT = 200  # characters of a line: Mermaid takes 50,000 in all
-_LISTS = re.compile(r"[-+.)](?= )")  # what would begin a list of Markdown
+_TEXT_LIMIT = 200  # characters of a line: Mermaid accepts 50,000 in total
+_LISTS = re.compile(r"[-+.)](?= )")  # would begin a Markdown list
 _PLAIN = frozenset(" .-/:,()[]+=!★…")
 _CLASSES = (
     "classDef leader stroke-width:4px,fill:#dceaf4,stroke:#0072b2,color:#1a1a1a",
@@ -37,9 +37,9 @@ _CLASSES = (
 
 
 MOST_CHARACTERS, MOST_EDGES = 50_000, 500
-"""What Mermaid draws (``maxTextSize``, ``maxEdges``); of more, GitHub shows an error instead."""
+"""Mermaid's limits (``maxTextSize``, ``maxEdges``); above them GitHub shows an error instead."""
 
-_EDGE = re.compile(r"\s+\w+ (==|--|-\.|<==)")  # ids are ours, so nothing else begins like this
+_EDGE = re.compile(r"\s+\w+ (==|--|-\.|<==)")  # ids are generated: no other line begins like this
 
 
 def to_mermaid(picture: Picture) -> str:
@@ -48,18 +48,18 @@ def to_mermaid(picture: Picture) -> str:
 
 
 def to_clusters_mermaid(panorama: Panorama) -> str:
-    """Return several clusters as the text of a Mermaid flowchart, a subgraph each."""
+    """Return several clusters as the text of a Mermaid flowchart, one subgraph each."""
     return "".join(f"{line}\n" for line in _lines_of_clusters(panorama))
 
 
 def excess(text: str) -> Excess | None:
-    """Return that a flowchart of ours is too large for Mermaid, or None if it is not."""
+    """Return the excess of a flowchart that is too large for Mermaid, or None."""
     edges = sum(_EDGE.match(line) is not None for line in text.splitlines())
     if len(text) <= MOST_CHARACTERS and edges <= MOST_EDGES:
         return None
     return Excess(
         f"Mermaid draws at most {MOST_CHARACTERS:,} characters and {MOST_EDGES} links",
-        "GitHub shows an error in its place",
+        "GitHub shows an error instead",
     )
 
 
@@ -97,7 +97,7 @@ def _bridge(bridge: Bridge) -> str:
 
 
 def _ids(picture: Picture, prefix: str = "") -> dict[tuple[str, str], str]:
-    """Return the id of each node and peer; collapsed ones have that of their location."""
+    """Return the id of each node and peer; a collapsed one has the id of its location."""
     ids = {one.end: f"{prefix}n{number}" for number, one in enumerate(picture.nodes)}
     ids.update((peer.end, f"{prefix}p{number}") for number, peer in enumerate(picture.peers))
     if picture.collapsed:

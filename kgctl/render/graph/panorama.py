@@ -1,7 +1,7 @@
-"""Several clusters as one picture: each with its own, and the tunnels between them.
+"""The picture of several clusters: one picture each, and the tunnels between them.
 
-A Peer that stands for a segment of another cluster of the panorama is no peer in it, but a bridge
-between the leaders of two segments. One that is stale stays a peer, and is shown as broken.
+A Peer that stands for a segment of another cluster of the panorama is shown not as a peer, but as
+a bridge between the leaders of two segments. A stale one stays a peer, and is shown as broken.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from kgctl.render.graph.picture import Member, Outsider, Picture
 
 LINKED, ONE_SIDED = "linked", "one-sided"
-"""Both sides have the other as a Peer; one alone has, so that no tunnel comes up."""
+"""Both sides have the other as a Peer; only one has, so no tunnel comes up."""
 
 
 class View(NamedTuple):
-    """A cluster: its name, which is untrusted, and its picture without what links it."""
+    """A cluster: its untrusted name, and its picture without the Peers of links."""
 
     name: str
     picture: Picture
 
 
 class Bridge(NamedTuple):
-    """Two leaders of segments of two clusters that are to have a tunnel between them.
+    """A wanted tunnel between two leaders of segments of two clusters.
 
-    Each is a cluster, and a node there. ``missing`` says in words which side lacks the other;
-    ``by_hand`` are the clusters whose Peer a person made.
+    Each end is a cluster and its node. ``missing`` describes the missing Peer of one side;
+    ``by_hand`` are the clusters whose Peer a person created.
     """
 
     source: tuple[str, Member]
@@ -41,7 +41,7 @@ class Bridge(NamedTuple):
 
     @property
     def state(self) -> str:
-        """Whether both sides know each other."""
+        """Whether both sides have the other as a Peer."""
         return ONE_SIDED if self.missing else LINKED
 
     @property
@@ -59,7 +59,7 @@ class Panorama(NamedTuple):
 
     @property
     def whole(self) -> Picture:
-        """All areas and peers in one picture, of which a legend can be made."""
+        """All areas and peers in one picture, for the legend."""
         first = self.views[0].picture
         return first._replace(
             areas=tuple(area for view in self.views for area in view.picture.areas),
@@ -67,12 +67,12 @@ class Panorama(NamedTuple):
         )
 
     def shaped(self, shape: Callable[[Picture], Picture]) -> Panorama:
-        """Return the panorama with the picture of each cluster as ``shape`` makes it."""
+        """Return the panorama with ``shape`` applied to the picture of each cluster."""
         views = tuple(view._replace(picture=shape(view.picture)) for view in self.views)
         return self._replace(views=views)
 
     def counts(self) -> Iterator[str]:
-        """Yield in words how many bridges there are of each state, and how many stale links."""
+        """Yield the numbers of bridges of each state, and of stale links, in words."""
         one_sided = sum(bridge.state == ONE_SIDED for bridge in self.bridges)
         yield _so_many(len(self.bridges) - one_sided, "tunnel", "between clusters")
         if one_sided:
@@ -89,7 +89,7 @@ def _so_many(count: int, what: str, of: str) -> str:
 
 
 def panorama_of(linked: Linked, moments: Mapping[str, float]) -> Panorama:
-    """Make the picture of clusters, each as it is at its moment, in Unix seconds."""
+    """Return the picture of clusters, each at its time in ``moments``, in Unix seconds."""
     views = []
     leaders: dict[tuple[str, str], Member] = {}
     for member in linked.members:

@@ -1,4 +1,4 @@
-"""Several clusters in DOT: a frame around each, and between them the tunnels that link them."""
+"""Several clusters in DOT: a frame around each, and the tunnels between them."""
 
 from __future__ import annotations
 

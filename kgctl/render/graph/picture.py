@@ -1,9 +1,7 @@
-"""What a picture of the network shows, before it is drawn in any format.
+"""The format-independent picture of a network, and the lines of text on its nodes and peers.
 
-A picture has every node, ready or not, in the area of its location, and every peer. Texts are as
-the cluster has them, so untrusted: each format quotes them by its own rules.
-
-What is written in a picture: words that formats share, and lines that are yet to be quoted.
+A picture has every node, ready or not, in the area of its location, and every peer. Texts come
+unchanged from the cluster, and are untrusted: each format quotes them by its own rules.
 """
 
 from __future__ import annotations
@@ -28,19 +26,20 @@ if TYPE_CHECKING:
 
 
 READY, STALE, BROKEN = "ready", "stale", "broken"
-"""Takes part; took part until its heartbeats ended; lacks something that it needs to take part."""
+"""Takes part; took part until its heartbeats stopped; lacks something needed to take part."""
 
 LOCAL, MESH, OUTSIDE = "local", "mesh", "peer"
 """Kinds of links: leader to node, leader to leader, leader to peer."""
 
 End = tuple[str, str]
-"""What a link leads to: ``node`` or ``peer``, and the name."""
+"""The end of a link: ``node`` or ``peer``, and the name."""
 
 
 class Member(NamedTuple):
-    """A node. ``endpoint`` is the one that others use; ``reasons`` say why it is not ready.
+    """A node. ``endpoint`` is the one that others use; ``reasons`` explain why it is not ready.
 
-    ``segment`` is None where it is in none; ``heartbeat_age`` is in seconds, None without one.
+    ``segment`` is None if the node is in none; ``heartbeat_age`` is in seconds, None without a
+    heartbeat.
     """
 
     name: str
@@ -64,7 +63,7 @@ class Member(NamedTuple):
 
 
 class Outsider(NamedTuple):
-    """A peer. ``behind_nat``: others reach it only where it calls first."""
+    """A peer. ``behind_nat``: others reach it only after it connects first."""
 
     name: str
     state: str
@@ -88,18 +87,18 @@ class Area(NamedTuple):
 
     @property
     def counts(self) -> Counter[str]:
-        """How many nodes there are of each state."""
+        """The number of nodes in each state."""
         return Counter(node.state for node in self.nodes)
 
     @property
     def worst(self) -> str:
-        """The worst state that a node has."""
+        """The worst state of a node."""
         counts = self.counts
         return next((state for state in (BROKEN, STALE) if counts[state]), READY)
 
 
 class Link(NamedTuple):
-    """A connection between two ends, with the keepalive in seconds of the side that has one."""
+    """A connection between two ends; the keepalive, in seconds, is that of the side with one."""
 
     kind: str
     source: End
@@ -109,9 +108,9 @@ class Link(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """All that is to be drawn. ``reach`` is None, or how many links each end is from the focus.
+    """Everything to draw. ``reach`` is None, or the distance of each end from the focus in links.
 
-    Of a focused picture only those links are drawn that begin at fewer than ``hops`` links.
+    A focused picture only has links with an end closer than ``hops`` links.
     """
 
     subnet: str
@@ -129,16 +128,16 @@ class Picture(NamedTuple):
 
     @property
     def leaders(self) -> list[Member]:
-        """The leaders of all segments, in the order of these."""
+        """The leaders of all segments, in the order of the segments."""
         return sorted((node for node in self.nodes if node.leads), key=_segment_order)
 
     @property
     def size(self) -> int:
-        """How many nodes and peers there are."""
+        """The number of nodes and peers."""
         return sum(len(area.nodes) for area in self.areas) + len(self.peers)
 
     def links(self) -> Iterator[Link]:
-        """Yield every link between what is in the picture, one at a time: there may be millions."""
+        """Yield every link of the picture lazily: there may be millions."""
         leaders = self.leaders
         every = self._local(leaders), self._mesh(leaders), self._outside(leaders)
         return (link for links in every for link in links if self._shows(link))
@@ -173,9 +172,9 @@ class Picture(NamedTuple):
 def picture_of(
     state: State, topology: Topology, now: float, *, present: float | None = None
 ) -> Picture:
-    """Make the picture of a whole cluster, as it is at ``now``, in Unix seconds.
+    """Return the picture of a whole cluster at ``now``, in Unix seconds.
 
-    Ages are counted to ``present``, where that is another time.
+    Ages are relative to ``present``, or to ``now`` if it is None.
     """
     places = {node.name: one for one in topology.segments for node in one.nodes}
     by_location: dict[str, list[Member]] = {}
@@ -259,7 +258,7 @@ def place(area: Area) -> str:
 
 
 def area_lines(area: Area) -> Iterator[str]:
-    """Yield what is written on an area that is one node."""
+    """Yield the lines of an area that is drawn as one node."""
     counts = area.counts
     yield place(area)
     total = sum(counts.values())
@@ -277,7 +276,7 @@ def area_lines(area: Area) -> Iterator[str]:
 
 
 def node_lines(node: Member, *, detailed: bool) -> Iterator[str]:
-    """Yield what is written on a node."""
+    """Yield the lines of a node."""
     yield f"★ {node.name}" if node.leads else node.name
     if node.state != READY:
         first, *others = node.reasons
@@ -295,7 +294,7 @@ def node_lines(node: Member, *, detailed: bool) -> Iterator[str]:
 
 
 def peer_lines(peer: Outsider, *, detailed: bool) -> Iterator[str]:
-    """Yield what is written on a peer."""
+    """Yield the lines of a peer."""
     yield peer.name
     if peer.state != READY:
         yield from peer.reasons
@@ -310,5 +309,5 @@ def keepalive(seconds: int) -> str:
 
 
 def number(count: int, what: str) -> str:
-    """Return so many of something, in words."""
+    """Return a count with its noun: ``1 node``, ``2 nodes``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

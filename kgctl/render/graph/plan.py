@@ -1,8 +1,8 @@
-"""What of a picture is drawn, and as what: decided here, for every format.
+"""The plan of a picture: which of its parts a format draws, and in which form.
 
-The mesh, each leader with each, is drawn line by line while that can be read; then as a hub that
-leaders are linked to; and of many as a frame around all of them. So are the tunnels between
-clusters: one by one, or bundled. How much can be read differs by format, and is its ``Room``.
+The full mesh of leaders is drawn as lines while they are readable; else as a hub with a line to
+each leader; and with many leaders as a frame around all. Tunnels between clusters are drawn one by
+one or bundled. The ``Room`` of a format is how much is readable in it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from kgctl.render.graph.panorama import Bridge, Panorama
     from kgctl.render.graph.picture import Link, Picture
 
-_CROWD = 8  # nodes for each leader, of which fewer leave too many lines to be read
+_CROWD = 8  # nodes per leader: with fewer, the lines are unreadable
 
 
 class Mesh(Enum):
-    """How the tunnels of a cluster are drawn."""
+    """The form of a cluster's tunnels."""
 
     LINES = "lines"
     HUB = "hub"
@@ -30,12 +30,12 @@ class Mesh(Enum):
 
 
 class Room(NamedTuple):
-    """How much can be read in a format.
+    """How much is readable in a format: maximum numbers.
 
-    ``lines`` are tunnels of a cluster, and ``bridges`` those between clusters, that are drawn one
-    by one. ``spokes`` are lines that lead to a hub, of more it is a frame; None: it has no frames.
-    ``peers`` are drawn one by one where nodes are not. ``details`` are nodes and peers that have
-    their addresses on them. ``lone_hub``: a hub is drawn even if nothing is linked through it.
+    ``lines`` are the tunnels of a cluster, and ``bridges`` those between clusters, that are drawn
+    one by one. ``spokes`` are the lines to a hub, above which it becomes a frame; None: the format
+    has no frames. ``peers`` are the peers drawn one by one in a collapsed picture. ``details`` are
+    the nodes and peers drawn with addresses. ``lone_hub``: draw a hub even without tunnels.
     """
 
     lines: int
@@ -47,10 +47,10 @@ class Room(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A picture, and how it is drawn.
+    """A picture, and its form.
 
-    ``tunnels`` are those that are drawn as lines. ``detailed``: with addresses. ``peers_apart``:
-    each of the peers is drawn, else one thing for all.
+    ``tunnels`` are drawn as lines. ``detailed``: with addresses. ``peers_apart``: each peer is
+    drawn by itself, else one item stands for all.
     """
 
     picture: Picture
@@ -82,20 +82,20 @@ class Bundle(NamedTuple):
 
     @property
     def one_sided(self) -> int:
-        """How many of the bridges one side alone has."""
+        """The number of one-sided bridges."""
         return sum(bridge.state == ONE_SIDED for bridge in self.bridges)
 
     @property
     def caption(self) -> str:
-        """What is written on the line."""
+        """The label of the line."""
         one_sided = f", {self.one_sided} one-sided" if self.one_sided else ""
         return f"{len(self.bridges) - self.one_sided} tunnels{one_sided}"
 
 
 class PanoramaPlan(NamedTuple):
-    """Several clusters, and how they are drawn; ``plans`` are in the order of the views.
+    """Several clusters, and their form; ``plans`` are in the order of the views.
 
-    There are ``bridges`` or, if these are too many, ``bundles``.
+    There are ``bridges`` or, if there are too many, ``bundles``.
     """
 
     panorama: Panorama
@@ -105,7 +105,7 @@ class PanoramaPlan(NamedTuple):
 
 
 def plan_of(picture: Picture, room: Room) -> Plan:
-    """Decide how a picture is drawn where there is so much room."""
+    """Return the plan of a picture for the room of a format."""
     found = (link for link in picture.links() if link.kind != LOCAL)
     tunnels = tuple(islice(found, room.lines + 1))
     mesh = _mesh(picture, room, len(tunnels))
@@ -134,7 +134,7 @@ def _is_framed(picture: Picture, room: Room) -> bool:
 
 
 def plan_of_clusters(panorama: Panorama, room: Room) -> PanoramaPlan:
-    """Decide how several clusters are drawn where there is so much room."""
+    """Return the plan of several clusters for the room of a format."""
     plans = tuple(plan_of(view.picture, room) for view in panorama.views)
     if len(panorama.bridges) <= room.bridges:
         return PanoramaPlan(panorama, plans, panorama.bridges, ())

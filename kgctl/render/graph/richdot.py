@@ -1,7 +1,7 @@
-"""A picture in Graphviz's DOT language: locations as areas, states told apart, a legend.
+"""A picture in Graphviz's DOT language, with locations as areas, states and a legend.
 
-Colours are Okabe and Ito's, which
-colour-blind people can tell apart; and none stands alone: lines and words say the same.
+The colours are those of Okabe and Ito, which colour-blind people can distinguish. Line styles and
+words repeat the meaning of every colour.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 ROOM = Room(lines=12, bridges=24, spokes=12, peers=24, details=40, lone_hub=True)
 
 _PEERS_IN_A_ROW = 12
-_FOLLOWERS = 4  # nodes in an area that lines lead to, and that stand in one row
+_FOLLOWERS = 4  # maximum number of nodes of an area in one row, with a line to each
 
 
 class _Column(NamedTuple):
-    """What stands below each other in a grid: its first and its last node."""
+    """A column of a grid: its first and its last node."""
 
     top: str
     bottom: str
@@ -64,7 +64,7 @@ def to_rich_dot(picture: Picture, layout: str | None = None) -> str:
 
 
 def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
-    """Return what is drawn on: an empty graph with a ``caption``, which is a legend."""
+    """Return an empty graph with a ``caption``, the legend."""
     graph = graphviz.Digraph("kilo")
     graph.attr(
         layout=layout,
@@ -87,10 +87,10 @@ def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
 
 
 class Drawing:
-    """One picture on its way to DOT. Ends of links get identifiers of ours, not their names.
+    """Draws one picture to DOT. Nodes and peers get generated identifiers, not their names.
 
-    Those of several pictures of one graph are told apart by a ``prefix``. ``ids`` are known when it
-    has been drawn.
+    A ``prefix`` distinguishes those of several pictures in one graph. ``ids`` is complete after
+    drawing.
     """
 
     def __init__(self, plan: Plan, prefix: str = "") -> None:
@@ -99,7 +99,7 @@ class Drawing:
         self._prefix = prefix
         self._numbers = count()
         self.ids: dict[End, str] = {}
-        self._top = ""  # what stands in the middle of the first row of a frame
+        self._top = ""  # the middle item of the first row of a frame
 
     def source(self, layout: str) -> str:
         """Return the DOT text, for Graphviz's program ``layout``."""
@@ -127,7 +127,7 @@ class Drawing:
             f"{number(len(picture.areas), 'location')}, {number(len(picture.peers), 'peer')}"
         )
 
-    # --- areas and what is in them ---
+    # --- areas and their contents ---
 
     def _mesh(self) -> graphviz.Digraph:
         mesh = graphviz.Digraph(self._own("cluster_mesh" if self._plan.framed else "mesh"))
@@ -160,7 +160,7 @@ class Drawing:
             cluster.body.append(self._node(node, line))
         ids = [self.ids[node.end] for node in area.nodes]
         leaders = sum(node.leads for node in area.nodes)
-        if leaders > _FOLLOWERS:  # a row of them would be too long
+        if leaders > _FOLLOWERS:  # too many for one row
             leaders = 0
         cluster.body.extend(_grid(ids[:leaders], ids[leaders:]))
         return cluster, _Column(ids[0], ids[-1])
@@ -200,7 +200,7 @@ class Drawing:
             cluster.body.extend(map(self._peer, peers))
             ready = [peer for peer in peers if peer.state == READY]
             others = [peer for peer in peers if peer.state != READY]
-            in_order = [self.ids[peer.end] for peer in (*others, *ready)]  # lines go down
+            in_order = [self.ids[peer.end] for peer in (*others, *ready)]  # lines point down
             cluster.body.extend(_grid([], in_order, least=_PEERS_IN_A_ROW))
         else:
             own = f"{self._prefix}peers"
@@ -303,7 +303,7 @@ def _in_order(row: Sequence[str]) -> Iterator[str]:
 
 
 def _grid(heads: Sequence[str], others: Sequence[str], least: int = 1) -> Iterator[str]:
-    """Place ``others`` in rows below ``heads``, of at ``least`` so many, by lines not seen."""
+    """Place ``others`` below ``heads`` in rows of ``least`` or more, by invisible lines."""
     wide = max(least, 1, _columns(len(others)))
     rows = [list(others[start : start + wide]) for start in range(0, len(others), wide)]
     yield from _in_order(heads)

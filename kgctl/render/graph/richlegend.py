@@ -1,8 +1,8 @@
-"""The title and the legend of a rich picture: a table in Graphviz's HTML-like labels.
+"""Title, legend and styles of a rich picture.
 
-No text of the cluster comes here, for in such a label it would act.
-
-How a picture looks: colours of Okabe and Ito, which colour-blind people can tell apart.
+The legend is a table in an HTML-like label of Graphviz. It contains no text from the cluster, which
+would be active markup there. The colours are those of Okabe and Ito, which colour-blind people can
+distinguish.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AREAS = (
     ("#56b4e9", "#e4f3fc"),
     ("#8a8200", "#fbf9d5"),
 )
-"""Line and ground of areas, in turn: blue, green, purple, sky, yellow."""
+"""Line and background of areas, in turn: blue, green, purple, sky, yellow."""
 
 STATES = {
     READY: 'style="filled,rounded" penwidth=1.2',
@@ -50,9 +50,9 @@ _GAP = "<td>  </td>"
 def legend(
     picture: Picture, title: str, *, framed: bool, lines: bool, between: tuple[str, ...] = ()
 ) -> str:
-    """Return the label: ``title``, which is ours alone, and a sample of each thing there is.
+    """Return the label: a trusted ``title``, and a sample of each kind of item in the picture.
 
-    ``between`` are the states of what links several clusters, where there are several.
+    ``between`` are the states of the bridges between several clusters.
     """
     assert not set("<>&").intersection(title)
     found = _samples(picture, framed=framed, lines=lines)

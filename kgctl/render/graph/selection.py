@@ -1,4 +1,4 @@
-"""Showing a part of a picture: around a node or peer, one location, or no peers."""
+"""Selection of a part of a picture: around a node or peer, one location, or no peers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 COLLAPSE_ABOVE = 120
-"""Nodes that a screen holds; of more, one a location is drawn by default."""
+"""Nodes that fit on a screen; above it, one node per location is drawn by default."""
 
 
 class NotInPictureError(KgctlError):
-    """What is to be shown is not in the picture."""
+    """The selected node, peer or location is not in the picture."""
 
 
 def without_peers(picture: Picture) -> Picture:
@@ -28,10 +28,10 @@ def without_peers(picture: Picture) -> Picture:
 
 
 def at_location(picture: Picture, location: str) -> Picture:
-    """Return one location alone, and the peers.
+    """Return the picture of one location, with the peers.
 
     Raises:
-        NotInPictureError: no node is there.
+        NotInPictureError: the location has no nodes.
     """
     areas = tuple(area for area in picture.areas if area.location == location)
     if not areas:
@@ -44,7 +44,7 @@ def at_location(picture: Picture, location: str) -> Picture:
 
 
 def with_fewer_areas(picture: Picture, most: int) -> Picture:
-    """Return the picture with at most so many areas: the smaller ones are joined into the last."""
+    """Return the picture with at most ``most`` areas: the smaller ones are merged into the last."""
     if len(picture.areas) <= most:
         return picture
     largest = sorted(picture.areas, key=lambda area: -len(area.nodes))[: most - 1]
@@ -58,12 +58,12 @@ def with_fewer_areas(picture: Picture, most: int) -> Picture:
 
 
 def around(picture: Picture, name: str, hops: int) -> Picture:
-    """Return the node or peer of that name, and what is at most ``hops`` links from it.
+    """Return the node or peer ``name``, and everything at most ``hops`` links from it.
 
-    A name that a node and a peer share is the node's.
+    If a node and a peer have the same name, the node is selected.
 
     Raises:
-        NotInPictureError: there is none of that name.
+        NotInPictureError: no node or peer has that name.
     """
     ends = {peer.name: peer.end for peer in picture.peers}
     ends.update((node.name, node.end) for node in picture.nodes)
@@ -87,7 +87,7 @@ def _only(picture: Picture, wanted: Callable[[Member | Outsider], bool]) -> Pict
 
 
 def _distances(picture: Picture, start: End, hops: int) -> dict[End, int]:
-    """Return how many links each end is from ``start``, as far as ``hops``."""
+    """Return the distance in links of each end from ``start``, up to ``hops``."""
     neighbours = _neighbours(picture)
     found = {start: 0}
     edge = [start]
@@ -102,7 +102,7 @@ def _distances(picture: Picture, start: End, hops: int) -> dict[End, int]:
 
 
 def _neighbours(picture: Picture) -> Callable[[End], Iterable[End]]:
-    """Return what tells the ends that are linked to one; the mesh itself is never written out."""
+    """Return a function for the neighbours of an end; it never lists the links of the mesh."""
     leaders = {node.segment: node.end for node in picture.leaders}
     middle = list(leaders.values())
     peers = [peer.end for peer in picture.peers if peer.state == READY]

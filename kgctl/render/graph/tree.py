@@ -1,4 +1,4 @@
-"""A picture as a tree: locations, their leaders, and the nodes that these lead."""
+"""A picture as a tree: locations, their leaders, and the other nodes of their segments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME_LIMIT = 200
 
 
 class Branch(NamedTuple):
-    """A line of the tree: a name, what there is to say of it, its state, and what is below."""
+    """A line of the tree: a name, its details, its state, and the branches below."""
 
     name: str
     details: str = ""
@@ -29,12 +29,12 @@ class Branch(NamedTuple):
 
 
 def to_tree(picture: Picture) -> str:
-    """Return the tree as plain text, a line a branch."""
+    """Return the tree as plain text, one line per branch."""
     return "".join(f"{line}\n" for line in _plain(_root(picture)))
 
 
 def to_clusters_tree(panorama: Panorama) -> str:
-    """Return several clusters as one tree, and the tunnels between them, as plain text."""
+    """Return several clusters and the tunnels between them as one tree in plain text."""
     return "".join(f"{line}\n" for line in _plain(_root_of_clusters(panorama)))
 
 
@@ -65,7 +65,7 @@ def _bridge(bridge: Bridge) -> Branch:
 
 
 def terminal_tree(picture: Picture) -> Tree:
-    """Return the tree for a terminal, which breaks lines that are too long for it."""
+    """Return the tree for a terminal, with wrapped lines."""
     return _grown(_root(picture))
 
 
@@ -96,7 +96,7 @@ def _area(area: Area, *, collapsed: bool) -> Branch:
 
 
 def _nodes(nodes: Iterable[Member]) -> Iterator[Branch]:
-    """Yield leaders with the nodes that they lead, then those that no leader in sight leads."""
+    """Yield leaders with their nodes, then nodes without a leader in the picture."""
     groups: dict[str, list[Member]] = {}
     alone = []
     for node in nodes:

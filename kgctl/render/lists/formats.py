@@ -1,8 +1,7 @@
-"""The formats of lists: the table from which ``kgctl get`` takes its options.
+"""The table of formats of lists, and their writers.
 
-A writer imports what it needs when it is called.
-
-A listing as a table: aligned columns for a pipe, a rich table for a terminal.
+``kgctl get`` takes its options from the table. A writer imports its modules when it is called. A
+listing becomes aligned columns in a pipe, and a rich table on a terminal.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class TableForm(NamedTuple):
-    """How a format that is a table is shown on a terminal.
+    """The form of a table on a terminal.
 
-    ``wide``: with every column; else those that do not fit are left out.
+    ``wide``: with every column; else columns that do not fit are omitted.
     """
 
     wide: bool
 
     def shown(self, listing: Listing, width: int) -> tuple[Table, list[str]]:
-        """Return the table for so many characters, and the titles that were left out."""
+        """Return the table for ``width`` characters, and the titles of omitted columns."""
         fitting = listing if self.wide else fitted(listing, width)
         kept = fitting.titles(wide=self.wide)
         left_out = [title for title in listing.titles(wide=self.wide) if title not in kept]
@@ -36,9 +35,8 @@ class TableForm(NamedTuple):
 class ListFormat(NamedTuple):
     """A format of lists.
 
-    ``write`` returns the text of a listing; its second argument says that the listing is of one
-    object that was asked for by its name. ``table`` is None for what only programs read; an empty
-    table is not printed.
+    ``write`` returns the text of a listing; its second argument is True for one object that was
+    requested by name. ``table`` is None for a format for programs; an empty table is not printed.
     """
 
     name: str
@@ -77,7 +75,7 @@ def _names(listing: Listing, _single: bool) -> str:
 
 
 TABLE = ListFormat("", _table, TableForm(wide=False))
-"""What is printed where no format is asked for."""
+"""The default format."""
 
 LIST_FORMATS = (
     TABLE,
@@ -86,15 +84,15 @@ LIST_FORMATS = (
     ListFormat("yaml", _yaml, table=None),
     ListFormat("name", _names, table=None),
 )
-"""Every format of lists; the nameless one is no value of ``-o``."""
+"""All formats of lists; the nameless one is not a value of ``-o``."""
 
 
 _GAP = "   "
-_LAST = 24  # characters of the last column, which has the reasons and may be broken
+_LAST = 24  # characters of the last column, which has the reasons and may wrap
 
 
 def to_columns(listing: Listing, *, wide: bool = False) -> str:
-    """Return plain aligned columns as kubectl prints them, with three spaces between two."""
+    """Return plain aligned columns as kubectl prints them, three spaces apart."""
     table = [listing.titles(wide=wide), *listing.rows(wide=wide)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "".join(
@@ -105,7 +103,7 @@ def to_columns(listing: Listing, *, wide: bool = False) -> str:
 
 
 def fitted(listing: Listing, width: int) -> Listing:
-    """Return the listing without columns that can be spared, so that the others fit."""
+    """Return the listing without the optional columns that do not fit."""
     while _width(listing) > width:
         spare = max(listing.columns, key=lambda column: 0 if column.wide else column.spare)
         if spare.wide or not spare.spare:
@@ -123,7 +121,7 @@ def _width(listing: Listing) -> int:
 
 
 def terminal_table(listing: Listing, *, wide: bool = False) -> Table:
-    """Return a table for a terminal, which breaks cells that are too long for it."""
+    """Return a table for a terminal, in which long cells wrap."""
     from rich.table import Table
     from rich.text import Text
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Segment, Topology
 
 NOTHING = "-"
-"""What stands in a table where there is nothing."""
+"""The cell of an absent value."""
 
 _CELL_LIMIT = 1000
 
@@ -26,10 +26,10 @@ Item = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """A column of a table: its title, and the key of an item or what to make of the item.
+    """A column of a table: its title, and the key or the function that gives an item's value.
 
-    ``wide`` columns are shown with ``-o wide`` alone. Where a terminal is too narrow, the ``spare``
-    ones are left out, those with the highest number first.
+    ``wide`` columns are only shown with ``-o wide``. On a narrow terminal the ``spare`` ones are
+    omitted, those with the highest number first.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Column(NamedTuple):
     spare: int = 0
 
     def cell(self, item: Item) -> str:
-        """Return what stands in the column for ``item``: one printable line."""
+        """Return the cell of ``item``: one printable line."""
         value = item.get(self.value) if isinstance(self.value, str) else self.value(item)
         if value is None or value in ("", []):
             return NOTHING
@@ -49,9 +49,9 @@ class Column(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Objects of one kind: what a table shows of them, and ``items`` with all that is known.
+    """Objects of one kind: the columns of a table, and ``items`` with all data.
 
-    ``kind`` is what stands before the name with ``-o name``.
+    ``kind`` is the prefix of the name with ``-o name``.
     """
 
     plural: str
@@ -84,9 +84,9 @@ class Listing(NamedTuple):
 def list_nodes(
     state: State, topology: Topology | None, now: float, *, present: float | None = None
 ) -> Listing:
-    """List every node, ready or not at ``now``; without a network no node has a segment.
+    """List every node, ready or not at ``now``; without a topology no node has a segment.
 
-    Ages are counted to ``present``, where that is another time: Unix seconds, both of them.
+    Ages are relative to ``present``, or to ``now`` if it is None; both are in Unix seconds.
     """
     places = {
         node.name: segment
@@ -107,14 +107,14 @@ def list_peers(state: State) -> Listing:
 
 
 def list_segments(topology: Topology) -> Listing:
-    """List the segments of the network, in its order."""
+    """List the segments of the network, in topology order."""
     return Listing(
         "segments", "segment", _SEGMENT_COLUMNS, tuple(map(_segment_item, topology.segments))
     )
 
 
 def together(listings: Mapping[str, Listing]) -> Listing:
-    """Return lists of one kind as one, in which each object begins with its ``cluster``."""
+    """Merge lists of one kind; each object gets its ``cluster`` as first field."""
     first = next(iter(listings.values()))
     items = tuple(
         {"cluster": cluster, **item}
@@ -126,7 +126,7 @@ def together(listings: Mapping[str, Listing]) -> Listing:
 
 
 def with_links(listing: Listing, linked: Linked) -> Listing:
-    """Return the peers of several clusters with the segments elsewhere that they lead to."""
+    """Add to the peers of several clusters the segments of other clusters that they stand for."""
     found = {(link.holder, link.peer.name): link for link in linked.links}
     items = tuple(
         {**item, "link": _link_item(found.get((item["cluster"], item["name"])))}

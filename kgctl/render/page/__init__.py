@@ -1,1 +1,1 @@
-"""The network as a page for a browser: one file, which asks nothing of anybody."""
+"""The network as a web page: one file without external requests."""

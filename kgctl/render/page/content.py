@@ -1,12 +1,10 @@
-"""What a page shows, as plain data.
+"""The data of a page, and the HTML file that contains it.
 
-Texts are as printable as for a terminal, so that no control character or mark of direction gets
-into a page; the page sets each as text, never as markup. Private and preshared keys are not in it.
+Texts are made printable as for a terminal, so the page contains no control characters or direction
+marks; its script sets them as text, never as markup. Private and preshared keys are left out.
 
-The page itself: its parts put together into one file, under a strict policy.
-
-The policy (a Content-Security-Policy in a meta tag) allows the scripts and the style that are in
-the file, each by its hash, and nothing else: no request to anywhere, no frame, no form.
+A Content-Security-Policy in a meta tag allows the scripts and the style in the file, each by its
+hash, and nothing else: no requests, frames or forms.
 """
 
 from __future__ import annotations
@@ -37,9 +35,10 @@ Fact = tuple[str, str]
 
 
 class Shown(NamedTuple):
-    """What a page shows besides the picture; ``now`` is in Unix seconds.
+    """The contents of a page; ``now`` is in Unix seconds.
 
-    ``configurations`` are texts without secrets, of those nodes and peers whose text is shown.
+    ``configurations`` are texts without secrets, of the nodes and peers that the page shows them
+    for.
     """
 
     picture: Picture
@@ -50,7 +49,7 @@ class Shown(NamedTuple):
 
 
 def content(shown: Shown) -> dict[str, Any]:
-    """Return the data of a page; the schema is the page's own and changes with it."""
+    """Return the data of a page; the schema is private to the page and changes with it."""
     picture = shown.picture
     leaders = {leader.segment: _id(leader.end) for leader in picture.leaders}
     areas = [_area(shown, area, leaders) for area in picture.areas]
@@ -69,7 +68,7 @@ def content(shown: Shown) -> dict[str, Any]:
 def _moment(now: float) -> str:
     try:
         return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):  # a heartbeat far away, which --at newest takes
+    except (ValueError, OverflowError, OSError):  # --at newest accepts absurd heartbeats
         return f"{int(now)} s"
 
 
@@ -168,7 +167,7 @@ _FORBIDDEN = ("default-src 'none'", "base-uri 'none'", "form-action 'none'")
 def to_page(content: dict[str, Any], connects_to: str = "'none'") -> str:
     """Return the HTML of a page that shows ``content``.
 
-    ``connects_to`` is the source that its script may ask, in the words of the policy.
+    ``connects_to`` is the source that its script may connect to, in the policy's syntax.
     """
     parts = {name: _part(file) for name, file in _FILES.items()}
     policy = "; ".join(
@@ -191,7 +190,7 @@ _FILES = {
 
 
 def script_data(content: dict[str, Any]) -> str:
-    """Return JSON that may stand in a script element: it ends none, and begins no comment."""
+    """Return JSON that is safe in a script element: it cannot end it or start a comment."""
     return json.dumps(content, separators=(",", ":")).translate(_ESCAPES)
 
 

@@ -1,8 +1,8 @@
 "use strict";
-// The page of a Kilo network. All texts come from a cluster: they are set as textContent only.
+// The page of a Kilo network. Texts come from a cluster, so they are only set as textContent.
 (() => {
-  const EXPANDED_UP_TO = 150; // nodes: above, locations are collapsed until asked
-  const LINKS_UP_TO = 600; // above, only the links of what is selected are drawn
+  const EXPANDED_UP_TO = 150; // nodes: above, locations start collapsed
+  const LINKS_UP_TO = 600; // above, only the links of the selection are drawn
   const LISTED_UP_TO = 200; // results of a search
   const STEP = 46; // between nodes of a location, in pixels at zoom 1
   const $ = (id) => document.getElementById(id);
@@ -23,9 +23,9 @@
   const announce = (text) => { $("news").textContent = text; };
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-  // --- ages, which go on between two answers where the page is live ---
+  // --- ages, which a live page increases between two answers ---
 
-  function age(seconds) { // as kubectl writes it
+  function age(seconds) { // in kubectl's format
     const whole = Math.max(0, Math.floor(seconds));
     for (const [unit, size, most] of [["s", 1, 120], ["m", 60, 7200], ["h", 3600, 172800]]) {
       if (whole < most) return `${Math.floor(whole / size)}${unit}`;
@@ -37,7 +37,7 @@
   const beat = (one) => age(one.beat + grown());
   const aged = (one, text) => data.ticks && typeof one.beat === "number" && /^heartbeat \d+[smhd] old$/.test(text);
 
-  function heed(answer) { // how old the page and the last word of the cluster are, in seconds
+  function heed(answer) { // the ages of the page and of the cluster's last answer, in seconds
     const now = performance.now() / 1000;
     data.madeAt = now - answer.elapsed;
     data.heardAt = now - answer.silence;
@@ -84,7 +84,7 @@
 
   const areaOf = (id) => data.areas.find((area) => area.id === id);
 
-  // --- where everything is ---
+  // --- layout ---
 
   function place() {
     const gap = STEP;
@@ -227,7 +227,7 @@
     panel();
   }
 
-  // --- selecting, and the way between two ---
+  // --- selection, and the path between two ---
 
   function select(id, centre) {
     if (pathFrom && things.has(id) && id !== pathFrom) pathHops = hops(pathFrom, id);
@@ -240,13 +240,13 @@
     announce(one ? `${one.kind} ${one.name}, ${one.state}` : areaOf(id)?.name ?? "");
   }
 
-  function bring(element) { // into sight, where it is not
+  function bring(element) { // into view
     const view = cy.extent(), at = element.position();
     if (at && (at.x < view.x1 || at.x > view.x2 || at.y < view.y1 || at.y > view.y2)) cy.center(element);
   }
 
-  // Kilo's topology: nodes of one segment meet directly, all others through their leaders, and peers
-  // have each other's keys. Whether each tunnel comes up is what `kgctl path` tells.
+  // Kilo's topology: nodes of one segment connect directly, all others through their leaders, and
+  // peers have each other's keys. `kgctl path` shows whether each tunnel comes up.
   function hops(from, to) {
     const [a, b] = [things.get(from), things.get(to)];
     if (a.state !== "ready" || b.state !== "ready") return null;
@@ -260,11 +260,11 @@
     const start = things.get(pathFrom);
     const parts = [make("h3", { textContent: "Path" })];
     if (selected === pathFrom || !things.has(selected)) {
-      parts.push(make("p", { textContent: `From ${start.name}: now choose where to.` }));
+      parts.push(make("p", { textContent: `From ${start.name}: select a target.` }));
     } else if (pathHops) {
       parts.push(make("ol", {}, ...pathHops.map((id) => make("li", { textContent: things.get(id).name }))));
     } else {
-      parts.push(make("p", { textContent: "No path: one of them takes no part." }));
+      parts.push(make("p", { textContent: "No path: one of the two is not ready." }));
     }
     const names = [start.name, things.get(selected)?.name ?? ""];
     if (pathHops && names.every((name) => /^[\w.-]+$/.test(name))) {
@@ -304,7 +304,7 @@
     if (last >= 0) facts.querySelectorAll("dd")[last].id = "heartbeat";
     parts.push(facts);
     const start = make("button", { type: "button", id: "path", textContent: "Path from here", onclick: () => {
-      pathFrom = one.id; pathHops = null; draw(false); panel(); announce(`path from ${one.name}: choose where to`);
+      pathFrom = one.id; pathHops = null; draw(false); panel(); announce(`path from ${one.name}: select a target`);
     } });
     if (one.state === "ready" && !pathFrom) parts.push(make("p", {}, start));
     parts.push(...way());
@@ -338,12 +338,12 @@
     else if (area) $("panel").replaceChildren(...aboutArea(area));
     else if (selected === "findings") showFindings();
     else $("panel").replaceChildren(make("h2", { textContent: "Details" }),
-      make("p", { textContent: "Choose a node, a peer or a location, in the picture or in the list." }));
+      make("p", { textContent: "Select a node, a peer or a location in the picture or in the list." }));
   }
 
   function showFindings() {
     const parts = [make("h2", { textContent: "Findings of kgctl check" })];
-    if (!data.findings.length) parts.push(make("p", { textContent: "Nothing is found." }));
+    if (!data.findings.length) parts.push(make("p", { textContent: "No findings." }));
     for (const one of data.findings.slice(0, LISTED_UP_TO)) {
       parts.push(...finding(one, true));
       if (things.has(one.id)) {
@@ -395,7 +395,7 @@
     const found = [...things.values()].filter((one) => one.text.includes(wanted));
     const more = found.length - LISTED_UP_TO;
     $("list").replaceChildren(make("ul", {}, ...found.slice(0, LISTED_UP_TO).map(entry)),
-      make("p", { textContent: more > 0 ? `and ${more} more` : found.length ? "" : "Nothing is found." }));
+      make("p", { textContent: more > 0 ? `and ${more} more` : found.length ? "" : "No matches." }));
     announce(`${found.length} found`);
   }
 
@@ -456,7 +456,7 @@
 
   // --- live, by kgctl serve ---
 
-  function redraw(fresh) { // where one reads and types stays where it is
+  function redraw(fresh) { // keeps scroll position and focus
     const focus = document.activeElement, scroll = $("panel").scrollTop;
     const [kept, id] = [focus?.dataset?.id, focus?.id];
     take(fresh);
@@ -501,7 +501,7 @@
   });
   cy.container().style.position = "absolute";
   wire(); draw(true); list(); panel();
-  window.kilo = { cy, select, things: () => things }; // for who looks closer, in the console or a test
+  window.kilo = { cy, select, things: () => things }; // for the console and tests
   if (data.ticks) setInterval(tick, 1000);
   if (data.live) follow(data.live, data.version);
 })();

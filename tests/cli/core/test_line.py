@@ -1,4 +1,4 @@
-"""All that reads a command line reads the same: Typer, the plain call, and the head start."""
+"""Readers of a command line agree: Typer, the plain call, and the early request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the command line: what is only half in it is found here."""
+"""The table of the command line: it has no incomplete entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of OpenID Connect: used while they hold, renewed, kept; and what is left of gcp."""
+"""OpenID Connect tokens: used while valid, renewed and stored; and the removed gcp provider."""
 
 from __future__ import annotations
 

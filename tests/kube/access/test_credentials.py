@@ -1,4 +1,4 @@
-"""Tokens, certificates and exec plugins are had as client-go has them, and never shown."""
+"""Tokens, certificates and exec plugins: obtained as by client-go, and never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs are found and merged as kubectl finds and merges them."""
+"""Kubeconfigs are found and merged as by kubectl."""
 
 from __future__ import annotations
 

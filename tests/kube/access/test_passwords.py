@@ -1,4 +1,4 @@
-"""A password in a URL (of a server, a proxy, an identity provider) is in no output, ever."""
+"""Passwords in URLs (of a server, a proxy, an identity provider): never in any output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proxies apply to the servers that kubectl would send through them."""
+"""Proxies apply to the same servers as with kubectl."""
 
 from __future__ import annotations
 

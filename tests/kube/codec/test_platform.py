@@ -1,4 +1,4 @@
-"""What a node runs on is read alike from protobuf, JSON and manifests, where it is asked for."""
+"""The platform of a node: the same from protobuf, JSON and manifests, on request."""
 
 from __future__ import annotations
 

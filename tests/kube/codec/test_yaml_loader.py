@@ -1,4 +1,4 @@
-"""Whatever a YAML file nests, the process lives on."""
+"""Nested YAML files never crash the process."""
 
 from __future__ import annotations
 

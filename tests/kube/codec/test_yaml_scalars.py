@@ -1,4 +1,4 @@
-"""Words of YAML are what Kubernetes takes them for, on every way in and out."""
+"""YAML scalars have the meaning that Kubernetes gives them, in input and output."""
 
 from __future__ import annotations
 

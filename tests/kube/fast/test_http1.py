@@ -1,4 +1,4 @@
-"""HTTP/1.1 is read as http.client reads it, and nothing that comes can do more than fail."""
+"""HTTP/1.1 is read as by http.client, and malformed data only causes errors."""
 
 from __future__ import annotations
 

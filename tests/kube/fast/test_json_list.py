@@ -1,4 +1,4 @@
-"""A List as kubectl prints it is read without its status; all else is left to the general way."""
+"""Lists in kubectl's JSON are read without status; other JSON by the general reader."""
 
 from __future__ import annotations
 

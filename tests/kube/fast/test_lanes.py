@@ -1,4 +1,4 @@
-"""Both lanes give the same answers: the fast one, and the libraries of ``KGCTL_SLOW=1``."""
+"""Both lanes give the same answers: the fast one, and the libraries with ``KGCTL_SLOW=1``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protobuf is read as it is written, and whatever else the bytes are, they give one clear error."""
+"""Protobuf: valid messages are read, and any other bytes give one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read from libyaml's events is what PyYAML would have loaded, without the status."""
+"""Objects from libyaml's events: the same as PyYAML loads, without the status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests are made again where that helps, and refusals are said with what to do."""
+"""Requests are retried where that helps, and refusals have a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names are looked up within the time of a request, in one thread a name, and addresses in none."""
+"""Look-ups of names: within the request's timeout, one thread per name, none for addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials never go out without TLS, whichever way requests are sent; as client-go has it."""
+"""Credentials never go out without TLS, by any transport, as with client-go."""
 
 from __future__ import annotations
 

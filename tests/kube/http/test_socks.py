@@ -1,4 +1,4 @@
-"""A SOCKS proxy of the kubeconfig: gone through with PySocks, and named where that is missing."""
+"""SOCKS proxies of the kubeconfig: used with PySocks, which the error names if missing."""
 
 from __future__ import annotations
 
