@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="connect is for 
         (["--allowed-ips", "10.0.0.0/8,x"], '--allowed-ips "x" is not a CIDR'),
         (["-i", "a-name-that-is-too-long"], "is not a valid interface name"),
         (["-i", "../etc"], "is not a valid interface name"),
-        (["--persistent-keepalive", "70000"], "out of range"),
+        (["--persistent-keepalive", "70000"], "must be 0 to 65535"),
         (["--dns", "dns.example"], '--dns "dns.example" is not an IP address'),
         (["--search-domain", "a b"], "is not a domain"),
         (["--log-level", "loud"], "loud"),

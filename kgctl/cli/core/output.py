@@ -163,7 +163,7 @@ def answer_with_secret(text: str, *, holds_one: bool = True) -> None:
     if holds_one and _others_can_read_stdout():
         note(
             "stdout is a file that others can read, and a secret key is in it now: chmod 600 it, "
-            "and set umask 077 next time"
+            "and set the umask to 077 next time"
         )
     answer(text)
 
