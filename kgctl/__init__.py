@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnreachableError,
     )
-    from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
+    from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
     from kgctl.mesh.node import Node
     from kgctl.mesh.path.ends import find_end
@@ -113,7 +113,7 @@ _PLACES = {
     "kgctl.state.interface": "PeersNotServedError",
     "kgctl.state.load": "Cluster load_cluster load_example load_files",
     "kgctl.mesh.difference": "Difference difference",
-    "kgctl.mesh.dialling": "is_dialable is_dialable_from_elsewhere",
+    "kgctl.mesh.dialability": "is_dialable is_dialable_from_elsewhere",
     "kgctl.mesh.node": "Node",
     "kgctl.mesh.path.ends": "find_end",
     "kgctl.mesh.path.walk": "find_path",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kgctl.connect.identity import establish
 from kgctl.connect.network import wanted_of
 from kgctl.connect.outside import Guarding, Servers, dialled
-from kgctl.connect.sharing import shared_addresses
+from kgctl.connect.shared_addresses import shared_addresses
 from kgctl.connect.synchroniser import Synchroniser, plan_routes
 from kgctl.errors import KgctlError
 from kgctl.host import names as resolver

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import MeshError
+from kgctl.mesh.granted import limited
 from kgctl.mesh.leader import disputes
-from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.sightings import Sightings, sightings
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
+    from kgctl.mesh.granted import Limited
     from kgctl.mesh.guards import Guard
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.limiting import Limited
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits, Refusal
     from kgctl.mesh.routes import Route

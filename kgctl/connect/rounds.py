@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.connect.network import Memory, Wanted, wanted_of
 from kgctl.connect.renewal import SessionKeeper
-from kgctl.connect.sharing import shared_addresses
+from kgctl.connect.shared_addresses import shared_addresses
 from kgctl.host.record import KnownPeer, KnownRefusal, Record
 from kgctl.host.routes import TAKEN
 from kgctl.mesh.guards import Reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.dialling import Dialled, Scope, scope_of
+from kgctl.mesh.dialability import Dialled, Scope, scope_of
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.sightings import Sightings
 from kgctl.mesh.text import printable, some

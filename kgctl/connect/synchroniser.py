@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.connect.dialling import Dialler
+from kgctl.connect.endpoint_choice import Dialler
 from kgctl.connect.network import DEFAULT_PORT
 from kgctl.connect.outside import dialled
 from kgctl.host.links import Refused

@@ -11,8 +11,8 @@ from kgctl.errors import MeshError
 from kgctl.kilo import PREFIX, TOPOLOGY_LABEL
 from kgctl.mesh.claims import Use, claims_of, overlaps
 from kgctl.mesh.comparison import unsettled
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.limiting import limited
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
+from kgctl.mesh.granted import limited
 from kgctl.mesh.policy import Limits, summaries
 from kgctl.mesh.state import AUTO, network_of
 from kgctl.mesh.subnets import kilo_subnet

@@ -6,14 +6,14 @@ from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.linking import Effort
+from kgctl.mesh.link_rules import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kgctl.diagnosis.facts import Facts
-    from kgctl.mesh.linked import Linked
-    from kgctl.mesh.linking import Concession, Obstacle
+    from kgctl.mesh.link_rules import Concession, Obstacle
+    from kgctl.mesh.links import Linked
 
 
 ERROR, WARNING, INFO = "error", "warning", "info"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kgctl.diagnosis.facts import Settings, Subject
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
 
 IGNORE = f"{PREFIX}kgctl-ignore"
 """The annotation of a Node or Peer with the codes of rules to ignore there, comma-separated."""

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

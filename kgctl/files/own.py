@@ -7,6 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from kgctl.files.atomic import AT_ONCE, PRIVATE, read, replace
 from kgctl.files.walk import (
     AS_IT_IS,
     Place,
@@ -15,7 +16,6 @@ from kgctl.files.walk import (
     place_of,
     system_error,
 )
-from kgctl.files.writing import AT_ONCE, PRIVATE, read, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kgctl.errors import BusyError, HostError
+from kgctl.files.atomic import read_unfollowed
 from kgctl.files.own import OwnDirectory
-from kgctl.files.writing import read_unfollowed
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.text import printable

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import HostError, InterfaceGoneError, NoWireGuardError, UnresponsiveError
-from kgctl.files.writing import remove_own
+from kgctl.files.atomic import remove_own
 from kgctl.mesh.text import printable
 from kgctl.wireguard.uapi import GET, check, read_state, write_change
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.link.peers import link_name, link_prefix
 from kgctl.link.rivals import Narrowing, Offer, dialled, in_use, settled
 from kgctl.mesh.claims import Claim, Use, claims_of_segment, claims_to_locations
+from kgctl.mesh.granted import judged
 from kgctl.mesh.guards import Guards, Reason
-from kgctl.mesh.limiting import judged
-from kgctl.mesh.linking import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, granularities, keys_of
+from kgctl.mesh.link_rules import ENDPOINTS, GRANULARITY, KEYS, OVERLAP, granularities, keys_of
 from kgctl.mesh.policy import Limits, Policy, Refusal
 from kgctl.mesh.text import printable
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
     from kgctl.mesh.topology import Segment
 
 _BY_ANNOTATION = (Use.INTERNAL_IP, Use.LOCATION_IPS)

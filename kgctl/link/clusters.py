@@ -13,9 +13,9 @@ from kgctl.kube.services import ServiceObjects, read_service_networks
 from kgctl.kube.stored import SecretObjects
 from kgctl.link.foreign_links import adopted_as
 from kgctl.link.peers import link_labels, linked_source, links_of, slug
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.linked import linked
-from kgctl.mesh.linking import EVERYTHING, Member
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
+from kgctl.mesh.link_rules import EVERYTHING, Member
+from kgctl.mesh.links import linked
 from kgctl.mesh.readiness import moment
 from kgctl.mesh.state import network_of
 from kgctl.mesh.state import unbuilt as unbuilt_network
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from kgctl.kube.services import ServiceNetworks
     from kgctl.link.spec import LinkSpec
-    from kgctl.mesh.linked import ClusterLink
+    from kgctl.mesh.links import ClusterLink
     from kgctl.state.feeds import ClusterInformer
     from kgctl.state.interface import Objects, Source
     from kgctl.state.peers import PeerObjects

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import ClusterLink
+    from kgctl.mesh.links import ClusterLink
     from kgctl.reporter import Reporter
     from kgctl.state.interface import Objects
 

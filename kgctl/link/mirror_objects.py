@@ -15,7 +15,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.diagnosis.nesting import Lookup, Used
+from kgctl.diagnosis.containment import Lookup, Used
 from kgctl.errors import ClusterError
 from kgctl.kube.services import SERVICE_NAME
 from kgctl.link.peers import owner_labels, slug

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kgctl.edit.peer_writes import spec_of
 from kgctl.errors import ClusterError
 from kgctl.link.steps import ADD, CHANGE, REMOVE, SAME, STALE, Step
-from kgctl.mesh.linking import Member, is_written
+from kgctl.mesh.link_rules import Member, is_written
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import some
 from kgctl.render.manifest import peer_object
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from kgctl.kube.stored import Object
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey
-    from kgctl.mesh.linked import Labels
-    from kgctl.mesh.linking import Layout
+    from kgctl.mesh.link_rules import Layout
+    from kgctl.mesh.links import Labels
     from kgctl.mesh.topology import Segment
 
 MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kgctl-link"

@@ -27,7 +27,7 @@ from kgctl.link.peers import (
 from kgctl.link.service_mirrors import MirrorPlan, ServiceMirrors, in_order
 from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.link.steps import ADD, CHANGE, LinkError, Plan
-from kgctl.mesh.linking import ENDPOINTS, claimed_by, is_dialled, obstacles
+from kgctl.mesh.link_rules import ENDPOINTS, claimed_by, is_dialled, obstacles
 from kgctl.mesh.text import printable
 from kgctl.reporter import LogReporter
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linking import Member, Obstacle
+    from kgctl.mesh.link_rules import Member, Obstacle
     from kgctl.reporter import Reporter
 
 

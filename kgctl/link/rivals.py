@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.cidr import single
 from kgctl.mesh.claims import Claim, Use, claims_of, clash_of
 from kgctl.mesh.guards import Guard, Reason
-from kgctl.mesh.linking import is_written
+from kgctl.mesh.link_rules import is_written
 from kgctl.mesh.overlap import nested
 from kgctl.mesh.policy import ANYBODY, MOST, Limits, Policy, Refusal
 from kgctl.mesh.text import printable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
 
 
 _ORDER = {use: number for number, use in enumerate((Use.WIREGUARD, Use.PODS, Use.INTERNAL_IP))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.claims import Claim, Use
-from kgctl.mesh.linking import claimed_by
+from kgctl.mesh.link_rules import claimed_by
 from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kgctl.link.clusters import ClusterState
     from kgctl.link.spec import LinkSpec
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
     from kgctl.reporter import Reporter
 
 

@@ -12,7 +12,7 @@ from kgctl.link.clusters import ClusterRef
 from kgctl.link.keys import key_settings
 from kgctl.link.service_mirrors import mirrored_services
 from kgctl.mesh.cidr import parse_cidr
-from kgctl.mesh.linking import FULL_MESH, Layout, Share
+from kgctl.mesh.link_rules import FULL_MESH, Layout, Share
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.state import AUTO
 from kgctl.mesh.text import first_twice, printable

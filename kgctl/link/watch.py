@@ -26,7 +26,7 @@ from kgctl.link.plan import Wanted, obstacles_between, plan_of, report_obstacles
 from kgctl.link.service_mirrors import NO_MIRRORS, MirrorPlan, ServiceMirrors
 from kgctl.link.service_networks import ServiceNetworkDiscovery
 from kgctl.link.steps import PEER, Plan
-from kgctl.mesh.linking import KEYS, OVERLAP
+from kgctl.mesh.link_rules import KEYS, OVERLAP
 from kgctl.mesh.text import printable
 from kgctl.state.follow import LASTS, Inbox, Once, follow, rest_after
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kgctl.link.mirror_objects import Mirrored
     from kgctl.link.spec import LinkSpec
     from kgctl.link.steps import Step
-    from kgctl.mesh.linking import Obstacle
+    from kgctl.mesh.link_rules import Obstacle
     from kgctl.reporter import Reporter
     from kgctl.state.api_server import ApiServer
 

@@ -48,7 +48,7 @@ class Endpoint(NamedTuple):
         """Whether Kilo treats the host as a public address when it elects a leader.
 
         Kilo treats only 10/8, 172.16/12, 192.168/16 and fd00::/16 as private, so a loopback
-        address counts as public; a DNS name does not. :mod:`kgctl.mesh.dialling` decides which
+        address counts as public; a DNS name does not. :mod:`kgctl.mesh.dialability` decides which
         machines can dial it.
         """
         return not isinstance(self.host, str) and _counts_as_public(self.host)

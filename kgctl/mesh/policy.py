@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.claims import Use
-from kgctl.mesh.dialling import Scope, ranges_of
+from kgctl.mesh.dialability import Scope, ranges_of
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.routes import without
 from kgctl.mesh.text import nearest, printable

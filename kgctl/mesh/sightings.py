@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

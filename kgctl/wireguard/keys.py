@@ -114,7 +114,7 @@ def write_key(path: Path, key: SecretKey) -> None:
     Raises:
         KeyFileError: the file exists, and is never overwritten, or cannot be written.
     """
-    from kgctl.files.writing import create_private
+    from kgctl.files.atomic import create_private
 
     content = f"{key.reveal()}\n".encode("ascii")
     try:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import Cidr, parse_cidr
-from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
+from kgctl.mesh.granted import limited
 from kgctl.mesh.guards import Reason
-from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import NOTHING, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.limiting import Limited
+    from kgctl.mesh.granted import Limited
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Refusal
     from kgctl.mesh.topology import Segment, Topology

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.errors import KgctlError
 from kgctl.mesh.claims import claims_of_segment
 from kgctl.mesh.guards import Guard, Reason
-from kgctl.mesh.linked import own_networks
+from kgctl.mesh.links import own_networks
 from kgctl.mesh.overlap import nested
 from kgctl.mesh.policy import Refusal
 from kgctl.mesh.text import printable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment
     from kgctl.wireguard.quick import QuickSettings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kgctl.cli.core.reading import reading_of
 from kgctl.cli.core.shared import Shared
+from kgctl.cli.core.source import reading_of
 from kgctl.state import manifests
 from tests.support.quiet import QuietServer, node
 from tests.support.recorded import kgctl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 
-from kgctl.cli.core.reading import ProgressBar
+from kgctl.cli.core.source import ProgressBar
 from kgctl.state.manifests import read_documents
 
 

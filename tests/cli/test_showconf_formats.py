@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.files.writing import OutputFileError, write_private
+from kgctl.files.atomic import OutputFileError, write_private
 from kgctl.wireguard.keys import PrivateKey, write_key
 from tests.support import several
 from tests.support.recorded import CLUSTERS, kgctl, load

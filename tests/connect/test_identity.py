@@ -13,7 +13,7 @@ from kgctl.cli.core.hints import message
 from kgctl.connect.dryrun import device_commands, peer_commands
 from kgctl.connect.identity import RejectedError, establish
 from kgctl.connect.interface import Options
-from kgctl.connect.sharing import shared_addresses
+from kgctl.connect.shared_addresses import shared_addresses
 from kgctl.host.record import Record
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of

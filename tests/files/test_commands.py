@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kgctl.files.atomic import OutputFileError, write_private, write_public
 from kgctl.files.walk import owner
-from kgctl.files.writing import OutputFileError, write_private, write_public
 from tests.files.users import MALLORY, ROOT, as_user, give
 from tests.support.recorded import kgctl
 

@@ -10,12 +10,12 @@ import pytest
 from kgctl.link.claim_policy import Grants, Held, Terms, grants
 from kgctl.link.peers import wanted_peers
 from kgctl.mesh.guards import Reason
-from kgctl.mesh.linking import Share
+from kgctl.mesh.link_rules import Share
 from kgctl.mesh.policy import Limits
 from tests.mesh.test_linking import cidr, member, node, peer
 
 if TYPE_CHECKING:
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
 
 LOCATIONS = Share(location_ips=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kgctl.link.peers import wanted_peers
-from kgctl.mesh.linking import Share
+from kgctl.mesh.link_rules import Share
 from tests.mesh.test_linking import cidr, member, node
 
 

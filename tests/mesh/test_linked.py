@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.mesh.linked import Linked, linked
-from kgctl.mesh.linking import Member
+from kgctl.mesh.link_rules import Member
+from kgctl.mesh.links import Linked, linked
 from kgctl.render.graph.dot import to_dot_of_clusters
 from kgctl.render.graph.graphjson import to_clusters_json
 from kgctl.render.graph.mermaid import to_clusters_mermaid

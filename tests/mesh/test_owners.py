@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from kgctl.errors import MeshError
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.granted import limited
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.key import PublicKey
-from kgctl.mesh.limiting import limited
 from kgctl.mesh.owners import Owned, Present, owned_once
 from kgctl.mesh.state import network_of
 from kgctl.state.objects import state_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kgctl.cli.commands.connect_run import Level, LogFormat, run
 from kgctl.cli.core.line import Shared
-from kgctl.cli.core.reading import live_cluster, mesh_granularity
+from kgctl.cli.core.source import live_cluster, mesh_granularity
 from kgctl.connect.interface import Options
 from kgctl.kilo import TOPOLOGY_LABEL
 from kgctl.mesh.cidr import parse_cidr

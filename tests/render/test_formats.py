@@ -12,8 +12,8 @@ from kgctl.diagnosis.finding import SEVERITIES
 from kgctl.diagnosis.report import examine
 from kgctl.mesh.state import State, network_of
 from kgctl.render.findings.formats import FINDINGS_FORMATS, Terms
-from kgctl.render.graph.drawing import LAYOUTS
 from kgctl.render.graph.formats import GRAPH_FORMATS, STYLES, Look
+from kgctl.render.graph.graphviz_programs import LAYOUTS
 from kgctl.render.graph.panorama import panorama_of
 from kgctl.render.graph.picture import picture_of
 from kgctl.render.lists.formats import LIST_FORMATS
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kgctl.diagnosis.report import Report
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.topology import Topology
     from kgctl.render.findings.formats import FindingsFormat
     from kgctl.render.graph.formats import GraphFormat

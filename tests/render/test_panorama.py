@@ -35,7 +35,7 @@ from tests.support.several import (
 )
 
 if TYPE_CHECKING:
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
 
 RECORDED = Path(__file__).parent / "panorama"
 PICTURES = {

@@ -10,8 +10,8 @@ import yaml
 
 from kgctl.kube.objects import NodeObject
 from kgctl.link.peers import MANAGER, MANAGER_LABEL, SOURCE_LABEL, link_labels, wanted_peers
-from kgctl.mesh.linked import linked as mesh_linked
-from kgctl.mesh.linking import Member
+from kgctl.mesh.link_rules import Member
+from kgctl.mesh.links import linked as mesh_linked
 from kgctl.mesh.state import network_of
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
@@ -19,7 +19,7 @@ from kgctl.state.objects import state_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
 
 NOW = "1769860800"
 KILO = "kilo.squat.ai/"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
-from kgctl.mesh.limiting import limited
+from kgctl.mesh.granted import limited
 from kgctl.mesh.state import network_of
 from kgctl.state.objects import state_of
 from kgctl.wireguard.conf import peer_configuration

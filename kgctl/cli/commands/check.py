@@ -245,14 +245,14 @@ def _checked_several(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.commands.examining import examined_several
+    from kgctl.cli.commands.evidence import examined_several
     from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.core.clusters import chosen_clusters, networks_of_clusters
     from kgctl.diagnosis.facts import Facts, Settings
     from kgctl.diagnosis.report import examine_several
     from kgctl.link.peers import link_labels
-    from kgctl.mesh.linked import linked
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
+    from kgctl.mesh.links import linked
 
     if live:
         raise UsageError("--live works on one cluster: give one --context or --cluster")
@@ -284,7 +284,7 @@ def _checked(
     service_cidrs: Sequence[str],
     outside: _Outside,
 ) -> _Checked:
-    from kgctl.cli.commands.examining import examined, require_some
+    from kgctl.cli.commands.evidence import examined, require_some
     from kgctl.cli.core.arguments import cidrs
     from kgctl.diagnosis.facts import Settings
     from kgctl.diagnosis.report import examine

@@ -16,8 +16,8 @@ from kgctl.cli.core.choices import complete_peer
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.core.output import answer
-from kgctl.cli.core.reading import listen_port, live_cluster, mesh_granularity
 from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.cli.core.source import listen_port, live_cluster, mesh_granularity
 from kgctl.mesh.text import parse_duration, printable
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.core.names import unknown_member
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.core.shared import Shared, with_shared
-from kgctl.mesh.limiting import limited
+from kgctl.mesh.granted import limited
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import Interface, node_configuration, peer_configuration
 from kgctl.wireguard.drift import Kind, beyond, drift, present_of
@@ -26,7 +26,7 @@ from kgctl.wireguard.quick import QuickSettings, port_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kgctl.cli.core.reading import Reading
+    from kgctl.cli.core.source import Reading
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.owners import Present
@@ -116,7 +116,7 @@ def show_drift(
 
     Exit code 0: no difference. 1: a difference. 2: an error.
     """
-    from kgctl.cli.core.reading import read
+    from kgctl.cli.core.source import read
     from kgctl.render.changes import drift_to_object, drift_to_text
     from kgctl.wireguard.machinefiles import read_machine_file
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from kgctl.cli.core.clusters import Cluster
-    from kgctl.cli.core.reading import Reading
+    from kgctl.cli.core.source import Reading
     from kgctl.render.lists.formats import ListFormat
     from kgctl.render.lists.listing import Listing
 
@@ -68,7 +68,7 @@ def get(
     if watch:
         _watch(shared, kind, names or [], chosen)
         return
-    from kgctl.cli.core.reading import read
+    from kgctl.cli.core.source import read
 
     listing = _listing(read(shared), kind)
     if names:

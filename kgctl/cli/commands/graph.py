@@ -11,8 +11,8 @@ from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.choices import complete_node, format_named
 from kgctl.cli.core.shared import Shared, of_several, with_shared
 from kgctl.mesh.text import listed
-from kgctl.render.graph.drawing import LAYOUTS
 from kgctl.render.graph.formats import DOT, GRAPH_FORMATS, PLAIN, STYLES, GraphFormat
+from kgctl.render.graph.graphviz_programs import LAYOUTS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -10,7 +10,7 @@ from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.clusters import cluster_of, networks_of_clusters
 from kgctl.cli.core.limits import LimitOptions
 from kgctl.cli.core.output import Printer, answer, ask, warn_of_others
-from kgctl.cli.core.reading import judged_at, live_cluster, mesh_granularity
+from kgctl.cli.core.source import judged_at, live_cluster, mesh_granularity
 from kgctl.link.apply import apply_plan
 from kgctl.link.clusters import ClusterRef
 from kgctl.link.peers import slug
@@ -224,7 +224,7 @@ def _summary(plan: Plan, words: Mapping[str, str]) -> str:
 
 def _write(spec: LinkSpec, directory: Path, form: str) -> None:
     """Write the wanted objects of each cluster to a file, as YAML or JSON."""
-    from kgctl.files.writing import make_directory, write_private
+    from kgctl.files.atomic import make_directory, write_private
     from kgctl.kube.codec.structured import to_json, to_yaml
 
     wanted = wanted_objects(spec, Printer())

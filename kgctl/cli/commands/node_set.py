@@ -82,7 +82,7 @@ def set_nodes(
     dry_run: str,
 ) -> None:
     """Annotate nodes: show the effects on the network, ask, and write."""
-    from kgctl.cli.core.reading import live_cluster
+    from kgctl.cli.core.source import live_cluster
     from kgctl.edit.nodes import NodeObjects
     from kgctl.state.overlay import annotated
 
@@ -174,7 +174,7 @@ def _note_clashes(shared: Shared, objects: Objects, after: Objects) -> None:
 
 
 def _clashes(shared: Shared, objects: Objects) -> dict[tuple[str, ...], Finding]:
-    from kgctl.cli.core.reading import NEWEST, reading_of
+    from kgctl.cli.core.source import NEWEST, reading_of
     from kgctl.diagnosis.check import check
     from kgctl.diagnosis.facts import Settings, Subject
     from kgctl.diagnosis.rules.claims import RULES

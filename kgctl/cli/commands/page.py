@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.core.reading import listen_port
+from kgctl.cli.core.source import listen_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kgctl.cli.commands.examining import Examined
+    from kgctl.cli.commands.evidence import Examined
     from kgctl.cli.core.shared import Shared
     from kgctl.diagnosis.facts import Subject
     from kgctl.mesh.state import Viewpoints
@@ -28,7 +28,7 @@ def read_page(shared: Shared) -> Shown:
         UsageError: an option is wrong.
         KgctlError: the cluster cannot be read, or has no network.
     """
-    from kgctl.cli.commands.examining import examined
+    from kgctl.cli.commands.evidence import examined
 
     return page_of(examined(shared, live=False), listen_port(shared))
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from kgctl.cli.core.clusters import Cluster
-    from kgctl.cli.core.reading import Reading
+    from kgctl.cli.core.source import Reading
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.path.ends import End
     from kgctl.mesh.path.walk import Path
     from kgctl.mesh.topology import Topology
@@ -58,7 +58,7 @@ def path(
     if shared.several:
         found, draw = path_across(shared, start, target)
         _show(found, output, draw)
-    from kgctl.cli.core.reading import read
+    from kgctl.cli.core.source import read
     from kgctl.mesh.path.walk import find_path
 
     reading = read(shared)

@@ -301,7 +301,7 @@ def validate(shared: Shared, service_cidr: ServiceCidrs = None) -> None:
     """
     from kgctl.cli.commands.peer_validate import validate_peers
     from kgctl.cli.core.arguments import cidrs
-    from kgctl.cli.core.reading import source_of
+    from kgctl.cli.core.source import source_of
 
     service_cidrs = cidrs("--service-cidr", service_cidr)
     validate_peers(source_of(shared), service_cidrs, files=shared.filename or ())

@@ -62,7 +62,7 @@ def target_of(shared: Shared) -> Target:
     Raises:
         UsageError: the options name more than one source, or an unknown backend.
     """
-    from kgctl.cli.core.reading import source_of
+    from kgctl.cli.core.source import source_of
     from kgctl.state.api_server import ApiServer
 
     source = source_of(shared)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.cli.commands.peer_values import KIND
 from kgctl.cli.core.output import answer, note
-from kgctl.cli.core.reading import note_unread
+from kgctl.cli.core.source import note_unread
 from kgctl.errors import KgctlError
 from kgctl.kilo import API_VERSION
 from kgctl.mesh.text import printable, some

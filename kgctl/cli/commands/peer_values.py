@@ -166,7 +166,7 @@ class NewKeys:
             KeyFileError: a file exists, or cannot be written.
         """
         from kgctl.edit.peer_writes import UnfinishedError
-        from kgctl.files.writing import remove_own
+        from kgctl.files.atomic import remove_own
         from kgctl.wireguard.keys import write_key
 
         written: list[Path] = []

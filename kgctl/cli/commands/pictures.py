@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, answer_bytes, note, on_terminal
-from kgctl.cli.core.reading import read
+from kgctl.cli.core.source import read
 from kgctl.mesh.text import listed, printable
-from kgctl.render.graph.drawing import (
+from kgctl.render.graph.formats import GRAPH_FORMATS, RICH, Collapse, Look
+from kgctl.render.graph.graphviz_programs import (
     LAYOUTS,
     GraphvizError,
     GraphvizMissingError,
     GraphvizPluginError,
 )
-from kgctl.render.graph.formats import GRAPH_FORMATS, RICH, Collapse, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from kgctl.cli.core.clusters import Cluster as Read
-    from kgctl.cli.core.reading import Reading
     from kgctl.cli.core.shared import Shared
-    from kgctl.mesh.linked import Linked
+    from kgctl.cli.core.source import Reading
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.topology import Topology
     from kgctl.render.graph.formats import GraphFormat
     from kgctl.render.graph.panorama import Panorama
@@ -176,7 +176,7 @@ def _drawn(
 
 def _hand_over(content: str | bytes, wanted: Wanted) -> None:
     if wanted.file is not None:
-        from kgctl.files.writing import write_public
+        from kgctl.files.atomic import write_public
 
         write_public(wanted.file, content.encode("utf-8", "backslashreplace")
                      if isinstance(content, str) else content)  # fmt: skip

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.output import note, on_terminal, warn_of_others
-from kgctl.cli.core.reading import Reading, reading_of, source_of, time_of
+from kgctl.cli.core.source import Reading, reading_of, source_of, time_of
 from kgctl.errors import ForbiddenError, KgctlError
-from kgctl.files.writing import check_lasting, write_private
+from kgctl.files.atomic import check_lasting, write_private
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
 from kgctl.state.follow import Inbox, Once, end_at_signals, follow, until_tick

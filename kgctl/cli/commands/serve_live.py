@@ -7,11 +7,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kgctl.cli.commands.examining import Examined, as_of, examined
+from kgctl.cli.commands.evidence import Examined, as_of, examined
 from kgctl.cli.commands.page import page_of
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.output import note
-from kgctl.cli.core.reading import listen_port, live_cluster, mesh_granularity, time_of
+from kgctl.cli.core.source import listen_port, live_cluster, mesh_granularity, time_of
 from kgctl.errors import KgctlError
 from kgctl.render.page.content import content
 from kgctl.state.follow import Inbox, Once, until_tick

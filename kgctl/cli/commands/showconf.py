@@ -12,9 +12,9 @@ from kgctl.cli.core.choices import complete_node, complete_peer, format_named, f
 from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
 from kgctl.cli.core.output import answer_with_secret, note, print_configuration
 from kgctl.cli.core.plain import joining, leading, print_node, print_peer
-from kgctl.cli.core.reading import listen_port as node_port
-from kgctl.cli.core.reading import read
 from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.core.source import listen_port as node_port
+from kgctl.cli.core.source import read
 from kgctl.render.manifest import MANIFEST_FORMATS, peer_object
 from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
 

@@ -17,8 +17,8 @@ from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import Warned, warn_of_unknown
 from kgctl.cli.core.names import ready_peer
 from kgctl.cli.core.output import answer_with_secret, holds_secret, note, warn_of_others
-from kgctl.cli.core.reading import read
-from kgctl.files.writing import sync_directory, write_private
+from kgctl.cli.core.source import read
+from kgctl.files.atomic import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
 from kgctl.wireguard.formats import WIREGUARD, Machine
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kgctl.cli.commands.quick import QuickOptions
-    from kgctl.cli.core.reading import Reading
     from kgctl.cli.core.shared import Shared
+    from kgctl.cli.core.source import Reading
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.linked import Linked
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits

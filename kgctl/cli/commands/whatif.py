@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import note
-from kgctl.cli.core.reading import NEWEST, reading_of, source_of
+from kgctl.cli.core.source import NEWEST, reading_of, source_of
 from kgctl.kilo import PREFIX
 from kgctl.mesh.state import NoReadyNodesError
 from kgctl.mesh.text import printable

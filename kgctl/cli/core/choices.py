@@ -78,7 +78,7 @@ def complete_listed(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _complete(ctx: typer.Context, incomplete: str, kind: Kind) -> list[str]:
     from kgctl.cli.core.clusters import chosen_clusters
-    from kgctl.cli.core.reading import source_of
+    from kgctl.cli.core.source import source_of
 
     shared = shared_of(ctx)
     if shared.request_timeout is None:

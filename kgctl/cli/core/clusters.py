@@ -13,10 +13,10 @@ from kgctl.mesh.text import first_twice, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from kgctl.cli.core.reading import Reading
     from kgctl.cli.core.shared import Shared
+    from kgctl.cli.core.source import Reading
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
     from kgctl.state.interface import Objects
 
 NONE = "none"
@@ -147,7 +147,7 @@ def read_several(shared: Shared) -> list[Cluster]:
     """
     import time
 
-    from kgctl.cli.core.reading import (
+    from kgctl.cli.core.source import (
         listen_port,
         mesh_granularity,
         note_clock,
@@ -186,8 +186,8 @@ def linked_clusters(
         MeshError: a cluster has no network; the message names it, and the reason.
     """
     from kgctl.link.peers import link_labels
-    from kgctl.mesh.linked import linked
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
+    from kgctl.mesh.links import linked
 
     members = []
     for one in clusters:
@@ -207,7 +207,7 @@ def at_once(names: Sequence[str], calls: Sequence[Callable[[], Answer]]) -> list
     """
     from threading import Thread
 
-    from kgctl.cli.core.reading import ProgressBar
+    from kgctl.cli.core.source import ProgressBar
 
     answers: dict[int, Answer] = {}
     errors: dict[int, BaseException] = {}

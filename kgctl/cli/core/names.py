@@ -12,7 +12,7 @@ from kgctl.mesh.text import nearest, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kgctl.cli.core.reading import Reading
+    from kgctl.cli.core.source import Reading
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 

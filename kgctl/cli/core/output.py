@@ -179,7 +179,7 @@ def warn_of_others(path: Path) -> None:
     Raises:
         OutputFileError: the file cannot be written.
     """
-    from kgctl.files.writing import others_who_exchange
+    from kgctl.files.atomic import others_who_exchange
 
     who = others_who_exchange(path)
     if who is not None:

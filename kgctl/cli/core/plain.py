@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.core.names import ready_node, ready_peer
 from kgctl.cli.core.output import answer, note, print_configuration
-from kgctl.cli.core.reading import listen_port, read
+from kgctl.cli.core.source import listen_port, read
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:

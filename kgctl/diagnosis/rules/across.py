@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, PEER, Found, LinkRule, remedy_of
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.claims import claims_of_segment
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
-from kgctl.mesh.limiting import judged
-from kgctl.mesh.linked import own_networks
-from kgctl.mesh.linking import is_dialled, key_collisions, overlaps
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
+from kgctl.mesh.granted import judged
+from kgctl.mesh.link_rules import is_dialled, key_collisions, overlaps
+from kgctl.mesh.links import own_networks
 from kgctl.mesh.overlap import nested
 from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import printable, some
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kgctl.mesh.cidr import Cidr
-    from kgctl.mesh.linked import ClusterLink, Linked
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
+    from kgctl.mesh.links import ClusterLink, Linked
 
 _SHOWN = 5  # networks that are listed; the rest is counted
 

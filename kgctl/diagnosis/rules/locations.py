@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from kgctl.diagnosis.containment import Lookup, Used
 from kgctl.diagnosis.facts import CROSS
 from kgctl.diagnosis.finding import ERROR, LOCATION, NODE, PEER, WARNING, Found, Rule
-from kgctl.diagnosis.nesting import Lookup, Used
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.diagnosis.rules.reachability import called, is_never_dialled
 from kgctl.kilo import PREFIX
 from kgctl.mesh.cidr import single
 from kgctl.mesh.claims import Use, claims_of_segment, claims_to_locations
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
 from kgctl.mesh.overlap import nested as all_around
 from kgctl.mesh.text import printable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, LOCATION, NODE, PEER, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
-from kgctl.mesh.dialling import Scope, is_dialable, is_dialable_from_elsewhere, scope_of
+from kgctl.mesh.dialability import Scope, is_dialable, is_dialable_from_elsewhere, scope_of
 from kgctl.mesh.leader import disputes
 from kgctl.mesh.text import printable, some
 

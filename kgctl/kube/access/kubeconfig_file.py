@@ -102,7 +102,7 @@ def keep_provider_tokens(access: Access, changes: Mapping[str, str]) -> None:
     Raises:
         CredentialsError: it cannot be written.
     """
-    from kgctl.files.writing import OutputFileError, write_private
+    from kgctl.files.atomic import OutputFileError, write_private
 
     path = _holder(access)
     if path is None:

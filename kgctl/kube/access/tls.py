@@ -105,7 +105,7 @@ def _as_file(secret: bytes) -> Iterator[str]:
     import tempfile  # slow to import, and rarely needed
     from pathlib import Path
 
-    from kgctl.files.writing import create_private
+    from kgctl.files.atomic import create_private
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/client.pem"

@@ -16,7 +16,7 @@ from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address
-    from kgctl.mesh.linked import ClusterLink, Linked
+    from kgctl.mesh.links import ClusterLink, Linked
     from kgctl.mesh.path.ends import End, Entry
     from kgctl.mesh.path.route import Dial
     from kgctl.mesh.path.walk import Opened, Step

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import holding, single
-from kgctl.mesh.dialling import (
+from kgctl.mesh.dialability import (
     is_behind_nat,
     is_dialable,
     is_dialable_from_elsewhere,

@@ -20,7 +20,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kgctl.mesh.linked import ClusterLink, Crossing, Linked
+    from kgctl.mesh.links import ClusterLink, Crossing, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology

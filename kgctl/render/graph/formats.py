@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
-    from kgctl.mesh.linked import Linked
+    from kgctl.mesh.links import Linked
     from kgctl.mesh.topology import Topology
     from kgctl.render.graph.panorama import Panorama
     from kgctl.render.graph.picture import Picture
@@ -130,7 +130,7 @@ def _drawn(kind: str, *, binary: bool) -> GraphFormat:
     """Return a format that Graphviz draws from DOT."""
 
     def draw(dot: str, look: Look) -> bytes:
-        from kgctl.render.graph import drawing
+        from kgctl.render.graph import graphviz_programs as drawing
 
         return drawing.draw(dot, kind, look.layout or "dot")
 

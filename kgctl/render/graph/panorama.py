@@ -13,7 +13,7 @@ from kgctl.render.graph.picture import BROKEN, READY, picture_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kgctl.mesh.linked import ClusterLink, Linked
+    from kgctl.mesh.links import ClusterLink, Linked
     from kgctl.render.graph.picture import Member, Outsider, Picture
 
 LINKED, ONE_SIDED = "linked", "one-sided"

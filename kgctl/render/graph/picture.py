@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.mesh.dialling import is_behind_nat
+from kgctl.mesh.dialability import is_behind_nat
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import bytewise
 

@@ -11,7 +11,7 @@ from kgctl.mesh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kgctl.mesh.linked import ClusterLink, Linked
+    from kgctl.mesh.links import ClusterLink, Linked
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.state import State

@@ -9,8 +9,8 @@ from hypothesis import given
 
 from kgctl.errors import MeshError
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.granted import limited
 from kgctl.mesh.guards import Reason
-from kgctl.mesh.limiting import limited
 from kgctl.mesh.policy import Limits
 from kgctl.mesh.routes import peer_routes
 from kgctl.mesh.state import network_of

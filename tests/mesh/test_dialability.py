@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.mesh.dialling import (
+from kgctl.mesh.dialability import (
     Dialled,
     Scope,
     is_behind_nat,

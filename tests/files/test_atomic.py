@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kgctl.files.writing import (
+from kgctl.files.atomic import (
     OutputFileError,
     create_private,
     make_directory,
@@ -359,7 +359,7 @@ def test_a_descriptor_that_was_given_is_written_into(
 ) -> None:
     (tmp_path / "link").symlink_to("/dev/stdout")
     code = (
-        f"from pathlib import Path; from kgctl.files.writing import {function}; "
+        f"from pathlib import Path; from kgctl.files.atomic import {function}; "
         f"{function}(Path({name!r}), b'new')"
     )
     argv = [sys.executable, "-c", code]
@@ -420,7 +420,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
 @pytest.mark.needs("strace")
 def test_a_private_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from kgctl.files.writing import sync_directory, write_private; "
+        "from pathlib import Path; from kgctl.files.atomic import sync_directory, write_private; "
         "write_private(Path('file'), b'new'); "
         "write_private(Path('a'), b'new', one_of_many=True); "
         "write_private(Path('b'), b'new', one_of_many=True); sync_directory(Path('.'))"

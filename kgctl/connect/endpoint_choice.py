@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kgctl.mesh.dialling import is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable_from_elsewhere
 from kgctl.wireguard.device import SESSION_SECONDS
 
 if TYPE_CHECKING:

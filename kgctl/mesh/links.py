@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
-    from kgctl.mesh.linking import Member
+    from kgctl.mesh.link_rules import Member
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.connect.dialling import TURN, Dialler
+from kgctl.connect.endpoint_choice import TURN, Dialler
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.sightings import Sightings
 from kgctl.wireguard.device import SESSION_SECONDS, DevicePeer, DeviceState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgctl.diagnosis.nesting import Lookup, Used, nested
+from kgctl.diagnosis.containment import Lookup, Used, nested
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from tests.support.strategies import networks
 

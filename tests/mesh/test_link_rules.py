@@ -14,7 +14,7 @@ from kgctl.kube.objects import NodeObject
 from kgctl.link.peers import link_name, slug
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.endpoint import is_dns_name
-from kgctl.mesh.linking import EVERYTHING, Member, Obstacle, Share, obstacles
+from kgctl.mesh.link_rules import EVERYTHING, Member, Obstacle, Share, obstacles
 from kgctl.mesh.state import network_of
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import Cidr, single
 from kgctl.mesh.claims import Use, claims_of
-from kgctl.mesh.dialling import is_dialable, is_dialable_from_elsewhere
+from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
 from kgctl.mesh.overlap import nested
 from kgctl.mesh.text import printable
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.cli.core.arguments import UsageError
-from kgctl.cli.core.reading import (
+from kgctl.cli.core.source import (
     ProgressBar,
     listen_port,
     live_cluster,
