@@ -12,7 +12,7 @@ from kgctl.link.peers import wanted_peers
 from kgctl.mesh.guards import Reason
 from kgctl.mesh.link_rules import Share
 from kgctl.mesh.policy import Limits
-from tests.mesh.test_linking import cidr, member, node, peer
+from tests.mesh.test_link_rules import cidr, member, node, peer
 
 if TYPE_CHECKING:
     from kgctl.mesh.link_rules import Member

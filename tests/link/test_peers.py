@@ -6,7 +6,7 @@ import pytest
 
 from kgctl.link.peers import wanted_peers
 from kgctl.mesh.link_rules import Share
-from tests.mesh.test_linking import cidr, member, node
+from tests.mesh.test_link_rules import cidr, member, node
 
 
 def only(**annotations: str) -> dict[str, object]:

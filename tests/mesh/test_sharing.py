@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kgctl.link.peers import relayed_networks, wanted_peers
 from kgctl.mesh.link_rules import FULL_MESH, Layout, Member, Share, obstacles
-from tests.mesh.test_linking import checks, cidr, member, node
+from tests.mesh.test_link_rules import checks, cidr, member, node
 
 PRIVATE = "192.168.0.1:51820"
 
