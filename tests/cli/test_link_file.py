@@ -122,7 +122,7 @@ def test_what_cannot_be_done_is_said(directory: Path) -> None:
     for arguments, words in (
         (("link", "-f", generated, "--dry-run"), "eu was read from files, which hold no preshared"),
         (("link", "-f", file, "a", "b"), "the mesh file sets clusters, networks, services"),
-        (("link", "-f", file, "--service-cidr", "eu=10.0.0.0/8"), "give it alone"),
+        (("link", "-f", file, "--service-cidr", "eu=10.0.0.0/8"), "give only -f FILE"),
         (("link", "-f", file, "--context", "x"), "omit --context, --cluster and --example"),
         (("-f", file, "link", "-f", file), "omit --context, --cluster and --example"),
         (("link", "-f", file, "--watch"), "add --yes"),

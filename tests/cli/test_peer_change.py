@@ -119,7 +119,7 @@ def _meddle_once(server: LivingTransport, change: dict[str, Any]) -> None:
         (
             {"persistent_keepalive": 25},
             {"persistentKeepalive": 25},
-            "persistentKeepalive: 25, as before\n",
+            "persistentKeepalive: 25, unchanged\n",
         ),
         (
             {"remove_preshared_key": True},

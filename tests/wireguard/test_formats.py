@@ -96,4 +96,4 @@ def test_several_clusters_make_no_manifest(manifest: str, tmp_path: Path) -> Non
     command = [*options(tmp_path, troubled()), "showconf", "peer", "laptop", "-o", manifest]
     answer = kgctl(*command)
     assert (answer.code, answer.stdout) == (1, "")
-    assert answer.stderr.endswith(f"makes one file of one peer NAME: no -o {manifest}\n")
+    assert answer.stderr.endswith(f"makes one file for one peer NAME: no -o {manifest}\n")
