@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from kgctl.kilo import PEERS
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.errors import KubeconfigError
 from kgctl.kube.fast import fast_lane
+from kgctl.kube.lists import list_names
+from tests.support.memory import Answer, MemoryTransport, api_on
 from tests.support.quiet import QuietServer, node
 from tests.support.recorded import CLUSTERS, differences, kgctl, load
 from tests.support.ways import WAYS, Way
@@ -95,3 +98,12 @@ def test_both_transports_refuse_what_is_no_url(server: str, way: Way) -> None:
     access = Access(server, {}, {}, "", 'context "c" of F', ())
     with pytest.raises(KubeconfigError, match='of context "c" of F is not a valid URL: write http'):
         way(access)
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_slow_lane_asks_for_names_alone_as_json() -> None:
+    transport = MemoryTransport(Answer({"metadata": {}, "items": [{"metadata": {"name": "a"}}]}))
+    assert list_names(api_on(transport), PEERS) == ["a"]
+    accept = transport.requests[0].headers["Accept"]
+    assert accept.startswith("application/json;as=PartialObjectMetadataList")
+    assert "protobuf" not in accept
