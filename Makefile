@@ -45,6 +45,7 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
+	$(PYTEST) --slow-lane-third $(ARGS)
 	@tests/kernel/run.sh
 	$(FUZZ) --fixed
 
@@ -76,6 +77,10 @@ kernel: .venv/.dev ## tests on Debian's kernel (WireGuard, netem), in a machine 
 .PHONY: browser
 browser: .venv/.dev browserfiles ## tests of pages in Chromium
 	$(PYTEST) -m browser $(ARGS)
+
+.PHONY: slow
+slow: tools apiserver mermaid sarif browserfiles ## all tests with the fast lane turned off; make test runs a third of them so
+	KGCTL_SLOW=1 $(PYTEST) $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/.fuzz ## throw made-up clusters and files at kgctl for a minute; FUZZ_SECONDS=3600 is longer

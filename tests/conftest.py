@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from hypothesis import settings
 
+from kgctl.kube.fast import fast_lane
+from tests.support.slow_lane import slow_third
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,7 +46,32 @@ def _have_children_end_at_sigint() -> None:
 _have_children_end_at_sigint()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of ``make test`` for its second run."""
+    parser.addoption(
+        "--slow-lane-third",
+        action="store_true",
+        help="run a fixed third of the tests, with KGCTL_SLOW=1",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turn the fast lane off before anything of kgctl runs; programs started here inherit that."""
+    if config.getoption("slow_lane_third"):
+        os.environ["KGCTL_SLOW"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist puts groups into the ids
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests, and the workers that they run in."""
+    if config.getoption("slow_lane_third"):
+        third = slow_third(item.nodeid for item in items)
+        config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in third])
+        items[:] = [item for item in items if item.nodeid in third]
+    _group(items)
+
+
+def _group(items: list[pytest.Item]) -> None:
     """Run the tests of the API server in one worker of pytest-xdist, as those of Chromium: each is
     started once."""
     for item in items:
@@ -59,7 +87,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Hold ``@pytest.mark.needs("dot", "root")`` against this machine."""
+    """Hold ``@pytest.mark.needs("dot", "root")`` against this machine, and skip by the lane."""
+    for marker in item.iter_markers("fast_lane"):
+        if not fast_lane():
+            pytest.skip(f"of the fast lane alone: {marker.kwargs['reason']}")
     for marker in item.iter_markers("needs"):
         for need in marker.args:
             if not _met(need):

@@ -164,7 +164,7 @@ def _of_one_moment(
     size: int,
     budget: Budget,
 ) -> list[P]:
-    accept = accept if fast_lane() else JSON
+    accept = accept if fast_lane() else _without_protobuf(accept)
     pages = [api.get(path, _first(cached, size), accept, decode, budget)]
     tokens: set[str] = set()
     while token := pages[-1].next_page:
@@ -179,6 +179,10 @@ def _of_one_moment(
                 410,
             )
     return pages
+
+
+def _without_protobuf(accept: str) -> str:
+    return ", ".join(kind for kind in accept.split(", ") if not kind.startswith(CONTENT_TYPE))
 
 
 def _first(cached: bool, size: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kgctl.kube.fast import fast_lane
 from kgctl.kube.lists import NODES
 from tests.support.faults import FaultyProxy, Request, saying
 
@@ -56,7 +57,9 @@ def test_when_it_goes_wrong_it_is_asked_again(
     proxy.faults.append(fault)  # type: ignore[arg-type]
     run = kgctl(kubeconfig, "get", "nodes", "-o", "json")
     assert run.returncode == 0
-    assert lists_of_nodes(proxy) == 2
+    # with a head start the nodes are asked for first; without one, it may be the peers
+    assert len(proxy.asked) == 3
+    assert lists_of_nodes(proxy) == 2 or not fast_lane()
 
 
 def test_a_refusal_is_told_as_ever(proxy: FaultyProxy, kubeconfig: Path) -> None:
@@ -89,6 +92,7 @@ def test_a_server_that_refuses_to_connect_is_asked_once(
     assert "refused the connection" in line
 
 
+@pytest.mark.fast_lane(reason="nothing else is asked for during a head start")
 def test_a_server_that_says_nothing_is_waited_for_once(
     api_server: ApiServer, kubeconfig: Path
 ) -> None:

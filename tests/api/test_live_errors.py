@@ -323,6 +323,7 @@ def test_a_server_that_takes_no_connection_in_time(api_server: ApiServer, way: W
     assert isinstance(error, RequestTimeoutError)
 
 
+@pytest.mark.fast_lane(reason="the slow lane takes the package for all")
 def test_the_plain_cases_take_the_lean_way(api_server: ApiServer, way: Way) -> None:
     for kubeconfig in (api_server.token_user("reader"), api_server.user("someone")):
         assert isinstance(open_transport(load_access(str(kubeconfig))), LeanTransport)

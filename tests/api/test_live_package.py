@@ -45,6 +45,7 @@ def test_a_proxy_of_the_kubeconfig_is_gone_through(api_server: ApiServer, login:
         assert direct.read() == objects
 
 
+@pytest.mark.fast_lane(reason="the slow lane takes the package for all")
 def test_a_proxy_of_the_environment_never_leads_to_this_machine(api_server: ApiServer) -> None:
     access = reader(api_server)
     assert proxy_for(access, {"HTTPS_PROXY": "http://proxy:3128"}) is None

@@ -120,6 +120,7 @@ def test_a_plain_call_is_answered_as_typer_has_it_answered(
     assert same(words, snapshot)
 
 
+@pytest.mark.fast_lane(reason="the slow lane has Typer carry out every call")
 @pytest.mark.parametrize("call", CALLS)
 def test_plain_calls_are_carried_out_without_typer(call: str) -> None:
     assert plain_call(["--example", *call.split()]) is not None

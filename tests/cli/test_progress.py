@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import time
 
+import pytest
+
 from kgctl.cli.core.source import ProgressBar
 from kgctl.state.manifests import read_documents
 
@@ -42,6 +44,7 @@ def test_a_pipe_is_shown_nothing() -> None:
         assert not shown(pipe, "reading files", 0.3)
 
 
+@pytest.mark.fast_lane(reason="PyYAML does not tell how far it has come")
 def test_reading_yaml_tells_how_far_it_has_come() -> None:
     told: list[tuple[int, int]] = []
     text = b"items:\n- kind: A\n- kind: B\n"

@@ -41,6 +41,7 @@ def queries(transport: MemoryTransport) -> list[dict[str, str]]:
     return [dict(request.query) for request in transport.requests]
 
 
+@pytest.mark.fast_lane(reason="the slow lane asks for JSON")
 def test_nodes_are_asked_for_as_protobuf_from_the_cache() -> None:
     transport = MemoryTransport(node_page("a", "b"))
     assert names(list_nodes(api_on(transport))) == ["a", "b"]

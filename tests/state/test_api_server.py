@@ -127,6 +127,7 @@ AS_JSON = """{
 }"""
 
 
+@pytest.mark.fast_lane(reason="the slow lane imports them")
 @pytest.mark.parametrize("kubeconfig", [AS_YAML, AS_JSON])
 def test_the_plain_way_imports_none_of_the_heavy_packages(tmp_path: Path, kubeconfig: str) -> None:
     (tmp_path / "k").write_text(kubeconfig)

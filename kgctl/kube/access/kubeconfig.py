@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from kgctl.errors import KubeconfigError
 from kgctl.kube.access.kubeconfig_file import read_kubeconfig
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, without_logins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from urllib.parse import SplitResult
 
 IN_CLUSTER = "in-cluster"
 """The name of the context for a Pod's service account."""
@@ -45,6 +47,30 @@ class Access(NamedTuple):
     origin: str
     files: Sequence[str]
     user_name: str = ""
+
+
+def server_url(access: Access) -> SplitResult:
+    """Return the URL of the server, split.
+
+    Raises:
+        KubeconfigError: it is none, or holds what cannot be sent.
+    """
+    try:
+        url = urlsplit(access.server)
+        url.port  # noqa: B018 - it raises where the port is none
+    except ValueError as error:
+        raise _no_url(access) from error
+    sent = url.path + url.netloc.rpartition("@")[2]
+    if not url.hostname or not (sent.isascii() and sent.isprintable() and " " not in sent):
+        raise _no_url(access)
+    return url
+
+
+def _no_url(access: Access) -> KubeconfigError:
+    server = printable(without_logins(access.server), 200)
+    return KubeconfigError(
+        f'the server "{server}" of {access.origin} is not a valid URL: write https://HOST:PORT'
+    )
 
 
 class _Merged:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from kgctl.errors import KubeconfigError
 from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
+from kgctl.kube.access.kubeconfig import server_url
 from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
 from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
 from kgctl.kube.http.dial import DIALLER, Dialler
 from kgctl.kube.timeout import remaining
-from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -55,16 +54,11 @@ class LeanTransport:
         self._dialler = dialler or DIALLER
         self._asking = (interactive, limit)
         self._credentials = resolve_credentials(access, *self._asking)
-        try:
-            self._server = urlsplit(access.server)
-            self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
-        except ValueError as error:
-            raise _no_url(access) from error
+        self._server = server_url(access)
+        self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
         # RFC 6874: [fe80::1%25eth0]; the zone has a meaning only on this system
         self._host = (self._server.hostname or "").replace("%25", "%", 1)
         self._named = _without_zone(self._server.netloc)
-        if not self._host or not _can_be_sent(self._server.path + self._server.netloc):
-            raise _no_url(access)
         self._tls: ssl.SSLContext | None = None
         self._round_trip: float | None = None
 
@@ -262,17 +256,6 @@ def _without_zone(netloc: str) -> str:
     """Return the value of the Host header, without a zone, which only this system knows."""
     before, zone, after = netloc.partition("%")
     return before + after[after.index("]") :] if zone and "]" in after else netloc
-
-
-def _no_url(access: Access) -> KubeconfigError:
-    return KubeconfigError(
-        f'the server "{printable(access.server, 200)}" of {access.origin} is not a valid URL: '
-        "write https://HOST:PORT"
-    )
-
-
-def _can_be_sent(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _encoded(host: str) -> str | bytes:

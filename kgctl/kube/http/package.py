@@ -20,6 +20,7 @@ from kgctl.kube.access.credentials import (
     renewable,
     resolve_credentials,
 )
+from kgctl.kube.access.kubeconfig import server_url
 from kgctl.kube.access.proxy import proxy_for
 from kgctl.kube.access.tls import skips_verification, tls_context
 from kgctl.kube.failures import (
@@ -59,6 +60,7 @@ class PackageTransport:
         self._asking = (interactive, limit)
         self._proxy = proxy_for(access)
         _refuse_split_login(access.server, f"the server's URL of {access.origin}")
+        server_url(access)
         _refuse_split_login(self._proxy or "", f"the proxy's URL of {access.origin}")
         self._provider = AuthProvider(access) if access.user.get("auth-provider") else None
         self._client: Any = None

@@ -51,6 +51,7 @@ def test_the_kubeconfig_goes_before_the_environment() -> None:
     assert proxy_for(configured, {"HTTPS_PROXY": PROXY}) == "socks5://p:1080"
 
 
+@pytest.mark.fast_lane(reason="in the slow lane everything is left to the package")
 @pytest.mark.parametrize(
     ("cluster", "user", "beyond"),
     [
@@ -69,5 +70,6 @@ def test_what_is_not_plain_is_left_to_the_package(
     assert beyond_lean(Access("https://127.0.0.1", cluster, user, "", "", ())) == beyond
 
 
+@pytest.mark.fast_lane(reason="in the slow lane everything is left to the package")
 def test_a_login_in_the_url_is_left_to_the_package() -> None:
     assert beyond_lean(access("https://u:p@127.0.0.1")) == "a user name in the server's URL"

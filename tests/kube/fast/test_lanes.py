@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from kgctl.errors import KubeconfigError
+from kgctl.kilo import PEERS
+from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.fast import fast_lane
+from kgctl.kube.lists import list_names
+from tests.support.memory import Answer, MemoryTransport, api_on
 from tests.support.quiet import QuietServer, node
 from tests.support.recorded import CLUSTERS, differences, kgctl, load
+from tests.support.ways import WAYS, Way
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +87,23 @@ def test_a_large_file_is_the_same_in_both_lanes(dump: object, tmp_path: Path) ->
 def test_the_slow_lane_is_on() -> None:
     assert not fast_lane()
     assert kgctl("--example", "graph").code == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "server",
+    ["https://127.0.0.1:99999", "https://127.0.0.1:a", "https://", "https://[::1", "https://a b"],
+)
+def test_both_transports_refuse_what_is_no_url(server: str, way: Way) -> None:
+    access = Access(server, {}, {}, "", 'context "c" of F', ())
+    with pytest.raises(KubeconfigError, match='of context "c" of F is not a valid URL: write http'):
+        way(access)
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_slow_lane_asks_for_names_alone_as_json() -> None:
+    transport = MemoryTransport(Answer({"metadata": {}, "items": [{"metadata": {"name": "a"}}]}))
+    assert list_names(api_on(transport), PEERS) == ["a"]
+    accept = transport.requests[0].headers["Accept"]
+    assert accept.startswith("application/json;as=PartialObjectMetadataList")
+    assert "protobuf" not in accept
