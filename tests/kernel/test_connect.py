@@ -107,7 +107,7 @@ def test_an_interface_that_was_there_without_a_key_has_none_afterwards(site: Sit
     assert site.traces() == before
 
 
-def state_of(site: Site) -> tuple[str, str, str, str]:
+def state_of(site: Site) -> list[str]:
     """Return what connect sets on the host, as the tools show it."""
     # the kernel lists peers, and the networks of each, in the order in which they came
     sections = site.host.run("wg", "showconf", DEVICE).stdout.split("\n\n")
@@ -116,7 +116,8 @@ def state_of(site: Site) -> tuple[str, str, str, str]:
     routes = site.host.ip("route", "show", "dev", DEVICE)
     link = json.loads(site.host.ip("-j", "link", "show", "dev", DEVICE))[0]
     kept = sorted(set(link["flags"]) & {"UP", "LOWER_UP", "NOARP"})
-    return "\n".join(device), addresses.partition(" ")[2], routes, f"{link['mtu']} {kept}"
+    own = (addresses.partition(" ")[2], f"{link['mtu']} {kept}")
+    return [*device, *own, *(line.strip() for line in routes.splitlines())]
 
 
 def dry_run(site: Site, *options: str) -> None:
