@@ -112,6 +112,8 @@ class RouteSocket:
         """
         asked: dict[int, Route] = {}
         messages = []
+        # the kernel deletes no route with another source than the one that it is given
+        sources = {} if verb == "del" else self._sources
         for route in routes:
             self._number = self._number % 0xFFFF_FFFF + 1
             asked[self._number] = route
@@ -122,7 +124,7 @@ class RouteSocket:
                     number=self._number,
                     index=self._index,
                     protocol=self._protocol,
-                    source=self._sources.get(route.destination.version),
+                    source=sources.get(route.destination.version),
                 )
             )
         refused: dict[Route, int] = {}

@@ -40,14 +40,14 @@ class Site:
         self.keys = {name: KeyPair.generate() for name in ("host", "ams-1")}
         self.host.batch(
             f"link add uplink type veth peer name uplink netns {self.node.name}",
-            "link set uplink up",
+            "link set uplink up addrgenmode none",  # no address that comes later by itself
             "address add 198.51.100.2/24 dev uplink",
             "address add 2001:db8:10::2/64 dev uplink nodad",
             "route add default via 198.51.100.1",
             "route add ::/0 via 2001:db8:10::1",
         )
         self.node.batch(
-            "link set uplink up",
+            "link set uplink up addrgenmode none",
             "address add 198.51.100.10/24 dev uplink",
             "address add 2001:db8:10::10/64 dev uplink nodad",
             "link add pods type bridge",

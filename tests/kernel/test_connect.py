@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import signal
 
 import pytest
@@ -106,14 +107,17 @@ def test_an_interface_that_was_there_without_a_key_has_none_afterwards(site: Sit
     assert site.traces() == before
 
 
-def state_of(site: Site) -> tuple[str, str, str, str]:
+def state_of(site: Site) -> list[str]:
     """Return what connect sets on the host, as the tools show it."""
-    device = sorted(site.host.run("wg", "showconf", DEVICE).stdout.splitlines())
+    # the kernel lists peers, and the networks of each, in the order in which they came
+    sections = site.host.run("wg", "showconf", DEVICE).stdout.split("\n\n")
+    device = sorted("\n".join(sorted(re.split(r", |= |\n", one))) for one in sections)
     addresses = site.host.ip("-o", "address", "show", "dev", DEVICE, "scope", "global")
     routes = site.host.ip("route", "show", "dev", DEVICE)
     link = json.loads(site.host.ip("-j", "link", "show", "dev", DEVICE))[0]
     kept = sorted(set(link["flags"]) & {"UP", "LOWER_UP", "NOARP"})
-    return "\n".join(device), addresses.split(" ", 1)[1], routes, f"{link['mtu']} {kept}"
+    own = (addresses.partition(" ")[2], f"{link['mtu']} {kept}")
+    return [*device, *own, *(line.strip() for line in routes.splitlines())]
 
 
 def dry_run(site: Site, *options: str) -> None:

@@ -25,8 +25,8 @@ def test_what_is_set_is_what_is_read_and_what_wg_sees(machine: Machine) -> None:
     assert done.stdout == ""
 
 
-def test_a_hundred_rounds_of_a_session(machine: Machine) -> None:
-    done = machine.run(sys.executable, "-m", "tests.network.soak", "100", timeout=240)
+def test_rounds_of_a_session(machine: Machine) -> None:
+    done = machine.run(sys.executable, "-m", "tests.network.soak", "30", timeout=240)
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["failures"] == []
-    assert report["writes"] == 100
+    assert report["writes"] == 30
