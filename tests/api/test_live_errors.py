@@ -123,7 +123,7 @@ def test_a_cluster_without_the_resource_definition(api_server: ApiServer, way: W
     with api_server.without_peers_crd():
         error = failure(source(way, api_server.token_user("reader")))
     assert isinstance(error, PeersNotServedError)
-    assert "peers.kilo.squat.ai is not installed; is Kilo installed there" in str(error)
+    assert "peers.kilo.squat.ai is not installed; install Kilo there" in str(error)
 
 
 def test_a_path_that_is_no_api(api_server: ApiServer, way: Way) -> None:
