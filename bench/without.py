@@ -40,15 +40,6 @@ def _usual_collections() -> None:
 
 def _usual_end() -> None:
     vars(program)["_leave"] = lambda _code: None
-    vars(gc)["freeze"] = lambda: None
-
-
-def _frozen_end() -> None:
-    vars(program)["_leave"] = lambda _code: None
-
-
-def _unfrozen_end() -> None:
-    vars(gc)["freeze"] = lambda: None
 
 
 PARTS: Mapping[str, Callable[[], None]] = {
@@ -62,8 +53,6 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "head start": _no_head_start,
     "collections": _usual_collections,
     "end": _usual_end,
-    "_exit": _frozen_end,
-    "freeze": _unfrozen_end,
 }
 
 

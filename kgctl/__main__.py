@@ -42,7 +42,6 @@ def main() -> int:
     code = run(arguments)
     # nor is there anything to look for at the end: Python would, several times (30 ms)
     if fast:
-        gc.freeze()
         _leave(code)
     return code
 
