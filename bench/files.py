@@ -35,7 +35,7 @@ with open(sys.argv[1], "rb") as file:
 def measure_files(cluster: Cluster, folder: Path, rounds: int) -> dict[str, Figures]:
     """Measure reading kubectl's output; the cluster has ``NODES`` nodes."""
     commands: dict[str, list[str]] = {}
-    texts = {kind: _dumped(cluster, folder, kind) for kind in ("json", "yaml")}
+    texts = {kind: dumped(cluster, folder, kind) for kind in ("json", "yaml")}
     commands = {
         f"{kind}: {' '.join(arguments)}": [KGCTL, "-f", str(path), *arguments]
         for kind, path in texts.items()
@@ -52,7 +52,8 @@ def measure_files(cluster: Cluster, folder: Path, rounds: int) -> dict[str, Figu
     return figures | measure(slow, rounds=1)
 
 
-def _dumped(cluster: Cluster, folder: Path, kind: str) -> Path:
+def dumped(cluster: Cluster, folder: Path, kind: str) -> Path:
+    """Write what kubectl prints of the cluster in a format, and return where."""
     path = folder / f"nodes.{kind}"
     command = [*cluster.kubectl(), "--output", kind]
     command[command.index("nodes")] = "nodes,peers.kilo.squat.ai"

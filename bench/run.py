@@ -16,6 +16,8 @@ from bench.edges import measure_edges
 from bench.files import NODES as FILE_NODES
 from bench.files import measure_files
 from bench.growth import measure_growth
+from bench.lanes import SIZES as LANE_SIZES
+from bench.lanes import measure_lanes
 from bench.link import measurable, measure_link
 from bench.live import measure_live
 from bench.machine import busy
@@ -68,6 +70,9 @@ def at_size(cluster: Cluster, size: int, folder: Path, results: Results) -> None
         else:
             say("slow link")
             results.link = measure_link(cluster, folder, 3)
+    if size in LANE_SIZES and not results.quick:
+        say("the parts of the fast lane")
+        results.lanes += measure_lanes(cluster, size, folder, rounds)
     if size == FILE_NODES:
         say("files")
         results.files = measure_files(cluster, folder, rounds)

@@ -42,7 +42,6 @@ def main() -> int:
     code = run(arguments)
     # skip the collections at exit as well (30 ms)
     if fast:
-        gc.freeze()
         _leave(code)
     return code
 
