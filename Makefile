@@ -45,8 +45,6 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
 	$(PYTEST) $(ARGS)
-	$(PYTEST) --slow-lane-third $(ARGS)
-	@tests/kernel/run.sh
 	$(FUZZ) --fixed
 
 .PHONY: lint
@@ -79,7 +77,7 @@ browser: .venv/.dev browserfiles ## tests of pages in Chromium
 	$(PYTEST) -m browser $(ARGS)
 
 .PHONY: slow
-slow: tools apiserver mermaid sarif browserfiles ## all tests with the fast lane turned off; make test runs a third of them so
+slow: tools apiserver mermaid sarif browserfiles ## all tests with the fast lane turned off; ARGS=--slow-lane-third runs a third
 	KGCTL_SLOW=1 $(PYTEST) $(ARGS)
 
 .PHONY: fuzz

@@ -1,4 +1,6 @@
-"""kgctl as a process on a machine. It is forked, not started: in an emulator imports take seconds.
+"""Python programs as processes on a machine, kgctl above all.
+
+They are forked, not started: in an emulator imports take seconds.
 
 The fork server imports what is below ``PRELOADED`` once. Arguments, environment, outputs, signals
 and the exit status are those of a process that was started.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import time
@@ -25,7 +28,6 @@ PATIENCE = 90.0
 
 PRELOADED = [
     "tests.kernel.forked",
-    "kgctl.__main__",
     "kgctl.cli.core.app",
     "kgctl.cli.core.program",
     "kgctl.cli.commands.connect",
@@ -49,7 +51,7 @@ _FORKING.set_forkserver_preload(PRELOADED)
 
 @dataclass(frozen=True)
 class Done:
-    """How a kgctl ended."""
+    """How a program ended."""
 
     code: int
     stdout: str
@@ -57,15 +59,20 @@ class Done:
 
 
 class Running:
-    """A kgctl that was forked; ``machine`` is the name of a network namespace."""
+    """``python -m MODULE ARGV`` in the network namespace ``machine``.
 
-    def __init__(self, machine: str, directory: Path, *argv: str, stdin: str = "") -> None:
+    ``directory`` is for its outputs, and for the records of kgctl.
+    """
+
+    def __init__(
+        self, machine: str, directory: Path, module: str, *argv: str, stdin: str = ""
+    ) -> None:
         number = sum(1 for _ in directory.glob("*.out"))
         self.outputs = [directory / f"{number}.{name}" for name in ("in", "out", "err")]
         self.outputs[0].write_text(stdin)
         for path in self.outputs[1:]:
             path.touch()
-        work = (machine, str(directory), argv, [str(path) for path in self.outputs])
+        work = (machine, str(directory), module, argv, [str(path) for path in self.outputs])
         self.process: ForkServerProcess = _FORKING.Process(target=_run, args=work)
         self.process.start()
 
@@ -120,7 +127,9 @@ def within(seconds: float, condition: object) -> float:
     return time.monotonic() - start
 
 
-def _run(machine: str, directory: str, argv: tuple[str, ...], outputs: list[str]) -> None:
+def _run(
+    machine: str, directory: str, module: str, argv: tuple[str, ...], outputs: list[str]
+) -> None:
     for number, path in enumerate(outputs):
         flags = os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY
         os.dup2(os.open(path, flags), number)
@@ -129,10 +138,9 @@ def _run(machine: str, directory: str, argv: tuple[str, ...], outputs: list[str]
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     enter(machine)
     os.environ["RUNTIME_DIRECTORY"] = directory
-    sys.argv = ["kgctl", *argv]
-    from kgctl.__main__ import main
-
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sys.exit(code)
+    sys.argv = [module, *argv]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

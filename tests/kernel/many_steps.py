@@ -43,12 +43,11 @@ def cidr(text: str) -> Cidr:
 
 
 def wanted(count: int, *, more: int) -> DeviceState:
-    """Return a device of so many peers, four networks each; the first has ``more``."""
+    """Return a device of so many peers, two networks each; the first has ``more``."""
     peers: dict[PublicKey, DevicePeer] = {}
     for number in range(count):
         high, low = divmod(number, 250)
         own = {cidr(f"10.{high}.{low}.0/24"), cidr(f"fd00:{number:x}::/64")}
-        own |= {cidr(f"100.64.{high}.{low}/32"), cidr(f"172.31.{high}.{low}/32")}
         if number == 0:
             own |= {cidr(f"172.{16 + one // 256}.{one % 256}.0/24") for one in range(more)}
         key = PublicKey(number.to_bytes(4, "big") + bytes([9]) * 28)

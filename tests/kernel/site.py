@@ -111,7 +111,7 @@ class Site:
     def start(self, *argv: str, stdin: str = "") -> Running:
         """Start ``kgctl ARGV`` on the host."""
         own = ("--kubeconfig", str(self.kubeconfig))
-        one = Running(self.host.name, self.host.directory, *own, *argv, stdin=stdin)
+        one = Running(self.host.name, self.host.directory, "kgctl", *own, *argv, stdin=stdin)
         self._running.append(one)
         return one
 

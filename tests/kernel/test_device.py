@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.forked import Running
 from tests.kernel.machine import Machine
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def machine() -> Iterator[Machine]:
 
 
 def test_what_is_set_is_what_is_read_and_what_wg_sees(machine: Machine) -> None:
-    done = machine.run(sys.executable, "-m", "tests.kernel.device_steps", timeout=240)
-    assert done.stdout == ""
+    done = Running(machine.name, machine.directory, "tests.kernel.device_steps").wait(240)
+    assert (done.code, done.stdout) == (0, ""), done.stderr
 
 
 def test_rounds_of_a_session(machine: Machine) -> None:
-    done = machine.run(sys.executable, "-m", "tests.network.soak", "30", timeout=240)
+    done = Running(machine.name, machine.directory, "tests.network.soak", "30").wait(240)
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["failures"] == []
     assert report["writes"] == 30

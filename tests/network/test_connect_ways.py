@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_is_kept_out(site: Site) -> None:
     argv = ("--kubeconfig", str(site.kubeconfig), "connect", "laptop", "-a", site.address)
     lines = kgctl(site.laptop, *argv, "--allowed-ips", "0.0.0.0/0", "--dry-run").stdout.splitlines()
     assert f"# not into the tunnel: {AMS_IPV4} of 128.0.0.0/1, which" in "\n".join(lines)
-    assert "ip route add 0.0.0.0/1 via 10.4.0.1 dev kilo0 onlink proto 75" in lines
+    assert "ip route add 0.0.0.0/1 via 10.4.0.1 dev kilo0 onlink proto 75 src 10.5.0.1" in lines
     assert not any(f" {AMS_IPV4}/32 " in line for line in lines)
 
 
