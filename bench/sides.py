@@ -34,7 +34,7 @@ LIVE = (
     ("showconf", "peer", PEER),
     ("showconf", "peer", PEER, "-o", "wg-quick"),
     ("get", "nodes"),
-    ("path", PEER, "peer-1"),
+    ("path", "node-00000", PEER),
     ("check",),
 )
 

@@ -103,4 +103,11 @@ def test_an_answer_costs_no_import_of_what_it_does_not_use() -> None:
     code = "import sys; from kgctl.__main__ import main; main()"
     new = new_modules(code, "--example", "get", "nodes", "-o", "name")
     assert not {name.partition(".")[0] for name in new} & {"graphviz", "kubernetes", "nacl", "rich"}
-    assert not {"http.client", "ssl", "yaml"} & new
+    assert not {"http.client", "ssl", "subprocess", "yaml"} & new
+
+
+def test_a_check_of_files_imports_nothing_for_a_network() -> None:
+    code = "import sys; from kgctl.cli.core.app import run; run(sys.argv[1:])"
+    new = new_modules(code, "--example", "check")
+    assert "kgctl.diagnosis.check" in new
+    assert not {"importlib.resources", "ssl", "socket"} & new  # Typer imports subprocess

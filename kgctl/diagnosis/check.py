@@ -5,7 +5,6 @@ The pages are files in ``pages`` beside this module.
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from kgctl.diagnosis.facts import Facts
@@ -69,6 +68,8 @@ def check(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -
 
 def page_of(rule: AnyRule) -> str:
     """Return the page of a rule, in Markdown."""
+    from importlib.resources import files  # 10 ms, for pages alone
+
     return files("kgctl.diagnosis").joinpath("pages", f"{rule.code}.md").read_text("utf-8")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kgctl.diagnosis.facts import Subject
 from kgctl.errors import ForbiddenError, StatusError
 from kgctl.kilo import GROUP, TOPOLOGY_LABEL, VERSION
-from kgctl.kube.lists import JSON
 from kgctl.state.interface import Objects, PeersNotServedError
 from kgctl.state.objects import state_of
 from kgctl.state.overlay import applied
@@ -109,6 +108,8 @@ def _read(server: ApiServer) -> Evidence:
 
 def _other_versions(api: Api) -> tuple[str, ...]:
     """Return the other versions of Kilo's API group, which any user may read; empty if none."""
+    from kgctl.kube.lists import JSON  # with ssl, which files do not need
+
     try:
         return api.get(f"/apis/{GROUP}", {}, JSON, _group_versions)
     except StatusError:
