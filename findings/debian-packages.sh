@@ -13,7 +13,10 @@ trap finish EXIT
 unpack() {
   (cd "$work" && apt-get -qq download "$@")
   for file in "$work"/*.deb; do dpkg -x "$file" "$work/root"; done
-  export PATH=$work/root/usr/bin:$PATH
+  export PATH=$work/root/usr/bin:$work/root/usr/sbin:$work/root/bin:$work/root/sbin:$PATH
+  for folder in "$work"/root/usr/lib/*-linux-gnu*; do
+    if [ -d "$folder" ]; then export LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
+  done
 }
 
 # same WHAT EXPECTED SEEN: fail if what was seen is not what this finding states
@@ -24,9 +27,14 @@ same() {
   fi
 }
 
-# device NAME: a namespace with a WireGuard device of wireguard-go, taken down at the end
-device() {
+# namespace NAME: a network namespace without anything in it, taken down at the end with what runs in it
+namespace() {
   ip netns add "$1"
   cleanup+=("ip netns pids $1 | xargs -r kill" "ip netns delete $1")
+}
+
+# device NAME: a namespace with a WireGuard device of wireguard-go, taken down at the end
+device() {
+  namespace "$1"
   ip netns exec "$1" wireguard-go "$1" >/dev/null 2>&1
 }
