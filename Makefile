@@ -16,11 +16,11 @@ LOCK := pip compile --quiet --upgrade --universal --generate-hashes --no-annotat
 	--python-version 3.11
 
 TEST_TOOLS := cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli nsenter ping ps resolvconf script setpriv strace \
-	sysctl systemd-analyze systemd-networkd tc unshare wg wg-quick wireguard-go zbarimg zsh
+	sysctl systemd-analyze systemd-networkd systemd-sysusers tc unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
 		printf '%-14s %s\n' "$$name" "$$what"; done
 
 # --- to use it ---
@@ -68,7 +68,7 @@ network: apiserver tools ## tests with real packets, in network namespaces
 	$(PYTEST) -m network $(ARGS)
 
 .PHONY: kernel
-kernel: .venv/.dev ## tests on Debian's kernel (WireGuard, netem), in a machine that QEMU emulates
+kernel: .venv/.dev ## tests on Debian's kernel (WireGuard, IPIP, netem), in machines that QEMU emulates (6 minutes)
 	@.ci/install-tools wanted ip nsenter ping sysctl tc wg wg-quick
 	@tests/kernel/run.sh $(ARGS)
 
@@ -92,16 +92,21 @@ rules: .venv/.dev ## write the index of the rules of kgctl check: docs/rules.md
 bench: apiserver ## measure, and write docs/performance.md (6 to 12 minutes; ARGS=--quick prints a short form)
 	$(BIN)/python -m bench.run $(ARGS)
 
+.PHONY: bench-agent
+bench-agent: apiserver tools ## measure kgctl agent among 300 and 1,000 nodes, and Kilo's agent if it is on the PATH as kg (5 minutes)
+	$(BIN)/python -m bench.agent $(ARGS)
+
 .PHONY: findings
-findings: ## run what is known of other programs, each on real packages; needs root, Debian 12 and npm; not part of CI
+findings: ## run what is known of other programs, each on real packages; needs root, Debian 12, PyPI and npm; not part of CI
 	@status=0; for one in findings/*-*.sh; do case $$one in */debian-packages.sh) ;; *) \
 		bash $$one || status=1;; esac; done; exit $$status
 
 .PHONY: soak
-soak: apiserver tools ## kgctl connect for long: a minute of events, of a hostile node, of an ailing server, 10,000 rounds (12 minutes)
+soak: apiserver tools ## kgctl connect for long: a minute of events, of a hostile node, of an ailing server, 10,000 rounds; agents for five minutes without a server (20 minutes)
 	KGCTL_STORM_SECONDS=60 KGCTL_SOAK_ROUNDS=10000 $(BIN)/python -m pytest tests/network/test_connect_load.py \
 		tests/network/test_connect_endurance.py -o junit_family=xunit1 --junitxml=soak.xml $(ARGS)
 	@grep -o '<property [^>]*>' soak.xml
+	KGCTL_AWAY_SECONDS=300 $(BIN)/python -m pytest tests/network/test_agents.py -k restored $(ARGS)
 
 .PHONY: format
 format: .venv/.dev ## format the code, and mend what ruff can mend
@@ -143,6 +148,11 @@ tools: .venv/.dev
 .PHONY: apiserver
 apiserver: tools
 	@tests/apiserver/build.sh
+
+# one made of the libraries of a current Kubernetes, into the same cache; about 10 minutes, and no part of make test
+.PHONY: apiserver-current
+apiserver-current:
+	@tests/apiserver/build-current.sh
 
 # the parser that tests hold Mermaid texts against, from npm; in a cache, once a machine
 .PHONY: mermaid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 NODES = "/api/v1/nodes?limit=500&resourceVersion=0"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 PEERS = 5
+READERS = "kgctl-readers"
+"""A group that may list nodes and peers."""
 PEER = "peer-0"
 KGCTL = str(Path(sys.executable).with_name("kgctl"))
 """The program that is installed beside this Python."""
@@ -38,6 +41,29 @@ class Cluster:
         """The kubeconfig of a user with a token who may list nodes and peers."""
         self.certificate_kubeconfig = str(server.user("bench", _READING))
         """The kubeconfig of such a user with a client certificate."""
+        self.acting_kubeconfig = self._kubeconfig(
+            "acting", **server.users.with_token("admin"), **{"as": "x", "as-groups": [READERS]}
+        )
+        """The kubeconfig of a user who acts as such a user."""
+        self.plugin_kubeconfig = self._kubeconfig("plugin", exec=self._plugin("reader"))
+        """The kubeconfig of such a user whose exec plugin says when its token expires."""
+        self.cache = str(state / "cache")
+        """The directory for answers of that plugin."""
+
+    def _kubeconfig(self, name: str, **user: object) -> str:
+        return str(self._server.write_kubeconfig(name, user))
+
+    def _plugin(self, user: str) -> dict[str, object]:
+        status = {
+            "token": self._server.users.with_token(user)["token"],
+            "expirationTimestamp": "2999-01-01T00:00:00Z",
+        }
+        version = "client.authentication.k8s.io/v1"
+        answer = {"apiVersion": version, "kind": "ExecCredential", "status": status}
+        program = self._state / "plugin"
+        program.write_text(f"#!/bin/sh\nsleep 0.2\necho '{json.dumps(answer)}'\n")
+        program.chmod(0o755)
+        return {"apiVersion": version, "command": str(program), "interactiveMode": "Never"}
 
     @property
     def port(self) -> int:
@@ -94,18 +120,28 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def started_cluster() -> Iterator[Cluster]:
-    """Start a cluster without nodes; stop it at the end of the context."""
+def started_server(how: str = "make apiserver") -> Iterator[tuple[ApiServer, Path]]:
+    """Start an API server; yield it and its directory, and stop it at the end of the context.
+
+    ``how`` makes the programs that are missing.
+    """
     binaries = find_binaries()
     if binaries is None:
-        raise SystemExit("needs kube-apiserver and etcd: make apiserver")
+        raise SystemExit(f"needs kube-apiserver and etcd: {how}")
     with tempfile.TemporaryDirectory(prefix="kgctl-bench-") as state:
         server = ApiServer(binaries, Path(state))
         try:
             server.launch()
-            yield Cluster(server, Path(state))
+            yield server, Path(state)
         finally:
             server.close()
+
+
+@contextlib.contextmanager
+def started_cluster() -> Iterator[Cluster]:
+    """Start a cluster without nodes; stop it at the end of the context."""
+    with started_server() as (server, state):
+        yield Cluster(server, state)
 
 
 def peer_object(number: int) -> dict[str, Any]:

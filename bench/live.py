@@ -43,13 +43,24 @@ def measure_live(cluster: Cluster, nodes: int, rounds: int) -> LiveFigures:
             *GRAPH,
         ],
         "get nodes": cluster.kgctl("get", "nodes"),
+        "showconf peer -o wg-quick": cluster.kgctl(*SHOWCONF, "-o", "wg-quick"),
+        "path": cluster.kgctl("path", "node-00000", PEER),
+        "check": cluster.kgctl("check"),
+        "graph, impersonation": [KGCTL, "--kubeconfig", cluster.acting_kubeconfig, *GRAPH],
+        "graph, exec plugin, its answer kept": [
+            KGCTL,
+            "--kubeconfig",
+            cluster.plugin_kubeconfig,
+            *GRAPH,
+        ],
     }
     if shutil.which("kubectl"):
         commands["kubectl get nodes"] = cluster.kubectl()
     if shutil.which("kgctl-go"):
         commands["Go graph"] = cluster.kgctl(*GRAPH, program="kgctl-go")
         commands["Go showconf peer"] = cluster.kgctl(*SHOWCONF, program="kgctl-go")
-    return LiveFigures(nodes, measure(commands, rounds=rounds))
+    kept = {"XDG_CACHE_HOME": cluster.cache}
+    return LiveFigures(nodes, measure(commands, rounds=rounds, environment=kept))
 
 
 def targets_table(live: list[LiveFigures]) -> str:

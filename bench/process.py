@@ -72,6 +72,9 @@ def measure(
     """
     figures = {name: Figures() for name in commands}
     env = {**os.environ, **(environment or {})}
+    # the uncounted round writes the bytecode, as an installation does; without it each run would
+    # compile all modules, and measure how long their texts are
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     for number in range(rounds + 1):
         for name, command in commands.items():
             taken = _run(command, env, accepted)

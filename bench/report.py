@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.edges import edges_table
 from bench.files import files_table
+from bench.following import following_table
 from bench.growth import slope
 from bench.lanes import lanes_table
 from bench.link import RATE, ROUND_TRIP, link_table
@@ -20,6 +21,7 @@ from bench.table import table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.following import Following
     from bench.growth import Point
     from bench.lanes import Savings
     from bench.link import LinkFigures
@@ -42,6 +44,7 @@ class Results:
     files: dict[str, Figures] = field(default_factory=dict)
     lanes: list[Savings] = field(default_factory=list)
     link: LinkFigures | None = None
+    following: list[Following] = field(default_factory=list)
     node_bytes: tuple[int, int] = (0, 0)
     took: float = 0.0
 
@@ -82,6 +85,7 @@ def _sections(results: Results) -> list[str]:
         f"{_FILES}\n{files_table(results.files)}" if results.files else "",
         f"{_LANES}\n{lanes_table(results.lanes)}" if results.lanes else "",
         f"{_LINK.format(how=results.link.how)}\n{link_table(results.link)}" if results.link else "",
+        f"{_FOLLOWING}\n{following_table(results.following)}" if results.following else "",
         _GROWTH,
         _growth_table(results.growth),
     ]
@@ -175,6 +179,15 @@ _LINK = f"""\
 namespaces, by {{how}}.
 kgctl measures the time to connect, and requests compression if the server is far away: from a near
 one, compression costs the API server more time than it saves.
+"""
+
+_FOLLOWING = """\
+## Following a cluster
+
+`kgctl connect` on a laptop in a network namespace, with wireguard-go, among nodes that are each a
+segment of its own. "Event to device" is the time from the API server's answer for a new node to
+kgctl's word that the device has it, the median of five; a tenth of a second of it is the wait for
+further events. Then each node has a heartbeat every 30 seconds, for a minute.
 """
 
 _GROWTH = """\

@@ -1,8 +1,9 @@
 """Processor time of one round of ``kgctl connect``, and its growth, without changing a host.
 
-The device and the routes are in memory, so the figures are kgctl's own work, up to the first route
-and for the whole round. Run with ``python -m bench.round [NODES...]``; compare the columns of one
-run, or the same script in two checkouts, one after the other.
+The device and the routes are in memory, so the figures are kgctl's own work: up to the first route,
+for the whole round, and for the next round, after one node got another pod subnet. Run with
+``python -m bench.round [NODES...]``; compare the columns of one run, or the same script in two
+checkouts, one after the other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from kgctl.connect.network import Memory as Known
 from kgctl.connect.network import wanted_of
 from kgctl.connect.rounds import Parser
 from kgctl.connect.synchroniser import Synchroniser
@@ -114,38 +116,47 @@ class MemoryRoutes:
     ) -> list[Refused]:
         """Count the routes."""
         self._memory.first = self._memory.first or time.process_time()
-        self._memory.routes = len(change.add)
+        self._memory.routes = max(self._memory.routes, len(change.add))
         return []
 
 
-def round_of(objects: Objects) -> tuple[float, float, int]:
-    """Return the processor seconds to the first route and in total, and the number of routes."""
-    memory = Memory()
+def round_of(objects: Objects) -> tuple[float, float, float, int]:
+    """Return processor seconds to the first route, of the round and of a change; and the routes."""
+    memory, known = Memory(), Known()
+    routes = MemoryRoutes(memory)
     synchroniser = Synchroniser(PrivateKey(b"a" * 32), 51820, Names(lambda: None))
-    start = time.process_time()
-    state = Parser("topology.kubernetes.io/region").state(objects)
-    wanted = wanted_of(state, name="laptop", now=NOW, granularity="auto")
-    synchroniser.apply(wanted, memory, MemoryRoutes(memory), now=NOW, whole=True)
-    end = time.process_time()
-    return (memory.first or end) - start, end - start, memory.routes
+    parser = Parser("topology.kubernetes.io/region")
+    times = [time.process_time()]
+    for whole in (True, False):
+        state = parser.state(objects)
+        wanted = wanted_of(state, name="laptop", now=NOW, granularity="auto", memory=known)
+        synchroniser.apply(wanted, memory, routes, now=NOW, whole=whole)
+        times.append(time.process_time())
+        changed = objects.nodes[-1]._replace(pod_cidr="10.99.0.0/24")
+        objects = objects._replace(nodes=[*objects.nodes[:-1], changed])
+    start, end, last = times
+    return (memory.first or end) - start, end - start, last - end, memory.routes
 
 
-def best(run: Callable[[], tuple[float, float, int]], times: int = 3) -> tuple[float, float, int]:
+def best(run: Callable[[], tuple[float, float, float, int]], times: int = 3) -> tuple[Any, ...]:
     """Return the fastest of a few runs: other work of the machine only adds time."""
-    return min(run() for _ in range(times))
+    return tuple(min(column) for column in zip(*(run() for _ in range(times)), strict=True))
 
 
 def main() -> None:
     """Measure, and print one line per cluster."""
     sizes = [int(text) for text in sys.argv[1:]] or [500, 1000, 2000, 5000]
-    print("cluster                     to the first route   whole round   routes")
+    print("cluster                     to the first route   whole round   a change   routes")
     for nodes in sizes:
         objects = cluster(nodes)
-        first, whole, routes = best(lambda objects=objects: round_of(objects))  # type: ignore[misc]
-        print(f"{nodes:6} leaders {'':12} {first:14.2f} s {whole:13.2f} s {routes:8}")
+        found = best(lambda objects=objects: round_of(objects))  # type: ignore[misc]
+        print(f"{nodes:6} leaders {'':12} {_line(*found)}")
     objects = cluster(10, annotation(255_000))
-    first, whole, routes = best(lambda: round_of(objects))
-    print(f"10 leaders, one with 255 kB {first:14.2f} s {whole:13.2f} s {routes:8}")
+    print(f"10 leaders, one with 255 kB {_line(*best(lambda: round_of(objects)))}")
+
+
+def _line(first: float, whole: float, change: float, routes: int) -> str:
+    return f"{first:14.2f} s {whole:13.2f} s {change:8.3f} s {routes:8}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from bench.edges import TARGETS as FULL_MESHES
 from bench.edges import measure_edges
 from bench.files import NODES as FILE_NODES
 from bench.files import measure_files
+from bench.following import measure_following
 from bench.growth import measure_growth
 from bench.lanes import SIZES as LANE_SIZES
 from bench.lanes import measure_lanes
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 SIZES = (3, 100, 300, 1000, 5000)
 QUICK_SIZES = (3, 100, 300, 1000)
 SLOW_LINK_NODES = 1000
+FOLLOWED_NODES = (100, 1000)
 
 
 def main() -> None:
@@ -44,6 +46,10 @@ def main() -> None:
             say(f"{size:,} nodes")
             cluster.grow(size)
             at_size(cluster, size, Path(folder), results)
+    why_not = measurable()
+    for nodes in () if results.quick or why_not else FOLLOWED_NODES:
+        say(f"following {nodes:,} nodes")
+        results.following.append(measure_following(nodes, 60.0))
     results.took = time.monotonic() - start
     text = report(results)
     print(text)

@@ -23,7 +23,10 @@ def _slow(name: str) -> Callable[[], None]:
     """Return what puts the module ``name``, which asks for the lane, on the slow one."""
 
     def turn_off() -> None:
-        vars(importlib.import_module(name))["fast_lane"] = lambda: False
+        module = vars(importlib.import_module(name))
+        if "fast_lane" not in module:
+            raise SystemExit(f"{name} does not ask for the lane")
+        module["fast_lane"] = lambda: False
 
     return turn_off
 
@@ -47,8 +50,8 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "requests": _slow("kgctl.kube.http.transport"),
     "protobuf": _slow("kgctl.kube.lists"),
     "kubeconfig": _slow("kgctl.kube.access.kubeconfig_file"),
-    "json": _slow("kgctl.state.documents"),
-    "yaml": _slow("kgctl.state.documents"),
+    "json": _slow("kgctl.state.manifests"),
+    "yaml": _slow("kgctl.state.manifests"),
     "plain calls": _slow("kgctl.cli.core.app"),
     "head start": _no_head_start,
     "collections": _usual_collections,
