@@ -162,6 +162,7 @@ class ControlPlane:
             f"--service-account-signing-key-file={state / 'service-accounts.key'}",
             f"--service-account-issuer={ISSUER}",
             "--authorization-mode=RBAC",
+            "--allow-privileged=true",  # as every cluster has it: network plugins need it
             "--disable-admission-plugins=ServiceAccount",
             "--service-cluster-ip-range=10.43.0.0/16",
             "--delete-collection-workers=8",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kgctl.render.agent_manifests import peers_definition
 from tests.apiserver.client import CONNECTIONS, RESOURCES, Client, RefusedError, apply_all
 from tests.apiserver.control_plane import ControlPlane, Settings
 from tests.apiserver.users import Users
@@ -17,7 +18,6 @@ from tests.apiserver.users import Users
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-CRD = Path(__file__).parent / "peers.crd.yaml"
 RBAC = Path(__file__).parents[2] / "docs" / "rbac.yaml"
 CRD_NAME = "peers.kilo.squat.ai"
 SLICES_API = "discovery.k8s.io"
@@ -117,9 +117,19 @@ class ApiServer:
         versions = {one["groupVersion"] for one in served}
         return f"{SLICES_API}/v1" if f"{SLICES_API}/v1" in versions else f"{SLICES_API}/v1beta1"
 
+    @property
+    def tells_services(self) -> bool:
+        """Whether it has ServiceCIDR objects, as every server since Kubernetes 1.33."""
+        try:
+            return bool(self.request("GET", "/apis/networking.k8s.io/v1/servicecidrs")["items"])
+        except RefusedError as error:
+            if error.status != http.HTTPStatus.NOT_FOUND:
+                raise
+            return False
+
     def install_peers_crd(self) -> None:
         """Have the server know peers, and wait until it lists and stores them."""
-        self.apply([yaml.safe_load(CRD.read_text())])
+        self.apply([peers_definition()])
         _await(self._serves_peers)
         probe = {
             "apiVersion": "kilo.squat.ai/v1alpha1",

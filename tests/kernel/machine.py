@@ -40,6 +40,14 @@ class Machine(Namespace):
         machine.ip("link", "set", "lo", "up")
         return machine
 
+    @classmethod
+    def guest(cls, label: str) -> Self:
+        """Return the guest itself as a machine: its daemons are nowhere else."""
+        machine = cls(label, f"{label}-{os.getpid()}-{next(_NUMBERS)}")
+        machine.directory.mkdir()
+        run(["ip", "netns", "attach", machine.name, "1"])
+        return machine
+
     def entered(self, *argv: str) -> list[str]:
         """Return the command line that runs ``argv`` inside."""
         return ["nsenter", f"--net=/run/netns/{self.name}", *argv]

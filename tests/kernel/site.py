@@ -34,9 +34,9 @@ PREFIX = "kilo.squat.ai/"
 class Site:
     """The two machines, the stand-in of an API server, and a key for each. A context manager."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: Machine | None = None) -> None:
         self.directory = directory
-        self.host, self.node = Machine.create("host"), Machine.create("node")
+        self.host, self.node = host or Machine.create("host"), Machine.create("node")
         self.keys = {name: KeyPair.generate() for name in ("host", "ams-1")}
         self.host.batch(
             f"link add uplink type veth peer name uplink netns {self.node.name}",
@@ -123,6 +123,12 @@ class Site:
         """Start ``kgctl connect`` on the host, with its key."""
         own = ("-a", ADDRESS, "--private-key", str(key or self.key), "--persistent-keepalive", "2")
         return Connection(self.start("connect", name, *own, "--log-format", "json", *options))
+
+    def drift(self, dump: str) -> tuple[int, set[str]]:
+        """Return the exit status of ``kgctl drift`` for such a dump, and the kinds of faults."""
+        done = self.kgctl("drift", "laptop", "--dump", "-", "-o", "json", stdin=dump)
+        found: list[dict[str, Any]] = json.loads(done.stdout)["differences"]
+        return done.code, {one["kind"] for one in found if one["fault"]}
 
     # --- the host ---
 

@@ -115,6 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
         found = self._named(path, self.store.get)
         if found is not None:
             found = {**found, "spec": {**found["spec"], **body.get("spec", {})}}
+            metadata = found["metadata"]
+            annotations = metadata.get("annotations", {}) | body.get("metadata", {}).get(
+                "annotations", {}
+            )
+            kept = {name: text for name, text in annotations.items() if text is not None}
+            found["metadata"] = {**metadata, "annotations": kept}
             found = self.store.put(path.rpartition("/")[0], found)
         self._answer_one(found)
 
@@ -160,10 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class StandIn:
-    """The stand-in at the loopback of a machine."""
+    """The stand-in at the loopback of a machine; several can have one ``store``."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.store = Store()
+    def __init__(self, machine: Machine, store: Store | None = None) -> None:
+        self.store = store or Store()
         handler = type("Handler", (_Handler,), {"store": self.store})
         self._server = machine.within(lambda: ThreadingHTTPServer(("127.0.0.1", 0), handler))
         self._server.daemon_threads = True

@@ -89,7 +89,7 @@ def test_an_interface_that_was_there_is_given_back(site: Site) -> None:
     )
     before = site.traces() + site.host.run("wg", "showconf", DEVICE).stdout
     connection = site.connect()
-    connection.until("use the WireGuard interface that is there")
+    connection.until("using the existing WireGuard interface")
     connection.until("synchronised")
     assert peer not in site.device()
     assert site.reaches(), connection
@@ -232,13 +232,13 @@ def test_a_key_that_is_not_clamped_is_set_once(site: Site) -> None:
     assert session > 0
 
 
-def test_a_keepalive_that_wireguard_does_not_hold_is_survived(site: Site) -> None:
-    """The CRD allows any number, and WireGuard's messages hold 16 bits."""
+def test_a_keepalive_that_wireguard_cannot_hold_makes_the_peer_invalid(site: Site) -> None:
+    """The CRD allows any number, and WireGuard's messages hold 16 bits; the tunnel stays."""
     connection = site.connect("--resync-period", "1s")
     connection.until("synchronised")
     site.publish(site.own_peer(persistentKeepalive=65536))
     told = connection.until("failed to sync")
-    assert "a number is too large" in told["err"]
+    assert 'persistentKeepalive "65536" is more than WireGuard\'s 65535 seconds' in told["err"]
     assert site.reaches(), connection
     site.publish(site.own_peer(persistentKeepalive=65535))
     ams = site.keys["ams-1"].public
@@ -294,9 +294,6 @@ def test_endpoints_of_both_families(site: Site) -> None:
     assert connection.end() == 0, connection
 
 
-@pytest.mark.xfail(
-    strict=True, reason="issue 16, E.9: an Endpoint holds no zone", raises=AssertionError
-)
 def test_a_link_local_endpoint_keeps_its_zone(site: Site) -> None:
     """An interface that was there calls its peer by a link-local address, and does so again."""
     add_tunnel(site.host)
@@ -336,6 +333,21 @@ def test_an_mtu_of_9000(site: Site) -> None:
     large = ("ping", "-n", "-M", "do", "-s", "8900", "-c", "1", "-w", "20", POD)
     site.host.run(*large, timeout=40)
     assert connection.end() == 0, connection
+
+
+@pytest.mark.parametrize("whose", ["ours", "the interface's"])
+def test_an_mtu_that_ends_ipv6_is_refused(site: Site, whose: str) -> None:
+    add_tunnel(site.host)
+    site.host.ip("link", "set", DEVICE, "up")
+    if whose != "ours":
+        site.host.ip("address", "add", "fd99::1/64", "dev", DEVICE)
+    before = site.traces()
+    address = "fd10:5::1/128" if whose == "ours" else ADDRESS
+    done = site.kgctl("connect", "laptop", "-a", address, "--mtu", "1279", "--once")
+    assert done.code != 0
+    assert "an MTU of 1279 is too small for the address fd" in done.stderr
+    assert site.traces() == before
+    assert site.peers() == []
 
 
 def test_a_taken_port_is_named(site: Site) -> None:

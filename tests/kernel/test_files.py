@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,22 +27,15 @@ def file(site: Site) -> Path:
     return site.host.write(f"{NAME}.conf", done.stdout)
 
 
-def drift(site: Site, dump: str) -> tuple[int, set[str]]:
-    """Return the exit status, and the kinds of faults."""
-    done = site.kgctl("drift", "laptop", "--dump", "-", "-o", "json", stdin=dump)
-    found: list[dict[str, Any]] = json.loads(done.stdout)["differences"]
-    return done.code, {one["kind"] for one in found if one["fault"]}
-
-
 def test_wg_quick_up_drift_and_down(site: Site, file: Path) -> None:
     before = site.traces()
     site.host.run("wg-quick", "up", str(file), timeout=60)
     assert site.reaches(POD)
-    assert drift(site, site.host.run("wg", "show", "all", "dump").stdout)[1] <= {"handshake"}
+    assert site.drift(site.host.run("wg", "show", "all", "dump").stdout)[1] <= {"handshake"}
     ams = site.keys["ams-1"].public
     site.host.run("wg", "set", NAME, "peer", ams, "allowed-ips", "10.42.0.0/24",
                   "preshared-key", "/dev/stdin", stdin=preshared_key())  # fmt: skip
-    code, kinds = drift(site, site.host.run("wg", "show", "all", "dump").stdout)
+    code, kinds = site.drift(site.host.run("wg", "show", "all", "dump").stdout)
     assert code == 1
     assert {"allowed-ips", "preshared-key"} <= kinds
     site.host.run("wg-quick", "down", str(file), timeout=60)
@@ -59,9 +51,9 @@ def test_syncconf_takes_changes_back(site: Site, file: Path) -> None:
     other = KeyPair.generate().public
     site.host.run("wg", "set", NAME, "peer", other, "allowed-ips", "10.98.0.0/16", "peer", ams,
                   "allowed-ips", "10.97.0.0/16")  # fmt: skip
-    assert {"extra", "allowed-ips"} <= drift(site, site.host.run("wg", "showconf", NAME).stdout)[1]
+    assert {"extra", "allowed-ips"} <= site.drift(site.host.run("wg", "showconf", NAME).stdout)[1]
     site.host.run("bash", "-c", f"wg syncconf {NAME} <(wg-quick strip {file})")
-    assert drift(site, site.host.run("wg", "show", "all", "dump").stdout)[1] <= {"handshake"}
+    assert site.drift(site.host.run("wg", "show", "all", "dump").stdout)[1] <= {"handshake"}
     assert site.device(NAME)[ams].latest_handshake == session
     site.host.run("wg-quick", "down", str(file), timeout=60)
 

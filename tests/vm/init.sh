@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The guest's first process. It mounts the host's root read-only, the kernel's modules over it and memory on top, and
-# hands over to guest.sh, or to systemd, which starts vm.service. run.sh adds /vm to this file system.
+# The guest's first process. It mounts the host's root read-only, the kernel's modules over it (and daemons, for systemd),
+# memory on top, and hands over to guest.sh, or to systemd, which starts vm.service. run.sh adds /vm to this file system.
 busybox=/bin/busybox
 $busybox mount -t proc proc /proc
 $busybox mount -t sysfs sys /sys
@@ -15,9 +15,16 @@ fail() {
 share() { $busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose "$1" "$2"; }
 share host /host || fail "cannot mount the host's root"
 share layer /layer || fail "cannot mount the modules"
+layers=/layer:/host systemd=
+case $($busybox cat /proc/cmdline) in
+*vm.init=systemd*)
+  share daemons /daemons || fail "cannot mount the daemons"
+  layers=/daemons:$layers systemd=1
+  ;;
+esac
 $busybox mount -t tmpfs -o size=75% work /work
 $busybox mkdir /work/upper /work/work
-$busybox mount -t overlay -o lowerdir=/layer:/host,upperdir=/work/upper,workdir=/work/work,metacopy=off root /root ||
+$busybox mount -t overlay -o lowerdir=$layers,upperdir=/work/upper,workdir=/work/work,metacopy=off root /root ||
   fail "cannot mount memory over the host's root"
 for path in proc sys dev; do $busybox mount --move "/$path" "/root/$path"; done
 $busybox mount -t tmpfs -o mode=755 run /root/run
@@ -35,11 +42,7 @@ $busybox ln -sf /proc/self/fd/1 /root/dev/stdout
 $busybox ln -sf /proc/self/fd/2 /root/dev/stderr
 $busybox mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 $busybox cp /vm/* /bin/busybox /root/run/vm/
-case $($busybox cat /root/proc/cmdline) in
-*vm.init=systemd*)
-  $busybox mkdir -p /root/run/systemd/system
-  $busybox cp /vm/vm.service /vm/vm.target /root/run/systemd/system/
-  exec $busybox switch_root /root /lib/systemd/systemd --unit=vm.target
-  ;;
-*) exec $busybox switch_root /root /run/vm/busybox sh /run/vm/guest.sh ;;
-esac
+[ -n "$systemd" ] || exec $busybox switch_root /root /run/vm/busybox sh /run/vm/guest.sh
+$busybox mkdir -p /root/run/systemd/system
+$busybox cp /vm/vm.service /vm/vm.target /root/run/systemd/system/
+exec $busybox switch_root /root /lib/systemd/systemd --unit=vm.target

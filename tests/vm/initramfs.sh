@@ -25,7 +25,7 @@ with_dependencies() {
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree"/{bin,dev,proc,sys,host,layer,work,root,modules}
+mkdir -p "$tree"/{bin,dev,proc,sys,host,layer,daemons,work,root,modules}
 cp "$where/busybox" "$tree/bin/busybox"
 cp "$here/init.sh" "$tree/init"
 chmod +x "$tree/init"
