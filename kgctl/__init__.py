@@ -34,6 +34,13 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnreachableError,
     )
+    from kgctl.mesh.agent_plan import (
+        AgentOptions,
+        AgentPlan,
+        Compatibility,
+        Encapsulation,
+        agent_plan,
+    )
     from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
     from kgctl.mesh.difference import Difference, difference
     from kgctl.mesh.node import Node
@@ -52,13 +59,17 @@ if TYPE_CHECKING:
     from kgctl.wireguard.quick import QuickSettings, quick_configuration
 
 __all__ = [
+    "AgentOptions",
+    "AgentPlan",
     "AnswerError",
     "Cluster",
     "ClusterError",
+    "Compatibility",
     "Configuration",
     "ConnectionLostError",
     "CredentialsError",
     "Difference",
+    "Encapsulation",
     "ForbiddenError",
     "GranularityError",
     "InputError",
@@ -86,6 +97,7 @@ __all__ = [
     "UnauthorizedError",
     "UnreachableError",
     "__version__",
+    "agent_plan",
     "difference",
     "find_end",
     "find_path",
@@ -112,6 +124,7 @@ _PLACES = {
     ),
     "kgctl.state.interface": "PeersNotServedError",
     "kgctl.state.load": "Cluster load_cluster load_example load_files",
+    "kgctl.mesh.agent_plan": "AgentOptions AgentPlan Compatibility Encapsulation agent_plan",
     "kgctl.mesh.difference": "Difference difference",
     "kgctl.mesh.dialability": "is_dialable is_dialable_from_elsewhere",
     "kgctl.mesh.node": "Node",

@@ -17,6 +17,7 @@ from tests.support.harmless import (
     assert_graph_harmless,
     assert_lists_harmless,
     assert_manifests_harmless,
+    assert_plans_harmless,
     network,
 )
 from tests.support.strategies import HOSTILE, hostile_clusters
@@ -36,6 +37,13 @@ def test_a_configuration_has_only_lines_that_are_ours(objects: Objects) -> None:
     topology = network(state_of(objects))
     if topology is not None:
         assert_configurations_harmless(topology)
+
+
+@given(hostile_clusters())
+def test_the_commands_of_an_agent_are_ours(objects: Objects) -> None:
+    topology = network(state_of(objects))
+    if topology is not None:
+        assert_plans_harmless(topology)
 
 
 @given(hostile_clusters())

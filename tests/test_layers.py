@@ -33,8 +33,11 @@ MODULES = sorted(
 
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
 RULE = re.compile(r"\bKG[0-9]{3}\b")
-OTHER_PROGRAM = re.compile(r"\b(?:docker|git|kg|kubectl)\b[^;:()]*")
-"""An option of another program stands behind that program's name: ``kg --subnet``."""
+OTHER_PROGRAM = re.compile(r"(?:\b(?:docker|git|iptables-restore|kg|kubectl)\b|-m comment)[^;:()]*")
+"""An option of another program stands behind that program's name, as in ``kg --subnet``.
+
+In the words of a rule of iptables, it stands behind the name of the extension.
+"""
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import bench.without
 from kgctl.kube.fast import fast_lane
 from tests.support.slow_lane import slow_third
 
@@ -31,3 +36,12 @@ def test_slow_third_takes_a_case_that_is_asked_for_alone() -> None:
 @pytest.mark.fast_lane(reason="it shows that the marker skips")
 def test_a_test_of_the_fast_lane_is_not_run_in_the_slow_one() -> None:
     assert fast_lane()
+
+
+@pytest.mark.parametrize("part", bench.without.PARTS)
+def test_each_part_of_the_lane_can_be_turned_off_for_the_benchmark(part: str) -> None:
+    command = [sys.executable, bench.without.__file__, part, "--example", "graph"]
+    root = Path(bench.without.__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("digraph")

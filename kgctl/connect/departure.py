@@ -44,12 +44,17 @@ class Departure:
         if self._tunnel.touched:
             if resolving and self._tunnel.origin is Origin.FOUND:  # else it goes with the link
                 self._attempt("undo name resolution", lambda: resolver.revert(self._tunnel.name))
-            self._attempt("clean up the interface", lambda: self._tunnel.close(self._failed))
-            self._journal.info("cleaned up the interface and its routes", name=self._tunnel.name)
+            self._attempt("clean up the interface", self._close_tunnel)
         if identity is not None:
             self._attempt("delete the peer", lambda: self._delete_peer(identity))
         if self._whole and not self._is_left():
             self._attempt("remove the record", self._file.remove)
+
+    def _close_tunnel(self) -> None:
+        before, self._whole = self._whole, True
+        if self._tunnel.close(self._failed) and self._whole:
+            self._journal.info("cleaned up the interface and its routes", name=self._tunnel.name)
+        self._whole = self._whole and before
 
     def _delete_peer(self, identity: Identity) -> None:
         if identity.leave(self._farewell()):

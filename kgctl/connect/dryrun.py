@@ -22,11 +22,13 @@ from kgctl.host.links import Links
 from kgctl.host.names import Names
 from kgctl.host.netlink import open_netlink
 from kgctl.host.record import RecordFile
+from kgctl.host.route_messages import open_routes
 from kgctl.host.routes import PROTOCOL, read_routes
 from kgctl.host.surroundings import read_addresses, surroundings
-from kgctl.host.tunnel import Tunnel, open_device
+from kgctl.host.tunnel import Tunnel, open_device, refuse_other_kinds
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import summaries, unknown_names
+from kgctl.mesh.routes import Passages
 from kgctl.state.objects import state_of
 from kgctl.wireguard.device import DeviceState, device_change
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Cluster, Options
     from kgctl.connect.network import Wanted
-    from kgctl.host.links import Refused, RouteChange, RouteTable
+    from kgctl.host.links import NetLink, Refused, RouteChange, RouteTable
     from kgctl.host.record import Record
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
@@ -186,11 +188,15 @@ def commands(
     Raises:
         KgctlError: the cluster cannot be read, or its state would make connecting fail.
     """
+    with closing(Links()) as links:
+        link = links.find(options.interface)
+    if link is not None:
+        refuse_other_kinds(link)
     identity = _identity(options, cluster)
     names = Names(lambda: None)
     servers = Servers(cluster.host(), names)
     guarding = Guarding(options, servers)
-    exists, present, table = _present(options.interface, guarding)
+    present, table = _present(link, guarding)
     state = state_of(cluster.read(), topology_label=options.topology_label)
     wanted = wanted_of(
         _joined(state, identity),
@@ -209,7 +215,7 @@ def commands(
         yield f"# {worded(shared)}"
     yield from peer_commands(identity)
     yield from link_commands(
-        options.interface, exists=exists, mtu=options.mtu, addresses=identity.addresses
+        options.interface, exists=link is not None, mtu=options.mtu, addresses=identity.addresses
     )
     target = _target(options, identity, wanted, names)
     change = device_change(present, target, given={}, now=time.time())
@@ -224,8 +230,8 @@ def commands(
             if key in present.peers and present.peers[key].allowed_ips != peer.allowed_ips
         },
     )
-    outside = dialled(target) | dialled(present) | guarding.outside()
-    planned = plan_routes(table, wanted.routes, outside)
+    outside = (*dialled(target), *dialled(present), *guarding.outside())
+    planned = plan_routes(table, Passages(wanted.routes), outside)
     yield from route_notes(planned.passage.excluded, planned.taken)
     yield from route_commands(options.interface, planned.change, identity.addresses)
     for argv in resolver.commands(options.interface, options.dns, options.search_domains):
@@ -266,15 +272,14 @@ def _joined(state: State, identity: Identity) -> State:
     return state._replace(peers=tuple(peers))
 
 
-def _present(interface: str, guarding: Guarding) -> tuple[bool, DeviceState, RouteTable]:
-    """Return whether the interface exists, its device, and the routes, as far as visible.
+def _present(link: NetLink | None, guarding: Guarding) -> tuple[DeviceState, RouteTable]:
+    """Return the device of the interface, if it exists, and the routes, as far as visible.
 
     Sets the surroundings of ``guarding``.
     """
-    with closing(Links()) as links:
-        link = links.find(interface)
+    with closing(open_routes()) as routes:
+        table = read_routes(routes, link)
     with closing(open_netlink()) as netlink:
-        table = read_routes(netlink, link)
         elsewhere = read_addresses(netlink, None if link is None else link.index)
     guarding.here = surroundings(table, elsewhere)
     device = DeviceState()
@@ -284,7 +289,7 @@ def _present(interface: str, guarding: Guarding) -> tuple[bool, DeviceState, Rou
             if found is not None:
                 with closing(found):
                     device = found.read()
-    return link is not None, device, table
+    return device, table
 
 
 def _target(options: Options, identity: Identity, wanted: Wanted, names: Names) -> DeviceState:

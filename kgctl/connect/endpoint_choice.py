@@ -58,8 +58,11 @@ class Dialler:
     def __init__(self, given: Mapping[PublicKey, Endpoint] | None = None) -> None:
         self._given = dict(given or {})
         self._choices: dict[PublicKey, _Choice] = {}
+        self._settled: dict[PublicKey, tuple[_Choice, Sightings]] = {}
         self._present: Mapping[PublicKey, DevicePeer] = {}
         self._unix = 0.0
+        self.is_settled = False
+        """Whether ``choose`` would choose the same again for the same sightings."""
 
     def look(
         self, state: DeviceState, known: Mapping[PublicKey, Sightings], now: float, unix: float
@@ -68,7 +71,7 @@ class Dialler:
 
         A peer without a session moves to its next endpoint when the current one had its turn.
         """
-        self._present, self._unix = state.peers, unix
+        self._present, self._unix, self.is_settled = state.peers, unix, False
         for key, choice in self._choices.items():
             peer = state.peers.get(key)
             if peer is not None:
@@ -76,8 +79,23 @@ class Dialler:
 
     def choose(self, known: Mapping[PublicKey, Sightings], now: float) -> dict[PublicKey, Endpoint]:
         """Return the endpoint to dial for each peer that has one; its host may be a name."""
-        chosen = {key: self._chosen(key, seen, now) for key, seen in known.items()}
-        self._choices = {key: choice for key, choice in chosen.items() if choice is not None}
+        before, settled = self._choices, self._settled
+        self._choices, self._settled, self.is_settled = {}, {}, True
+        for key, seen in known.items():
+            choice, last = before.get(key), settled.get(key)
+            if last is None or last[0] is not choice or last[1] is not seen:
+                chosen = self._chosen(key, choice, seen, now)
+                if chosen is None:
+                    continue
+                # a choice that stays as it is, stays so until it or the sightings change
+                last = (chosen, seen) if chosen is choice else None
+                choice = chosen
+                if last is None:
+                    self.is_settled = False
+            if last is not None:
+                self._settled[key] = last
+            if choice is not None:
+                self._choices[key] = choice
         return {key: choice.endpoint for key, choice in self._choices.items()}
 
     def _looked_at(
@@ -92,8 +110,10 @@ class Dialler:
             return choice
         return _next(choice, seen).at(peer, now)
 
-    def _chosen(self, key: PublicKey, seen: Sightings, now: float) -> _Choice | None:
-        choice, peer = self._choices.get(key), self._present.get(key)
+    def _chosen(
+        self, key: PublicKey, choice: _Choice | None, seen: Sightings, now: float
+    ) -> _Choice | None:
+        peer = self._present.get(key)
         candidates = seen.candidates()
         if choice is None:
             return self._first(key, seen, candidates, now)

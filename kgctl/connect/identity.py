@@ -15,6 +15,7 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.peer import InvalidPeer, Peer, is_own_address
 from kgctl.mesh.text import printable
 from kgctl.state.peer_objects import peer_of
+from kgctl.wireguard.conf import require_mtu
 from kgctl.wireguard.keys import PrivateKey, read_private_key
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class Identity:
             self.membership.join(found, self.application)
             return self
         if file is not None:
-            private_key = read_private_key(file).clamped()
+            private_key = _key_in(file)
             if private_key.public_key() == found.public_key:
                 application = replace(self.application, public_key=found.public_key)
                 return replace(self, private_key=private_key, application=application)
@@ -282,7 +283,8 @@ def establish(
     new one, which is never written to disk.
 
     Raises:
-        KgctlError: the key cannot be read, or the Peer is invalid.
+        KgctlError: the key cannot be read, the Peer is invalid, or the MTU is too small for the
+            addresses.
     """
     known = record.peer_key if record is not None and record.peer == options.name else ""
     membership = Membership(store, options.name, known_key=known)
@@ -290,6 +292,7 @@ def establish(
     kept = _private_key(options, leftover)
     private_key = PrivateKey.generate() if kept is None else kept
     addresses = _addresses(options, found)
+    require_mtu(options.mtu, addresses)
     application = Application(
         name=options.name,
         allowed_ips=tuple(cidr.masked() for cidr in addresses),
@@ -302,11 +305,15 @@ def establish(
     )
 
 
+def _key_in(file: Path) -> PrivateKey:
+    """Return the key of a file as the device holds it; else each look finds a key to set again."""
+    return read_private_key(file).clamped()
+
+
 def _private_key(options: Options, leftover: DeviceState | None) -> PrivateKey | None:
     """Return the key of the file or of the leftover device, or None."""
     if options.private_key is not None:
-        # as the device holds it, or it would be another one at every look, and set again
-        return read_private_key(options.private_key).clamped()
+        return _key_in(options.private_key)
     return None if leftover is None else leftover.private_key
 
 

@@ -8,15 +8,16 @@ notices after 15 seconds without an answer.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kgctl.errors import MeshError
-from kgctl.mesh.granted import limited
+from kgctl.mesh.granted import Grants
 from kgctl.mesh.leader import disputes
 from kgctl.mesh.owners import NOTHING, Present
-from kgctl.mesh.routes import peer_routes
+from kgctl.mesh.routes import peer_routes, sorted_routes, with_extra_routes
 from kgctl.mesh.sightings import Sightings, sightings
-from kgctl.mesh.state import network_of
+from kgctl.mesh.state import viewpoints_of
+from kgctl.mesh.subnets import kilo_subnet
 from kgctl.mesh.text import printable
 from kgctl.wireguard.conf import peer_configuration
 from kgctl.wireguard.quick import port_of
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
     from kgctl.mesh.granted import Limited
     from kgctl.mesh.guards import Guard
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits, Refusal
     from kgctl.mesh.routes import Route
     from kgctl.mesh.state import State
-    from kgctl.mesh.topology import Topology
+    from kgctl.mesh.topology import Segment, Topology
     from kgctl.wireguard.conf import PeerSection
 
     _Networks = tuple[Cidr, ...]
+
+T = TypeVar("T")
 
 
 class Leading(NamedTuple):
@@ -124,11 +128,36 @@ class Wanted:
         return known or Sightings(section.endpoint, {})
 
 
+class _Part(NamedTuple):
+    """What this host has of a segment or another peer, its ``owner``.
+
+    ``numbers`` are the allowed IPs of ``section``, each as ``Cidr.number``.
+    """
+
+    owner: Segment | Peer
+    section: PeerSection
+    routes: tuple[Route, ...]
+    numbers: frozenset[int]
+
+
 class Memory:
-    """A cache of the last wanted state: most rounds bring new heartbeats and nothing else."""
+    """The last wanted state and its parts: what stays the same stays the same object.
+
+    So a change in a large network costs little here, and where the parts are applied. Most rounds
+    bring new heartbeats and nothing else.
+    """
 
     def __init__(self) -> None:
         self._known: tuple[object, Wanted] | None = None
+        self._nodes: dict[str, tuple[Node, Node]] = {}
+        self._annotated: Topology | None = None
+        self._segments: dict[str, Segment] = {}
+        self._peers: dict[str, Peer] = {}
+        self._own: Peer | None = None
+        self._parts: dict[PublicKey, _Part] = {}
+        self._routes: tuple[Route, ...] = ()
+        self._sightings: dict[PublicKey, Sightings] = {}
+        self.grants = Grants()
 
     def recall(self, asked: object) -> Wanted | None:
         """Return the last wanted state if ``asked`` is the same as for it."""
@@ -139,6 +168,85 @@ class Memory:
     def keep(self, asked: object, wanted: Wanted) -> None:
         """Store the wanted state for ``asked``."""
         self._known = asked, wanted
+
+    def ready_nodes(self, state: State, now: float) -> tuple[Node, ...]:
+        """Return the nodes that are ready at ``now``, without their heartbeats."""
+        before, self._nodes = self._nodes, {}
+        for node in state.nodes:
+            if node.is_ready(now):
+                known = before.get(node.name)
+                if known is None or known[0] is not node:
+                    still = node._replace(last_seen=0)
+                    known = node, still if known is None else _same(known[1], still)
+                self._nodes[node.name] = known
+        return tuple(still for _, still in self._nodes.values())
+
+    def topology(
+        self, state: State, ready: Sequence[Node], *, now: float, granularity: str, subnet: Cidr
+    ) -> Topology:
+        """Return the topology of the ``ready`` nodes, as the first of them sees it."""
+        views = viewpoints_of(
+            state,
+            now=now,
+            granularity=granularity,
+            acting_leaders=True,
+            subnet=subnet,
+            ready=ready,
+            before=self._annotated,
+        )
+        self._annotated, found = views.annotated, views.from_node()
+        segments, peers = self._segments, self._peers
+        self._segments = {one.name: _same(segments.get(one.name), one) for one in found.segments}
+        self._peers = {one.name: _same(peers.get(one.name), one) for one in found.peers}
+        return found._replace(
+            segments=tuple(self._segments.values()), peers=tuple(self._peers.values())
+        )
+
+    def parts(self, topology: Topology, own: Peer) -> list[_Part]:
+        """Return the parts of a granted topology that the peer ``own`` configures."""
+        before, self._parts = self._parts if self._own is own else {}, {}
+        self._own = own
+        nothing = topology._replace(segments=(), peers=())
+        for segment in topology.segments:
+            known = before.get(segment.key)
+            if known is None or known.owner is not segment:
+                known = _part(segment, nothing._replace(segments=(segment,)), own, known)
+            self._parts[segment.key] = known
+        for peer in topology.peers:
+            if peer.name != own.name and peer.public_key is not None:
+                known = before.get(peer.public_key)
+                if known is None or known.owner is not peer:
+                    known = _part(peer, nothing._replace(peers=(peer,)), own, known)
+                self._parts[peer.public_key] = known
+        return list(self._parts.values())
+
+    def routes(self, parts: Sequence[_Part]) -> tuple[Route, ...]:
+        """Return the routes of all parts, sorted by destination."""
+        found = [route for part in parts for route in part.routes]
+        self._routes = sorted_routes(found, self._routes)
+        return self._routes
+
+    def sightings(self, topology: Topology) -> dict[PublicKey, Sightings]:
+        """Return the sightings of leaders and peers, by public key."""
+        before = self._sightings
+        self._sightings = {
+            key: _same(before.get(key), one) for key, one in sightings(topology).items()
+        }
+        return self._sightings
+
+
+def _same(before: T | None, now: T) -> T:
+    """Return the object of ``before`` if it is equal."""
+    return before if before is not None and before == now else now
+
+
+def _part(owner: Segment | Peer, alone: Topology, own: Peer, known: _Part | None) -> _Part:
+    """Return the part of an owner that is ``alone`` in a topology."""
+    (section,) = peer_configuration(alone, own).peers
+    routes = peer_routes(alone, own.name)
+    if known is not None:
+        section, routes = _same(known.section, section), _same(known.routes, routes)
+    return _Part(owner, section, routes, frozenset(one.number for one in section.allowed_ips))
 
 
 def wanted_of(
@@ -165,42 +273,35 @@ def wanted_of(
         NotAMemberError: the peer does not exist, or is not ready.
         MeshError: there is no network; the message gives the reason.
     """
-    topology = network_of(state, now=now, granularity=granularity, acting_leaders=True)
-    own = next((peer for peer in topology.peers if peer.name == name), None)
-    if own is None:
-        raise NotAMemberError(_why_no_member(state, name))
-    first = state.ready_nodes(now)[0].name if extra else ""
+    memory = Memory() if memory is None else memory
+    ready, subnet = memory.ready_nodes(state, now), kilo_subnet(state.nodes)
     guarded = tuple(guards)
-    asked = (_without_heartbeats(topology), first, tuple(extra), limits, guarded, present)
-    wanted = None if memory is None else memory.recall(asked)
+    asked = (ready, state.peers, subnet, name, granularity, tuple(extra), limits, guarded, present)
+    wanted = memory.recall(asked)
     if wanted is None:
-        found = limited(topology, limits, guarded, beside=name, present=present)
-        wanted = _wanted(topology, found, own, first, extra)
-        if memory is not None:
-            memory.keep(asked, wanted)
+        topology = memory.topology(state, ready, now=now, granularity=granularity, subnet=subnet)
+        own = topology.peer(name)
+        if own is None:
+            raise NotAMemberError(_why_no_member(state, name))
+        found = memory.grants.limited(topology, limits, guarded, beside=name, present=present)
+        wanted = _wanted(topology, found, own, ready[0].name, tuple(extra), memory)
+        memory.keep(asked, wanted)
     return wanted
 
 
-def _without_heartbeats(topology: Topology) -> Topology:
-    return topology._replace(
-        segments=tuple(
-            segment._replace(
-                nodes=tuple(node._replace(last_seen=0) for node in segment.nodes),
-                leader=segment.leader._replace(last_seen=0),
-            )
-            for segment in topology.segments
-        )
-    )
-
-
 def _wanted(
-    topology: Topology, found: Limited, own: Peer, first: str, extra: Sequence[Cidr]
+    topology: Topology,
+    found: Limited,
+    own: Peer,
+    first: str,
+    extra: tuple[Cidr, ...],
+    memory: Memory,
 ) -> Wanted:
     """Return the wanted state of the peer ``own``; ``extra`` goes through the node ``first``."""
-    sections = peer_configuration(found.topology, own).peers
+    parts = memory.parts(found.topology, own)
     return Wanted(
-        peers=_with_extra(topology, sections, first, extra),
-        routes=peer_routes(found.topology, own.name, extra),
+        peers=_with_extra(topology, parts, first, extra),
+        routes=with_extra_routes(memory.routes(parts), found.topology, extra),
         names=_names(found.topology),
         listen_port=port_of(own),
         devices=devices_of(topology),
@@ -210,32 +311,29 @@ def _wanted(
             if one.acting is None
         },
         refusals=tuple(found.refusals),
-        sightings=sightings(found.topology),
+        sightings=memory.sightings(found.topology),
     )
 
 
 def _with_extra(
-    topology: Topology,
-    sections: tuple[PeerSection, ...],
-    first: str,
-    extra: Sequence[Cidr],
+    topology: Topology, parts: Sequence[_Part], first: str, extra: tuple[Cidr, ...]
 ) -> tuple[PeerSection, ...]:
     """Move ``extra`` from the sections that have it to the segment of the node ``first``."""
     if not extra:
-        return sections
+        return tuple(part.section for part in parts)
     segment = topology.segment_of(first)
     assert segment is not None  # every ready node is in a segment
-    networks = {cidr.masked() for cidr in extra}
-    return tuple(
-        section._replace(allowed_ips=(*section.allowed_ips, *extra))
-        if section.public_key == segment.key
-        else section._replace(
-            allowed_ips=tuple(
-                cidr for cidr in section.allowed_ips if cidr.masked() not in networks
-            ),
-        )
-        for section in sections
-    )
+    numbers = {cidr.number for cidr in extra}
+    sections = []
+    for part in parts:
+        section = part.section
+        if section.public_key == segment.key:
+            section = section._replace(allowed_ips=(*section.allowed_ips, *extra))
+        elif not part.numbers.isdisjoint(numbers):
+            kept = tuple(cidr for cidr in section.allowed_ips if cidr.number not in numbers)
+            section = section._replace(allowed_ips=kept)
+        sections.append(section)
+    return tuple(sections)
 
 
 def _names(topology: Topology) -> dict[PublicKey, str]:

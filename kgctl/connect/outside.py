@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kgctl.host.surroundings import Surroundings, remote_addresses
-from kgctl.mesh.cidr import parse_address, single
+from kgctl.mesh.cidr import parse_address, single, without_zone
 from kgctl.mesh.guards import Guard, Guards, Reason
 from kgctl.mesh.policy import WIDEST
 from kgctl.mesh.routes import order
@@ -28,11 +28,12 @@ _KEPT = 16
 """Number of API server addresses to remember: the name of a load balancer has changing ones."""
 
 
-def dialled(state: DeviceState | None) -> frozenset[Address]:
-    """Return the addresses to which a device sends."""
-    peers = () if state is None else state.peers.values()
-    endpoints = (peer.endpoint for peer in peers)
-    return frozenset(one.address for one in endpoints if one is not None and one.address)
+def dialled(state: DeviceState | None) -> Iterator[Address]:
+    """Yield the addresses to which a device sends, without their zones."""
+    for peer in () if state is None else state.peers.values():
+        address = None if peer.endpoint is None else peer.endpoint.address
+        if address is not None:
+            yield without_zone(address)
 
 
 class Servers:

@@ -44,6 +44,18 @@ LATE = 35.0
 EVERY = 2.0
 """Seconds between two looks at the byte counters meanwhile."""
 
+REST = 50.0
+"""A look waits this many times as long as the last one took: a device has no way to return some of
+its peers, and one with 5,000 takes kgctl and WireGuard a tenth of a second to read."""
+
+SELDOM = 5.0
+"""Maximum seconds between two looks for that reason. WireGuard itself notices a dropped session
+after 15."""
+
+IDLE = 10.0
+"""Seconds between two looks while no watched peer has a session. One that begins right after a look
+and is dropped at once is renewed two looks later, which is still before WireGuard notices."""
+
 INTERVAL = 5.0
 """Seconds between two renewals of one session: WireGuard's REKEY_TIMEOUT, within which it does
 not repeat a handshake either (the WireGuard paper, section 6.1)."""
@@ -107,15 +119,22 @@ class Renewals:
         """Return the seconds until the next look at the device; infinite if none is due."""
         return max(0.0, self._due - now)
 
-    def look(self, state: DeviceState, now: float, seconds: float) -> tuple[PeerChange, ...]:
-        """Return the peers to renew at ``now``, which is ``seconds`` in Unix time."""
+    def look(
+        self, state: DeviceState, now: float, seconds: float, *, took: float = 0.0
+    ) -> tuple[PeerChange, ...]:
+        """Return the peers to renew at ``now``, which is ``seconds`` in Unix time.
+
+        ``took`` are the seconds for which the device was read.
+        """
         if self._phase is _CHANGED:
             self._phase, self._due = _SAMPLED, now + SAMPLING
             self._sample(state)
             return ()
         found = tuple(self._dead(state, now, seconds))
         self._renewed |= {one.public_key: now for one in found}
-        self._phase, self._due = _LATE, now + EVERY
+        idle = not any(_has_session(state.peers.get(key), seconds) for key in self._watched)
+        pause = IDLE if idle else min(max(EVERY, REST * took), SELDOM)
+        self._phase, self._due = _LATE, now + pause
         self._sample(state)
         if now >= self._until or not self._watched:
             self.stop()
@@ -140,14 +159,18 @@ class Renewals:
     def _dead(self, state: DeviceState, now: float, seconds: float) -> Iterator[PeerChange]:
         for key, before in self._watched.items():
             peer = state.peers.get(key)
-            if peer is None or before is None or seconds - peer.last_handshake > SESSION_SECONDS:
-                continue  # no session to renew
+            if peer is None or before is None or not _has_session(peer, seconds):
+                continue
             if now - self._renewed.get(key, -math.inf) < INTERVAL:
                 continue
             if peer.received == before.received and (
                 self._phase is _SAMPLED or peer.sent - before.sent > _KEEPALIVE_BYTES
             ):
                 yield _begun_anew(peer)
+
+
+def _has_session(peer: DevicePeer | None, seconds: float) -> bool:
+    return peer is not None and seconds - peer.last_handshake <= SESSION_SECONDS
 
 
 def _begun_anew(peer: DevicePeer) -> PeerChange:
@@ -196,13 +219,14 @@ class SessionKeeper:
             self._journal.debug("failed to restart sessions", err=error)
 
     def _look(self) -> None:
-        device = self._tunnel.device
+        device, began = self._tunnel.device, time.monotonic()
         try:
             state = device.read()
         except KgctlError:
             self._renewals.stop()
             raise
-        peers = self._renewals.look(state, time.monotonic(), time.time())
+        now = time.monotonic()
+        peers = self._renewals.look(state, now, time.time(), took=now - began)
         if peers:
             self._synchroniser.renew(device, state, peers)
             named = [self._names.get(one.public_key, str(one.public_key)) for one in peers]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kgctl.connect.network import Memory, Wanted, wanted_of
 from kgctl.connect.renewal import SessionKeeper
-from kgctl.connect.shared_addresses import shared_addresses
+from kgctl.connect.shared_addresses import Sharing
 from kgctl.host.record import KnownPeer, KnownRefusal, Record
 from kgctl.host.routes import TAKEN
 from kgctl.mesh.guards import Reason
@@ -22,11 +24,11 @@ from kgctl.mesh.key import PublicKey
 from kgctl.mesh.owners import Present
 from kgctl.mesh.policy import Untold, summaries, unknown_names
 from kgctl.mesh.text import some
-from kgctl.state.objects import node_of, state_from
+from kgctl.state.objects import node_of, state_from, with_heartbeat
 from kgctl.state.peer_objects import peer_name, peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Options
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.policy import Refusal
+    from kgctl.mesh.sightings import Sightings
     from kgctl.mesh.state import State
     from kgctl.state.interface import Objects
     from kgctl.wireguard.device import DeviceState
@@ -62,8 +65,11 @@ class Parser:
 
         def node(source: NodeObject) -> Node:
             known = known_nodes.get(source.name)
-            if known is None or known[0] is not source:
+            if known is None:
                 known = source, node_of(source, topology_label=self._label)
+            elif known[0] is not source:
+                beat = with_heartbeat(known[1], known[0], source)
+                known = source, beat or node_of(source, topology_label=self._label)
             self._nodes[source.name] = known
             return known[1]
 
@@ -88,10 +94,14 @@ class Refusals:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._untold = Untold()
+        self._last: Sequence[Refusal] = ()
         self.known: tuple[KnownRefusal, ...] = ()
 
     def report(self, refusals: Sequence[Refusal]) -> None:
         """Record all current refusals, and warn of new ones."""
+        if refusals == self._last:
+            return
+        self._last = refusals
         self.known = known_refusals(refusals)
         new = self._untold.pick(refusals)
         for one in filter(_is_route, new):
@@ -134,6 +144,45 @@ _NAMED = 5  # nodes in one line of the log
 _SIGHTINGS = 16  # of one peer that are recorded
 
 
+def _known_peer(
+    name: str, wanted: Endpoint | None, given: Endpoint | None, problem: str, seen: Sightings
+) -> KnownPeer:
+    return KnownPeer(
+        name=name,
+        wanted_endpoint=str(wanted or ""),
+        endpoint=str(given or ""),
+        problem=problem,
+        annotated_endpoint=str(seen.annotated or ""),
+        sightings={
+            str(endpoint): list(names[:_NAMED])
+            for endpoint, names in islice(seen.seen.items(), _SIGHTINGS)
+        },
+    )
+
+
+class _Receivers(Mapping["Cidr", PublicKey]):
+    """The key of the peer that has each network of a device, found when it is first asked for."""
+
+    def __init__(self, state: DeviceState) -> None:
+        self.state = state
+
+    @cached_property
+    def _keys(self) -> dict[Cidr, PublicKey]:
+        peers = self.state.peers.items()
+        return {cidr: key for key, peer in peers for cidr in peer.allowed_ips}
+
+    def __getitem__(self, network: Cidr) -> PublicKey:
+        return self._keys[network]
+
+    def __iter__(self) -> Iterator[Cidr]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # another state may have other ones
+
+
 class Rounds:
     """The rounds of a session that has joined. ``file`` records every configured peer."""
 
@@ -157,13 +206,14 @@ class Rounds:
         self._has_looked = False
         self._has_named = False
         self._memory = Memory()
-        self._seen: DeviceState | None = None
-        self._networks: dict[Cidr, PublicKey] = {}
+        self._receivers: _Receivers | None = None
+        self._known: dict[PublicKey, tuple[object, str, KnownPeer]] = {}
         self._names = names
         self._file = file
         self._journal = journal
         self._parser = Parser(options.topology_label)
         self._wanted: Wanted | None = None
+        self._sharing = Sharing()
         self._shared: frozenset[str] = frozenset()
         self._doubts: frozenset[str] = frozenset()
         self.keeper = SessionKeeper(tunnel, synchroniser, journal)
@@ -244,12 +294,9 @@ class Rounds:
             known = record.peers.items() if record is not None else ()
             found = ((PublicKey.parse(text), peer.name) for text, peer in known)
             names = {key: name for key, name in found if key is not None}
-        if state is not self._seen:
-            found_networks = (
-                (cidr, key) for key, peer in state.peers.items() for cidr in peer.allowed_ips
-            )
-            self._seen, self._networks = state, dict(found_networks)
-        return Present(names, self._networks)
+        if self._receivers is None or self._receivers.state is not state:
+            self._receivers = _Receivers(state)
+        return Present(names, self._receivers)
 
     def _rejoin(self, objects: Objects) -> None:
         """Create this host's Peer again if somebody deleted it."""
@@ -307,7 +354,7 @@ class Rounds:
 
     def _report_shared(self, state: State) -> None:
         """Warn of addresses of this host that others have too; once for each text."""
-        found = shared_addresses(state, self._options.name, self.identity.addresses)
+        found = self._sharing.look(state, self._options.name, self.identity.addresses)
         sentences = frozenset(map(self._journal.worded, found))
         for sentence in sorted(sentences - self._shared):
             self._journal.warn(sentence)
@@ -347,21 +394,22 @@ class Rounds:
 
     def _known_peers(self, wanted: Wanted) -> dict[str, KnownPeer]:
         given, dialled = self._synchroniser.given, self._synchroniser.dialled
-        found = {}
+        before, self._known = self._known, {}
         for section in wanted.peers:
-            key, seen = section.public_key, wanted.sightings_of(section)
-            found[str(key)] = KnownPeer(
-                name=wanted.names.get(key, ""),
-                wanted_endpoint=str(dialled.get(key, "")),
-                endpoint=str(given.get(key, "")),
-                problem=self._problem(dialled.get(key)),
-                annotated_endpoint=str(seen.annotated or ""),
-                sightings={
-                    str(endpoint): list(names[:_NAMED])
-                    for endpoint, names in islice(seen.seen.items(), _SIGHTINGS)
-                },
+            key = section.public_key
+            endpoint = dialled.get(key)
+            asked = (
+                wanted.names.get(key, ""),
+                endpoint,
+                given.get(key),
+                self._problem(endpoint),
+                wanted.sightings_of(section),
             )
-        return found
+            known = before.get(key)
+            if known is None or known[0] != asked:
+                known = asked, str(key), _known_peer(*asked)
+            self._known[key] = known
+        return {text: peer for _, text, peer in self._known.values()}
 
     def _problem(self, endpoint: Endpoint | None) -> str:
         """Return why the name of an endpoint cannot be resolved, or an empty string."""

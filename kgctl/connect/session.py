@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from contextlib import contextmanager
@@ -13,7 +12,14 @@ from kgctl.connect.departure import Departure
 from kgctl.connect.identity import Identity, RejectedError, establish
 from kgctl.connect.outside import Guarding, Servers
 from kgctl.connect.rounds import Rounds
-from kgctl.connect.schedule import Schedule, Signals, run
+from kgctl.connect.schedule import (
+    TICK,
+    Schedule,
+    Signals,
+    collect_often,
+    keep_for_good,
+    run,
+)
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.errors import InterfaceGoneError, KgctlError, UnresponsiveError
 from kgctl.host import names as resolver
@@ -36,15 +42,10 @@ if TYPE_CHECKING:
     from kgctl.state.follow import Turn
     from kgctl.wireguard.device import DeviceState
 
-TICK = 10.0
-"""Seconds between two checks for answers of the API server while nothing else happens."""
-
-_SMALL_COLLECTIONS = (700, 10, 10)
-"""Python's default thresholds: kgctl raises them for commands that end after a second."""
-
 _NAMES_SECONDS = 5.0  # for which ``--once`` waits for the resolution of endpoints
 
 
+_LASTING = 2  # whole rounds after which what is held stays; after the first, changes may wait
 _ENDED = "ended"  # ends the loop without a signal
 
 
@@ -79,6 +80,7 @@ class Session:
         self._servers: Servers | None = None
         self._guarding: Guarding | None = None
         self._ended: RejectedError | None = None
+        self._whole_rounds = 0
         self.last_event = ""
         self.rejected = ""
 
@@ -144,7 +146,7 @@ class Session:
             self._hear(copy)
             tick()
 
-        gc.set_threshold(*_SMALL_COLLECTIONS)
+        collect_often()
         copy.start()
         self._journal.info("starting syncer")
         return run(
@@ -183,6 +185,7 @@ class Session:
         if self._resolver_commands():
             resolver.require()
         leftover, record = self._leftover(), self._file.read()
+        self._tunnel.check(mtu=self._options.mtu)  # before the Peer is created
         with self._signals.interrupting():
             identity = establish(self._options, self._cluster.peers(), record, leftover)
         self._identity = identity
@@ -277,6 +280,9 @@ class Session:
             self._inbox.end(self._signals.name)
             return True
         self.rejected = ""
+        self._whole_rounds += whole
+        if whole and self._whole_rounds == _LASTING:
+            keep_for_good()
         return True
 
     def _hear(self, copy: Copy) -> None:

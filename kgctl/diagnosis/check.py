@@ -18,6 +18,7 @@ from kgctl.diagnosis.rules import (
     locations,
     machines,
     nodes,
+    own_agent,
     peers,
     placement,
     reachability,
@@ -53,16 +54,30 @@ RULES: tuple[Rule, ...] = tuple(
 )
 """The rules about one cluster, by code."""
 
-ALL_RULES: tuple[AnyRule, ...] = tuple(sorted((*RULES, *across.RULES), key=lambda rule: rule.code))
-"""All rules, including those about several clusters, by code."""
+ALL_RULES: tuple[AnyRule, ...] = tuple(
+    sorted((*RULES, *across.RULES, *own_agent.RULES), key=lambda rule: rule.code)
+)
+"""All rules, including those about several clusters and about the agent of a node, by code."""
 
 BY_CODE = {rule.code: rule for rule in ALL_RULES}
 """The rules by code, for references to a rule."""
 
 
+WITHOUT_NODES = frozenset(
+    [
+        *("KG109", "KG203", "KG215", "KG307", "KG309"),
+        *("KG401", "KG402", "KG403", "KG405", "KG406", "KG408", "KG409", "KG412", "KG413", "KG505"),
+        *("KG701", "KG702", "KG703", "KG704", "KG705"),
+    ]
+)
+"""The rules about a network that has no nodes; the others are about nodes and their agents."""
+
+
 def check(subject: Subject, settings: Settings, rules: Iterable[Rule] = RULES) -> list[Finding]:
     """Return the findings, rule by rule. The work grows as n log n with nodes and peers."""
     facts = Facts(subject, settings)
+    if facts.state.network is not None:
+        rules = [rule for rule in rules if rule.code in WITHOUT_NODES]
     return [Finding(rule.code, rule.severity, *one) for rule in rules for one in rule.find(facts)]
 
 

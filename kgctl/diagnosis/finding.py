@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kgctl.diagnosis.facts import Facts
+    from kgctl.diagnosis.node_agent import NodeAgent
     from kgctl.mesh.link_rules import Concession, Obstacle
     from kgctl.mesh.links import Linked
 
@@ -21,14 +22,17 @@ SEVERITIES = (ERROR, WARNING, INFO)
 """The severities, highest first."""
 
 NODE, PEER, LOCATION, CLUSTER = "node", "peer", "location", "cluster"
+NETWORK = "network"
+"""What a finding about a whole network without nodes is about, instead of ``CLUSTER``."""
+
 """The kinds of object that a finding can be about; a location has the name of its segment."""
 
 
 class Found(NamedTuple):
     """A problem: the object, a sentence about it, its consequence, and the remedy.
 
-    ``kind`` is node, peer, location or cluster. The texts are printable and on one line; ``name``
-    is the object's own, untrusted, and made printable where it is shown.
+    ``kind`` is node, peer, location, cluster or network. The texts are printable and on one line;
+    ``name`` is the object's own, untrusted, and made printable where it is shown.
     """
 
     kind: str
@@ -93,7 +97,17 @@ class LinkRule(NamedTuple):
     find: Callable[[Linked], Iterator[tuple[str, Found]]]
 
 
-AnyRule = Rule | LinkRule
+class NodeRule(NamedTuple):
+    """A rule about the agent of one node, as seen on its machine: like :class:`Rule`."""
+
+    code: str
+    name: str
+    severity: str
+    summary: str
+    find: Callable[[NodeAgent], Iterator[Found]]
+
+
+AnyRule = Rule | LinkRule | NodeRule
 
 
 REMEDIES = MappingProxyType(

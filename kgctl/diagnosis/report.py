@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.diagnosis.check import ALL_RULES, RULES, check
-from kgctl.diagnosis.finding import NODE, PEER, SEVERITIES, AnyRule, Finding, LinkRule, Place, Rule
+from kgctl.diagnosis.finding import (
+    NODE,
+    PEER,
+    SEVERITIES,
+    AnyRule,
+    Finding,
+    LinkRule,
+    NodeRule,
+    Place,
+    Rule,
+)
 from kgctl.errors import KgctlError
 from kgctl.kilo import PREFIX
 from kgctl.mesh.text import nearest, printable
@@ -14,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kgctl.diagnosis.facts import Settings, Subject
+    from kgctl.diagnosis.node_agent import NodeAgent
     from kgctl.mesh.links import Linked
 
 IGNORE = f"{PREFIX}kgctl-ignore"
@@ -54,22 +65,27 @@ class Report(NamedTuple):
         worst = self.worst()
         return worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(limit)
 
-    def placed(self, place_of: Callable[[Finding], Place | None]) -> Report:
-        """Return the report with the place of each finding, which its remedy names as well."""
+    def placed(
+        self, place_of: Callable[[Finding], Place | None], instead: str = "in a live cluster: "
+    ) -> Report:
+        """Return the report with the place of each finding, which its remedy names as well.
+
+        ``instead`` stands before the command that does the same as an edit of the file.
+        """
         return self._replace(
-            findings=tuple(_placed(one, place_of(one)) for one in self.findings),
-            ignored=tuple(_placed(one, place_of(one)) for one in self.ignored),
+            findings=tuple(_placed(one, place_of(one), instead) for one in self.findings),
+            ignored=tuple(_placed(one, place_of(one), instead) for one in self.ignored),
         )
 
 
-def _placed(finding: Finding, place: Place | None) -> Finding:
+def _placed(finding: Finding, place: Place | None, instead: str) -> Finding:
     if place is None:
         return finding
     where, remedy = printable(str(place)), finding.remedy
     if remedy.startswith(_EDITORS):
         remedy = f"edit {where}"
     elif remedy.startswith(_COMMANDS):
-        remedy = f"edit {where}; in a live cluster: {remedy}"
+        remedy = f"edit {where}; {instead}{remedy}"
     else:
         remedy = f"in {where}: {remedy}"
     return finding._replace(place=place, remedy=remedy)
@@ -115,6 +131,27 @@ def examine_several(
             finding = Finding(rule.code, rule.severity, *found, cluster=name)
             passed_over = found.kind == PEER and rule.code in asked[name].get(found.name, ())
             (ignored if passed_over else kept).append(finding)
+    kept.sort(key=_weight)
+    return Report(tuple(kept), tuple(ignored), tuple(rules), tuple(unseen))
+
+
+def examine_agents(
+    agents: Iterable[NodeAgent],
+    rules: Sequence[NodeRule],
+    annotations: Mapping[str, Mapping[str, str]],
+) -> Report:
+    """Check the agents of one machine; ``annotations`` of nodes name findings to ignore."""
+    asked = _ignored_codes(annotations)
+    kept: list[Finding] = []
+    ignored: list[Finding] = []
+    unseen: list[str] = []
+    for agent in agents:
+        unseen += map(printable, agent.unseen)
+        for rule in rules:
+            for found in rule.find(agent):
+                finding = Finding(rule.code, rule.severity, *found)
+                passed_over = rule.code in asked.get(found.name, ())
+                (ignored if passed_over else kept).append(finding)
     kept.sort(key=_weight)
     return Report(tuple(kept), tuple(ignored), tuple(rules), tuple(unseen))
 

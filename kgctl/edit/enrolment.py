@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.state import State
-    from kgctl.state.peers import PeerObjects
+    from kgctl.state.interface import PeerStore
 
 ATTEMPTS = 12
 """The number of times that an address is allocated, or a change is tried, before giving up."""
@@ -44,13 +44,21 @@ class Addresses(NamedTuple):
     """The addresses of a Peer to be, and the networks that they must not overlap.
 
     Without ``given`` addresses, one is allocated from each of the ``pools``; without pools, one
-    from the networks that the other peers are in. ``forced`` addresses are not checked.
+    from each pool of a network without nodes, or one from the networks that the other peers are in.
+    ``behind`` are networks behind the machine, which it gets besides. ``forced`` addresses are not
+    checked.
     """
 
     given: tuple[Cidr, ...] = ()
     pools: tuple[Cidr, ...] = ()
     service_cidrs: tuple[Cidr, ...] = ()
     forced: bool = False
+    behind: tuple[Cidr, ...] = ()
+
+    @property
+    def fixed(self) -> tuple[Cidr, ...]:
+        """What the user named, and no other address can replace."""
+        return self.given + self.behind
 
     def clash(self, state: State, name: str, cidrs: Sequence[Cidr]) -> str | None:
         """Return in words which of ``cidrs`` overlaps which network, or None if all are free."""
@@ -69,7 +77,7 @@ class Addresses(NamedTuple):
         Raises:
             InUseError: a given allowed IP overlaps a network in use.
         """
-        found = self.clash(state, name, self.given)
+        found = self.clash(state, name, self.fixed)
         if found is not None:
             raise InUseError(f"{found}; give another one", field="forced")
 
@@ -82,16 +90,24 @@ class Addresses(NamedTuple):
             InUseError: a given allowed IP overlaps a network in use.
             PoolExhaustedError: no address of a pool is free.
         """
+        self.check(state, name)
         if self.given:
-            self.check(state, name)
-            return self.given
+            return self.fixed
         taken = claims_beside(state, self.service_cidrs, beside=name)
-        pools = self.pools or (_roomy(learned_pools(state), Claims(taken)),)
+        taken += (Claim(network, Use.PEER, name) for network in self.behind)
+        pools = self.pools or _pools(state, Claims(taken))
         found: list[Cidr] = []
         for pool in pools:
             found.append(_allocate(pool, Claims(taken), spread))
             taken.append(Claim(found[-1], Use.PEER, name))
-        return tuple(found)
+        return (*found, *self.behind)
+
+
+def _pools(state: State, claims: Claims) -> tuple[Cidr, ...]:
+    """Return the networks to allocate an address from each, unless the user names them."""
+    if state.network is not None:
+        return state.network.pools
+    return (_roomy(learned_pools(state), claims),)
 
 
 def _roomy(pools: Sequence[Cidr], claims: Claims) -> Cidr:
@@ -140,7 +156,7 @@ class Enrolment:
         manifest: Callable[[Sequence[Cidr]], Object],
         addresses: Addresses,
         *,
-        store: PeerObjects,
+        store: PeerStore,
         read: Callable[[], State],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -176,8 +192,9 @@ class Enrolment:
             found = self._addresses.clash(state, self._name, own)
             if found is None:
                 return stored
-            if self._addresses.given:
-                raise InUseError(f"{found}, added at the same time; {self._name} was removed")
+            named = self._addresses.clash(state, self._name, self._addresses.fixed)
+            if named is not None:
+                raise InUseError(f"{named}, added at the same time; {self._name} was removed")
             self._pause(attempt)
             own = self._addresses.propose(
                 self._read(), self._name, min(4 << attempt, _MOST_SKIPPED)
@@ -208,7 +225,7 @@ class Enrolment:
         raise ConflictError(f"the peer {self._name} keeps changing", 409)
 
 
-def change(store: PeerObjects, name: str, edit: Callable[[Object], Object]) -> Object:
+def change(store: PeerStore, name: str, edit: Callable[[Object], Object]) -> Object:
     """Replace the Peer by the result of ``edit``, without losing changes by others.
 
     An invalid Peer is written twice, so that agents notice (see ``kgctl.edit.peer_writes``).
@@ -230,7 +247,7 @@ def change(store: PeerObjects, name: str, edit: Callable[[Object], Object]) -> O
 
 
 def move(
-    store: PeerObjects,
+    store: PeerStore,
     read: Callable[[], State],
     name: str,
     edit: Callable[[Object], Object],
@@ -250,7 +267,7 @@ def move(
         return edit(peer)
 
     stored = change(store, name, remembered)
-    found = addresses.clash(read(), name, addresses.given)
+    found = addresses.clash(read(), name, addresses.fixed)
     if found is None:
         return stored
     old = {"allowedIPs": spec_of(before[0]).get("allowedIPs", [])}

@@ -11,8 +11,15 @@ from kgctl.errors import AnswerError, ClusterError, ConflictError
 from kgctl.kilo import PREFIX
 from kgctl.kube.lists import JSON, NODES
 from kgctl.kube.objects import NodeObject
-from kgctl.kube.stored import DRY_RUN, MERGE_PATCH, decoded_object, object_path
+from kgctl.kube.stored import (
+    DRY_RUN,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    decoded_object,
+    object_path,
+)
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import printable
 from kgctl.state.objects import node_of
 
@@ -64,6 +71,19 @@ class NodeObjects:
             else:
                 return
 
+    def announce(self, name: str, changes: Mapping[str, str | None]) -> None:
+        """Write annotations of the own node ``name``, whatever they are now; None removes one.
+
+        One strategic merge patch, as Kilo's agent sends it: the right to patch nodes is enough.
+
+        Raises:
+            kgctl.errors.NotFoundError: there is no such node.
+            kgctl.ClusterError: the server refused it, or its outcome is unknown.
+        """
+        patch = {"metadata": {"annotations": dict(changes)}}
+        path = object_path(NODES, "node", name)
+        self._api.send("PATCH", path, {}, patch, STRATEGIC_MERGE_PATCH)
+
     def _metadata(self, name: str) -> Mapping[str, Any]:
         found = self._api.get(object_path(NODES, "node", name), {}, JSON, decoded_object)
         metadata = found.get("metadata")
@@ -89,17 +109,16 @@ SETTABLE: Mapping[str, str] = {
     "leader": "true",
     "force-endpoint": "host:port or [IPv6]:port",
     "force-internal-ip": "address/prefix, or - for none",
-    "persistent-keepalive": "a number of seconds",
+    "persistent-keepalive": f"a number of seconds from 0 to {KEEPALIVES[-1]}",
     "allowed-location-ips": "networks such as 192.168.1.0/24, separated by commas",
 }
 """The annotations for people to set, and the form of each. Kilo's agent writes the others."""
 
 _LOCATION_LENGTH = 63
-_MOST_SECONDS = 65535
 
 
 class AnnotationError(ClusterError):
-    """An annotation is not for people to set, or Kilo would ignore its value."""
+    """An annotation is not for people to set, or Kilo or WireGuard would ignore its value."""
 
 
 def checked(key: str, value: str | None) -> tuple[str, str | None]:
@@ -111,7 +130,7 @@ def checked(key: str, value: str | None) -> tuple[str, str | None]:
     configure WireGuard again and again.
 
     Raises:
-        AnnotationError: the annotation cannot be set, or Kilo would ignore the value.
+        AnnotationError: the annotation cannot be set, or Kilo or WireGuard would ignore the value.
     """
     name = key.removeprefix(PREFIX)
     if name not in SETTABLE:
@@ -122,7 +141,7 @@ def checked(key: str, value: str | None) -> tuple[str, str | None]:
     text = ",".join(part.strip() for part in value.split(","))
     if not _is_taken(name, text):
         raise AnnotationError(
-            f'"{printable(value, 60)}" is not a valid {name}, Kilo would ignore it: '
+            f'"{printable(value, 60)}" is not a valid {name}, it would be ignored: '
             f"give {SETTABLE[name]}"
         )
     if name == "allowed-location-ips":
@@ -140,6 +159,4 @@ def _is_taken(name: str, text: str) -> bool:
     if name == "leader":
         return text == "true"
     node = node_of(NodeObject("", "", {}, {PREFIX + name: text}))
-    if name == "persistent-keepalive":
-        return not node.unreadable and 0 <= node.persistent_keepalive <= _MOST_SECONDS
     return not node.unreadable

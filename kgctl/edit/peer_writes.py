@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kgctl.kube.stored import Object
-    from kgctl.state.peers import PeerObjects
+    from kgctl.state.interface import PeerStore
 
 
 _UNANSWERED = (UnreachableError, OverloadedError, AnswerError)
@@ -40,7 +40,7 @@ class UnfinishedError(ClusterError):
     """A write may have reached the cluster: keep what belongs to it, such as a private key."""
 
 
-def sure(write: Callable[[], Object], store: PeerObjects, wanted: Object) -> Object:
+def sure(write: Callable[[], Object], store: PeerStore, wanted: Object) -> Object:
     """Carry out a write and return the Peer as stored.
 
     A write is sent once. If no answer came, the Peer is read: the write was carried out if the
@@ -75,7 +75,7 @@ def spec_of(peer: Mapping[str, Any]) -> Object:
     return spec if isinstance(spec, dict) else {}
 
 
-def withdraw(store: PeerObjects, stored: Object, error: BaseException) -> None:
+def withdraw(store: PeerStore, stored: Object, error: BaseException) -> None:
     """Delete a Peer that ``error`` left unfinished, unless another one replaced it meanwhile.
 
     Raises:
@@ -112,14 +112,15 @@ class Mended(NamedTuple):
 
 
 def mended(peer: Object) -> Mended | None:
-    """Return the key of an invalid Peer as ``Mended``, or None if the Peer is valid."""
-    if not isinstance(peer_of(peer), InvalidPeer):
+    """Return the key of an invalid Peer as ``Mended``, or None if the Peer is valid to Kilo."""
+    found = peer_of(peer)
+    if not isinstance(found, InvalidPeer) or found.only_kilo_accepts_it:
         return None
     text = spec_of(peer).get("publicKey")
     return Mended(PublicKey.parse(text) if isinstance(text, str) else None)
 
 
-def replace(store: PeerObjects, present: Object, wanted: Object) -> Object:
+def replace(store: PeerStore, present: Object, wanted: Object) -> Object:
     """Replace the Peer ``present`` by ``wanted``, and return it as stored.
 
     If it was invalid and becomes valid, it is written twice: first with the key that agents know
@@ -144,7 +145,7 @@ def replace(store: PeerObjects, present: Object, wanted: Object) -> Object:
     return result
 
 
-def delete(store: PeerObjects, name: str) -> Mended | None:
+def delete(store: PeerStore, name: str) -> Mended | None:
     """Delete the Peer ``name``; an invalid one is first made valid and empty.
 
     Returns:
@@ -168,7 +169,7 @@ def delete(store: PeerObjects, name: str) -> Mended | None:
     raise ConflictError(f"the peer {name} keeps changing", 409)
 
 
-def _emptied(store: PeerObjects, present: Object, found: Mended) -> Mended:
+def _emptied(store: PeerStore, present: Object, found: Mended) -> Mended:
     if found.key is None:
         return found
     empty = {**present, "spec": {"publicKey": str(found.key), "allowedIPs": []}}

@@ -133,6 +133,38 @@ def make_directory(path: Path) -> None:
         pass
 
 
+def make_own_directory(path: Path) -> None:
+    """Create a directory of mode 0700, unless it exists.
+
+    Raises:
+        OutputFileError: it cannot be created, or is no directory, or is another user's.
+    """
+    with _named(path, "make"), place_of(path, follow=False) as place:
+        if place.found is None:
+            with suppress(FileExistsError):
+                os.mkdir(place.name, 0o700, dir_fd=place.directory)
+        elif not stat.S_ISDIR(place.found.st_mode):
+            raise system_error(errno.ENOTDIR)
+        elif not is_trusted(place.found):
+            raise refusal(f"it belongs to another user ({owner(place.found)})")
+
+
+def protect(path: Path, mode: int) -> None:
+    """Set the mode of a file or directory of this user.
+
+    Raises:
+        OutputFileError: it is missing, a link, or of another user.
+    """
+    with _named(path, "protect"):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not is_trusted(os.fstat(handle)):
+                raise refusal("it belongs to another user")
+            os.fchmod(handle, mode)
+        finally:
+            os.close(handle)
+
+
 def create_private(path: Path, content: bytes) -> None:
     """Create a file of mode 0600, which appears with its whole content or not at all.
 
@@ -140,16 +172,29 @@ def create_private(path: Path, content: bytes) -> None:
         FileExistsError: the name exists, even if it is a dangling link.
         OSError: it cannot be written; ``strerror`` has the reason.
     """
+    _create(path, content, PRIVATE)
+
+
+def create_public(path: Path, content: bytes) -> None:
+    """Create a file, of the mode that the umask leaves, as ``create_private`` does.
+
+    Raises:
+        OSError: as for ``create_private``.
+    """
+    _create(path, content, None)
+
+
+def _create(path: Path, content: bytes, mode: int | None) -> None:
     with place_of(path, follow=False) as place:
         if place.found is not None or place.descriptor is not None:
             raise system_error(errno.EEXIST)
-        with draft(place, content, PRIVATE, sync=True) as name:
+        with draft(place, content, mode, sync=True) as name:
             try:
                 os.link(name, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
             except FileExistsError:
                 raise
             except OSError:  # a file system without hard links, such as FAT
-                _fill(place, place.name, content, PRIVATE, sync=True)
+                _fill(place, place.name, content, mode, sync=True)
         _sync_names(place)
 
 
@@ -162,6 +207,82 @@ def remove_own(path: Path) -> None:
     with place_of(path, follow=False) as place:
         if place.found is not None and place.found.st_uid == me():
             os.unlink(place.name, dir_fd=place.directory)
+
+
+def replace_unfollowed(path: Path, content: bytes) -> None:
+    """Replace a regular file of this user by one of the same mode, and never what a link leads to.
+
+    Raises:
+        OutputFileError: it is missing, a link, or of another user; or it cannot be written.
+    """
+    with _named(path), place_of(path, follow=False) as place:
+        _check_own(place)
+        assert place.found is not None
+        with draft(place, content, place.found.st_mode & 0o777, sync=True) as name:
+            _rename(place, name)
+        _sync_names(place)
+
+
+def remove_unfollowed(path: Path) -> None:
+    """Remove a regular file of this user.
+
+    Raises:
+        OutputFileError: it is missing, a link, or of another user; or it cannot be removed.
+    """
+    with _named(path, "remove"), place_of(path, follow=False) as place:
+        _check_own(place)
+        os.unlink(place.name, dir_fd=place.directory)
+        _sync_names(place)
+
+
+def rename_unfollowed(path: Path, name: str) -> None:
+    """Give a regular file of this user another ``name`` in its directory, which nothing has yet.
+
+    Raises:
+        OutputFileError: it is missing, a link, or of another user; the name exists; or it cannot
+            be renamed.
+    """
+    with _named(path, "rename"), place_of(path, follow=False) as place:
+        _check_own(place)
+        with place_of(path.with_name(name), follow=False) as target:
+            if target.found is not None:
+                raise system_error(errno.EEXIST)
+            os.rename(
+                place.name, target.name, src_dir_fd=place.directory, dst_dir_fd=target.directory
+            )
+        _sync_names(place)
+
+
+def _check_own(place: Place) -> None:
+    if place.found is None:
+        raise system_error(errno.ENOENT)
+    if stat.S_ISLNK(place.found.st_mode):
+        raise refusal("it is a symbolic link; name the file itself")
+    check_regular(place.found)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other kgctl processes from changing the files of a directory; wait for those that do.
+
+    A file system without locks has none of this.
+
+    Raises:
+        OutputFileError: the directory cannot be opened.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with _named(directory, "lock"):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_unfollowed(path: Path, most: int) -> bytes:

@@ -17,7 +17,7 @@ from kgctl.host.surroundings import read_addresses
 from kgctl.mesh.cidr import Cidr, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from kgctl.mesh.cidr import Address
     from kgctl.mesh.routes import Route
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 _UP = 1  # IFF_UP
 _WITHOUT_IPV6 = (errno.EACCES, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 _NO_DAD = 0x02  # IFA_F_NODAD: an address of a tunnel has no duplicates on the link
+
+
+class PortTakenError(HostError):
+    """The UDP ``port`` of an interface is in use already."""
+
+    def __init__(self, interface: str, port: int) -> None:
+        super().__init__(
+            f"the interface {interface} cannot listen at UDP port {port}: another interface or "
+            "program of this machine does; give another port",
+            field="port",
+            value=port,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,16 @@ class RouteChange:
         """The number of routes to change."""
         return len(self.add) + len(self.replace) + len(self.remove)
 
+    def without(self, routes: Collection[Route]) -> RouteChange:
+        """Return the change without these routes, such as those that were refused."""
+        if not routes:
+            return self
+        left = (
+            [route for route in part if route not in routes]
+            for part in (self.add, self.replace, self.remove)
+        )
+        return RouteChange(*left)
+
 
 class Refused(NamedTuple):
     """A route that was not set, and the reason in words."""
@@ -220,7 +242,7 @@ class RouteTable(NamedTuple):
     ``gateways`` are the next hops of the others.
     """
 
-    own: set[Route]
+    own: Collection[Route]
     others: frozenset[Cidr]
     gateways: frozenset[Address] = frozenset()
 

@@ -66,6 +66,6 @@ def source_towards(address: Address) -> Address | None:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(address), _DISCARD))
-            return parse_address(str(probe.getsockname()[0]))
+            return parse_address(str(probe.getsockname()[0]).partition("%")[0])
     except OSError:  # a kernel without IPv6 has no such socket
         return None

@@ -2,168 +2,42 @@
 
 Their protocol number marks them as kgctl's: kgctl recognises them after it was killed, and never
 changes any other route.
-
-kgctl encodes the messages itself and sends many at once. pyroute2 sends one message, waits for its
-answer, and takes 1 ms of processor time for both: 10 s for the routes of 5,000 peers. The kernel
-answers each message by its number. Formats: rtnetlink(7) and netlink(7).
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import socket
-import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kgctl.errors import HostError, InterfaceGoneError
+from kgctl.errors import InterfaceGoneError
+from kgctl.host.batches import AT_ONCE, BatchSocket
 from kgctl.host.links import Refused, RouteChange, RouteTable
-from kgctl.host.netlink import open_netlink, told
-from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
+from kgctl.host.route_messages import (
+    LINK,
+    MAIN,
+    UNIVERSE,
+    KernelRoute,
+    gateways,
+    open_routes,
+    read_route,
+    request,
+    route_messages,
+)
 from kgctl.mesh.routes import Route, order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
+    from kgctl.host.batches import Refusal
     from kgctl.host.links import NetLink
-
-
-AT_ONCE = 100
-"""Routes per batch: the kernel's buffer for the answers holds some 270."""
-
-MAIN = 254
-"""The main routing table."""
-
-_HEADER = struct.Struct("=LHHLL")  # nlmsghdr: length, type, flags, number, port
-_ROUTE = struct.Struct("=BBBBBBBBL")  # rtmsg: family, both lengths, TOS, table, origin, scope, …
-_ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
-_NUMBER = struct.Struct("=L")
-_ERROR = struct.Struct("=l")
-_TYPES = {"add": 24, "replace": 24, "del": 25}  # RTM_NEWROUTE, RTM_DELROUTE
-_REQUEST = 0x1 | 0x4  # NLM_F_REQUEST, NLM_F_ACK
-_FLAGS = {"add": 0x400 | 0x200, "replace": 0x400 | 0x100, "del": 0}  # CREATE with EXCL, REPLACE
-_UNICAST, _ONLINK, _LINK, _UNIVERSE = 1, 4, 253, 0
-_DST, _OIF, _GATEWAY, _PREFSRC, _TABLE = 1, 4, 5, 7, 15
-_ANSWER = 2  # NLMSG_ERROR, which is also "no error"
-_SOL_NETLINK, _CAP_ACK = 270, 10
-_SECONDS = 10.0
-
-
-def message(
-    verb: str, route: Route, *, number: int, index: int, protocol: int, source: Address | None
-) -> bytes:
-    """Return the request to ``add``, ``replace`` or ``del`` a route of the link ``index``.
-
-    ``number`` identifies the answer; ``source`` is the address to send from.
-    """
-    destination = route.destination
-    direct = route.gateway is None and destination.version == 4
-    body = _ROUTE.pack(
-        socket.AF_INET if destination.version == 4 else socket.AF_INET6,
-        destination.prefix,
-        0,
-        0,
-        MAIN,
-        protocol,
-        _LINK if direct else _UNIVERSE,
-        _UNICAST,
-        0 if route.gateway is None else _ONLINK,
-    )
-    body += _attribute(_TABLE, _NUMBER.pack(MAIN))
-    body += _attribute(_DST, destination.address.packed)
-    body += _attribute(_OIF, _NUMBER.pack(index))
-    if source is not None:
-        body += _attribute(_PREFSRC, source.packed)
-    if route.gateway is not None:
-        body += _attribute(_GATEWAY, route.gateway.packed)
-    flags = _REQUEST | _FLAGS[verb]
-    return _HEADER.pack(_HEADER.size + len(body), _TYPES[verb], flags, number, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    """Return an attribute; no value here needs padding."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
-
-
-class RouteSocket:
-    """A routing socket that changes the routes of one link in batches.
-
-    ``sources`` are the addresses to send from, by IP version.
-    """
-
-    def __init__(self, index: int, protocol: int, sources: Mapping[int, Address]) -> None:
-        self._index = index
-        self._protocol = protocol
-        self._sources = sources
-        self._number = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        self._socket.settimeout(_SECONDS)
-        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # an answer does not repeat the request
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def change(self, verb: str, routes: Sequence[Route]) -> dict[Route, int]:
-        """Send at most ``AT_ONCE`` routes; return the errno of each that the kernel refuses.
-
-        Raises:
-            HostError: the kernel does not answer.
-        """
-        asked: dict[int, Route] = {}
-        messages = []
-        # the kernel deletes no route with another source than the one that it is given
-        sources = {} if verb == "del" else self._sources
-        for route in routes:
-            self._number = self._number % 0xFFFF_FFFF + 1
-            asked[self._number] = route
-            messages.append(
-                message(
-                    verb,
-                    route,
-                    number=self._number,
-                    index=self._index,
-                    protocol=self._protocol,
-                    source=sources.get(route.destination.version),
-                )
-            )
-        refused: dict[Route, int] = {}
-        try:
-            self._socket.send(b"".join(messages))
-            while asked:
-                for number, code in answers(self._socket.recv(1 << 16)):
-                    route_asked = asked.pop(number, None)
-                    if route_asked is not None and code:
-                        refused[route_asked] = code
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else "no answer"
-            raise HostError(f"cannot change the routes of this machine: {why}") from error
-        return refused
-
-
-def answers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the number of each request that ``data`` answers, and its errno; 0 is success.
-
-    Malformed data, which the kernel never sends, ends the iteration.
-    """
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, _, number, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size:
-            return
-        if kind == _ANSWER and at + _HEADER.size + _ERROR.size <= len(data):
-            yield number, abs(_ERROR.unpack_from(data, at + _HEADER.size)[0])
-        at += length + 3 & ~3
-
+    from kgctl.host.netlink import Netlink
+    from kgctl.mesh.cidr import Address, Cidr
 
 PROTOCOL = 75
 """The origin of kgctl's routes (rtnetlink(7), rtm_protocol): no other program uses this number."""
 
 TAKEN = "this machine has another route there already"
 """The reason for not setting a route that the machine already has, with any metric."""
-
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_EVERYTHING = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
 
 
 def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChange:
@@ -181,6 +55,26 @@ def route_change(present: Iterable[Route], wanted: Iterable[Route]) -> RouteChan
     )
 
 
+def kernel_route(
+    verb: str, route: Route, *, index: int, sources: Mapping[int, Address]
+) -> KernelRoute:
+    """Return a route of kgctl's on the link ``index``, to ``add``, ``replace`` or ``del``.
+
+    ``sources`` are the addresses to send from, by IP version.
+    """
+    version = route.destination.version
+    return KernelRoute(
+        route.destination,
+        index,
+        route.gateway,
+        # the kernel deletes no route with another source than the one that it is given
+        None if verb == "del" else sources.get(version),
+        protocol=PROTOCOL,
+        scope=LINK if route.gateway is None and version == 4 else UNIVERSE,
+        onlink=route.gateway is not None,
+    )
+
+
 class LinkRoutes:
     """kgctl's routes of one link, through the kernel's routing socket; a ``Routes``.
 
@@ -189,11 +83,12 @@ class LinkRoutes:
 
     def __init__(self, link: NetLink, addresses: Iterable[Cidr] = ()) -> None:
         self._link = link
-        sources: dict[int, Address] = {}
+        self._sources: dict[int, Address] = {}
         for cidr in addresses:
-            sources.setdefault(cidr.version, cidr.address)
-        self._netlink = open_netlink()
-        self._socket = RouteSocket(link.index, PROTOCOL, sources)
+            self._sources.setdefault(cidr.version, cidr.address)
+        self._netlink = open_routes()
+        self._socket = BatchSocket("the routes of this machine")
+        self._known: dict[bytes, Route] = {}
 
     def close(self) -> None:
         """Close the sockets."""
@@ -202,7 +97,7 @@ class LinkRoutes:
 
     def read(self) -> RouteTable:
         """Return the routes; see ``Routes``."""
-        return read_routes(self._netlink, self._link)
+        return read_routes(self._netlink, self._link, self._known)
 
     def apply(
         self, change: RouteChange, stopped: Callable[[], bool] = lambda: False
@@ -214,66 +109,60 @@ class LinkRoutes:
             for start in range(0, len(routes), AT_ONCE):
                 if stopped():
                     return refused
-                found = self._socket.change(verb, routes[start : start + AT_ONCE])
+                batch = routes[start : start + AT_ONCE]
+                index, sources = self._link.index, self._sources
+                found = self._socket.change(
+                    [
+                        request(verb, kernel_route(verb, route, index=index, sources=sources))
+                        for route in batch
+                    ]
+                )
                 refused += (
-                    Refused(route, reason)
-                    for route, code in found.items()
-                    if (reason := self._reason(verb, code)) is not None
+                    Refused(batch[position], reason)
+                    for position, refusal in found.items()
+                    if (reason := self._reason(verb, refusal)) is not None
                 )
         return refused
 
-    def _reason(self, verb: str, code: int) -> str | None:
+    def _reason(self, verb: str, refusal: Refusal) -> str | None:
         """Return the reason of a refusal in words; None if the route is gone as wanted."""
-        if verb == "del" and code in (errno.ESRCH, errno.ENODEV):
+        if verb == "del" and refusal.code in (errno.ESRCH, errno.ENODEV):
             return None
-        if code == errno.ENODEV:
+        if refusal.code == errno.ENODEV:
             raise InterfaceGoneError(f"the interface {self._link.name} is gone")
-        return TAKEN if code == errno.EEXIST else os.strerror(code)
+        return TAKEN if refusal.code == errno.EEXIST else refusal.reason
 
 
-def read_routes(netlink: Any, link: NetLink | None) -> RouteTable:
+def read_routes(
+    netlink: Netlink, link: NetLink | None, known: dict[bytes, Route] | None = None
+) -> RouteTable:
     """Return the main table, split by ``link``; None means that the link does not exist yet.
+
+    ``netlink`` is a routing socket. Routes of the link that another program made are left out.
+    ``known`` are kgctl's routes of the last reading for this link, by their messages, and is
+    updated: a large network has thousands, and most of the time of a reading is to parse them.
 
     Raises:
         HostError: routes cannot be read.
     """
-    own: set[Route] = set()
+    before = known or {}
+    own: dict[bytes, Route] = {}
     others: set[Cidr] = set()
-    gateways: set[Address] = set()
-    for family in _FAMILIES.values():
-        with told("read the routes of this machine"):
-            messages = list(netlink.route("dump", family=family, table=MAIN))
-        for message in messages:
-            if _sort_in(message, None if link is None else link.index, own, others):
-                gateways.update(_gateways(message))
-    return RouteTable(own, frozenset(others), frozenset(gateways))
-
-
-def _sort_in(message: Any, index: int | None, own: set[Route], others: set[Cidr]) -> bool:
-    """Add a route to ``own`` or ``others``; return whether it was added to ``others``.
-
-    Routes of the link that another program made belong to neither.
-    """
-    if message.get_attr("RTA_TABLE") != MAIN:  # older kernels list every table (before 4.20)
-        return False
-    address = message.get_attr("RTA_DST")
-    text = f"{address}/{message['dst_len']}" if address else _EVERYTHING[message["family"]]
-    destination, gateway = parse_cidr(text), message.get_attr("RTA_GATEWAY")
-    if destination is None:
-        return False
-    if index is None or message.get_attr("RTA_OIF") != index:
-        others.add(destination)
-        return True
-    if message["proto"] == PROTOCOL:
-        own.add(Route(destination, parse_address(gateway) if gateway else None))
-    return False
-
-
-def _gateways(message: Any) -> Iterator[Address]:
-    """Yield the next hops of a route: one, one of the other family, or one per path."""
-    for hop in (message, *(message.get_attr("RTA_MULTIPATH") or ())):
-        via = hop.get_attr("RTA_VIA")
-        for text in (hop.get_attr("RTA_GATEWAY"), via.get("addr") if via else None):
-            address = parse_address(text) if isinstance(text, str) else None
-            if address is not None:
-                yield address
+    hops: set[Address] = set()
+    for message in route_messages(netlink, MAIN):
+        same = before.get(message)
+        if same is not None:
+            own[message] = same
+            continue
+        route = read_route(message)
+        if route is None or route.table != MAIN:
+            continue
+        if link is None or route.interface != link.index:
+            others.add(route.destination)
+            hops.update(gateways(message))
+        elif route.protocol == PROTOCOL:
+            own[message] = Route(route.destination, route.gateway)
+    if known is not None:
+        known.clear()
+        known.update(own)
+    return RouteTable(set(own.values()), frozenset(others), frozenset(hops))

@@ -6,6 +6,7 @@ ages of handshakes true when this host's clock is changed.
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,14 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.errors import HostError, InterfaceGoneError, KgctlError
 from kgctl.host import userspace
 from kgctl.host import userspace as processes
-from kgctl.host.links import Links, NetLink, RouteChange
+from kgctl.host.links import Links, NetLink, PortTakenError, RouteChange
+from kgctl.host.netlink import errno_of
 from kgctl.host.record import Record
 from kgctl.host.routes import LinkRoutes
 from kgctl.host.surroundings import surroundings
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.key import NO_KEY
 from kgctl.steady import steady
-from kgctl.wireguard.device import DeviceState, device_change
+from kgctl.wireguard.conf import require_mtu
+from kgctl.wireguard.device import DeviceChange, DeviceState, device_change
 from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from kgctl.host.userspace import UserspaceDevice
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PublicKey
-    from kgctl.wireguard.device import DeviceChange
 
 
 _SLACK = 1.0
@@ -184,6 +186,21 @@ class Tunnel:
         finally:
             device.close()
 
+    def check(self, *, mtu: int) -> None:
+        """Check that the name is free, or that of a WireGuard interface that may have this MTU.
+
+        Raises:
+            HostError: the interface is of another kind, or links cannot be read.
+            MtuError: an interface that kgctl did not create has an address of IPv6, which it
+                would lose.
+        """
+        link, record = self._links.find(self.name), self._file.read()
+        if link is None:
+            return
+        _require_wireguard(link)
+        if record is None or not _made(record, link):
+            require_mtu(mtu, self._links.addresses(link))
+
     def open(self, *, mtu: int, addresses: tuple[Cidr, ...]) -> Origin:
         """Set up the interface with its MTU, in bytes, and its addresses, and bring it up.
 
@@ -257,16 +274,23 @@ class Tunnel:
         self.release()
         self._links.close()
 
-    def close(self, failed: Callable[[str, KgctlError], None]) -> None:
-        """Clean up what kgctl created, and nothing else; continue after a failed step."""
-        record, link = self._file.read(), self._links.find(self.name)
+    def close(self, failed: Callable[[str, KgctlError], None]) -> bool:
+        """Clean up what kgctl created, and nothing else; continue after a failed step.
+
+        Returns:
+            Whether there was anything to clean up: nothing of an interface of another kind.
+        """
+        record, link, found = self._file.read(), self._links.find(self.name), True
         if link is not None and record is not None and _made(record, link):
             self._attempt("delete the interface", lambda: self._delete(link, record), failed)
         elif link is not None and self._before is not None:
             self._restore(link, self._before, failed)
         elif link is None and record is not None:
             self._attempt("end its program", lambda: _end_program(record), failed)
+        else:
+            found = False
         self.release()
+        return found
 
     def _create(self) -> Origin:
         record = self._file.read()
@@ -316,8 +340,18 @@ class Tunnel:
         self._links.remove_addresses(link, (present & given) - set(addresses))
         self._links.add_addresses(link, (one for one in addresses if one not in present))
         if not link.up:
+            self._bring_up(link)
+        # of the link-local ones nothing can be seen later: ``Links.addresses`` leaves them out
+        self._dressed = mtu, frozenset(one for one in addresses if not one.address.is_link_local)
+
+    def _bring_up(self, link: NetLink) -> None:
+        """Set the link up, which opens the UDP port of the device."""
+        try:
             self._links.configure(link, up=True)
-        self._dressed = mtu, frozenset(addresses)
+        except HostError as error:
+            if errno_of(error.__cause__) != errno.EADDRINUSE:
+                raise
+            raise PortTakenError(link.name, self.device.read().listen_port) from error
 
     def _delete(self, link: NetLink, record: Record) -> None:
         """Remove the link, and end the program behind it.
@@ -354,6 +388,7 @@ class Tunnel:
             ),
             failed,
         )
+        self._attempt("restore the UDP port", lambda: self._restore_port(before), failed)
 
     def _remove_routes(self) -> None:
         self.routes.apply(RouteChange(remove=list(self.routes.read().own)))
@@ -365,6 +400,11 @@ class Tunnel:
         if change:
             self.device.apply(change)
 
+    def _restore_port(self, before: _Before) -> None:
+        change = freed_port(self.device.read(), before.device, up=before.link.up)
+        if change:
+            self.device.apply(change)
+
     @staticmethod
     def _attempt(
         what: str, step: Callable[[], None], failed: Callable[[str, KgctlError], None]
@@ -373,6 +413,27 @@ class Tunnel:
             step()
         except KgctlError as error:
             failed(what, error)
+
+
+def freed_port(present: DeviceState, before: DeviceState, *, up: bool) -> DeviceChange:
+    """Return the change that gives a device no UDP port if it had none ``before``.
+
+    That takes effect on a link that is down: in one that is ``up``, the kernel would choose a port.
+    """
+    had_none = not up and before.listen_port == 0 and present.listen_port != 0
+    return DeviceChange(listen_port=0 if had_none else None)
+
+
+def refuse_other_kinds(link: NetLink) -> None:
+    """Check, as far as any user can, that a link is a WireGuard interface.
+
+    Only its user and root see whether a program of WireGuard is behind a TUN device.
+
+    Raises:
+        HostError: it is of another kind.
+    """
+    if link.kind not in ("wireguard", "tun") and open_device(link) is None:
+        raise _not_wireguard(link)
 
 
 def _require_wireguard(link: NetLink) -> None:

@@ -6,6 +6,7 @@ id and start time, and never signals another process.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -19,8 +20,9 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import HostError, InterfaceGoneError, NoWireGuardError, UnresponsiveError
 from kgctl.files.atomic import remove_own
+from kgctl.host.links import PortTakenError
 from kgctl.mesh.text import printable
-from kgctl.wireguard.uapi import GET, check, read_state, write_change
+from kgctl.wireguard.uapi import GET, StateReader, UapiError, check, write_change
 
 if TYPE_CHECKING:
     from kgctl.wireguard.device import DeviceChange, DeviceState
@@ -180,17 +182,23 @@ class UserspaceDevice:
         self._name = name
         self._path = sockets / f"{name}.sock"
         self._own = own
+        self._reader = StateReader()
 
     def close(self) -> None:
         """Do nothing: each request opens a new connection."""
 
     def read(self) -> DeviceState:
         """Return the state; see ``Device``."""
-        return read_state(self._ask(GET))
+        return self._reader.read(self._ask(GET))
 
     def apply(self, change: DeviceChange) -> None:
         """Apply a change in one request; see ``Device``."""
-        check(self._ask(write_change(change)))
+        try:
+            check(self._ask(write_change(change)))
+        except UapiError as error:
+            if change.listen_port is not None and error.code == errno.EADDRINUSE:
+                raise PortTakenError(self._name, change.listen_port) from error
+            raise
 
     def listens(self) -> bool:
         """Return whether a program listens there, even one that hangs."""

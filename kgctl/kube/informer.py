@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from kgctl.errors import (
     ClusterError,
@@ -36,6 +36,9 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 30.0
 """Seconds between attempts while the API server cannot be read: doubled from the first one on."""
 
+MINOR = 15.0
+"""Seconds in which the listener hears of one minor change. The copy has all of them at once."""
+
 _SHORT = 1.0  # seconds; no API server ends a watch so soon without an error
 _LASTED = 10.0  # seconds after which a watch counts as proof of a healthy server
 
@@ -52,6 +55,10 @@ class Listener(Protocol):
         ...
 
 
+def _never(_before: Any, _after: Any) -> None:
+    return None
+
+
 class Kind(NamedTuple, Generic[T]):
     """The functions that list, watch and name objects of one kind."""
 
@@ -59,6 +66,9 @@ class Kind(NamedTuple, Generic[T]):
     name: Callable[[T], str]
     list: Callable[[], Listed[T]]
     watch: Callable[[str], Generator[Event[T], None, None]]
+    minor: Callable[[T, T], T | None] = _never
+    """If a change of an object, from before to after, may wait (see ``MINOR``): the object after
+    it, which may share with the one before what is the same. Else None."""
 
 
 class Informer(Generic[T]):
@@ -94,6 +104,7 @@ class Informer(Generic[T]):
         self._failures = 0
         self._started = 0.0
         self._watchable = True
+        self._minor = float("-inf")  # when the listener last heard of a minor change
 
     @property
     def objects(self) -> list[T] | None:
@@ -186,13 +197,24 @@ class Informer(Generic[T]):
             return
         name = self._kind.name(event.object)
         self._count(name, 0 if event.kind == "DELETED" else event.size)
+        assert self._objects is not None  # watching comes after listing
+        before, shared = self._objects.get(name), None  # no other thread writes
+        if before is not None and event.kind != "DELETED":
+            shared = self._kind.minor(before, event.object)
         with self._lock:
-            assert self._objects is not None  # watching comes after listing
             if event.kind == "DELETED":
                 self._objects.pop(name, None)
             else:
-                self._objects[name] = event.object
-        self._listener.changed(self._kind.plural, name)
+                self._objects[name] = event.object if shared is None else shared
+        if shared is None or not self._waits():
+            self._listener.changed(self._kind.plural, name)
+
+    def _waits(self) -> bool:
+        """Return whether the listener need not hear of a minor change now."""
+        if self._heard_steady - self._minor < MINOR:
+            return True
+        self._minor = self._heard_steady
+        return False
 
     def _count(self, name: str, size: int) -> None:
         """Count the memory of an object, in place of its former size.

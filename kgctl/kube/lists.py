@@ -104,14 +104,19 @@ class Listed(NamedTuple, Generic[T]):
     resource_version: str
 
 
-def nodes_to_watch(api: Api, annotation: str = "") -> Listed[NodeObject]:
-    """Return every node as stored now, and the version to watch from; see ``list_nodes``.
+def nodes_to_watch(
+    api: Api, label: str = "", annotation: str = "", *, platform: bool = True
+) -> Listed[NodeObject]:
+    """Return every node as stored now, and the version to watch from.
+
+    Only labels whose name begins with ``label``, and annotations whose name begins with
+    ``annotation``, are kept. The platform of nodes is read only with ``platform``.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
     """
     pages = _pages(
-        api, NODES, PROTOBUF, lambda body: _node_page(body, "", annotation, platform=True), False
+        api, NODES, PROTOBUF, lambda body: _node_page(body, label, annotation, platform), False
     )
     found = [node for page in pages for node in page.nodes]
     return Listed(found, pages[0].resource_version)
@@ -207,7 +212,7 @@ def _node_page(
     from kgctl.kube.codec.node_json import read_node_json
 
     data = body.whole()
-    page = read_node_json(data, body.budget, annotation=annotation, platform=platform)
+    page = read_node_json(data, body.budget, label=label, annotation=annotation, platform=platform)
     if page is None:
         raise body.unreadable(data)
     return page

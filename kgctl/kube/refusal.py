@@ -116,7 +116,11 @@ class Refusal:
             command = printable(str(self._access.user["exec"].get("command")))
             hint = f"the credentials of the exec plugin {command} are refused; log in again with it"
         elif not self._access.user and self._access.user_name:
-            hint = "use a server with an https:// URL"  # the origin of the access has the reason
+            if self._access.server.startswith("http://"):
+                hint = "use a server with an https:// URL"  # the origin has the reason
+            else:
+                name = printable(self._access.user_name, 80)
+                hint = f'the user "{name}" has no credentials, and the server requires some'
         elif not self._access.user:
             hint = "the context names no user, and the server requires credentials"
         else:

@@ -51,6 +51,9 @@ Object = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 """RFC 7386: members replace those of the same name, null removes them, lists are replaced whole."""
 
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+"""As a merge patch, but lists of Kubernetes' own types are merged by key."""
+
 APPLY_PATCH = "application/apply-patch+yaml"
 """Server-Side Apply; JSON is also YAML."""
 

@@ -45,7 +45,7 @@ def remaining(deadline: float | None, limit: float | None = None) -> float | Non
         return limit
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError
+        raise TimeoutError("it took too long")
     return left if limit is None else min(left, limit)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from kgctl.errors import AnswerError, ClusterError, GoneError, StatusError
 from kgctl.kube.budget import OBJECT, json_size, node_size
-from kgctl.kube.codec.node_json import read_node
+from kgctl.kube.codec.node_json import read_event
 from kgctl.kube.failures import place
 from kgctl.kube.fast.wire import MAX_OBJECT
 from kgctl.kube.lists import JSON, NODES
@@ -57,18 +57,36 @@ _VERSIONED = msgspec.json.Decoder(_Versioned)
 
 
 def watch_nodes(
-    api: Api, resource_version: str, lasts: int, *, annotation: str = ""
+    api: Api,
+    resource_version: str,
+    lasts: int,
+    *,
+    label: str = "",
+    annotation: str = "",
+    platform: bool = True,
 ) -> Generator[Event[NodeObject], None, None]:
     """Yield the changes of nodes after ``resource_version``; see ``watch_objects``.
 
-    Only annotations whose name begins with ``annotation`` are kept.
+    Only labels whose name begins with ``label``, and annotations whose name begins with
+    ``annotation``, are kept. The platform of nodes is read only with ``platform``.
     """
 
-    def decode(raw: msgspec.Raw, budget: Budget) -> tuple[NodeObject, int]:
-        node = read_node(raw, budget, annotation=annotation, platform=True)
-        return node, node_size(node)
+    def event_of(line: bytes, budget: Budget) -> Event[NodeObject]:
+        # in one pass: a large cluster sends a hundred heartbeats a second, each the whole node
+        try:
+            found = read_event(line, budget)
+        except msgspec.ValidationError:
+            _line(line, api, budget)  # a Status has no metadata to speak of
+            raise
+        if found.type == "ERROR":
+            _line(line, api, budget)
+        version = found.object.metadata.resourceVersion
+        if found.type == "BOOKMARK":
+            return Event(found.type, None, version)
+        node = found.object.node(label=label, annotation=annotation, platform=platform)
+        return Event(found.type, node, version, node_size(node))
 
-    return _watch(api, NODES, resource_version, lasts, decode)
+    return _watch(api, NODES, resource_version, lasts, event_of)
 
 
 def _decoded(raw: msgspec.Raw, budget: Budget) -> tuple[Any, int]:
@@ -91,7 +109,16 @@ def watch_objects(
         kgctl.errors.ConnectionLostError: the connection ended; watch again.
         kgctl.ClusterError: they cannot be watched.
     """
-    return _watch(api, path, resource_version, lasts, _decoded, selector)
+
+    def event_of(line: bytes, budget: Budget) -> Event[Any]:
+        event = _line(line, api, budget)
+        version = _VERSIONED.decode(event.object).metadata.resource_version
+        if event.type == "BOOKMARK":
+            return Event(event.type, None, version)
+        kept, size = _decoded(event.object, budget)
+        return Event(event.type, kept, version, size)
+
+    return _watch(api, path, resource_version, lasts, event_of, selector)
 
 
 def _watch(
@@ -99,7 +126,7 @@ def _watch(
     path: str,
     resource_version: str,
     lasts: int,
-    decode: Callable[[msgspec.Raw, Budget], tuple[T, int]],
+    event_of: Callable[[bytes, Budget], Event[T]],
     selector: str = "",
 ) -> Generator[Event[T], None, None]:
     query = {
@@ -114,7 +141,7 @@ def _watch(
     with api.open("GET", path, query, {"Accept": JSON}, timeout=limit) as body:
         for line in _lines(body, api):
             try:
-                event = _event(line, decode, api, body.budget)
+                event = event_of(line, body.budget)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise AnswerError(
                     f"cannot read a change of {path} from {place(api.access)}: it is not the "
@@ -124,20 +151,17 @@ def _watch(
             yield event
 
 
-def _event(
-    line: bytes,
-    decode: Callable[[msgspec.Raw, Budget], tuple[T, int]],
-    api: Api,
-    budget: Budget,
-) -> Event[T]:
+def _line(line: bytes, api: Api, budget: Budget) -> _Line:
+    """Return the event of a line.
+
+    Raises:
+        ClusterError: it is an error of the server's.
+        msgspec.MsgspecError, ValueError, RecursionError: it is not an event.
+    """
     event = _LINE.decode(line)
     if event.type == "ERROR":
         raise _failure(_decoded(event.object, budget)[0], api)
-    version = _VERSIONED.decode(event.object).metadata.resource_version
-    if event.type == "BOOKMARK":
-        return Event(event.type, None, version)
-    kept, size = decode(event.object, budget)
-    return Event(event.type, kept, version, size)
+    return event
 
 
 def _failure(status: object, api: Api) -> ClusterError:

@@ -16,6 +16,7 @@ from kgctl.kilo import KEY
 from kgctl.link.peers import SOURCE_LABEL, link_name, linked_source
 from kgctl.link.steps import LinkError
 from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import printable
 from kgctl.state.peer_objects import peer_name
 
@@ -208,7 +209,7 @@ def _in_place(
     own = "endpoint" in spec  # else the wanted keepalive only makes up for the missing endpoint
     kept = [one for one in _KEPT if not spec.get(one) or (one == _KEEPALIVE and not own)]
     kept += ["endpoint"] if link in terms.undialled else []
-    spec.update({field: before[field] for field in kept if before.get(field)})
+    spec.update({field: before[field] for field in kept if _can_stay(field, before.get(field))})
     annotations = {LINK_ANNOTATION: link}
     networks = _remembered(present) if taken is None else taken.networks
     free = metadata["labels"][SOURCE_LABEL] not in terms.settled
@@ -218,6 +219,10 @@ def _in_place(
         annotations[NETWORKS_ANNOTATION] = ",".join(more)
     named = {**metadata, "name": peer_name(present), "annotations": annotations}
     return {**wanted, "metadata": named, "spec": spec}
+
+
+def _can_stay(field: str, value: object) -> bool:
+    return bool(value) and (field != _KEEPALIVE or value in KEEPALIVES)
 
 
 def _remembered(peer: Mapping[str, Any]) -> tuple[Cidr, ...]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from kgctl.state.yaml_schema import without_indentation
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
@@ -215,20 +217,3 @@ def mesh_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the format."""
     made = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(MeshFile)))
     return {"$schema": _DIALECT, "title": "Mesh", **without_indentation(made)}
-
-
-def without_indentation(schema: Any) -> Any:
-    """Return a schema with descriptions without the indentation of docstrings.
-
-    Python before 3.13 keeps the indentation of the source in all lines but the first.
-    """
-    if isinstance(schema, list):
-        return [without_indentation(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    cleaned = {key: without_indentation(value) for key, value in schema.items()}
-    if isinstance(description := schema.get("description"), str):
-        import inspect
-
-        cleaned["description"] = inspect.cleandoc(description)
-    return cleaned

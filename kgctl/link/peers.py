@@ -98,7 +98,7 @@ def wanted_peers(
             continue
         called = is_written(segment.leader.endpoint, private=private_endpoints)
         endpoint = segment.leader.endpoint if called else None
-        keepalive = max(0, segment.leader.persistent_keepalive)
+        keepalive = segment.leader.persistent_keepalive
         networks = (*source.networks_of(segment), *_only(segment is source.gateway, through))
         if not networks:
             continue

@@ -319,7 +319,6 @@ class _News:
         self.inbox.changed(kind)
 
     def failed(self, _kind: str, error: ClusterError, _pause: float) -> None:
-
         instead = f"looking every {WATCH_SECONDS:.0f} s instead"
         text = self._reporter.worded(error)
         self._once.tell(f"{text}; {instead}" if isinstance(error, ForbiddenError) else text)
@@ -333,7 +332,9 @@ def _followed(ref: ClusterRef, news: _News, reporter: Reporter) -> ClusterRef:
     if not isinstance(ref.source, ApiServer):
         return ref
     try:
-        informer = ClusterInformer(ref.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS)
+        informer = ClusterInformer(
+            ref.source.api(), news, lasts=LASTS, poll=WATCH_SECONDS, heartbeats=False
+        )
     except KgctlError as error:
         reporter.warn(f"{printable(ref.name)}: {reporter.worded(error)}")
         return ref

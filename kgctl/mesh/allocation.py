@@ -176,14 +176,11 @@ def _address(pool: Cidr, value: int) -> Address:
     return type(pool.address)(value)
 
 
-_MAX_KEEPALIVE = 65535  # seconds, in WireGuard; Kilo accepts any number
-
-
 def doubts(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[tuple[str, str]]:
     """Yield each doubt about a valid peer, as the peer's name and a text.
 
     A peer is not ready; an allowed IP overlaps a network in use; another machine has its public
-    key, which identifies a machine in WireGuard; its keepalive exceeds WireGuard's maximum.
+    key, which identifies a machine in WireGuard.
     """
     claims = Claims(claims_of(state, service_cidrs))
     owners = _owners_of_keys(state)
@@ -196,8 +193,6 @@ def doubts(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[tuple[s
         owner = owners.get(peer.public_key) if peer.public_key is not None else None
         if owner is not None and owner != ("peer", peer.name):
             yield peer.name, f"has the public key of {owner[0]} {printable(owner[1])}"
-        if peer.persistent_keepalive > _MAX_KEEPALIVE:
-            yield peer.name, f"persistentKeepalive is more than WireGuard's {_MAX_KEEPALIVE} s"
 
 
 def _overlaps(peer: Peer, claims: Claims, order: Mapping[str, int], number: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ _OCTETS = {str(number): number for number in range(256)}
 _PREFIXES = {str(number): number for number in range(129)}
 _IPV4_BITS = 32
 _IPV6_BITS = 128
+_ZONE = re.compile(r"[A-Za-z0-9_.@:+-]{1,15}")
 _MAPPED_BITS = 96  # a 4-in-6 address has 96 bits before the IPv4 address
 
 
@@ -129,6 +131,24 @@ def parse_address(text: str) -> Address | None:
     except ValueError:
         return None
     return address.ipv4_mapped or address
+
+
+def in_zone(address: Address, zone: str) -> Address:
+    """Return a link-local address in a zone, which is an interface of this machine (RFC 4007).
+
+    Only devices have such addresses: no parser here accepts a zone. The name or number of an
+    interface may reach a terminal; one with other characters than Linux's usual ones is left out.
+    """
+    if isinstance(address, IPv6Address) and _ZONE.fullmatch(zone):
+        return IPv6Address(f"{address}%{zone}")
+    return address
+
+
+def without_zone(address: Address) -> Address:
+    """Return the address without its zone."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return IPv6Address(int(address))
+    return address
 
 
 def _parse_ipv4(text: str) -> IPv4Address | None:

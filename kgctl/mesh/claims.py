@@ -121,14 +121,15 @@ def claims_of(
     *,
     beside: str | None = None,
     place_of: Callable[[Node], str] = lambda node: node.location,
+    nodes: Iterable[Node] | None = None,
 ) -> Iterator[Claim]:
-    """Yield the claims of all nodes and peers, ready or not.
+    """Yield the claims of all nodes and peers, ready or not; or of these ``nodes`` and all peers.
 
     These are the pod subnets, internal IPs, endpoints and allowed location IPs of nodes, the
     WireGuard network, the allowed IPs of all peers except ``beside`` (of an invalid peer those
     that parse), and the service networks. ``place_of`` returns a node's segment.
     """
-    for node in state.nodes:
+    for node in state.nodes if nodes is None else nodes:
         yield from _claims_of_node(node, place_of(node))
     yield from _wireguard_networks(state)
     for name, allowed_ips in _allowed_ips(state):
@@ -164,15 +165,19 @@ def _wireguard_networks(state: State) -> Iterator[Claim]:
     They differ while Kilo's subnet changes. A network that cannot hold WireGuard IPs is an error
     of its node, and counts only for the node's own address.
     """
+    if state.network is not None:  # its machines have their addresses from allowed IPs alone
+        return
     subnet = kilo_subnet(state.nodes)
-    found = {subnet: Claim(subnet, Use.WIREGUARD)}
+    yield Claim(subnet, Use.WIREGUARD)
+    seen = {subnet.number}
     for node in state.nodes:
-        if node.wireguard_ip is not None:
+        if node.wireguard_ip is not None and node.wireguard_ip.number not in seen:
             network = node.wireguard_ip.masked()
-            if network != subnet and not is_sane(network, 1):
+            if not is_sane(network, 1):
                 network = single(node.wireguard_ip.address)
-            found.setdefault(network, Claim(network, Use.WIREGUARD, node.name))
-    yield from found.values()
+            if network.number not in seen:
+                seen.add(network.number)
+                yield Claim(network, Use.WIREGUARD, node.name)
 
 
 # --- which claims go together ---

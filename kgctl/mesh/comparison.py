@@ -214,7 +214,7 @@ class Comparison:
     def keepalives(self) -> Iterator[Unsettled]:
         """Yield the leaders whose keepalive exceeds WireGuard's range."""
         for number, segment in enumerate(self._segments):
-            if not 0 <= segment.leader.persistent_keepalive < 1 << 16:
+            if segment.leader.excessive_keepalive is not None:
                 keys = [one for one in self._first_keys if one.number != number]
                 if keys:
                     compared = keys[0].key < self._ends[number]

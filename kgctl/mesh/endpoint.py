@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from kgctl.mesh.cidr import Address, parse_address
 
+PORTS = range(1, 1 << 16)
+"""The valid UDP ports of an endpoint."""
+
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_NAME = 253
@@ -21,7 +24,11 @@ def is_dns_name(text: str) -> bool:
     return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
 
 
-def _counts_as_public(address: Address) -> bool:
+def counts_as_public(address: Address) -> bool:
+    """Return whether Kilo treats an address as public.
+
+    It treats only 10/8, 172.16/12, 192.168/16 and fd00::/16 as private.
+    """
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _PRIVATE4)
     return address not in _PRIVATE6
@@ -51,7 +58,7 @@ class Endpoint(NamedTuple):
         address counts as public; a DNS name does not. :mod:`kgctl.mesh.dialability` decides which
         machines can dial it.
         """
-        return not isinstance(self.host, str) and _counts_as_public(self.host)
+        return not isinstance(self.host, str) and counts_as_public(self.host)
 
 
 def parse_port(text: str) -> int | None:
@@ -59,7 +66,7 @@ def parse_port(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
         return None
     port = int(text)
-    return port if 1 <= port <= 65535 else None
+    return port if port in PORTS else None
 
 
 def parse_host(text: str) -> Address | str | None:

@@ -82,7 +82,7 @@ def disputes(topology: Topology) -> Iterator[Dispute]:
     Segments are left out if the annotations confirm the leader that Kilo's rule elects.
     """
     for segment in topology.segments:
-        possible = possible_leaders(segment.nodes)
+        possible = possible_leaders(segment.nodes) if len(segment.nodes) > 1 else ()
         if len(possible) > 1:
             elected = elected_leader(segment.nodes)
             acting = _annotated(segment.nodes, possible)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kgctl.mesh.text import parse_integer
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,8 @@ READY_SECONDS = 60
 
 class Node(NamedTuple):
     """The fields of a node that Kilo reads; None and the empty string mean absent.
+
+    ``persistent_keepalive`` is one of ``kgctl.mesh.peer.KEEPALIVES``.
 
     ``unreadable`` has the text of the annotations (without their prefix; ``podCIDR`` for the
     spec's field) that do not parse and so count as absent. It is untrusted: show it only through
@@ -42,6 +46,12 @@ class Node(NamedTuple):
     granularity: str = ""
     cni_compatibility_ip: Cidr | None = None
     unreadable: Mapping[str, str] = _NOTHING
+
+    @property
+    def excessive_keepalive(self) -> int | None:
+        """The annotated keepalive, in seconds, if Kilo accepts it but WireGuard cannot hold it."""
+        text = self.unreadable.get("persistent-keepalive")
+        return None if text is None else parse_integer(text)
 
     def is_ready(self, now: float) -> bool:
         """Return whether the node takes part in the network at ``now``, in Unix seconds.

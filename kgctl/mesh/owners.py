@@ -100,7 +100,7 @@ class Holder(NamedTuple):
     def claims(self, networks: Iterable[Cidr]) -> Iterator[Claim]:
         """Yield the claim behind each of its ``networks``, which may be parts of claims."""
         known: dict[Cidr, Claim] = {}
-        for claim in _claims(self.owner):
+        for claim in claims_of_holder(self.owner):
             known.setdefault(claim.network.masked(), claim)
         prefixes = sorted({network.prefix for network in known}, reverse=True)
         for network in networks:
@@ -109,7 +109,8 @@ class Holder(NamedTuple):
             yield claim._replace(network=network)
 
 
-def _claims(owner: Segment | Peer) -> Iterator[Claim]:
+def claims_of_holder(owner: Segment | Peer) -> Iterator[Claim]:
+    """Yield the claims of a segment, or of a peer."""
     if isinstance(owner, Peer):
         yield from claims_of_peer(owner)
         return
@@ -182,7 +183,7 @@ def _order_by_key(
 def _losses_with_key(holder: Holder, keeper: Holder, itself: Place | None) -> Iterator[Loss]:
     is_own = keeper.place == itself
     owner = "this machine itself" if is_own else keeper.words
-    claims = list(holder.claims(holder.networks)) or list(_claims(holder.owner))
+    claims = list(holder.claims(holder.networks)) or list(claims_of_holder(holder.owner))
     for claim in claims:
         whose = "the same public key"
         if claim.name != holder.name:

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from kgctl.mesh.key import PresharedKey, PublicKey
 
 
+KEEPALIVES = range(1 << 16)
+"""The keepalives that WireGuard holds, in seconds; 0 is none. Its messages have 16 bits for them
+(include/uapi/linux/wireguard.h, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL)."""
+
 NAT_KEEPALIVE = 25
 """Seconds; wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"."""
 
 
 class Peer(NamedTuple):
-    """A valid Peer. ``persistent_keepalive`` is in seconds; 0 means none.
+    """A valid Peer. ``persistent_keepalive`` is one of ``KEEPALIVES``.
 
     ``public_key`` is None for the all-zero key, which Kilo treats as no key. In a topology
     ``endpoint`` may be one that nodes discovered; then ``replaced_endpoint`` is the Peer's own.
@@ -42,14 +46,16 @@ class Peer(NamedTuple):
 
 
 class InvalidPeer(NamedTuple):
-    """A Peer object that Kilo ignores, and the problems of its fields, in words.
+    """A Peer object that takes no part, and the problems of its fields, in words.
 
-    ``allowed_ips`` are those that parse: they help to repair the object.
+    ``allowed_ips`` are those that parse: they help to repair the object. Kilo ignores it too,
+    unless ``only_kilo_accepts_it``: then its only problem is a value that WireGuard cannot hold.
     """
 
     name: str
     problems: tuple[str, ...]
     allowed_ips: tuple[Cidr, ...] = ()
+    only_kilo_accepts_it: bool = False
 
 
 def is_own_address(cidr: Cidr) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kgctl.mesh.cidr import Address, Cidr, single
+from kgctl.mesh.cidr import Address, Cidr, holding, single
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from kgctl.mesh.topology import Topology
 
@@ -125,20 +127,74 @@ def passage(
     A default route becomes two halves, which take precedence over the machine's own default route
     without replacing it.
     """
+    return Passages(routes).around(outside, others)
+
+
+class Passages:
+    """The passages of ``routes`` for changing addresses outside: see ``passage``.
+
+    The routes are divided by the widest destination around each: an address that is cut out of one
+    such region changes no other.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes: list[Route] = []  # sorted, one a destination
+        self._parts: list[int] = []  # the place of the first route of each region
+        self._starts: list[tuple[bool, int]] = []  # its IP version and first address
+        self._ends: list[int] = []
+        self._wide: set[int] = set()  # the regions of default routes
+        last, end, version = None, 0, None
+        for route in sorted(routes, key=_place):
+            (address, prefix), value = route.destination, int(route.destination.address)
+            place = is_six, first, _ = type(address) is IPv6Address, value, prefix
+            if place == last:
+                continue
+            if is_six is not version or first >= end:
+                if not prefix:
+                    self._wide.add(len(self._parts))
+                self._parts.append(len(self._routes))
+                self._starts.append((is_six, first))
+                end = first + (1 << (128 if is_six else 32) - prefix)
+                self._ends.append(end)
+            self._routes.append(route)
+            last, version = place, is_six
+
+    def around(self, outside: Iterable[Address], others: Collection[Cidr] = ()) -> Passage:
+        """Return the passage around the addresses ``outside``."""
+        inside: dict[int, set[Address]] = {}
+        for address in outside:
+            value = int(address)
+            region = bisect_right(self._starts, (type(address) is IPv6Address, value)) - 1
+            if region >= 0 and value < self._ends[region]:
+                inside.setdefault(region, set()).add(address)
+        found: list[Route] = []
+        excluded: list[Exclusion] = []
+        start = 0
+        for region in sorted(inside.keys() | self._wide):
+            first, end = (*self._parts, len(self._routes))[region : region + 2]
+            cut = _cut(self._routes[first:end], inside.get(region, ()), others)
+            found += (*self._routes[start:first], *cut.routes)
+            excluded += cut.excluded
+            start = end
+        return Passage((*found, *self._routes[start:]), tuple(excluded))
+
+
+def _cut(routes: Iterable[Route], outside: Iterable[Address], others: Collection[Cidr]) -> Passage:
+    """Return the routes of one region without the addresses ``outside``."""
     gateways: dict[Cidr, Address | None] = {}
     for route in sorted(routes, key=lambda one: one.destination.prefix, reverse=True):
         whole = route.destination
         for part in (whole,) if whole.prefix else halves(whole):
             gateways.setdefault(part, route.gateway)
+    # one search a prefix length and address: most networks have one of a few lengths
+    prefixes = {network.prefix for network in gateways}
     excluded = []
-    for address in sorted(set(outside), key=lambda one: order(single(one))):
-        own = max((other.prefix for other in others if other.contains(address)), default=0)
-        for network, _ in exclude(gateways, address, wider_than=own):
-            excluded.append(Exclusion(address, network))
+    for address in sorted(outside, key=int):
+        own = max((other.prefix for other in holding(others, address)), default=0)
+        cut = exclude(gateways, address, wider_than=own, prefixes=prefixes)
+        excluded += [Exclusion(address, network) for network, _ in cut]
     found = (Route(destination, gateway) for destination, gateway in gateways.items())
-    return Passage(
-        tuple(sorted(found, key=lambda route: order(route.destination))), tuple(excluded)
-    )
+    return Passage(tuple(sorted(found, key=_place)), tuple(excluded))
 
 
 def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tuple[Route, ...]:
@@ -151,15 +207,48 @@ def peer_routes(topology: Topology, name: str, extra: Iterable[Cidr] = ()) -> tu
     found: dict[Cidr, Route] = {}
     for route in (*_segment_routes(topology), *_other_peers(topology, name)):
         found.setdefault(route.destination, route)
+    return with_extra_routes(tuple(sorted(found.values(), key=_place)), topology, extra)
+
+
+def with_extra_routes(
+    routes: tuple[Route, ...], topology: Topology, extra: Iterable[Cidr]
+) -> tuple[Route, ...]:
+    """Return sorted routes with those of ``extra``, except where there is a route already."""
+    found = list(routes)
     for cidr in extra if topology.segments else ():
         route = _by(topology.segments[0].wireguard_ip, cidr)
-        found.setdefault(route.destination, route)
-    return tuple(sorted(found.values(), key=lambda route: order(route.destination)))
+        place = bisect_left(found, _place(route), key=_place)
+        if found[place : place + 1] == [] or found[place].destination != route.destination:
+            found.insert(place, route)
+    return routes if len(found) == len(routes) else tuple(found)
 
 
-def order(cidr: Cidr) -> tuple[int, int, int]:
+_FEW = 100  # routes that are sooner inserted than all sorted
+
+
+def sorted_routes(routes: Sequence[Route], before: tuple[Route, ...] = ()) -> tuple[Route, ...]:
+    """Return routes sorted by destination.
+
+    ``before`` is an earlier result: it spares the comparison of routes that are the same objects.
+    """
+    now, known = set(map(id, routes)), set(map(id, before))
+    fresh = [route for route in routes if id(route) not in known]
+    kept = [route for route in before if id(route) in now]
+    if len(fresh) > _FEW:
+        return tuple(sorted((*kept, *fresh), key=_place))
+    for route in fresh:
+        insort(kept, route, key=_place)
+    return tuple(kept) if fresh or len(kept) < len(before) else before
+
+
+def _place(route: Route) -> tuple[bool, int, int]:
+    return order(route.destination)
+
+
+def order(cidr: Cidr) -> tuple[bool, int, int]:
     """Return the sort key of a network: IP version, address, prefix length."""
-    return cidr.version, int(cidr.address), cidr.prefix
+    address, prefix = cidr
+    return type(address) is IPv6Address, int(address), prefix
 
 
 def _segment_routes(topology: Topology) -> Iterator[Route]:

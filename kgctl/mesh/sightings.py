@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
+from kgctl.mesh.topology import FULL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from kgctl.mesh.cidr import Address
+    from kgctl.mesh.cidr import Address, Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
-    from kgctl.mesh.topology import Topology
+    from kgctl.mesh.topology import Segment, Topology
 
 MOST = 8
 """Maximum number of endpoints to try for one machine."""
@@ -107,6 +109,51 @@ def with_best_endpoints(topology: Topology) -> Topology:
         ),
         peers=tuple(_best_of(one, best) for one in topology.peers),
     )
+
+
+def with_near_endpoints(topology: Topology, node: Node) -> Topology:
+    """Return the network with the endpoints by which ``node`` dials its neighbours.
+
+    A leader of the same location, on the same private network, is dialled there, where Kilo's
+    agent dials what others report: the outside of their router, which seldom sends packets back in.
+    """
+    network = node.internal_ip
+    if network is None or not node.location or topology.granularity != FULL:
+        return topology
+    segments = tuple(
+        one._replace(endpoint=one.leader.endpoint) if _is_near(one, node, network) else one
+        for one in topology.segments
+    )
+    return topology._replace(segments=segments)
+
+
+def _is_near(segment: Segment, node: Node, network: Cidr) -> bool:
+    leader = segment.leader
+    if segment.endpoint == leader.endpoint or leader.location != node.location:
+        return False
+    internal, endpoint = leader.internal_ip, leader.endpoint
+    return (
+        internal is not None
+        and endpoint is not None
+        and endpoint.address == internal.address
+        and network.contains(internal.address)
+    )
+
+
+def without_strange_sightings(nodes: Sequence[Node], node: Node) -> tuple[Node, ...]:
+    """Return nodes without what those of other locations report of their private networks.
+
+    Neighbours see each other at private addresses, which are others' in other places.
+    """
+
+    def kept(one: Node) -> Node:
+        if one.name == node.name or (node.location and one.location == node.location):
+            return one
+        seen = one.discovered_endpoints
+        public = {key: where for key, where in seen.items() if is_dialable_from_elsewhere(where)}
+        return one if len(public) == len(seen) else one._replace(discovered_endpoints=public)
+
+    return tuple(kept(one) if one.discovered_endpoints else one for one in nodes)
 
 
 def _best_of(peer: Peer, best: Mapping[PublicKey, tuple[Endpoint, ...]]) -> Peer:

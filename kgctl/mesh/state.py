@@ -19,8 +19,10 @@ from kgctl.mesh.topology import FULL, LOCATION, Topology, build_topology
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
+    from kgctl.mesh.network import Network
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import InvalidPeer, Peer
     from kgctl.mesh.topology import Segment
@@ -89,11 +91,15 @@ class GranularityError(MeshError):
 
 
 class State(NamedTuple):
-    """The nodes and peers of a cluster, each sorted by name."""
+    """The nodes and peers of a cluster, each sorted by name.
+
+    A ``network`` has no nodes, and consists of its peers: a folder describes it, not a cluster.
+    """
 
     nodes: tuple[Node, ...]
     peers: tuple[Peer, ...]
     invalid_peers: tuple[InvalidPeer, ...] = ()
+    network: Network | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -144,26 +150,45 @@ def network_of(
 
 
 def viewpoints_of(
-    state: State, *, now: float, granularity: str = AUTO, acting_leaders: bool = False
+    state: State,
+    *,
+    now: float,
+    granularity: str = AUTO,
+    acting_leaders: bool = False,
+    subnet: Cidr | None = None,
+    ready: Sequence[Node] | None = None,
+    before: Topology | None = None,
 ) -> Viewpoints:
     """Build the topology at ``now``, in Unix seconds, for the view of any node.
 
-    ``acting_leaders`` is as in ``network_of``.
+    ``acting_leaders`` is as in ``network_of``. ``subnet`` is the Kilo subnet, as agents are given
+    it; by default the annotations show it. ``ready`` are the ready nodes, if they are known.
+    ``before`` is as in :func:`kgctl.mesh.topology.build_topology`.
 
     Raises:
         MeshError: as for ``network_of``.
     """
-    ready = state.ready_nodes(now)
+    if state.network is not None:
+        return Viewpoints(_of_peers(state, state.network), first="")
+    ready = state.ready_nodes(now) if ready is None else ready
     if not ready:
         raise NoReadyNodesError(_no_ready_nodes(state.nodes, now))
     topology = build_topology(
         ready,
         [peer for peer in state.peers if peer.is_ready],
         granularity=granularity_of(ready, granularity),
-        subnet=kilo_subnet(state.nodes),
+        subnet=subnet or kilo_subnet(state.nodes),
         lead=acting_leader if acting_leaders else elected_leader,
+        before=before,
     )
     return Viewpoints(topology, first=ready[0].name)
+
+
+def _of_peers(state: State, network: Network) -> Topology:
+    """Return the topology of a network without nodes; its subnet is the first pool."""
+    ready = [peer for peer in state.peers if peer.is_ready]
+    built = build_topology((), ready, granularity=FULL, subnet=network.pools[0])
+    return built._replace(network=network)
 
 
 def unbuilt(state: State) -> Topology:

@@ -30,11 +30,11 @@ def kilo_subnet(nodes: Sequence[Node]) -> Cidr:
     """
     default = parse_cidr(DEFAULT_SUBNET)
     assert default is not None
-    votes = Counter(
-        node.wireguard_ip.masked() for node in nodes if node.wireguard_ip is not None
-    )  # in the order of nodes, so that the first node's network wins a tie
-    if len(votes) < 2:
-        return next(iter(votes), default)
+    annotated = [node.wireguard_ip for node in nodes if node.wireguard_ip is not None]
+    if len({cidr.number for cidr in annotated}) < 2:  # nearly always, and faster than to count
+        return annotated[0].masked() if annotated else default
+    # in the order of nodes, so that the first node's network wins a tie
+    votes = Counter(cidr.masked() for cidr in annotated)
     leaders = votes.total()
     found = [one for one in votes if is_sane(one, leaders)] or list(votes)
     internal = _Values(node.internal_ip for node in nodes)

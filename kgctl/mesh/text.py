@@ -1,6 +1,6 @@
-"""Helpers for text: decoding, escaping untrusted names, sorting, suggestions, Go durations.
+"""Helpers for text: decoding, escaping untrusted names, sorting, suggestions, Go's notations.
 
-Go writes durations as ``30s``, ``1m30s`` or ``1.5h``.
+Integers are those of ``strconv.ParseInt``. Go writes durations as ``30s``, ``1m30s`` or ``1.5h``.
 """
 
 from __future__ import annotations
@@ -118,6 +118,21 @@ def listed(names: Sequence[str], word: str = "and") -> str:
 def first_twice(names: Sequence[str]) -> str | None:
     """Return the first name that occurs twice, or None."""
     return next((name for name in names if names.count(name) > 1), None)
+
+
+INT64 = range(-(2**63), 2**63)
+"""The range of Go's int64, which Kilo uses."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+
+
+def parse_integer(text: str) -> int | None:
+    """Parse an integer as Go's ``strconv.ParseInt(text, 10, 64)`` does, or return None."""
+    plain = text.isascii() and text.isdigit() and len(text) < 20
+    if not plain and _INTEGER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number in INT64 else None
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}

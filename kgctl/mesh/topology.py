@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.leader import Election
+    from kgctl.mesh.network import Network
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 
@@ -51,12 +52,16 @@ class Segment(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """A network: its WireGuard ``subnet``, its segments and its ready peers, sorted."""
+    """A network: its WireGuard ``subnet``, its segments and its ready peers, sorted.
+
+    A ``network`` without nodes has no segments, and its ``granularity`` means nothing.
+    """
 
     granularity: str
     subnet: Cidr
     segments: tuple[Segment, ...]
     peers: tuple[Peer, ...]
+    network: Network | None = None
 
     def segment_of(self, node_name: str) -> Segment | None:
         """Return the segment of the node, or None."""
@@ -77,19 +82,22 @@ def build_topology(
     granularity: str,
     subnet: Cidr,
     lead: Election = elected_leader,
+    before: Topology | None = None,
 ) -> Topology:
     """Build the topology of ready ``nodes`` and ready ``peers``, with annotated endpoints.
 
     The order of the input does not matter. ``kgctl.mesh.state`` adds discovered endpoints.
-    ``lead`` chooses the leader from the nodes of a segment (``kgctl.mesh.leader``).
+    ``lead`` chooses the leader from the nodes of a segment (``kgctl.mesh.leader``). ``before`` is
+    an earlier result with the same ``lead``: what stayed the same is the same object.
 
     Raises:
         MeshError: the subnet has fewer addresses than there are segments.
     """
     groups = group_nodes(nodes, granularity)
     own_peers = _claim_allowed_ips(sorted(peers, key=lambda peer: bytewise(peer.name)))
+    known = {} if before is None else {one.name: one for one in before.segments}
     segments = [
-        _segment(name, members, address, lead)
+        _segment(name, members, address, lead, known.get(name))
         for (name, members), address in zip(
             groups.items(), _addresses(subnet, len(groups)), strict=True
         )
@@ -148,7 +156,11 @@ def _addresses(subnet: Cidr, count: int) -> Iterator[Address]:
     return (kind(first + number) for number in range(count))
 
 
-def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address, lead: Election) -> Segment:
+def _segment(
+    name: str, nodes: Sequence[Node], wireguard_ip: Address, lead: Election, known: Segment | None
+) -> Segment:
+    if known is not None and known.nodes == tuple(nodes) and known.wireguard_ip == wireguard_ip:
+        return _unfiltered(known)
     allowed_ips: list[Cidr] = []
     location_ips: dict[str, Cidr] = {}
     for node in nodes:
@@ -170,6 +182,14 @@ def _segment(name: str, nodes: Sequence[Node], wireguard_ip: Address, lead: Elec
         allowed_location_ips=tuple(location_ips[text] for text in sorted(location_ips)),
         filtered_location_ips=(),
     )
+
+
+def _unfiltered(segment: Segment) -> Segment:
+    dropped = segment.filtered_location_ips
+    if not dropped:
+        return segment
+    every = sorted((*segment.allowed_location_ips, *dropped), key=str)
+    return segment._replace(allowed_location_ips=tuple(every), filtered_location_ips=())
 
 
 def _filter_location_ips(segments: list[Segment], peers: Sequence[Peer]) -> list[Segment]:

@@ -44,7 +44,7 @@ def difference_to_object(found: Difference) -> dict[str, Any]:
 def difference_to_markdown(found: Difference) -> str:
     """Return the difference as Markdown, for a comment on a pull request."""
     if not found:
-        return "No difference in the Kilo network.\n"
+        return "No difference in the network.\n"
     lines = ["| | what | before | after |", "|---|---|---|---|"]
     for change in found.changes:
         what = change.field or ("new" if change.before is None else "gone")
@@ -117,7 +117,9 @@ def _aftermath(found: Difference) -> Iterator[str]:
 class Line(NamedTuple):
     """One difference: ``kind`` as in JSON, the peer's key and name, and both sides.
 
-    ``who`` is untrusted. ``is_fault`` is False for a difference that does no harm.
+    ``who`` is untrusted. ``is_fault`` is False for a difference that does no harm. A difference of
+    the machine besides WireGuard has no key; ``about`` names the interface, chain or parameter, or
+    says why a route or rule cannot be set.
     """
 
     kind: str
@@ -126,6 +128,7 @@ class Line(NamedTuple):
     wanted: str | None
     found: str | None
     is_fault: bool
+    about: str = ""
 
 
 def drift_to_text(name: str, lines: Iterable[Line], count: int) -> str:
@@ -140,7 +143,7 @@ def drift_to_text(name: str, lines: Iterable[Line], count: int) -> str:
     more = f"; {others} more {'is' if others == 1 else 'are'} harmless" if others else ""
     head = printable(name) + (f" differs in {places}{more}" if faults else ": nothing to fix")
     ordered = sorted(found, key=lambda line: not line.is_fault)
-    return "".join(f"{text}\n" for text in (head, *map(_text, ordered)))
+    return "".join(f"{text}\n" for text in (head, *map(line_text, ordered)))
 
 
 def drift_to_object(name: str, lines: Iterable[Line]) -> dict[str, Any]:
@@ -153,14 +156,17 @@ def drift_to_object(name: str, lines: Iterable[Line]) -> dict[str, Any]:
             "wanted": line.wanted,
             "found": line.found,
             "fault": line.is_fault,
+            **({"about": line.about} if line.about else {}),
         }
         for line in lines
     ]
     return {"machine": name, "drifted": any(one["fault"] for one in items), "differences": items}
 
 
-def _text(line: Line) -> str:
-    """Return the line of a difference."""
+def line_text(line: Line) -> str:
+    """Return the line of a difference, printable."""
+    if line.kind in _OF_MACHINE:
+        return machine_line(line.kind, line.about, line.wanted, line.found)
     if line.key is None:
         return f"  {_of_interface(line)}"
     who = printable(line.who) if line.who else "a key unknown to the cluster"
@@ -179,6 +185,32 @@ def _text(line: Line) -> str:
         case "handshake":
             return f"  {who}: last handshake {found} despite a keepalive: the link is down"
     return f"  {who}: {line.kind.replace('-', ' ')} {found}, should be {wanted}"
+
+
+_OF_MACHINE = {
+    "interface": "interface ",
+    "address": "address ",
+    "mtu": "MTU ",
+    "state": "",
+    "route": "route ",
+    "rule": "policy rule ",
+    "firewall": "",
+    "parameter": "",
+}
+"""The words before both sides of a difference of a machine besides WireGuard, by its kind."""
+
+
+def machine_line(kind: str, about: str, wanted: str | None, found: str | None) -> str:
+    """Return the line of a difference of a machine besides WireGuard, all of it printable."""
+    reason = kind in ("route", "rule") and about
+    what = f"{printable(about, 100)}: " if about and not reason else ""
+    what += _OF_MACHINE[kind]
+    if found is None:
+        why = f" ({printable(about, 300)})" if reason else ""
+        return f"- {what}{printable(wanted or '', 1000)}: missing{why}"
+    if wanted is None:
+        return f"+ {what}{printable(found, 1000)}: unexpected"
+    return f"  {what}{printable(found, 1000)}, should be {printable(wanted, 1000)}"
 
 
 def _of_interface(line: Line) -> str:

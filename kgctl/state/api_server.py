@@ -55,13 +55,13 @@ def list_peers(api: Api) -> list[Mapping[str, Any]]:
     return lists.list_objects(api, PEERS)
 
 
-def nodes_to_watch(api: Api) -> Listed[NodeObject]:
-    """Return every node as stored now, and the version to watch from.
+def nodes_to_watch(api: Api, label: str = "", *, platform: bool = True) -> Listed[NodeObject]:
+    """Return every node as stored now, and the version to watch from; see ``watch_nodes``.
 
     Raises:
         kgctl.ClusterError: they cannot be listed.
     """
-    return lists.nodes_to_watch(api, PREFIX)
+    return lists.nodes_to_watch(api, label, PREFIX, platform=platform)
 
 
 def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
@@ -74,12 +74,14 @@ def peers_to_watch(api: Api) -> Listed[Mapping[str, Any]]:
 
 
 def watch_nodes(
-    api: Api, resource_version: str, lasts: int
+    api: Api, resource_version: str, lasts: int, label: str = "", *, platform: bool = True
 ) -> Generator[Event[NodeObject], None, None]:
-    """Yield the changes of nodes; see ``kgctl.kube.watch.watch_objects``."""
+    """Yield the changes of nodes; see ``kgctl.kube.watch.watch_nodes``."""
     from kgctl.kube import watch
 
-    return watch.watch_nodes(api, resource_version, lasts, annotation=PREFIX)
+    return watch.watch_nodes(
+        api, resource_version, lasts, label=label, annotation=PREFIX, platform=platform
+    )
 
 
 def watch_peers(
@@ -147,14 +149,16 @@ class ApiServer:
         """Send the first request of ``read`` now, so that the server works on it meanwhile.
 
         Nothing is raised: an error is raised later, when the answer is needed. Nothing is sent
-        where that takes more than a request: an exec plugin may prompt, a proxy needs a large
-        library.
+        where that takes more than a request: an exec plugin may prompt, an auth-provider may have
+        to get a token, the package takes long to import.
         """
         try:
             access = self._access = self._access or load_access(self._kubeconfig, self._context)
         except ClusterError:
             return
-        if access.user.get("exec") or beyond_lean(access) is not None:
+        if access.user.get("auth-provider") or (access.user.get("exec") and not _is_kept(access)):
+            return
+        if beyond_lean(access) is not None:
             return
         try:
             ask_for_nodes(self.api(), cached=self._cached)
@@ -284,3 +288,9 @@ class _Aside(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._outcome[0]
+
+
+def _is_kept(access: Access) -> bool:
+    from kgctl.kube.access.exec_plugin import is_kept
+
+    return is_kept(access)

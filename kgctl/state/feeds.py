@@ -13,6 +13,7 @@ from kgctl.errors import KgctlError
 from kgctl.kube.informer import Informer, Kind
 from kgctl.state.follow import LASTS, Hearing, Standing
 from kgctl.state.interface import Objects
+from kgctl.state.objects import heartbeat
 from kgctl.state.peer_objects import peer_name
 
 if TYPE_CHECKING:
@@ -25,10 +26,28 @@ if TYPE_CHECKING:
 
 
 class ClusterInformer:
-    """Nodes and peers of a live cluster, each followed by its own daemon thread."""
+    """Nodes and peers of a live cluster, each followed by its own daemon thread.
 
-    def __init__(self, api: Api, listener: Listener, *, lasts: int, poll: float) -> None:
-        self.nodes = Informer(_nodes(api, lasts), listener, poll=poll, memory=api.memory)
+    Unless ``heartbeats``, the listener hears of one heartbeat in ``kgctl.kube.informer.MINOR``
+    seconds: in a large cluster they are nearly all events, and change nothing. Only labels whose
+    name begins with ``label`` are kept, and the platform of nodes only with ``platform``.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        listener: Listener,
+        *,
+        lasts: int,
+        poll: float,
+        heartbeats: bool = True,
+        label: str = "",
+        platform: bool = True,
+    ) -> None:
+        nodes = _nodes(api, lasts, label, platform=platform)
+        if not heartbeats:
+            nodes = nodes._replace(minor=_beats)
+        self.nodes = Informer(nodes, listener, poll=poll, memory=api.memory)
         self.peers = Informer(_peers(api, lasts), listener, poll=poll, memory=api.memory)
 
     def start(self) -> None:
@@ -54,15 +73,19 @@ class ClusterInformer:
         return self.nodes.heard_steady
 
 
-def _nodes(api: Api, lasts: int) -> Kind[NodeObject]:
+def _nodes(api: Api, lasts: int, label: str = "", *, platform: bool = True) -> Kind[NodeObject]:
     from kgctl.state.api_server import nodes_to_watch, watch_nodes
 
     return Kind(
         "nodes",
         lambda node: node.name,
-        lambda: nodes_to_watch(api),
-        lambda version: watch_nodes(api, version, lasts),
+        lambda: nodes_to_watch(api, label, platform=platform),
+        lambda version: watch_nodes(api, version, lasts, label, platform=platform),
     )
+
+
+def _beats(before: NodeObject, after: NodeObject) -> NodeObject | None:
+    return heartbeat(before, after, time.time())
 
 
 def _peers(api: Api, lasts: int) -> Kind[Mapping[str, Any]]:

@@ -243,6 +243,11 @@ class Contact:
         self._heard: tuple[float, float] | None = None
         self._frozen = 0.0
         self._until = float("-inf")
+        self._failed = False
+
+    def failed(self) -> None:
+        """Record that the API server could not be followed: a shorter silence is an outage then."""
+        self._failed = True
 
     def heard(self, at: float, steady: float, *, away: bool = True) -> None:
         """Record an answer of the API server at ``at``, which is ``steady`` on the steady clock.
@@ -252,12 +257,17 @@ class Contact:
         """
         if self._heard is not None:
             silence = steady - self._heard[1]
-            if silence < 0:
+            if silence < 0 or (self._failed and not silence):
                 return
-            if away and silence > OUTAGE:
+            if away and silence > (QUIET if self._failed else OUTAGE):
                 self._frozen = self.judged(at, steady)
                 self._until = steady + GRACE
         self._heard = at, steady
+        self._failed = False
+
+    def is_grace(self, steady: float) -> bool:
+        """Return whether an outage is over, and nodes may still have to write their heartbeats."""
+        return steady < self._until
 
     def silence(self, steady: float) -> float:
         """Return the seconds since the last answer; 0 before the first one."""
@@ -269,7 +279,7 @@ class Contact:
         After an answer, time goes on by the steady clock from the system clock's time of the
         answer, so that an adjustment of the system clock makes no heartbeat older.
         """
-        if steady < self._until:
+        if self.is_grace(steady):
             return self._frozen
         if self._heard is None:
             return now

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 
 _NO_UTF8 = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+NO_OBJECTS = "no Kubernetes objects"
+"""The reason why a file that a search found is not read, if it is YAML or JSON."""
+
 _SMALL = 1 << 20  # bytes of JSON to decode whole, which keeps misspelt fields
 _CONSTRUCTING = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
@@ -198,7 +201,7 @@ def _search(collected: _Collected, label: str, content: bytes, advance: Advance 
         return
     objects = [one for one in documents if _is_object(one)]
     if not objects:
-        collected.unread[label] = "no Kubernetes objects"
+        collected.unread[label] = NO_OBJECTS
     for one in objects:
         collected.take(label, one)
 

@@ -9,6 +9,7 @@ from kgctl.mesh.text import NotTextError, decoded, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 ValuePath = tuple[str | int, ...]
 """The path to a value: keys of mappings, and positions in lists."""
@@ -21,6 +22,22 @@ _MOST_DIGITS = 18
 
 class PlacedError(ClusterError):
     """A file that a person wrote has an error; the message begins with FILE:LINE:COLUMN."""
+
+
+def read_bounded(path: Path, most: int, error: type[ClusterError]) -> bytes:
+    """Return the content of a file that a person wrote, of at most ``most`` bytes.
+
+    Raises:
+        error: it cannot be read, or is longer.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as failure:
+        raise error(f"cannot read {printable(str(path))}: {failure.strerror}") from None
+    if len(content) > most:
+        raise error(f"{printable(str(path))} has more than {most:,} bytes")
+    return content
 
 
 class MarkedYaml(NamedTuple):

@@ -6,27 +6,28 @@ for Kilo, and its text is kept to be shown to a person.
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kgctl.kilo import PREFIX, TOPOLOGY_LABEL
+from kgctl.kube.objects import NodeObject
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr
-from kgctl.mesh.endpoint import Endpoint, parse_endpoint
+from kgctl.mesh.endpoint import PORTS, Endpoint, parse_endpoint
 from kgctl.mesh.key import PublicKey
-from kgctl.mesh.node import Node
-from kgctl.mesh.peer import InvalidPeer, Peer
+from kgctl.mesh.node import READY_SECONDS, Node
+from kgctl.mesh.peer import KEEPALIVES, InvalidPeer, Peer
 from kgctl.mesh.state import State
+from kgctl.mesh.text import parse_integer
 from kgctl.mesh.topology import FULL, LOCATION
-from kgctl.state.peer_objects import INT64, PORTS, peer_name, peer_of
+from kgctl.state.peer_objects import peer_name, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kgctl.kube.objects import NodeObject
     from kgctl.state.interface import Objects
 
+_HEARTBEAT = f"{PREFIX}last-seen"
 _NO_INTERNAL_IP = object()
 _NO_ENDPOINTS: Mapping[PublicKey, Endpoint] = MappingProxyType({})
 
@@ -35,7 +36,35 @@ _WRITTEN_EMPTY = frozenset(
 )
 """The annotations that Kilo's agent writes empty if it has no value: empty means absent."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+
+def heartbeat(before: NodeObject, after: NodeObject, now: float) -> NodeObject | None:
+    """Return the node after a change that is a heartbeat alone, of a node that is ready at ``now``.
+
+    It shares all but the heartbeat with the node ``before``, so that a large cluster's heartbeats
+    do not replace every text that kgctl holds. Any other change is None. ``now`` is in Unix
+    seconds. A node whose heartbeats stopped comes back with one: that is more than a heartbeat.
+    """
+    text = after.annotations.get(_HEARTBEAT, "")
+    old, new = parse_integer(before.annotations.get(_HEARTBEAT, "")), parse_integer(text)
+    if old is None or new is None or max(now - old, now - new) >= READY_SECONDS:
+        return None
+    annotations = {**before.annotations, _HEARTBEAT: text}
+    shared = NodeObject(before.name, before.pod_cidr, before.labels, annotations, before.platform)
+    return shared if shared == after else None
+
+
+def with_heartbeat(node: Node, before: NodeObject, after: NodeObject) -> Node | None:
+    """Return the node ``after`` a heartbeat alone, if ``node`` was parsed from ``before``.
+
+    It is None if more differs, or if a heartbeat does not parse.
+    """
+    text = after.annotations.get(_HEARTBEAT, "")
+    seen = parse_integer(text)
+    if seen is None or parse_integer(before.annotations.get(_HEARTBEAT, "")) is None:
+        return None
+    if after != before._replace(annotations={**before.annotations, _HEARTBEAT: text}):
+        return None
+    return node._replace(last_seen=seen)
 
 
 def state_of(objects: Objects, *, topology_label: str = TOPOLOGY_LABEL) -> State:
@@ -56,6 +85,7 @@ def state_from(
         nodes=tuple(parse_node(nodes[name]) for name in sorted(nodes)),
         peers=tuple(peer for peer in parsed if isinstance(peer, Peer)),
         invalid_peers=tuple(peer for peer in parsed if isinstance(peer, InvalidPeer)),
+        network=objects.network,
     )
 
 
@@ -126,13 +156,10 @@ def _split_location_ips(text: str) -> list[tuple[str, Cidr | None]]:
     return [(entry, parse_cidr(entry)) for entry in text.split(",")]
 
 
-def _integer(text: str) -> int | None:
-    """Parse as Go's ``strconv.ParseInt(text, 10, 64)`` does."""
-    plain = text.isascii() and text.isdigit() and len(text) < 20
-    if not plain and _INTEGER.fullmatch(text) is None:
-        return None
-    number = int(text)
-    return number if number in INT64 else None
+def _keepalive(text: str) -> int | None:
+    """Parse a number of seconds that WireGuard holds; Kilo accepts any number."""
+    seconds = parse_integer(text)
+    return seconds if seconds is not None and seconds in KEEPALIVES else None
 
 
 def _granularity(text: str) -> str | None:
@@ -184,10 +211,10 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
     "force-internal-ip": _forced_internal_ip,
     "internal-ip": parse_cidr,
     "key": PublicKey.parse,
-    "last-seen": _integer,
+    "last-seen": parse_integer,
     "leader": str,
     "location": str,
-    "persistent-keepalive": _integer,
+    "persistent-keepalive": _keepalive,
     "wireguard-ip": parse_cidr,
     "discovered-endpoints": _discovered_endpoints,
     "allowed-location-ips": _split_location_ips,

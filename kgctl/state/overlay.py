@@ -33,7 +33,9 @@ def applied(base: Objects, manifests: Objects) -> Objects:
         nodes[node.name] = _applied_node(nodes.get(node.name), node)
     for peer in manifests.peers:
         peers[peer_name(peer)] = _applied_peer(peers.get(peer_name(peer)), peer)
-    return Objects(list(nodes.values()), list(peers.values()), base.passed_over)
+    return Objects(
+        list(nodes.values()), list(peers.values()), base.passed_over, network=base.network
+    )
 
 
 def annotated(base: Objects, names: Collection[str], changes: Mapping[str, str | None]) -> Objects:

@@ -9,20 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kgctl.mesh.cidr import Address, Cidr, parse_address, parse_cidr
-from kgctl.mesh.endpoint import Endpoint, is_dns_name
+from kgctl.mesh.endpoint import PORTS, Endpoint, is_dns_name
 from kgctl.mesh.key import NO_KEY, PresharedKey, PublicKey, decode_key
-from kgctl.mesh.peer import InvalidPeer, Peer
-from kgctl.mesh.text import nearest, printable
+from kgctl.mesh.peer import KEEPALIVES, InvalidPeer, Peer
+from kgctl.mesh.text import INT64, nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
-INT64 = range(-(2**63), 2**63)
-"""The range of Go's int64, which Kilo uses."""
-
-PORTS = range(1, 65536)
-"""The valid UDP ports of an endpoint."""
 
 _SHOWN = 60  # characters of a value that does not parse
 
@@ -35,7 +29,7 @@ def peer_name(source: Mapping[str, Any]) -> str:
 
 
 def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
-    """Parse a Peer object; one that Kilo would ignore is returned with its problems."""
+    """Parse a Peer object; one that Kilo or WireGuard refuses is returned with its problems."""
     spec = source.get("spec")
     reader = _PeerReader(spec if isinstance(spec, dict) else {})
     name = peer_name(source)
@@ -50,16 +44,21 @@ def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
     if not name:
         reader.problems.append(_without_name(source))
     if reader.problems:
-        return InvalidPeer(name, tuple(reader.problems), peer.allowed_ips)
+        accepted = reader.problems == reader.of_wireguard
+        return InvalidPeer(name, tuple(reader.problems), peer.allowed_ips, accepted)
     return peer
 
 
 class _PeerReader:
-    """Reads the spec of one Peer field by field; ``problems`` are what makes it invalid."""
+    """Reads the spec of one Peer field by field; ``problems`` are what makes it invalid.
+
+    Those ``of_wireguard`` are values that Kilo accepts and WireGuard cannot hold.
+    """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
         self.problems: list[str] = []
+        self.of_wireguard: list[str] = []
 
     def _wrong(self, field: str, value: object, why: str) -> None:
         self.problems.append(f'{field} "{shown_value(value)}" {why}')
@@ -107,6 +106,10 @@ class _PeerReader:
             return 0
         if value < 0:
             self._wrong("persistentKeepalive", value, "is negative")
+        elif value not in KEEPALIVES:
+            most = KEEPALIVES[-1]
+            self._wrong("persistentKeepalive", value, f"is more than WireGuard's {most} seconds")
+            self.of_wireguard.append(self.problems[-1])
         return value
 
     def endpoint(self) -> Endpoint | None:

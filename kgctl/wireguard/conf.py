@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.errors import InputError
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -20,11 +21,41 @@ if TYPE_CHECKING:
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Segment, Topology
+    from kgctl.wireguard.forwarding import Forwarding
     from kgctl.wireguard.keys import PrivateKey
 
 
 MADE_WITH = "made with: "
 """The prefix of the comment with the options that a file was made with."""
+
+
+MTUS = range(576, 1 << 16)
+"""The MTUs that kgctl sets, in bytes: every IPv4 host takes packets of 576 (RFC 791), and none has
+more than 65535."""
+
+
+IPV6_MTU = 1280
+"""The smallest MTU of a link with IPv6, in bytes (RFC 8200, section 5)."""
+
+
+class MtuError(InputError):
+    """The MTU is too small for an IPv6 address."""
+
+
+def require_mtu(mtu: int, addresses: Iterable[Cidr]) -> None:
+    """Check that an interface with this MTU, in bytes, can have these addresses.
+
+    Raises:
+        MtuError: one is an IPv6 address, which Linux removes from an interface with such an MTU.
+    """
+    six = next((cidr for cidr in addresses if cidr.version == 6), None)
+    if six is not None and mtu < IPV6_MTU:
+        raise MtuError(
+            f"an MTU of {mtu} is too small for the address {six}: Linux removes IPv6 from an "
+            f"interface below {IPV6_MTU}; give at least {IPV6_MTU}",
+            field="mtu",
+            value=mtu,
+        )
 
 
 class Interface(NamedTuple):
@@ -33,7 +64,8 @@ class Interface(NamedTuple):
     ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are keys of wg-quick,
     which ``wg setconf`` rejects. ``comments`` are printed as single lines, and so is ``made_with``,
     which records how the file was made (``MADE_WITH``), for a later comparison. ``key_hint``
-    describes how to add a missing private key.
+    describes how to add a missing private key. ``forwarding`` is what the machine forwards between
+    the tunnel and networks behind it.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -45,6 +77,7 @@ class Interface(NamedTuple):
     comments: tuple[str, ...] = ()
     made_with: str = ""
     key_hint: str = ""
+    forwarding: Forwarding | None = None
 
 
 class PeerSection(NamedTuple):
@@ -91,6 +124,11 @@ def _interface(interface: Interface) -> Iterator[str]:
     for key, value in (*numbers, ("Table", interface.table)):
         if value is not None:
             yield f"{key} = {value}"
+    if interface.forwarding is not None:
+        from kgctl.wireguard.forwarding import hooks
+
+        yield f"# {interface.forwarding.in_words}, with its own address there:"
+        yield from hooks(interface.forwarding)
 
 
 def _peer(peer: PeerSection) -> Iterator[str]:

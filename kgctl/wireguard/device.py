@@ -7,10 +7,14 @@ never emptied in between, and its endpoint stays unless the wanted endpoint has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from kgctl.mesh.cidr import without_zone
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
@@ -23,12 +27,19 @@ SESSION_SECONDS = 180
 without a handshake after it there is no connection. A keepalive renews the session earlier."""
 
 
+LISTEN_PORTS = range(1 << 16)
+"""The UDP ports of a device, 16 bits in WireGuard's messages; 0 lets the system choose."""
+
+FWMARKS = range(1 << 32)
+"""The firewall marks of a device, 32 bits in these messages; 0 is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePeer:
     """The state of one peer of a device. ``last_handshake`` is in Unix seconds; 0 means never.
 
-    ``endpoint`` has an IP address, since a device resolves no names. It is the destination of the
-    next packet: configured, or the source of the last packet received.
+    ``endpoint`` has an IP address, since a device resolves no names; a link-local one has its zone.
+    It is the destination of the next packet: configured, or the source of the last packet received.
     """
 
     public_key: PublicKey
@@ -39,6 +50,10 @@ class DevicePeer:
     last_handshake: float = 0.0
     received: int = 0
     sent: int = 0
+
+
+Made = dict["PublicKey", tuple["PeerSection", DevicePeer]]
+_NONE: Mapping[PublicKey, DevicePeer] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,32 +113,47 @@ def wanted_peers(
     sections: Iterable[PeerSection],
     endpoints: Mapping[PublicKey, Endpoint],
     own_key: PublicKey | None = None,
+    made: Made | None = None,
 ) -> dict[PublicKey, DevicePeer]:
     """Return the peers that a device has after ``wg setconf`` with a configuration.
 
     Of two sections with the same key the later one counts, and an allowed IP belongs to the last
     section that claims it. ``endpoints`` are the addresses to dial; a key that is not in it gets
-    none. A section with the device's own key is ignored, and claims nothing.
+    none. A section with the device's own key is ignored, and claims nothing. ``made`` is a cache:
+    a section that is the same object as before gives the same peer.
     """
-    by_key: dict[PublicKey, PeerSection] = {}
+    known, made = dict(made or {}), {} if made is None else made
+    made.clear()
     for section in sections:
-        if section.public_key != own_key:
-            by_key.pop(section.public_key, None)  # the later one also claims later
-            by_key[section.public_key] = section
-    owner = {cidr.masked(): key for key, one in by_key.items() for cidr in one.allowed_ips}
-    allowed: dict[PublicKey, list[Cidr]] = {key: [] for key in by_key}
-    for cidr, key in owner.items():
-        allowed[key].append(cidr)
-    return {
-        key: DevicePeer(
-            public_key=key,
-            preshared_key=section.preshared_key,
-            endpoint=endpoints.get(key),
-            allowed_ips=frozenset(allowed[key]),
-            persistent_keepalive=section.persistent_keepalive,
-        )
-        for key, section in by_key.items()
-    }
+        key = section.public_key
+        if key != own_key:
+            made.pop(key, None)  # the later one also claims later
+            made[key] = _made(section, endpoints.get(key), known.get(key))
+    peers = {key: peer for key, (_, peer) in made.items()}
+    claimed = [peer.allowed_ips for peer in peers.values()]
+    if len(frozenset().union(*claimed)) < sum(map(len, claimed)):
+        owner = {cidr: key for key, peer in peers.items() for cidr in peer.allowed_ips}
+        peers = {
+            key: _with_allowed(peer, {cidr for cidr in peer.allowed_ips if owner[cidr] == key})
+            for key, peer in peers.items()
+        }
+    return peers
+
+
+def _made(
+    section: PeerSection, endpoint: Endpoint | None, known: tuple[PeerSection, DevicePeer] | None
+) -> tuple[PeerSection, DevicePeer]:
+    if known is not None and known[0] is section:
+        if known[1].endpoint is endpoint or known[1].endpoint == endpoint:
+            return known
+        return section, replace(known[1], endpoint=endpoint)
+    return section, DevicePeer(
+        public_key=section.public_key,
+        preshared_key=section.preshared_key,
+        endpoint=endpoint,
+        allowed_ips=frozenset(cidr.masked() for cidr in section.allowed_ips),
+        persistent_keepalive=section.persistent_keepalive,
+    )
 
 
 def device_change(
@@ -132,27 +162,58 @@ def device_change(
     *,
     given: Mapping[PublicKey, Endpoint],
     now: float,
+    settled: Mapping[PublicKey, DevicePeer] = _NONE,
 ) -> DeviceChange:
     """Return the smallest change from ``present`` to ``wanted``.
 
     ``given`` are the endpoints that were set before. A peer with another endpoint has roamed, and
     keeps it: the change sets its endpoint only if the wanted endpoint differs from the given one,
-    or if the peer has no session at ``now`` (Unix seconds).
+    or if the peer has no session at ``now`` (Unix seconds). ``settled`` are peers as they were
+    wanted when ``present`` was made so: one that is the same object now needs no comparison.
     """
     keyed = wanted.private_key is not None and wanted.private_key != present.private_key
     ported = wanted.listen_port not in (0, present.listen_port)
+    unsettled = {key: one for key, one in wanted.peers.items() if settled.get(key) is not one}
     changes = [
         _peer_change(present.peers.get(key), peer, given.get(key), now)
-        for key, peer in wanted.peers.items()
+        for key, peer in unsettled.items()
     ]
     remove = tuple(key for key in present.peers if key not in wanted.peers)
     return DeviceChange(
         private_key=wanted.private_key if keyed else None,
         listen_port=wanted.listen_port if ported else None,
         peers=tuple(change for change in changes if not change.is_empty),
-        drop_allowed_ips=_left_over(present, wanted),
+        drop_allowed_ips=_left_over(present, wanted, unsettled),
         remove=remove,
     )
+
+
+def outward_change(
+    present: DeviceState,
+    wanted: DeviceState,
+    *,
+    given: Mapping[PublicKey, Endpoint],
+    now: float,
+    is_inside: Callable[[Endpoint | None], bool],
+) -> DeviceChange:
+    """Return the change as ``device_change`` does, but no peer keeps an endpoint that is inside.
+
+    ``is_inside`` tells whether packets to an endpoint go into the device's own tunnel. WireGuard
+    cannot take an endpoint away: a peer that is to have none is removed and added again.
+    """
+    looping = {key for key, peer in present.peers.items() if is_inside(peer.endpoint)}
+    if not looping:
+        return device_change(present, wanted, given=given, now=now)
+    peers = dict(present.peers)
+    for key in looping:
+        peers[key] = replace(peers[key], endpoint=None)
+    change = device_change(replace(present, peers=peers), wanted, given=given, now=now)
+    silent = {
+        key: peer for key, peer in wanted.peers.items() if key in looping and peer.endpoint is None
+    }
+    fresh = device_change(DeviceState(), DeviceState(peers=silent), given={}, now=now)
+    kept = tuple(one for one in change.peers if one.public_key not in silent)
+    return replace(change, peers=kept, renew=fresh.peers)
 
 
 def _peer_change(
@@ -173,72 +234,80 @@ def _peer_change(
 
 
 def _moves(before: DevicePeer, wanted: Endpoint | None, given: Endpoint | None, now: float) -> bool:
-    """Return whether to set the endpoint."""
-    if wanted is None or wanted == before.endpoint:
+    """Return whether to set the endpoint.
+
+    A wanted endpoint without a zone may have any: only the device knows the interface.
+    """
+    if wanted is None or wanted == before.endpoint or wanted == _without_zone(before.endpoint):
         return False
     if before.endpoint is None or (given is not None and wanted != given):
         return True
     return now - before.last_handshake > SESSION_SECONDS
 
 
-def _left_over(present: DeviceState, wanted: DeviceState) -> tuple[Cidr, ...]:
+def _without_zone(endpoint: Endpoint | None) -> Endpoint | None:
+    address = None if endpoint is None else endpoint.address
+    if endpoint is None or address is None:
+        return endpoint
+    return endpoint._replace(host=without_zone(address))
+
+
+def _left_over(
+    present: DeviceState, wanted: DeviceState, unsettled: Mapping[PublicKey, DevicePeer]
+) -> tuple[Cidr, ...]:
     """Return the allowed IPs to remove from peers that stay, and that no other peer takes over."""
-    claimed = {cidr for peer in wanted.peers.values() for cidr in peer.allowed_ips}
-    left = {
-        cidr
-        for key, peer in present.peers.items()
-        if key in wanted.peers
-        for cidr in peer.allowed_ips
-        if cidr not in claimed
-    }
+    left: set[Cidr] = set()
+    for key, peer in unsettled.items():
+        if key in present.peers:
+            left |= present.peers[key].allowed_ips - peer.allowed_ips
+    if left:
+        left.difference_update(*(peer.allowed_ips for peer in wanted.peers.values()))
     return tuple(sorted(left, key=str))
 
 
 def applied(state: DeviceState, change: DeviceChange) -> DeviceState:
-    """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner.
-
-    The work is linear in the allowed IPs of the device and of the change.
-    """
+    """Return ``state`` after ``change``, by WireGuard's rules: an allowed IP has one owner."""
     peers = dict(state.peers)
-    owner = {cidr: key for key, peer in state.peers.items() for cidr in peer.allowed_ips}
-    _add(peers, owner, change.peers)
-    anew = {one.public_key for one in change.renew}
-    for key in anew:
+    _add(peers, change.peers)
+    for one in change.renew:
+        peers.pop(one.public_key, None)
+    _add(peers, change.renew)
+    _take(peers, change.drop_allowed_ips)
+    for key in change.remove:
         peers.pop(key, None)
-    owner = {cidr: key for cidr, key in owner.items() if key not in anew} if anew else owner
-    _add(peers, owner, change.renew)
-    for cidr in change.drop_allowed_ips:
-        owner.pop(cidr, None)
-    removed = frozenset(change.remove)
-    allowed: dict[PublicKey, set[Cidr]] = {key: set() for key in peers}
-    for cidr, key in owner.items():
-        if key in allowed:
-            allowed[key].add(cidr)
     return DeviceState(
         private_key=change.private_key or state.private_key,
         listen_port=state.listen_port if change.listen_port is None else change.listen_port,
         fwmark=state.fwmark,
-        peers={
-            key: peer if peer.allowed_ips == allowed[key] else _with_allowed(peer, allowed[key])
-            for key, peer in peers.items()
-            if key not in removed
-        },
+        peers=peers,
     )
 
 
-def _add(
-    peers: dict[PublicKey, DevicePeer],
-    owner: dict[Cidr, PublicKey],
-    changes: Iterable[PeerChange],
-) -> None:
+def _add(peers: dict[PublicKey, DevicePeer], changes: Sequence[PeerChange]) -> None:
     """Apply changes of peers: an allowed IP belongs to the last peer that claims it."""
+    owner = {cidr: one.public_key for one in changes for cidr in one.add_allowed_ips}
+    added: dict[PublicKey, set[Cidr]] = {one.public_key: set() for one in changes}
+    for cidr, key in owner.items():
+        added[key].add(cidr)
+    _take(peers, owner)
     for one in changes:
         before = peers.get(one.public_key) or DevicePeer(public_key=one.public_key)
         peers[one.public_key] = _changed(before, one)
-        owner.update(dict.fromkeys(one.add_allowed_ips, one.public_key))
+    for key, cidrs in added.items():
+        if cidrs:
+            peers[key] = _with_allowed(peers[key], peers[key].allowed_ips | cidrs)
 
 
-def _with_allowed(peer: DevicePeer, allowed_ips: set[Cidr]) -> DevicePeer:
+def _take(peers: dict[PublicKey, DevicePeer], cidrs: Iterable[Cidr]) -> None:
+    """Take allowed IPs from the peers that have them."""
+    taken = frozenset(cidrs)
+    if taken:
+        holders = [one for one in peers.values() if not taken.isdisjoint(one.allowed_ips)]
+        for one in holders:
+            peers[one.public_key] = _with_allowed(one, one.allowed_ips - taken)
+
+
+def _with_allowed(peer: DevicePeer, allowed_ips: AbstractSet[Cidr]) -> DevicePeer:
     return replace(peer, allowed_ips=frozenset(allowed_ips))
 
 

@@ -13,6 +13,9 @@ from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.endpoint import parse_endpoint
 from kgctl.mesh.key import PresharedKey, PublicKey
+from kgctl.mesh.peer import KEEPALIVES
+from kgctl.mesh.text import INT64
+from kgctl.wireguard.device import LISTEN_PORTS
 from kgctl.wireguard.keys import KEY_TEXT
 
 if TYPE_CHECKING:
@@ -131,7 +134,8 @@ def _split(row: list[str]) -> tuple[str, list[str]]:
 def _is_interface(fields: Sequence[str]) -> bool:
     """Return whether the fields are an interface's: two keys, or none, and a port."""
     keys = all(field == _NONE or len(field) == KEY_TEXT for field in fields[:2])
-    return len(fields) >= _INTERFACE and keys and _number(fields[2]) is not None
+    port = _number(fields[2], LISTEN_PORTS[-1]) if len(fields) >= _INTERFACE else None
+    return keys and port is not None
 
 
 def _device(name: str, fields: list[str]) -> Device:
@@ -143,7 +147,7 @@ def _device(name: str, fields: list[str]) -> Device:
 def _peer(fields: list[str]) -> DevicePeer | None:
     key_text, preshared, endpoint_text, allowed, handshake_text, _, _, keepalive_text = fields
     key, handshake = PublicKey.parse(key_text), _number(handshake_text)
-    keepalive = 0 if keepalive_text == _OFF else _number(keepalive_text)
+    keepalive = 0 if keepalive_text == _OFF else _number(keepalive_text, KEEPALIVES[-1])
     networks = [parse_cidr(text) for text in _listed(allowed)]
     endpoint = device_endpoint(endpoint_text)
     if key is None or handshake is None or keepalive is None or None in networks:
@@ -170,8 +174,10 @@ def device_endpoint(text: str) -> Endpoint | None:
     return parse_endpoint(before + "]" + after.partition("]")[2] if percent else text)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+def _number(text: str, most: int = INT64[-1]) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    return int(text) if int(text) <= most else None
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -235,7 +241,7 @@ def _shown_device(name: str, values: dict[str, str]) -> Device:
     return Device(
         name,
         PublicKey.parse(key),
-        int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
+        _number(port, LISTEN_PORTS[-1]),
         (),
         keyless=not key,
         obfuscation=obfuscating(values),

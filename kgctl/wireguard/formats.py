@@ -63,15 +63,21 @@ def _plain_files(configuration: Configuration, machine: Machine) -> dict[str, by
 
 
 def _code(configuration: Configuration, _machine: Machine) -> str:
-
-    return to_terminal(without_comments(str(configuration)))
+    return to_terminal(_of_phone(configuration))
 
 
 def _code_files(configuration: Configuration, machine: Machine) -> dict[str, bytes]:
-
     kind = machine.ending or "svg"
-    picture = to_picture(without_comments(str(configuration)), kind)
+    picture = to_picture(_of_phone(configuration), kind)
     return {f"{machine.name}.{kind}": picture}
+
+
+def _of_phone(configuration: Configuration) -> str:
+    """Return the text that phones take: without comments, and without commands to run."""
+    interface = configuration.interface
+    if interface is not None:
+        configuration = configuration._replace(interface=interface._replace(forwarding=None))
+    return without_comments(str(configuration))
 
 
 def _networkd(configuration: Configuration, machine: Machine) -> str:

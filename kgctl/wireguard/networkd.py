@@ -81,6 +81,10 @@ def _network(interface: Interface, name: str, everything: bool) -> Iterator[str]
     yield from (f"DNS={entry}" for entry in interface.dns if not isinstance(entry, str))
     if domains:
         yield f"Domains={' '.join(domains)}"
+    if interface.forwarding is not None:
+        versions = interface.forwarding.versions
+        yield f"# {interface.forwarding.in_words}, with its own address there:"
+        yield f"IPMasquerade={'both' if len(versions) > 1 else f'ipv{versions[0]}'}"
     if everything and interface.table in (None, "auto"):
         yield from ("", "[RoutingPolicyRule]", "Family=both", "Table=main")
         yield from ("SuppressPrefixLength=0", "Priority=9")

@@ -43,8 +43,9 @@ def nmconnection_file(configuration: Configuration, name: str, identity: str) ->
     lines += ["type=wireguard", f"interface-name={name}", "", *_wireguard(interface)]
     for peer in configuration.peers:
         lines += _peer(peer)
+    routed = {cidr.version for peer in configuration.peers for cidr in peer.allowed_ips}
     for version in (4, 6):
-        lines += _addresses(interface, version)
+        lines += _addresses(interface, version, routed=version in routed)
     return "\n".join(lines) + "\n"
 
 
@@ -52,6 +53,9 @@ def _wireguard(interface: Interface) -> Iterator[str]:
     yield "[wireguard]"
     if interface.made_with:
         yield f"# {printable(interface.made_with, 4000)}"
+    if interface.forwarding is not None:
+        yield f"# {interface.forwarding.in_words}, which NetworkManager"
+        yield "# does not set up: take the lines PostUp of the file for wg-quick"
     if interface.private_key is not None:
         yield f"private-key={interface.private_key.reveal()}"
     else:
@@ -79,20 +83,30 @@ def _peer(peer: PeerSection) -> Iterator[str]:
         yield f"allowed-ips={''.join(f'{cidr};' for cidr in peer.allowed_ips)}"
 
 
-def _addresses(interface: Interface, version: int) -> Iterator[str]:
+def _addresses(interface: Interface, version: int, *, routed: bool) -> Iterator[str]:
+    """Yield the section of an IP version; ``routed`` means that peers have networks of it.
+
+    ``method=disabled`` turns IPv6 off for the interface, and the kernel then refuses its routes:
+    what they lead to, which can be everything, would go past the tunnel.
+    """
     addresses = [cidr for cidr in interface.addresses if cidr.version == version]
     servers = [one for one in interface.dns if not isinstance(one, str) and one.version == version]
     domains = [one for one in interface.dns if isinstance(one, str)]
     yield from ("", f"[ipv{version}]")
-    if not addresses:
-        yield "method=disabled"
-        return
-    yield "method=manual"
-    yield from (f"address{number}={cidr}" for number, cidr in enumerate(addresses, 1))
-    if servers:
-        yield f"dns={''.join(f'{server};' for server in servers)}"
-    if domains:
-        yield f"dns-search={''.join(f'{domain};' for domain in domains)}"
+    if addresses:
+        method = "manual"
+    else:
+        keeps_routes = version == 6 and routed and interface.table != "off"
+        method = "link-local" if keeps_routes else "disabled"
+    yield f"method={method}"
+    if version == 6 and method != "disabled":
+        yield "addr-gen-mode=stable-privacy"
+    if addresses:
+        yield from (f"address{number}={cidr}" for number, cidr in enumerate(addresses, 1))
+        if servers:
+            yield f"dns={''.join(f'{server};' for server in servers)}"
+        if domains:
+            yield f"dns-search={''.join(f'{domain};' for domain in domains)}"
     if interface.table not in (None, "auto", "off"):
         yield f"route-table={interface.table}"
 

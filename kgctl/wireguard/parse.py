@@ -14,8 +14,10 @@ from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import Cidr, parse_address, parse_cidr, single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint
 from kgctl.mesh.key import NO_KEY, PresharedKey, PublicKey, decode_key
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import printable
-from kgctl.wireguard.conf import Configuration, Interface, PeerSection
+from kgctl.wireguard.conf import MTUS, Configuration, Interface, PeerSection
+from kgctl.wireguard.device import LISTEN_PORTS
 from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
 
 
-_MAX_KEEPALIVE = 65535
 _SECRETS = frozenset(("privatekey", "presharedkey"))
 _SPACE = " \t\r\v\f"
 """The white space of wg within a line; other Unicode space does not count."""
@@ -198,7 +199,7 @@ def _preshared_key(text: str) -> PresharedKey | Literal[False] | None:
 
 
 def _keepalive(text: str) -> int | None:
-    return 0 if text.lower() == "off" else _number(text, _MAX_KEEPALIVE)
+    return 0 if text.lower() == "off" else _number(text, KEEPALIVES[-1])
 
 
 def _dns(text: str) -> Address | str | None:
@@ -214,9 +215,9 @@ def _table(text: str) -> str | None:
 _INTERFACE = {
     "address": _Field("addresses", _network, repeatable=True, by_space=True),
     "privatekey": _Field("private_key", PrivateKey.parse),
-    "listenport": _Field("listen_port", lambda text: _number(text, 65535)),
+    "listenport": _Field("listen_port", lambda text: _number(text, LISTEN_PORTS[-1])),
     "dns": _Field("dns", _dns, repeatable=True, by_space=True),
-    "mtu": _Field("mtu", lambda text: _number(text, 65535)),
+    "mtu": _Field("mtu", lambda text: _number(text, MTUS[-1])),
     "table": _Field("table", _table),
 }
 _PEER = {

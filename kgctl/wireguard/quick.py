@@ -27,6 +27,7 @@ from kgctl.wireguard.conf import (
     Interface,
     PeerSection,
     peer_configuration,
+    require_mtu,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Refusal
     from kgctl.mesh.topology import Segment, Topology
+    from kgctl.wireguard.forwarding import Forwarding
     from kgctl.wireguard.keys import PrivateKey
 
 _COMMENT = 80
@@ -96,7 +98,8 @@ class QuickSettings(NamedTuple):
     peers that the file is limited to, and ``limits`` the networks that each may claim. ``present``
     is the machine's current configuration, which decides between claims to the same network.
     ``reader`` (the program that reads the file), ``made_with`` (how it was made) and ``key_hint``
-    (how to add a missing private key) are for comments.
+    (how to add a missing private key) are for comments. ``forwarding`` is that of
+    ``forwarding_of``.
     """
 
     private_key: PrivateKey | None = None
@@ -113,6 +116,7 @@ class QuickSettings(NamedTuple):
     reader: str = "wg-quick up FILE"
     made_with: str = ""
     key_hint: str = ""
+    forwarding: Forwarding | None = None
 
 
 class Section:
@@ -144,6 +148,7 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
         UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
         NoWayError: no segment is left to carry the services.
     """
+    settings = settings._replace(forwarding=forwarding_of(topology, peer))
     return whole_file(peer, sections_of(topology, peer, settings), settings)
 
 
@@ -193,11 +198,17 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
     """Return the file of ``peer`` with these sections, which are modified.
 
     In the result no network is claimed twice, and no endpoint is routed into the tunnel.
+
+    Raises:
+        MtuError: the MTU is too small for an address of the peer.
     """
     claim_once(peer, sections)
     _keep_endpoints_out(peer, sections)
+    addresses = tuple(filter(is_own_address, peer.allowed_ips))
+    if settings.mtu is not None:
+        require_mtu(settings.mtu, addresses)
     interface = Interface(
-        addresses=tuple(filter(is_own_address, peer.allowed_ips)),
+        addresses=addresses,
         private_key=settings.private_key,
         listen_port=port_of(peer) if settings.listen_port is None else settings.listen_port,
         dns=settings.dns,
@@ -206,8 +217,36 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
         comments=tuple(_comments(peer, settings)),
         made_with=MADE_WITH + settings.made_with if settings.made_with else "",
         key_hint=settings.key_hint if settings.private_key is None else "",
+        forwarding=settings.forwarding,
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in sections))
+
+
+def forwarding_of(topology: Topology, peer: Peer) -> Forwarding | None:
+    """Return what a peer of a network without nodes forwards; None if nothing is behind it.
+
+    That is between the networks behind it, and the pools and the networks behind others.
+    """
+    from kgctl.wireguard.forwarding import Forwarding
+
+    behind = _networks_behind(peer)
+    if topology.network is None or not behind:
+        return None
+    pools = topology.network.pools
+    others = [
+        cidr.masked() for other in topology.peers if other != peer for cidr in other.allowed_ips
+    ]
+    within = [
+        cidr
+        for cidr in dict.fromkeys(others)
+        if cidr.prefix and not any(pool.contains(cidr.address) for pool in pools)
+    ]
+    found = Forwarding(behind, (*pools, *within))
+    return found if found.versions else None
+
+
+def _networks_behind(peer: Peer) -> tuple[Cidr, ...]:
+    return tuple(cidr for cidr in peer.allowed_ips if not is_own_address(cidr) and cidr.prefix)
 
 
 def port_of(peer: Peer) -> int | None:

@@ -6,18 +6,19 @@ Format: https://www.wireguard.com/xplatform/ ("Configuration Protocol").
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from kgctl.errors import KgctlError
-from kgctl.mesh.cidr import parse_cidr
+from kgctl.mesh.cidr import in_zone, parse_cidr
 from kgctl.mesh.endpoint import Endpoint, parse_endpoint
 from kgctl.mesh.key import KEY_BYTES, NO_KEY, PresharedKey, PublicKey
-from kgctl.wireguard.device import DevicePeer, DeviceState
+from kgctl.mesh.peer import KEEPALIVES
+from kgctl.wireguard.device import FWMARKS, LISTEN_PORTS, DevicePeer, DeviceState
 from kgctl.wireguard.keys import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from kgctl.wireguard.device import DeviceChange, PeerChange
 
@@ -26,7 +27,14 @@ GET = "get=1\n\n"
 
 
 class UapiError(KgctlError):
-    """A userspace WireGuard sent an invalid answer, or refused a request."""
+    """A userspace WireGuard sent an invalid answer, or refused a request.
+
+    ``code`` is the errno of a refusal, or 0.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def read_state(text: str) -> DeviceState:
@@ -35,15 +43,71 @@ def read_state(text: str) -> DeviceState:
     Raises:
         UapiError: the answer is invalid, or reports an error.
     """
-    reader = _Reader()
-    for line in text.splitlines():
-        key, equals, value = line.partition("=")
-        if equals:
-            try:
-                reader.take(key, value)
-            except ValueError:
-                raise UapiError(f'the userspace WireGuard sent an unreadable "{key}"') from None
-    return reader.state()
+    return StateReader().read(text)
+
+
+class StateReader:
+    """Parses successive answers to ``GET`` as ``read_state`` does, and faster from the second on.
+
+    A device with many peers is read often, and mostly their counters change. So the settings of a
+    peer are parsed once: as long as their text is the same, only the counters are read, and a peer
+    whose counters are the same as well stays the same object.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[str, ...], DevicePeer]] = {}
+
+    def read(self, text: str) -> DeviceState:
+        """Parse an answer.
+
+        Raises:
+            UapiError: the answer is invalid, or reports an error.
+        """
+        head, *sections = f"\n{text}".split("\npublic_key=")
+        reader = _Reader()
+        reader.take_lines(head)
+        known, self._known = self._known, {}
+        for section in sections:
+            found = _COUNTERS.search(section)
+            if found is None:  # another program may send them in another order, or not at all
+                reader.take_section(section)
+                continue
+            counters = found.groups()
+            settings = section[: found.start()] + section[found.end() :]
+            before = known.get(settings)
+            if before is not None:
+                if before[0] != counters:
+                    before = counters, _counted(before[1], *counters)
+                self._known[settings] = before
+                reader.add(before[1])
+                continue
+            peer = reader.take_section(section)
+            if peer is not None and not _COUNTER.search(settings):
+                self._known[settings] = counters, peer
+        return reader.state()
+
+
+_COUNTERS = re.compile(
+    r"\nlast_handshake_time_sec=([0-9]{1,15})\nlast_handshake_time_nsec=([0-9]{1,9})"
+    r"\ntx_bytes=([0-9]{1,20})\nrx_bytes=([0-9]{1,20})(?=\n)"
+)
+"""The counters of a peer as wireguard-go sends them: between its endpoint and its keepalive."""
+
+_COUNTER = re.compile("last_handshake_time_n?sec=|[rt]x_bytes=")
+
+
+def _counted(peer: DevicePeer, seconds: str, nanoseconds: str, sent: str, got: str) -> DevicePeer:
+    """Return a peer with other counters; ``dataclasses.replace`` takes twice the time."""
+    return DevicePeer(
+        public_key=peer.public_key,
+        preshared_key=peer.preshared_key,
+        endpoint=peer.endpoint,
+        allowed_ips=peer.allowed_ips,
+        persistent_keepalive=peer.persistent_keepalive,
+        last_handshake=int(seconds) + int(nanoseconds) / 1e9,
+        received=int(got),
+        sent=int(sent),
+    )
 
 
 def check(text: str) -> None:
@@ -55,8 +119,11 @@ def check(text: str) -> None:
     for line in text.splitlines():
         if line.startswith("errno=") and line != "errno=0":
             code = line.removeprefix("errno=").lstrip("-")
-            reason = os.strerror(int(code)) if code.isdigit() and len(code) < 6 else "no errno"
-            raise UapiError(f"the userspace WireGuard refused a change: {reason} (errno {code})")
+            number = int(code) if code.isascii() and code.isdigit() and len(code) < 6 else 0
+            reason = os.strerror(number) if number else "no errno"
+            raise UapiError(
+                f"the userspace WireGuard refused a change: {reason} (errno {code})", number
+            )
     if "errno=0" not in text:
         raise UapiError("the userspace WireGuard hung up before it answered")
 
@@ -111,13 +178,50 @@ def _peer_lines(peer: PeerChange) -> Iterator[tuple[str, object]]:
 
 
 class _Reader:
-    """A line-by-line parser of an answer."""
+    """A line-by-line parser of an answer. Each peer is made once, of all its lines."""
 
     def __init__(self) -> None:
-        self._state = DeviceState()
-        self._peers: list[DevicePeer] = []
+        self._device: dict[str, Any] = {}
+        self._peers: dict[PublicKey, DevicePeer] = {}
+        self._key: PublicKey | None = None
+        self._values: dict[str, Any] = {}  # of the current peer
         self._allowed: list[str] = []
         self._done = False
+
+    def take_lines(self, text: str) -> None:
+        """Take lines.
+
+        Raises:
+            UapiError: a line is invalid, or reports an error.
+        """
+        for line in text.splitlines():
+            key, equals, value = line.partition("=")
+            if equals:
+                try:
+                    self.take(key, value)
+                except ValueError:
+                    raise UapiError(f'the userspace WireGuard sent an unreadable "{key}"') from None
+        self._finish_peer()
+
+    def take_section(self, text: str) -> DevicePeer | None:
+        """Take the lines from the value of a ``public_key`` on, and return their peer.
+
+        It returns None if they are more than one peer, such as the end of the answer.
+
+        Raises:
+            UapiError: a line is invalid, or reports an error.
+        """
+        section = _Reader()
+        section.take_lines(f"public_key={text}")
+        self._peers |= section._peers
+        self._done = self._done or section._done
+        if section._done or len(section._peers) != 1:
+            return None
+        return next(iter(section._peers.values()))
+
+    def add(self, peer: DevicePeer) -> None:
+        """Take a peer."""
+        self._peers[peer.public_key] = peer
 
     def take(self, key: str, value: str) -> None:
         """Take one line; raise ValueError if the value does not fit the key."""
@@ -126,56 +230,56 @@ class _Reader:
             self._done = True
         elif key == "public_key":
             self._finish_peer()
-            self._peers.append(DevicePeer(public_key=PublicKey(_key(value))))
-        elif self._peers:
+            self._key = PublicKey(_key(value))
+        elif self._key is not None:
             self._take_of_peer(key, value)
         elif key == "private_key":
             raw = _key(value)
-            self._state = replace(
-                self._state, private_key=None if raw == NO_KEY else PrivateKey(raw)
-            )
+            self._device[key] = None if raw == NO_KEY else PrivateKey(raw)
         elif key == "listen_port":
-            self._state = replace(self._state, listen_port=int(value))
+            self._device[key] = _within(int(value), LISTEN_PORTS)
         elif key == "fwmark":
-            self._state = replace(self._state, fwmark=int(value, 0))
+            self._device[key] = _within(int(value, 0), FWMARKS)
 
     def _take_of_peer(self, key: str, value: str) -> None:
-        peer = self._peers[-1]
+        values = self._values
         if key == "preshared_key":
             raw = _key(value)
-            peer = replace(peer, preshared_key=None if raw == NO_KEY else PresharedKey(raw))
+            values[key] = None if raw == NO_KEY else PresharedKey(raw)
         elif key == "endpoint":
-            peer = replace(peer, endpoint=_endpoint(value))
+            values[key] = _endpoint(value)
         elif key == "allowed_ip":
             self._allowed.append(value)
         elif key == "persistent_keepalive_interval":
-            peer = replace(peer, persistent_keepalive=int(value))
+            values["persistent_keepalive"] = _within(int(value), KEEPALIVES)
         elif key == "rx_bytes":
-            peer = replace(peer, received=int(value))
+            values["received"] = int(value)
         elif key == "tx_bytes":
-            peer = replace(peer, sent=int(value))
+            values["sent"] = int(value)
         elif key == "last_handshake_time_sec":
-            peer = replace(peer, last_handshake=peer.last_handshake + int(value))
+            values["last_handshake"] = values.get("last_handshake", 0.0) + int(value)
         elif key == "last_handshake_time_nsec":
-            peer = replace(peer, last_handshake=peer.last_handshake + int(value) / 1e9)
-        self._peers[-1] = peer
+            values["last_handshake"] = values.get("last_handshake", 0.0) + int(value) / 1e9
 
     def _finish_peer(self) -> None:
-        if self._peers:
+        if self._key is not None:
             allowed = frozenset(filter(None, map(parse_cidr, self._allowed)))
-            self._peers[-1] = replace(self._peers[-1], allowed_ips=allowed)
-        self._allowed.clear()
+            self._peers[self._key] = DevicePeer(
+                public_key=self._key, allowed_ips=allowed, **self._values
+            )
+        self._key, self._values, self._allowed = None, {}, []
 
     def state(self) -> DeviceState:
         """Return the state, if the answer was complete."""
-        self._finish_peer()
         if not self._done:
             raise UapiError("the userspace WireGuard hung up before it answered")
-        return replace(self._state, peers=_by_key(self._peers))
+        return DeviceState(peers=self._peers, **self._device)
 
 
-def _by_key(peers: Iterable[DevicePeer]) -> dict[PublicKey, DevicePeer]:
-    return {peer.public_key: peer for peer in peers}
+def _within(number: int, allowed: range) -> int:
+    if number not in allowed:
+        raise ValueError(number)
+    return number
 
 
 def _key(text: str) -> bytes:
@@ -186,6 +290,12 @@ def _key(text: str) -> bytes:
 
 
 def _endpoint(text: str) -> Endpoint | None:
-    """Parse ``address:port`` without the zone of a link-local address, which is local."""
-    host, percent, rest = text.partition("%")
-    return parse_endpoint(host + rest[rest.index("]") :] if percent else text)
+    """Parse ``address:port``; a link-local address may have a zone: ``[fe80::1%eth0]:51820``."""
+    before, percent, after = text.partition("%")
+    if not percent:
+        return parse_endpoint(text)
+    zone, _, port = after.partition("]")
+    found = parse_endpoint(f"{before}]{port}")
+    if found is None or found.address is None:
+        return None
+    return Endpoint(in_zone(found.address, zone), found.port)

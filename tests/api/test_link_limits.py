@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.test_link import KILO, PEERS, Pair, kubeadm, node, wait_for
+from tests.api.test_link import (
+    KILO,
+    PEERS,
+    Pair,
+    kubeadm,
+    node,
+    skip_if_services_are_told,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,6 +220,7 @@ def test_a_segment_that_flaps_is_damped_and_no_other_one_waits(pair: Pair, tmp_p
 def test_a_service_network_that_a_cluster_tells_is_judged_and_one_that_is_given_is_not(
     pair: Pair,
 ) -> None:
+    skip_if_services_are_told(pair.east)
     with kubeadm(pair.east, "198.51.100.0/24"):
         told = pair.run("link", "--yes", "--service-cidr", "west=none")
     assert told.stderr == (

@@ -1,4 +1,4 @@
-"""Features that need the kubernetes package, on a real API server."""
+"""Users and proxies beyond a token or a certificate, over both transports, on a real API server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kgctl.errors import ClusterError, CredentialsError
+from kgctl.errors import ClusterError, CredentialsError, UnreachableError
 from kgctl.kube.access.kubeconfig import Access, load_access
 from kgctl.kube.access.proxy import proxy_for
 from kgctl.kube.fast.lean import LeanTransport
@@ -19,7 +19,7 @@ from kgctl.state.api_server import ApiServer as Source
 from tests.apiserver.process import free_ports
 from tests.support.faults import FaultyProxy, Request, saying
 from tests.support.tunnel import TunnelProxy
-from tests.support.ways import WAYS
+from tests.support.ways import WAYS, Way
 
 if TYPE_CHECKING:
     from tests.apiserver.server import ApiServer
@@ -30,12 +30,16 @@ def reader(server: ApiServer, **user: Any) -> Access:
     return load_access(str(server.write_kubeconfig("package", named)))
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("login", ["", "me:p%40ss@"])
-def test_a_proxy_of_the_kubeconfig_is_gone_through(api_server: ApiServer, login: str) -> None:
+def test_a_proxy_of_the_kubeconfig_is_gone_through(
+    api_server: ApiServer, login: str, way: Way
+) -> None:
     access = reader(api_server)
     with TunnelProxy() as proxy:
         url = f"http://{login}{proxy.address}"
-        source = Source(access=access._replace(cluster={**access.cluster, "proxy-url": url}))
+        proxied = access._replace(cluster={**access.cluster, "proxy-url": url})
+        source = Source(access=proxied, transport=way(proxied))
         objects = source.read()
         source.close()
     assert set(proxy.asked) == {access.server.removeprefix("https://")}
@@ -59,14 +63,16 @@ def test_a_proxy_of_no_kind_says_so(api_server: ApiServer) -> None:
         Source(access=access).read()
 
 
-def test_acting_as_another_is_allowed_to_who_may(api_server: ApiServer) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_acting_as_another_is_allowed_to_who_may(api_server: ApiServer, way: Way) -> None:
     admin = api_server.users.with_token("admin")
-    acting = {"as": "someone", "as-groups": ["kgctl-readers", "others"]}
-    with Source(access=reader(api_server, **admin, **acting)) as source:
-        assert isinstance(source.api(), object)
+    acting = {"as": "someone", "as-groups": ["others", "kgctl-readers"]}
+    access = reader(api_server, **admin, **acting)
+    with Source(access=access, transport=way(access)) as source:
         source.names("nodes")
+    access = reader(api_server, **admin, **{"as": "someone"})
     with (
-        Source(access=reader(api_server, **admin, **{"as": "someone"})) as source,
+        Source(access=access, transport=way(access)) as source,
         pytest.raises(ClusterError, match='User "someone" cannot list resource "nodes"'),
     ):
         source.names("nodes")
@@ -91,7 +97,29 @@ def test_both_transports_say_the_same_word_for_word(api_server: ApiServer) -> No
         assert len(said) == 1, said
 
 
-def sent(server: ApiServer, **user: Any) -> list[str | None]:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_proxy_that_makes_no_tunnel_is_named(api_server: ApiServer, way: Way) -> None:
+    with TunnelProxy(status=407) as proxy:
+        said = refused(reader(api_server), way, f"http://me:secret@{proxy.address}")
+    assert f"through the proxy http://{proxy.address}: " in said
+    assert "407" in said
+    assert "secret" not in said
+
+
+def test_a_proxy_that_speaks_for_the_server_is_refused(api_server: ApiServer) -> None:
+    with TunnelProxy(early=b"HTTP/1.1 200 OK\r\n\r\n") as proxy:
+        said = refused(reader(api_server), LeanTransport, f"http://{proxy.address}")
+    assert "it sent data before the server did" in said
+
+
+def refused(access: Access, way: Way, proxy: str) -> str:
+    access = access._replace(cluster={**access.cluster, "proxy-url": proxy})
+    with pytest.raises(UnreachableError) as caught:
+        Source(access=access, transport=way(access)).read()
+    return str(caught.value)
+
+
+def sent(server: ApiServer, way: Way, **user: Any) -> list[str | None]:
     """The Authorization header of each request that such a user makes."""
     headers: list[str | None] = []
 
@@ -102,16 +130,16 @@ def sent(server: ApiServer, **user: Any) -> list[str | None]:
     with FaultyProxy(server.url, server.ca) as proxy:
         proxy.faults += [note] * 3
         access = load_access(str(server.write_kubeconfig("noted", user, url=proxy.url)))
-        transport = open_transport(access)
-        assert isinstance(transport, PackageTransport)
-        with Source(access=access, transport=transport) as source, pytest.raises(ClusterError):
+        with Source(access=access, transport=way(access)) as source, pytest.raises(ClusterError):
             source.names("nodes")
     return headers
 
 
 def test_a_password_is_sent(api_server: ApiServer) -> None:
     basic = base64.b64encode(b"me:secret").decode()
-    assert sent(api_server, username="me", password="secret") == [f"Basic {basic}"]
+    assert sent(api_server, PackageTransport, username="me", password="secret") == [
+        f"Basic {basic}"
+    ]
 
 
 def id_token(expires: float) -> str:
@@ -131,9 +159,10 @@ def oidc(token: str) -> dict[str, Any]:
     return {"auth-provider": {"name": "oidc", "config": config}}
 
 
-def test_a_token_of_oidc_is_sent(api_server: ApiServer) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_of_oidc_is_sent(api_server: ApiServer, way: Way) -> None:
     token = id_token(time.time() + 3600)
-    assert sent(api_server, **oidc(token)) == [f"Bearer {token}"]
+    assert sent(api_server, way, **oidc(token)) == [f"Bearer {token}"]
 
 
 @pytest.mark.parametrize(

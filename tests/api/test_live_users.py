@@ -14,8 +14,6 @@ import yaml
 from kgctl.errors import TlsError
 from kgctl.kube.access.kubeconfig import load_access
 from kgctl.kube.fast.lean import LeanTransport
-from kgctl.kube.http.package import PackageTransport
-from kgctl.kube.http.transport import open_transport
 from kgctl.state.api_server import ApiServer as Source
 from tests.support.certificates import self_signed
 from tests.support.faults import FaultyProxy
@@ -144,15 +142,3 @@ def test_verification_can_be_switched_off(api_server: ApiServer, way: Way) -> No
     access = load_access(str(api_server.token_user("reader")))
     access = access._replace(cluster={"insecure-skip-tls-verify": True})
     assert isinstance(Source(access=access, transport=way(access)).names("nodes"), list)
-
-
-def test_impersonation_goes_through_the_package(api_server: ApiServer) -> None:
-    user = {
-        **api_server.users.with_token("admin"),
-        "as": "someone",
-        "as-groups": ["kgctl-readers", "others"],
-    }
-    access = load_access(str(api_server.write_kubeconfig("acting", user)))
-    transport = open_transport(access)
-    assert isinstance(transport, PackageTransport)
-    assert isinstance(Source(access=access).names("nodes"), list)

@@ -118,7 +118,7 @@ def test_a_dry_run_writes_nothing(run: Run, api_server: ApiServer, dry_run: str)
         (["n", "--location", "x", "-y"], 'did you mean "n'),
         (["--location", "x", "-y"], "no node is given"),
         (["n1", "-y"], "nothing to set"),
-        (["n1", "--force-endpoint", "1.2.3.4", "-y"], "Kilo would ignore it"),
+        (["n1", "--force-endpoint", "1.2.3.4", "-y"], "it would be ignored"),
         (["n1", "--leader", "--unset", "leader", "-y"], "conflicts with"),
         (["-l", "region=mars", "--leader", "-y"], "no node has the labels"),
         (["-l", "(", "--leader", "-y"], "not a label selector"),

@@ -108,7 +108,10 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(run: Run, tmp_path: P
         (["x", "--pool", "10.5.0.0"], '--pool "10.5.0.0" is not a CIDR'),
         (["x", "--pool", "10.6.0.0/24", "--allowed-ips", "10.6.0.1/32"], "give one of them"),
         (["x", "--allowed-ips", ","], "--allowed-ips is empty"),
-        (["x", "--persistent-keepalive", "65536"], "must be 0 to 65535 seconds"),
+        (
+            ["x", "--persistent-keepalive", "65536"],
+            "--persistent-keepalive must be 0 to 65535, not 65536",
+        ),
         (["x", "--preshared-key-file", "no.psk"], "cannot read the preshared key no.psk"),
         (["x", "--private-key-file", "no/x.key"], "cannot write the key no/x.key"),
     ],

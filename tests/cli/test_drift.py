@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.render.changes import Line, drift_to_object, drift_to_text
 from kgctl.wireguard.machinefiles import parse_devices
 from tests.support.recorded import kgctl
 from tests.support.several import key
@@ -278,3 +279,53 @@ def test_drift_what_connect_sets_is_as_it_should_be(tmp_path: Path) -> None:
     file.write_text(kgctl(*manifest("before.json", "b"), "showconf", "peer", "laptop").stdout)
     done = kgctl(*manifest("both.json", "bc"), "drift", "laptop", "--dump", str(file))
     assert done.code == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "this machine has no record of kgctl agent: run this on its node"),
+        (["edge-1"], "this machine has no record of kgctl agent"),
+        ([], "; or compare any machine: give NAME and --dump FILE"),
+        (["-i", "wg\x1b7"], "no record of wg\\x1b7 of kgctl agent"),
+        (["--dump", "x"], "--dump is of a machine: name the node or peer too"),
+        (["edge-1", "--only", "fsn1"], "--only has no effect without --dump"),
+        (["--accept", "x=10.0.0.0/8"], "--accept has no effect without --dump"),
+    ],
+)
+def test_without_a_dump_it_is_about_the_agent_of_this_node(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    done = kgctl("--example", "drift", *arguments)
+    assert (done.code, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+HOSTILE = "x\n\x1b[2J"
+LINES = [
+    Line("route", None, None, "10.0.0.0/8 dev kilo0", None, is_fault=True),
+    Line("route", None, None, "10.1.0.0/16", None, is_fault=True, about=HOSTILE),
+    Line("rule", None, None, None, "to 10.0.0.0/8 lookup 1107", is_fault=True),
+    Line("mtu", None, None, "1420", "1300", is_fault=True, about="kilo0"),
+    Line("state", None, None, "up", "down", is_fault=True, about="kilo0"),
+    Line("firewall", None, None, None, HOSTILE, is_fault=True, about=HOSTILE),
+]
+
+
+def test_differences_of_a_machine_are_lines_of_their_own_and_printable() -> None:
+    text = drift_to_text("a-1", LINES, 1)
+    assert text.splitlines() == [
+        "a-1 differs in 6 places",
+        "- route 10.0.0.0/8 dev kilo0: missing",
+        r"- route 10.1.0.0/16: missing (x\n\x1b[2J)",
+        "+ policy rule to 10.0.0.0/8 lookup 1107: unexpected",
+        "  kilo0: MTU 1300, should be 1420",
+        "  kilo0: down, should be up",
+        r"+ x\n\x1b[2J: x\n\x1b[2J: unexpected",
+    ]
+    found = drift_to_object("a-1", LINES)
+    assert [one.get("about") for one in found["differences"]] == [
+        None, HOSTILE, None, "kilo0", "kilo0", HOSTILE,
+    ]  # fmt: skip

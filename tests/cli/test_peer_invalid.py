@@ -95,6 +95,14 @@ def test_an_invalid_peer_is_made_valid_and_empty_and_then_deleted(
     )
 
 
+def test_a_peer_that_only_kilo_accepts_is_just_deleted(server: LivingTransport) -> None:
+    server.put("laptop", {**GOOD, "persistentKeepalive": 65536})
+    agent = Listener(server)
+    remove(server)
+    assert written(server) == [("DELETE", None)]
+    assert agent.known == {}
+
+
 def test_a_valid_peer_is_just_deleted(server: LivingTransport) -> None:
     agent = Listener(server)
     remove(server)
@@ -182,6 +190,14 @@ def test_an_unreadable_key_is_told_of(
     rotate_peer(target(server), "laptop", Renewal(public_key=OTHER))
     assert OTHER in agent.known
     assert "its old public key cannot be read: agents that knew it" in capsys.readouterr().err
+
+
+def test_a_peer_that_only_kilo_accepts_is_corrected_by_one_write(server: LivingTransport) -> None:
+    server.put("laptop", {**GOOD, "persistentKeepalive": 65536})
+    agent = Listener(server)
+    change(server, persistent_keepalive=9)
+    assert written(server) == [("PUT", {**GOOD, "persistentKeepalive": 9})]
+    assert agent.known[KEY].persistent_keepalive == 9
 
 
 def test_a_valid_peer_is_written_once(server: LivingTransport) -> None:

@@ -17,3 +17,6 @@ class Lines:
 
     def told(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._lines]
+
+    def clear(self) -> None:
+        self._lines.clear()

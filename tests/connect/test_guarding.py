@@ -20,6 +20,7 @@ from kgctl.mesh.guards import Reason
 from kgctl.mesh.node import Node
 from kgctl.mesh.peer import Peer
 from kgctl.mesh.policy import Limits
+from kgctl.mesh.routes import Passages
 from kgctl.mesh.state import State
 from tests.connect.journals import Lines
 from tests.host.test_host import Dns
@@ -105,7 +106,7 @@ def test_wider_networks_are_cut_around_it_unless_a_route_of_its_own_keeps_it_saf
     assert not found.refusals
     outside = kept_outside(HERE, OPTIONS, cut_off=False)
     table = RouteTable(set(), HERE.networks, HERE.gateways)
-    planned = plan_routes(table, found.routes, outside)
+    planned = plan_routes(table, Passages(found.routes), outside)
     routes = {str(route.destination) for route in planned.passage.routes}
     assert "192.168.0.0/16" in routes  # the LAN's own route is narrower
     assert "10.66.0.0/16" not in routes

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kgctl.cli.core.hints import message
 from kgctl.connect.dryrun import device_commands, peer_commands
-from kgctl.connect.identity import RejectedError, establish
+from kgctl.connect.identity import Application, RejectedError, establish
 from kgctl.connect.interface import Options
 from kgctl.connect.shared_addresses import shared_addresses
 from kgctl.host.record import Record
 from kgctl.state.interface import Objects
 from kgctl.state.objects import state_of
+from kgctl.wireguard.conf import MtuError
 from kgctl.wireguard.device import DeviceChange, DeviceState
 from kgctl.wireguard.keys import PrivateKey
 from tests.connect.test_membership import Store, application
@@ -223,3 +225,39 @@ def test_the_key_of_a_killed_one_that_comes_back_is_replaced_again() -> None:
     assert identity.with_key_of_peer(None) is identity
     spec = store.peers["laptop"]["spec"]
     assert spec["publicKey"] == str(identity.application.public_key)
+
+
+@pytest.mark.parametrize(
+    ("address", "mtu", "refused"),
+    [
+        ("fd10:5::1/128", 1279, True),
+        ("fd10:5::1/128", 1280, False),
+        ("10.5.0.1/32", 576, False),
+    ],
+)
+def test_an_mtu_that_ends_ipv6_is_refused(address: str, mtu: int, refused: bool) -> None:
+    given = replace(options(), address=cidr(address), mtu=mtu)
+    store = Store()
+    if not refused:
+        establish(given, store, None, None)
+        return
+    with pytest.raises(MtuError) as raised:
+        establish(given, store, None, None)
+    assert message(raised.value) == (
+        "an MTU of 1279 is too small for the address fd10:5::1/128: Linux removes IPv6 from an "
+        "interface below 1280; give at least 1280 with --mtu"
+    )
+    assert store.made == 0
+
+
+def test_the_addresses_of_the_peer_count_too() -> None:
+    store = Store()
+    both = Application(
+        name="laptop",
+        allowed_ips=(cidr("10.5.0.1/32"), cidr("fd10:5::1/128")),
+        public_key=KEYS[0],
+        keepalive=10,
+    )
+    store.create(both.manifest())
+    with pytest.raises(MtuError):
+        establish(replace(options(), mtu=1000), store, None, None)

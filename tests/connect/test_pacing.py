@@ -8,27 +8,52 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from kgctl.connect.journal import Journal, rfc3339
-from kgctl.connect.schedule import PATIENCE, Schedule, run
+from kgctl.connect.schedule import FIRST, PATIENCE, QUIET, REST, Schedule, run
 from kgctl.mesh.node import READY_SECONDS
-from kgctl.state.follow import CHANGED, GRACE, QUIET, Contact, Inbox
+from kgctl.state.follow import CHANGED, GRACE, Contact, Inbox
+from kgctl.state.follow import QUIET as STANDS
 from kgctl.steady import steady
 
 
-def test_a_change_is_applied_when_it_is_quiet_or_patience_ends() -> None:
+def test_a_change_after_a_calm_is_applied_at_once() -> None:
     schedule = Schedule(30)
     assert schedule.wait(0) == 0
     schedule.done(0, whole=True)
     assert schedule.wait(1) == 29
     schedule.event(5)
-    assert schedule.wait(5) == pytest.approx(schedule_quiet := 0.1)
-    for tick in range(1, 100):  # events keep coming, a hundred a second
-        schedule.event(5 + tick / 100)
-    assert schedule.wait(5.99) == 0
-    assert schedule.wait(5.4) == pytest.approx(PATIENCE - 0.4)
-    assert not schedule.whole(5.99)
-    schedule.done(6, whole=False)
+    assert schedule.wait(5) == pytest.approx(FIRST)
+    assert not schedule.whole(5 + FIRST)
+    schedule.done(5 + FIRST, whole=False)
     assert schedule.wait(6) == 24  # the period goes on as it was
-    assert schedule_quiet < 1
+
+
+def test_a_change_among_others_is_applied_when_it_is_quiet_or_patience_ends() -> None:
+    schedule = Schedule(30)
+    schedule.done(0, whole=True)
+    schedule.event(5)
+    schedule.done(5, whole=False)
+    schedule.event(5.05)
+    assert schedule.wait(5.05) == pytest.approx(QUIET)
+    for tick in range(100):  # events keep coming, a hundred a second
+        schedule.event(5.05 + tick / 100)
+    assert schedule.wait(5.45) == pytest.approx(PATIENCE - 0.4)
+    assert schedule.wait(6.04) == 0
+    schedule.done(6.05, whole=False)
+    assert schedule.wait(6.05) == pytest.approx(23.95)
+
+
+def test_rounds_of_events_rest_as_they_work_and_the_period_goes_on() -> None:
+    schedule, now = Schedule(30), 0.0
+    schedule.done(now, whole=True, took=7.0)
+    schedule.event(1)
+    assert schedule.wait(1) == pytest.approx(FIRST)  # whole rounds are rare enough
+    schedule.done(2, whole=False, took=1.0)
+    schedule.event(2)
+    assert schedule.wait(2) == pytest.approx(REST)
+    schedule.done(28, whole=False, took=9.0)
+    schedule.event(28)
+    assert schedule.wait(28) == 2
+    assert schedule.whole(30)
 
 
 def test_what_failed_is_tried_again_sooner_and_then_less_and_less_often() -> None:
@@ -85,6 +110,23 @@ def test_ten_minutes_without_the_api_server_end_no_node() -> None:
     assert heartbeats(contact, back + 60, back + GRACE + 1)  # and this one is not
 
 
+def test_forty_seconds_without_the_api_server_end_no_node() -> None:
+    """The beat before was half a minute old when the server went, and the next one failed."""
+    for failed, stays in ((True, True), (False, False)):
+        contact = Contact()
+        hear(contact, 100)
+        if failed:
+            contact.failed()
+            hear(contact, 100)  # the same word again
+        hear(contact, 140)
+        assert heartbeats(contact, 70, 140) == stays
+        assert contact.is_grace(140 - AHEAD) == stays
+    contact.failed()  # once, for a moment
+    hear(contact, 141)
+    hear(contact, 160)
+    assert not contact.is_grace(160 - AHEAD)
+
+
 def test_with_the_server_there_a_node_that_falls_silent_goes() -> None:
     contact = Contact()
     for second in range(0, 100, 5):
@@ -92,14 +134,14 @@ def test_with_the_server_there_a_node_that_falls_silent_goes() -> None:
     assert heartbeats(contact, 40, 99)
     assert not heartbeats(contact, 35, 99)
     assert contact.judged(99, 99 - AHEAD) == 99
-    assert contact.judged(1000, 1000 - AHEAD) == 95 + QUIET
+    assert contact.judged(1000, 1000 - AHEAD) == 95 + STANDS
 
 
 def test_a_clock_that_is_put_right_ends_no_silence() -> None:
     contact, start = Contact(), 1_000_000.0
     for beat in range(0, 120, 5):  # the clock is an hour ahead, and so are the heartbeats' ages
         contact.heard(start + 3600 + beat, beat)
-    before = contact.judged(start + 3600 + 115 + QUIET, 115 + QUIET)
+    before = contact.judged(start + 3600 + 115 + STANDS, 115 + STANDS)
     for away in range(0, 600, 10):  # now it is right, and the server is away
         assert contact.judged(start + 130 + away, 130 + away + 0.1) == before
         assert contact.silence(130 + away) == 15 + away
@@ -114,10 +156,10 @@ def test_a_clock_that_is_put_right_ends_no_silence() -> None:
 def test_a_clock_that_jumps_makes_no_heartbeat_older(jump: int) -> None:
     contact, start = Contact(), 1_000_000.0
     contact.heard(start, 0)
-    for away in range(int(QUIET)):  # also right after the last word, when time does not stand yet
+    for away in range(int(STANDS)):  # also right after the last word, when time does not stand yet
         assert contact.judged(start + away + jump, away) == start + away
-    for away in range(int(QUIET), 600, 10):
-        assert contact.judged(start + away + jump, away) == start + QUIET
+    for away in range(int(STANDS), 600, 10):
+        assert contact.judged(start + away + jump, away) == start + STANDS
 
 
 class Script:
@@ -163,7 +205,7 @@ def test_the_loop_acts_at_once_after_events_and_each_period() -> None:
     others = [when for when, is_whole in script.acted if not is_whole]
     assert whole == [0, 30, 60]
     assert len(others) <= 3  # of 200 events
-    assert others[0] <= 10 + PATIENCE + 0.01
+    assert others[0] == 10 + FIRST
     assert script.ticks == [0, 10, 20, 30, 40, 50, 60]
 
 

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from kgctl.connect.network import devices_of, rewritten
-from kgctl.connect.renewal import DELAY, INTERVAL, LATE, LONGEST_SPREAD, RATE, Renewals
+from kgctl.connect.renewal import (
+    DELAY,
+    EVERY,
+    IDLE,
+    INTERVAL,
+    LATE,
+    LONGEST_SPREAD,
+    RATE,
+    SAMPLING,
+    SELDOM,
+    Renewals,
+)
 from kgctl.connect.synchroniser import Synchroniser
 from kgctl.host.names import Names
 from kgctl.mesh.key import PresharedKey, PublicKey
@@ -188,6 +199,43 @@ def test_many_hosts_do_not_come_at_once(hosts: int) -> None:
     last.go_on(20)
     expected = DELAY + min(hosts / RATE, LONGEST_SPREAD)
     assert last.renewed[0][0] == pytest.approx(expected, abs=0.21)
+
+
+@pytest.mark.parametrize(
+    ("took", "age", "pause"),
+    [
+        (0.0, 10, EVERY),
+        (0.06, 10, 3.0),
+        (1.0, 10, SELDOM),  # soon enough before WireGuard itself notices
+        (0.0, SESSION_SECONDS + 1, IDLE),  # nobody has a session that could be dropped
+    ],
+)
+def test_a_device_that_takes_long_to_read_is_read_less_often(
+    took: float, age: float, pause: float
+) -> None:
+    device = Device(ONE)
+    peer = replace(device.state.peers[ONE], last_handshake=NOW - age)
+    state = DeviceState(peers={ONE: peer})
+    device.changed(ONE)
+    first = device.renewals.wait(0.0)
+    assert device.renewals.look(state, first, NOW, took=took) == ()
+    assert device.renewals.wait(first) == pytest.approx(SAMPLING)
+    later = first + SAMPLING
+    device.renewals.look(state, later, NOW, took=took)
+    assert device.renewals.wait(later) == pytest.approx(pause)
+
+
+def test_a_session_that_begins_after_the_change_is_renewed_too() -> None:
+    device = Device(ONE)
+    device.state = DeviceState(peers={ONE: replace(device.state.peers[ONE], last_handshake=0.0)})
+    device.changed(ONE)
+    device.go_on(8.0, sent={ONE: 100})
+    assert device.renewed == []
+    peer = replace(device.state.peers[ONE], last_handshake=NOW + 8.0)
+    device.state = DeviceState(peers={ONE: peer})
+    device.go_on(12.0, received={ONE: 100}, sent={ONE: 100})
+    device.go_on(12.0 + IDLE + EVERY, sent={ONE: 100})
+    assert device.renewed
 
 
 def test_where_there_is_no_session_or_no_peer_nothing_is_done() -> None:

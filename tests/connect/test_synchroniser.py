@@ -11,13 +11,14 @@ import pytest
 
 from kgctl.connect.network import Wanted
 from kgctl.connect.synchroniser import OVERDUE, Synchroniser
+from kgctl.errors import HostError
 from kgctl.host.links import Refused, RouteChange, RouteTable
 from kgctl.host.names import Names
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import Endpoint
 from kgctl.mesh.routes import Route
 from kgctl.wireguard.conf import PeerSection
-from kgctl.wireguard.device import DeviceChange, DeviceState, applied
+from kgctl.wireguard.device import SESSION_SECONDS, DeviceChange, DeviceState, applied
 from kgctl.wireguard.keys import PrivateKey
 from tests.host.test_host import Dns
 from tests.wireguard.test_device import KEYS, NETWORKS, cidr, endpoint
@@ -68,6 +69,10 @@ class MemoryRoutes:
             if route.destination in self.memory.refuses:
                 refused.append(Refused(route, "there already"))
             else:
+                before = {
+                    one for one in self.memory.present if one.destination == route.destination
+                }
+                self.memory.present -= before
                 self.memory.present.add(route)
         self.memory.present -= set(change.remove)
         return refused
@@ -103,6 +108,46 @@ def test_only_what_differs_is_written_and_nothing_read_for_nothing() -> None:
     assert (sync.device_writes, sync.route_writes) == (2, 2)
 
 
+def test_rounds_of_events_read_nothing_but_after_a_failure() -> None:
+    sync, memory, _ = synchroniser()
+    routes = MemoryRoutes(memory)
+    sync.apply(wanted(NETWORKS[0]), memory, routes, now=NOW, whole=True)
+    reads = memory.reads
+    sync.apply(wanted(NETWORKS[1]), memory, routes, now=NOW, whole=False)
+    assert memory.reads == reads
+    with pytest.raises(HostError):
+        sync.apply(wanted(NETWORKS[2]), Broken(), routes, now=NOW, whole=False)
+    memory.state = replace(memory.state, peers={})  # nobody knows what the failure left
+    sync.apply(wanted(NETWORKS[2]), memory, routes, now=NOW, whole=False)
+    assert memory.reads == reads + 1
+    assert memory.state.peers[KEYS[0]].allowed_ips == {NETWORKS[2]}
+
+
+class Broken(Memory):
+    """A device that takes no change."""
+
+    def apply(self, change: DeviceChange) -> None:
+        raise HostError("no buffer space")
+
+
+def test_a_peer_that_moved_since_the_last_reading_stays_where_it_is() -> None:
+    sync, memory, _ = synchroniser()
+    routes = MemoryRoutes(memory)
+
+    def hears(at: float, where: Endpoint) -> None:
+        peer = replace(memory.state.peers[KEYS[0]], last_handshake=at, endpoint=where)
+        memory.state = replace(memory.state, peers={KEYS[0]: peer})
+
+    sync.apply(wanted(NETWORKS[0]), memory, routes, now=NOW, whole=True)
+    hears(NOW - SESSION_SECONDS + 1, endpoint(2))  # it has moved, and its session is nearly over
+    sync.apply(wanted(NETWORKS[0]), memory, routes, now=NOW, whole=True)
+    hears(NOW + 5, endpoint(3))  # it moves on, and has a new one
+    change = sync.apply(wanted(*NETWORKS[:2]), memory, routes, now=NOW + 10, whole=False)
+    assert change is not None
+    assert [one.endpoint for one in change.device.peers] == [None]
+    assert memory.state.peers[KEYS[0]].endpoint == endpoint(3)
+
+
 def test_it_listens_where_the_network_calls_it_unless_a_port_is_given() -> None:
     network = wanted(NETWORKS[0])
     for given, called, port in ((None, None, 51820), (None, 4242, 4242), (5555, 4242, 5555)):
@@ -131,9 +176,20 @@ def test_a_refused_route_is_told_once_and_tried_again() -> None:
     change = sync.apply(wanted(NETWORKS[0]), memory, routes, now=NOW, whole=True)
     assert change is not None
     assert change.refused == []
+    assert not change  # nothing was written
     memory.refuses.clear()
     sync.apply(wanted(NETWORKS[0]), memory, routes, now=NOW, whole=True)
     assert memory.present == {Route(NETWORKS[0])}
+
+
+def test_a_change_has_only_the_routes_that_were_accepted() -> None:
+    sync, memory, _ = synchroniser()
+    memory.refuses = {NETWORKS[0]}
+    change = sync.apply(wanted(*NETWORKS[:3]), memory, MemoryRoutes(memory), now=NOW, whole=True)
+    assert change is not None
+    assert change.routes == RouteChange([Route(NETWORKS[1]), Route(NETWORKS[2])], [], [])
+    assert [str(one.route.destination) for one in change.refused] == [str(NETWORKS[0])]
+    assert sync.route_writes == 2
 
 
 def test_a_name_is_resolved_aside_and_again_when_a_handshake_is_overdue() -> None:

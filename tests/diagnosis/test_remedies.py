@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from kgctl.diagnosis.check import ALL_RULES
-from kgctl.diagnosis.finding import LinkRule
+from kgctl.diagnosis.finding import LinkRule, NodeRule
 from tests.apiserver.client import RESOURCES
 from tests.diagnosis.options import CHECKED_WITH
 from tests.support.recorded import kgctl
@@ -223,6 +223,11 @@ ELSEWHERE = {
     "KG010": "a cluster without nodes has no case: tests/api/test_live_check.py",
     "KG216": "kgctl is to be given a flag, which the case is run with here",
     "KG502": "tests/api/test_live_check.py installs the CRD",
+    **{
+        rule.code: "about a machine: tests/diagnosis/test_own_agent.py"
+        for rule in ALL_RULES
+        if isinstance(rule, NodeRule)
+    },
 }
 FLAGS = {"KG216": ("--topology-label", "example.com/site")}
 

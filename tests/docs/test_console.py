@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 PAGES = (
     "README.md",
+    "docs/agent.md",
     "docs/cluster.md",
     "docs/completion.md",
     "docs/diff.md",
     "docs/drift.md",
+    "docs/folder.md",
     "docs/get.md",
     "docs/graph.md",
     "docs/keys.md",

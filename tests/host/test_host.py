@@ -16,8 +16,10 @@ from kgctl.host.names import AT_ONCE, Names
 from kgctl.host.privileges import has_net_admin, require_linux, require_net_admin
 from kgctl.host.record import KnownPeer, Record, RecordFile, recorded_interfaces
 from kgctl.host.routes import route_change
+from kgctl.host.tunnel import freed_port
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.routes import Route
+from kgctl.wireguard.device import DeviceChange, DeviceState
 from tests.wireguard.test_device import NETWORKS
 
 if TYPE_CHECKING:
@@ -249,3 +251,19 @@ def test_without_resolvectl_it_is_said(tmp_path: Path) -> None:
     program = tmp_path / "resolvectl"
     program.touch(mode=0o755)
     resolver.require(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("present", "before", "up", "port"),
+    [
+        (51820, 0, False, 0),  # it was down, and never had one
+        (0, 0, False, None),
+        (51820, 0, True, None),  # the kernel would choose one at once
+        (51820, 1234, False, None),  # device_change restores it
+    ],
+)
+def test_a_device_without_a_port_has_none_again(
+    present: int, before: int, up: bool, port: int | None
+) -> None:
+    states = (DeviceState(listen_port=present), DeviceState(listen_port=before))
+    assert freed_port(*states, up=up) == DeviceChange(listen_port=port)

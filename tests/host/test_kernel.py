@@ -1,125 +1,169 @@
-"""The kernel's protocol: sent and received bytes of generic netlink."""
+"""The kernel's devices through a socket of generic netlink, and the errors of both."""
 
 from __future__ import annotations
 
+import errno
+import os
+import struct
 import sys
-from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from ipaddress import IPv6Address
+from typing import Any, cast
 
 import pytest
 
-from kgctl.host.kernel import requests, state_of
+from kgctl.cli.core.hints import message
+from kgctl.errors import HostError, PrivilegeError
+from kgctl.host.kernel import KernelDevice
+from kgctl.host.links import PortTakenError
+from kgctl.host.netlink import GenericSocket, Netlink, told
 from kgctl.mesh.endpoint import Endpoint
-from kgctl.mesh.key import PresharedKey, PublicKey
 from kgctl.wireguard.device import DeviceChange, PeerChange
 from kgctl.wireguard.keys import PrivateKey
-from tests.wireguard.test_device import KEYS, cidr
+from tests.wireguard.test_device import KEYS
+from tests.wireguard.test_netlink_messages import encoded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel is Linux")
 
-
-def decoded(attributes: list[Any]) -> Any:
-    """A message as it comes out of the socket: encoded, and decoded again."""
-    from pyroute2.netlink.generic.wireguard import wgmsg
-
-    message = wgmsg()
-    message["attrs"] = attributes
-    message.encode()
-    again = wgmsg(message.data)
-    again.decode()
-    return again
+CONTROLLER, GET_FAMILY = 16, b"\x03\x01\0\0"  # of generic netlink, which every kernel has
 
 
-def peer(key: PublicKey, *attributes: list[Any]) -> dict[str, Any]:
-    return {"attrs": [["WGPEER_A_PUBLIC_KEY", str(key)], *attributes]}
+def test_a_dump_is_read_to_its_end() -> None:
+    netlink = Netlink(16)
+    messages, whole = netlink.dump(CONTROLLER, GET_FAMILY)
+    netlink.close()
+    assert whole
+    assert any(b"nlctrl\0" in one for one in messages)
 
 
-def allowed(*texts: str) -> list[Any]:
-    import socket
-
-    found = []
-    for text in texts:
-        address, length = text.split("/")
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        attributes = [
-            ["WGALLOWEDIP_A_FAMILY", family],
-            ["WGALLOWEDIP_A_IPADDR", socket.inet_pton(family, address)],
-            ["WGALLOWEDIP_A_CIDR_MASK", int(length)],
-        ]
-        found.append({"attrs": attributes})
-    return ["WGPEER_A_ALLOWEDIPS", found]
+def test_a_family_is_found_by_its_name() -> None:
+    generic = GenericSocket("nlctrl", 2)
+    messages, _ = generic.dump(3, b"")
+    generic.close()
+    assert any(b"nlctrl\0" in one for one in messages)
 
 
-def test_a_device_is_read_from_several_messages() -> None:
-    private, preshared = PrivateKey(b"a" * 32), PresharedKey(b"p" * 32)
-    first = decoded(
-        [
-            ["WGDEVICE_A_PRIVATE_KEY", private.reveal()],
-            ["WGDEVICE_A_LISTEN_PORT", 51820],
-            ["WGDEVICE_A_FWMARK", 7],
-            [
-                "WGDEVICE_A_PEERS",
-                [
-                    peer(
-                        KEYS[0],
-                        ["WGPEER_A_PRESHARED_KEY", preshared.reveal()],
-                        ["WGPEER_A_ENDPOINT", {"addr": "192.0.2.1", "port": 1234}],
-                        ["WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL", 25],
-                        ["WGPEER_A_RX_BYTES", 1 << 40],
-                        ["WGPEER_A_TX_BYTES", 5],
-                        allowed("10.0.0.0/24"),
-                    )
-                ],
-            ],
-        ]
+def test_a_family_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        GenericSocket("no-such-family", 1)
+
+
+def test_a_refused_request_has_the_number_of_the_error() -> None:
+    netlink = Netlink(16)
+    with pytest.raises(OSError, match="not supported") as failed:
+        netlink.dump(CONTROLLER, b"\xc8\x02\0\0")
+    assert failed.value.errno == errno.EOPNOTSUPP
+    assert any(b"nlctrl\0" in one for one in netlink.dump(CONTROLLER, GET_FAMILY)[0])
+    netlink.close()
+
+
+class Prepared:
+    """A socket that answers with prepared datagrams: type, flags, number and body of a message."""
+
+    def __init__(self, *datagrams: list[tuple[int, int, int, bytes]]) -> None:
+        self.datagrams = list(datagrams)
+
+    def __call__(self, *_: Any) -> Prepared:
+        return self
+
+    def settimeout(self, _: float) -> None: ...
+
+    def setsockopt(self, *_: int) -> None: ...
+
+    def send(self, data: bytes) -> None:
+        assert struct.unpack_from("=I", data)[0] == len(data)
+
+    def recv(self, _: int) -> bytes:
+        return b"".join(
+            struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body
+            for kind, flags, number, body in self.datagrams.pop(0)
+        )
+
+
+INTERRUPTED, MANY, FAMILY, DONE = 0x10, 2, 30, 3
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_an_interrupted_dump_is_said(where: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = [INTERRUPTED if number == where else MANY for number in range(3)]
+    answers = [(FAMILY, flag, 1, b"some") for flag in flags[:2]]
+    monkeypatch.setattr("socket.socket", Prepared(answers, [(DONE, flags[2], 1, bytes(4))]))
+    assert Netlink(16).dump(FAMILY, b"") == ([b"some", b"some"], False)
+
+
+def test_a_late_answer_to_an_earlier_request_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late, own = (FAMILY, 0, 9, b"late"), (FAMILY, 0, 1, b"own!")
+    monkeypatch.setattr("socket.socket", Prepared([late, own], [(DONE, 0, 1, bytes(4))]))
+    assert Netlink(16).dump(FAMILY, b"") == ([b"own!"], True)
+
+
+class Answering:
+    """A generic socket that answers dumps in order, and refuses requests with an error."""
+
+    def __init__(self, *dumps: tuple[list[bytes], bool], refusing: int = 0) -> None:
+        self.dumps = list(dumps)
+        self.refusing = refusing
+        self.sent = 0
+
+    def dump(self, *_: object) -> tuple[list[bytes], bool]:
+        return self.dumps.pop(0)
+
+    def request(self, *_: object) -> None:
+        self.sent += 1
+        if self.refusing:
+            raise OSError(self.refusing, os.strerror(self.refusing))
+
+
+def device(netlink: Answering) -> KernelDevice:
+    return KernelDevice("kilo0", cast("GenericSocket", netlink))
+
+
+def test_an_interrupted_device_is_read_again() -> None:
+    again = [encoded([["WGDEVICE_A_LISTEN_PORT", 7]])], True
+    assert device(Answering(([], False), again)).read().listen_port == 7
+
+
+def test_a_device_that_never_rests_is_read_in_the_end() -> None:
+    last = [encoded([["WGDEVICE_A_LISTEN_PORT", 7]])], False
+    assert device(Answering(*[([], False)] * 4, last)).read().listen_port == 7
+
+
+def test_an_interface_that_is_gone_is_named() -> None:
+    zoned = Endpoint(IPv6Address("fe80::1%gone0"), 1)
+    change = DeviceChange(peers=(PeerChange(public_key=KEYS[0], endpoint=zoned),))
+    with pytest.raises(HostError, match="this machine has no interface gone0"):
+        device(Answering()).apply(change)
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("'H' format requires 0 <= number <= 65535"), OverflowError("too big")]
+)
+def test_an_error_of_an_encoder_names_the_step(error: Exception) -> None:
+    with (
+        pytest.raises(HostError, match="cannot set it up: a number is too large"),
+        told("set it up"),
+    ):
+        raise error
+
+
+def test_an_answer_that_pyroute2_cannot_read_names_the_step() -> None:
+    from pyroute2.netlink.exceptions import NetlinkNLADecodeError
+
+    expected = pytest.raises(HostError, match="cannot read it: pyroute2 cannot read")
+    with expected, told("read it"):
+        raise NetlinkNLADecodeError(ValueError())
+
+
+def test_a_taken_port_is_named() -> None:
+    taken = device(Answering(refusing=errno.EADDRINUSE))
+    with pytest.raises(PortTakenError) as raised:
+        taken.apply(DeviceChange(private_key=PrivateKey(b"a" * 32), listen_port=51821))
+    assert message(raised.value) == (
+        "the interface kilo0 cannot listen at UDP port 51821: another interface or program of "
+        "this machine does; give another port with --port"
     )
-    # the kernel goes on with the same peer when its allowed IPs did not fit
-    more = peer(KEYS[0], allowed("10.0.1.0/24", "fd00::/64"))
-    other = peer(KEYS[1], ["WGPEER_A_ENDPOINT", {"addr": "2001:db8::1", "port": 4321}])
-    state = state_of([first, decoded([["WGDEVICE_A_PEERS", [more, other]]])])
-    assert state.private_key == private
-    assert (state.listen_port, state.fwmark) == (51820, 7)
-    one, two = state.peers[KEYS[0]], state.peers[KEYS[1]]
-    assert one.allowed_ips == {cidr("10.0.0.0/24"), cidr("10.0.1.0/24"), cidr("fd00::/64")}
-    assert one.endpoint == Endpoint(IPv4Address("192.0.2.1"), 1234)
-    assert (one.persistent_keepalive, one.received, one.sent) == (25, 1 << 40, 5)
-    assert one.preshared_key == preshared
-    assert two.endpoint == Endpoint(IPv6Address("2001:db8::1"), 4321)
-    assert two.preshared_key is None
-
-
-def test_a_change_is_one_request_a_peer() -> None:
-    change = DeviceChange(
-        private_key=PrivateKey(b"a" * 32),
-        listen_port=1,
-        peers=(
-            PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=(cidr("10.0.0.0/24"),)),
-            PeerChange(public_key=KEYS[1], persistent_keepalive=0, drop_preshared_key=True),
-        ),
-        drop_allowed_ips=(cidr("10.9.0.0/24"),),
-        remove=(KEYS[2],),
-    )
-    own, first, second, taken, ended, removed = requests(change)
-    assert own == {"private_key": PrivateKey(b"a" * 32).reveal(), "listen_port": 1}
-    assert first == {"peer": {"public_key": str(KEYS[0]), "allowed_ips": ["10.0.0.0/24"]}}
-    assert second["peer"]["update_only"]
-    assert second["peer"]["persistent_keepalive"] == 0
-    assert set(second["peer"]["preshared_key"]) == {"A", "="}  # 32 zero bytes: none
-    assert taken["peer"]["allowed_ips"] == ["10.9.0.0/24"]
-    assert ended["peer"] == {"public_key": taken["peer"]["public_key"], "remove": True}
-    assert removed == {"peer": {"public_key": str(KEYS[2]), "remove": True}}
-
-
-def test_a_session_begins_anew_by_ending_its_peer_and_making_it() -> None:
-    peer = PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=(cidr("10.0.0.0/24"),))
-    ended, made = requests(DeviceChange(renew=(peer,)))
-    assert ended == {"peer": {"public_key": str(KEYS[0]), "remove": True}}
-    assert made == {"peer": {"public_key": str(KEYS[0]), "allowed_ips": ["10.0.0.0/24"]}}
-
-
-def test_many_allowed_ips_come_in_portions() -> None:
-    many = tuple(cidr(f"10.{number // 256}.{number % 256}.0/24") for number in range(1200))
-    change = DeviceChange(peers=(PeerChange(public_key=KEYS[0], new=True, add_allowed_ips=many),))
-    found = [one["peer"]["allowed_ips"] for one in requests(change)]
-    assert [len(portion) for portion in found] == [500, 500, 200]
-    assert [text for portion in found for text in portion] == list(map(str, many))
+    with pytest.raises(HostError, match="cannot configure the WireGuard device kilo0: Address"):
+        taken.apply(DeviceChange(private_key=PrivateKey(b"a" * 32)))
+    with pytest.raises(PrivilegeError, match="CAP_NET_ADMIN"):
+        device(Answering(refusing=errno.EPERM)).apply(DeviceChange(listen_port=51821))

@@ -6,14 +6,17 @@ import contextlib
 import os
 import signal
 import socket
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kgctl.errors import HostError
+from kgctl.host.links import PortTakenError
 from kgctl.host.userspace import UserspaceDevice
 from kgctl.wireguard.device import DeviceChange
 from kgctl.wireguard.keys import PrivateKey
+from kgctl.wireguard.uapi import UapiError
 from tests.files.users import MALLORY
 
 if TYPE_CHECKING:
@@ -72,3 +75,25 @@ def test_only_ones_own_program_gets_a_key(tmp_path: Path, heard: tuple[int, int]
     assert device.read().peers == {}
     device.apply(WITH_KEY)
     assert b"private_key=" in os.read(reading, 1 << 16)
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "kilo0.sock"))
+        server.listen()
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(b"errno=-98\n\n")
+
+        program = Thread(target=answer)
+        program.start()
+        device = UserspaceDevice("kilo0", tmp_path)
+        with pytest.raises(PortTakenError, match="kilo0 cannot listen at UDP port 51821: another"):
+            device.apply(DeviceChange(listen_port=51821))
+        with pytest.raises(UapiError, match=r"refused a change: Address already in use"):
+            device.apply(WITH_KEY)
+        program.join()

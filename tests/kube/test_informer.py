@@ -32,9 +32,9 @@ class Server:
         self.failures: list[ClusterError] = []
         self.slept: list[float] = []
         self.now = 0.0
-        kind = Kind("things", lambda text: text.split("=")[0], self.list, self.watch)
+        self.kind = Kind("things", lambda text: text.split("=")[0], self.list, self.watch)
         self.informer = Informer(
-            kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now, memory=1000
+            self.kind, self, poll=7, sleep=self.slept.append, clock=lambda: self.now, memory=1000
         )
 
     def list(self) -> Listed[str]:
@@ -267,3 +267,20 @@ def test_nothing_ends_its_thread_unheard(fault: type[BaseException], deaf: bool)
     assert steps == 3
     assert len(server.failures) == (0 if deaf else 3)
     assert all(fault.__name__ in str(one) for one in server.failures)
+
+
+def test_of_minor_changes_the_listener_hears_now_and_then() -> None:
+    """The server of these tests has an event each ten seconds."""
+    server = Server()
+    kind = server.kind._replace(
+        minor=lambda before, after: after if before[:3] == after[:3] else None
+    )
+    server.informer = Informer(kind, server, clock=lambda: server.now)
+    server.lists = [Listed(["a=1", "b=1"], "1")]
+    events = [("MODIFIED", f"a=1{number}") for number in range(5)]
+    events += [("MODIFIED", "b=2"), ("DELETED", "a=14"), ("ADDED", "a=14")]
+    server.watches = [[Event(kind, text, str(2 + at)) for at, (kind, text) in enumerate(events)]]
+    server.informer.step()
+    # at 10, 30 and 50 s; then all others, which are not minor
+    assert server.changes == ["", "a", "a", "a", "b", "a", "a"]
+    assert server.informer.objects == ["b=2", "a=14"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,6 +48,19 @@ def test_nodes_come_as_lists_hold_them() -> None:
     assert event._replace(size=0) == Event("MODIFIED", expected, "5")
 
 
+def test_only_the_labels_and_annotations_that_are_asked_for_are_kept() -> None:
+    meta = {"name": "n", "resourceVersion": "5", "labels": {"zone": "a", "other": "b"}}
+    node = {"metadata": meta, "spec": {"providerID": "cloud://n"}}
+    answers = [Answer(change("ADDED", node)) for _ in range(2)]
+    watched = partial(watch_nodes, api_on(MemoryTransport(*answers)))
+    (event,) = watched("4", LASTS, "zone", platform=False)
+    assert event.object == NodeObject("n", "", {"zone": "a"}, {})
+    (event,) = watched("4", LASTS)
+    assert event.object is not None
+    assert event.object.labels == {"zone": "a", "other": "b"}
+    assert event.object.platform.provider_id == "cloud://n"
+
+
 def test_a_bookmark_moves_on_without_an_object() -> None:
     line = change("BOOKMARK", {"kind": "Node", "metadata": {"resourceVersion": "9"}})
     (event,) = watch_nodes(api_on(MemoryTransport(Answer(line))), "4", LASTS)
@@ -69,6 +83,7 @@ def test_a_change_says_what_memory_it_takes_and_a_large_one_ends() -> None:
     "answer",
     [
         Answer(change("ERROR", status_body("too old: 4", "Expired", 410))),
+        Answer(change("ERROR", {**status_body("too old: 4", "Expired", 410), "metadata": 5})),
         Answer(status_body("too old: 4", "Expired", 410), 410),
     ],
 )

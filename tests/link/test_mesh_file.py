@@ -20,8 +20,9 @@ from kgctl.link.mesh_file import (
     parse_mesh,
     read_mesh_file,
 )
-from kgctl.link.mesh_format import mesh_schema, without_indentation
+from kgctl.link.mesh_format import mesh_schema
 from kgctl.state.marked_yaml import PlacedError, read_marked_yaml
+from kgctl.state.yaml_schema import without_indentation
 from tests.docs.console import blocks
 
 if TYPE_CHECKING:

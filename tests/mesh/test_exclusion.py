@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgctl.mesh.cidr import Address, Cidr, parse_address, single
-from kgctl.mesh.routes import Exclusion, Route, around, exclude, halves, passage
+from kgctl.mesh.routes import (
+    Exclusion,
+    Route,
+    around,
+    exclude,
+    halves,
+    order,
+    passage,
+    sorted_routes,
+)
 from tests.wireguard.test_device import cidr
 
 GATEWAY = parse_address("10.4.0.1")
@@ -50,6 +59,45 @@ def test_an_address_with_a_way_of_its_own_is_in_no_danger(
     found = list(passage(routes, [address], [own]).routes)
     way = chosen(found, address)
     assert way is None or (own.contains(address) and way.destination.prefix <= own.prefix)
+
+
+WIDER = st.builds(
+    lambda address, prefix: Cidr(address, prefix).masked(), ADDRESSES, st.integers(0, 32)
+)
+MANY = st.lists(st.builds(Route, NETWORKS | WIDER, GATEWAYS), max_size=12)
+
+
+@given(MANY, st.lists(ADDRESSES, max_size=4), st.sets(NETWORKS, max_size=3))
+def test_regions_are_cut_as_all_routes_at_once_are(
+    routes: list[Route], outside: list[Address], others: set[Cidr]
+) -> None:
+    routes.append(Route(cidr("2001:db8::/32")))
+    whole: dict[Cidr, Address | None] = {}
+    for route in sorted(routes, key=lambda one: -one.destination.prefix):
+        network = route.destination
+        for part in (network,) if network.prefix else halves(network):
+            whole.setdefault(part, route.gateway)
+    excluded = []
+    for address in sorted(set(outside)):
+        own = max((one.prefix for one in others if one.contains(address)), default=0)
+        cut = exclude(whole, address, wider_than=own)
+        excluded += [Exclusion(address, network) for network, _ in cut]
+    found = passage(routes, outside, others)
+    assert found.excluded == tuple(excluded)
+    assert {one.destination: one.gateway for one in found.routes} == whole
+    places = [order(one.destination) for one in found.routes]
+    assert places == sorted(set(places))
+
+
+@given(st.lists(st.tuples(NETWORKS, GATEWAYS, st.sets(st.integers(0, 3))), max_size=8))
+def test_sorting_again_is_sorting(found: list[tuple[Cidr, Address | None, set[int]]]) -> None:
+    routes = {network: Route(network, gateway) for network, gateway, _ in found}
+    last: tuple[Route, ...] = ()
+    for step in range(4):
+        now = [routes[network] for network, _, steps in found if step in steps]
+        now = list(dict.fromkeys(now))
+        last = sorted_routes(now, last)
+        assert last == tuple(sorted(now, key=lambda one: order(one.destination)))
 
 
 def test_a_default_route_is_two_halves_and_leaves_the_machine_s_own() -> None:

@@ -40,7 +40,7 @@ def wanted(views: Viewpoints, name: str) -> list[tuple[PublicKey, tuple[Cidr, ..
     seen = views.from_node(name)
     own = seen.segment_of(name)
     assert own is not None
-    keepalive = own.leader.persistent_keepalive
+    keepalive = own.leader.persistent_keepalive or own.leader.excessive_keepalive or 0
     sections = [
         (one.key, (*one.allowed_ips, *one.allowed_location_ips), one.endpoint)
         for one in seen.segments
@@ -103,10 +103,20 @@ cidrs = st.sampled_from([one for one in map(parse_cidr, NETWORKS.split(", ")) if
 endpoints = st.sampled_from(
     ["203.0.113.1:51820", "203.0.113.1:1024", "198.51.100.7:51820", "a.example.com:51820"]
 ).map(parse_endpoint)
-keepalives = st.sampled_from([0, 0, 25, 25, 65535, 65536, -1])
+keepalives = st.sampled_from([0, 0, 25, 25, 65535])
+excessive = st.sampled_from(
+    [{}, {}, {}, *({"persistent-keepalive": one} for one in ("65536", "-1"))]
+)
 discovered = st.dictionaries(st.sampled_from(KEYS[:7]), endpoints, max_size=3).map(
     lambda found: {key: one for key, one in found.items() if one and one.address}
 )
+
+
+def with_keepalive(name: str, seconds: int, unreadable: dict[str, str], **more: Any) -> Node:
+    """Return a node with one of two keepalives: one that WireGuard holds, or another one."""
+    return Node(
+        name, persistent_keepalive=0 if unreadable else seconds, unreadable=unreadable, **more
+    )
 
 
 @st.composite
@@ -114,15 +124,16 @@ def networks(draw: st.DrawFn) -> State:
     """At most three segments and four peers, with whatever may be wrong with them."""
     keys = iter(draw(st.permutations(KEYS[:7])))
     nodes = [
-        Node(
+        with_keepalive(
             f"n{number}",
+            draw(keepalives),
+            draw(excessive),
             subnet=draw(st.sampled_from([parse_cidr(f"10.42.{number}.0/24"), draw(cidrs)])),
             endpoint=draw(endpoints),
             internal_ip=draw(st.sampled_from([parse_cidr(f"10.1.0.{number}/24"), None])),
             key=next(keys),
             last_seen=NOW,
             location=draw(st.sampled_from(["a", "b", "c"])),
-            persistent_keepalive=draw(keepalives),
             discovered_endpoints=draw(discovered),
             allowed_location_ips=tuple(draw(st.lists(cidrs, max_size=2))),
         )
@@ -133,7 +144,7 @@ def networks(draw: st.DrawFn) -> State:
             f"p{number}",
             allowed_ips=tuple(draw(st.lists(cidrs, min_size=1, max_size=2))),
             public_key=next(keys),
-            persistent_keepalive=draw(keepalives.filter(lambda one: one >= 0)),
+            persistent_keepalive=draw(keepalives),
             endpoint=draw(st.none() | endpoints),
         )
         for number in range(draw(st.integers(0, 4)))
@@ -255,7 +266,7 @@ CASES: dict[str, tuple[list[Node], list[Peer], list[tuple[Cause, str, int, int]]
     ),
     "a peer with a node's key": (THREE, [peer(key=2)], [(Cause.KEY, "p2", 3, 0)]),
     "a keepalive beyond 16 bits": (
-        [node(1, persistent_keepalive=65536), node(2)],
+        [node(1, unreadable={"persistent-keepalive": "65536"}), node(2)],
         [],
         [(Cause.KEEPALIVE, "n1", 1, 0)],
     ),

@@ -28,7 +28,8 @@ class Connection:
     """A running ``kgctl connect``. A context manager: on leaving it is ended, by force if need be.
 
     ``within`` is a program that runs it, such as setpriv; a ``module`` with its arguments is run in
-    the place of kgctl. ``lines`` are the log lines so far, decoded; ``errors`` is stderr.
+    the place of kgctl; a ``program`` is a module that runs kgctl in another way. ``lines`` are the
+    log lines so far, decoded; ``errors`` is stderr.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class Connection:
         *options: str,
         within: Sequence[str] = (),
         module: Sequence[str] = (),
+        program: str = "kgctl",
     ) -> None:
         self.namespace = namespace
-        connect = ("kgctl", "--kubeconfig", str(kubeconfig), "connect", *options)
+        connect = (program, "--kubeconfig", str(kubeconfig), "connect", *options)
         argv = [sys.executable, "-m", *(module or connect)]
         self.lines: list[dict[str, Any]] = []
         self.errors = ""

@@ -27,12 +27,14 @@ PEERS = "/apis/kilo.squat.ai/v1alpha1/peers"
 NODES = "/api/v1/nodes"
 ADDRESS = f"{plan.LAPTOP.ipv4}/32"
 PREFIX = "kilo.squat.ai/"
+AT_ONCE = 15.0
+"""Seconds in which a busy machine applies an event: half of the period without events."""
 
 
 class Site:
     """The layout, its API server, the laptop's line to it, and a user who may do what RBAC says.
 
-    ``inside`` is the family of everything in the tunnels.
+    ``inside`` is the family of everything in the tunnels, ``program`` the module to run as kgctl.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Site:
         inside: plan.Inside = "ipv4",
     ) -> None:
         self.cluster = cluster
+        self.program = "kgctl"
         self.inside = inside
         self.address = ADDRESS if inside == "ipv4" else f"{plan.LAPTOP.ipv6}/128"
         self.server = server
@@ -74,7 +77,9 @@ class Site:
     def connect(self, *options: str, within: Sequence[str] = ()) -> Connection:
         """Start ``kgctl connect`` on the laptop."""
         wanted = ("laptop", "--allowed-ip", self.address, "--persistent-keepalive", "2", *options)
-        return Connection(self.laptop, self.kubeconfig, *wanted, within=within)
+        return Connection(
+            self.laptop, self.kubeconfig, *wanted, within=within, program=self.program
+        )
 
     def joined(self, *options: str, within: Sequence[str] = ()) -> Connection:
         """Start it with the laptop's key, which the nodes know already, and wait for the tunnel.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -16,9 +17,9 @@ from kgctl.host.record import Record
 from tests.files.users import MALLORY, give
 from tests.network import agent, plan, probe, tunnel
 from tests.network.commands import environment
-from tests.network.connection import Connection, kgctl
+from tests.network.connection import PATIENCE, Connection, kgctl
 from tests.network.objects import peer_object
-from tests.network.site import ADDRESS, Site, stranger, within
+from tests.network.site import ADDRESS, AT_ONCE, Site, stranger, within
 from tests.network.stream import Datagrams, Pinging
 from tests.network.uplink import Uplink
 from tests.support.recorded import kgctl as command
@@ -82,16 +83,16 @@ def test_what_happens_elsewhere_costs_no_packet(site: Site, record_property: Rec
             # behind ours in the order of segments, and before: then every WireGuard IP moves up
             for number, location in ((1, "zzz"), (2, "aaa")):
                 site.server.apply([stranger(number, location)])
-                took = within(1.0, lambda: len(tunnel.dump(laptop)) == 2)
+                took = within(AT_ONCE, lambda: len(tunnel.dump(laptop)) == 2)
                 record_property(f"seconds until applied ({location})", f"{took:.2f}")
                 time.sleep(0.5)
                 site.withdraw(f"stranger-{number}")
-                within(1.0, lambda: len(tunnel.dump(laptop)) == 1)
+                within(AT_ONCE, lambda: len(tunnel.dump(laptop)) == 1)
             # a fellow of the same segment goes and comes: its networks leave the leader's
             site.withdraw("ams-2")
-            within(1.0, lambda: "10.42.1.0/24" not in laptop.ip("route"))
+            within(AT_ONCE, lambda: "10.42.1.0/24" not in laptop.ip("route"))
             site.publish("ams-2")
-            within(1.0, lambda: "10.42.1.0/24" in laptop.ip("route"))
+            within(AT_ONCE, lambda: "10.42.1.0/24" in laptop.ip("route"))
         record_property("pings", str(pings.losses))
         record_property("datagrams", str(datagrams.losses))
         assert datagrams.losses.sent > 1000
@@ -168,19 +169,19 @@ def test_a_node_comes_moves_and_goes(site: Site) -> None:
     key = site.cluster.keys["fra-1"].public
     with site.joined(), Pinging(laptop, POD) as pings:
         site.publish("fra-1")
-        within(1.0, lambda: key in tunnel.dump(laptop))
+        within(AT_ONCE, lambda: key in tunnel.dump(laptop))
         site.lead(only=("fra-1",))
         assert probe.reaches(laptop, FAR_POD)
 
         far.ip("address", "add", "203.0.113.21/24", "dev", "uplink")
         site.annotate("fra-1", endpoint="203.0.113.21:51820")
-        within(1.0, lambda: tunnel.dump(laptop)[key].endpoint == "203.0.113.21:51820")
+        within(AT_ONCE, lambda: tunnel.dump(laptop)[key].endpoint == "203.0.113.21:51820")
         assert probe.reaches(laptop, FAR_POD)
         far.ip("address", "del", "203.0.113.21/24", "dev", "uplink")
 
         site.withdraw("fra-1")
-        within(1.0, lambda: key not in tunnel.dump(laptop))
-        within(1.0, lambda: FAR_POD.rpartition(".")[0] not in laptop.ip("route"))  # comes next
+        within(AT_ONCE, lambda: key not in tunnel.dump(laptop))
+        within(AT_ONCE, lambda: FAR_POD.rpartition(".")[0] not in laptop.ip("route"))  # comes next
     assert pings.losses.lost == 0, pings.losses
 
 
@@ -206,13 +207,13 @@ def test_it_follows_an_api_server_that_came_back_from_a_backup(site: Site) -> No
     site.publish(*AMS)
     with site.server.rolled_back() as roll_back, site.joined() as connection:
         site.publish("fra-1", "home-1")
-        within(2.0, lambda: len(tunnel.dump(site.laptop)) == 3)
+        within(AT_ONCE, lambda: len(tunnel.dump(site.laptop)) == 3)
         with Pinging(site.laptop, POD) as pings:
             roll_back()  # to before our Peer was created, too
             connection.until("created the peer again", within=60)
-            within(5.0, lambda: len(tunnel.dump(site.laptop)) == 1)
+            within(AT_ONCE, lambda: len(tunnel.dump(site.laptop)) == 1)
             site.publish("fra-1")
-            within(2.0, lambda: len(tunnel.dump(site.laptop)) == 2)
+            within(AT_ONCE, lambda: len(tunnel.dump(site.laptop)) == 2)
         assert pings.losses.lost == 0, pings.losses
         assert site.peers() == ["laptop"]
     assert site.peers() == []
@@ -324,6 +325,17 @@ def test_an_interface_that_somebody_removes_is_set_up_again(site: Site) -> None:
         site.laptop.ip("link", "delete", "kilo0")
         connection.until("synchronised", 2)
         assert probe.reaches(site.laptop, POD)
+
+
+@pytest.mark.parametrize("address", ["169.254.7.7/32", "fe80::7/128"])
+def test_a_link_local_address_is_no_change_by_somebody_else(site: Site, address: str) -> None:
+    site.publish(*AMS)
+    site.address = address
+    with site.connect("--resync-period", "1s") as connection:
+        connection.until("synchronised")
+        assert address.partition("/")[0] in site.laptop.ip("address", "show", "dev", "kilo0")
+        time.sleep(3)
+        assert not connection.said("the interface was changed by somebody else")
 
 
 def test_with_a_key_of_its_own_and_a_peer_that_is_there(site: Site, tmp_path: Path) -> None:
@@ -464,15 +476,25 @@ def test_it_takes_cap_net_admin_and_nothing_else(site: Site) -> None:
 @pytest.mark.needs("script")
 def test_on_a_terminal_there_is_a_live_view(site: Site) -> None:
     site.publish(*AMS)
+    number, shown = site.laptop.directory / "number", site.laptop.directory / "shown"
     command = (
-        f"{sys.executable} -m kgctl --kubeconfig {site.kubeconfig} connect laptop -a {ADDRESS}"
+        f"echo $$ >{number}; exec {sys.executable} -m kgctl --kubeconfig {site.kubeconfig} "
+        f"connect laptop -a {ADDRESS}"
     )
     records = f"RUNTIME_DIRECTORY={site.laptop.directory}"
-    terminal = ("env", records, "TERM=xterm", "script", "-qec", f"timeout -s INT 5 {command}")
-    done = site.laptop.run(*terminal, "/dev/null", check=False)
-    assert "created peer, peer: laptop" in done.stdout
-    assert "kilo0: " in done.stdout
-    assert "of 1 peers connected" in done.stdout
-    assert "last event: " in done.stdout
-    assert "deleted peer" in done.stdout
+    terminal = ("env", records, "TERM=xterm", "script", "-qefc", command, str(shown))
+    with subprocess.Popen(
+        site.laptop.entered(*terminal), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as running:
+        try:
+            within(PATIENCE, lambda: shown.exists() and "last event: " in shown.read_text())
+            within(PATIENCE, lambda: "of 1 peers connected" in shown.read_text())
+            os.kill(int(number.read_text()), signal.SIGINT)
+            running.wait(PATIENCE)
+        finally:
+            running.kill()
+    text = shown.read_text()
+    assert "created peer, peer: laptop" in text
+    assert "kilo0: " in text
+    assert "deleted peer" in text
     assert site.peers() == []

@@ -12,7 +12,7 @@ from tests.network import plan, probe, tunnel
 from tests.network.connection import kgctl
 from tests.network.far import API_ADDRESS, API_RESOLVER, far_site
 from tests.network.namespace import ETC_NETNS
-from tests.network.site import Site, within
+from tests.network.site import AT_ONCE, Site, within
 from tests.network.stream import Pinging
 from tests.network.uplink import Uplink
 
@@ -85,7 +85,7 @@ def test_a_hostile_node_gets_nothing_of_what_the_laptop_reaches(site: Site) -> N
                       "127.0.0.0/8", "1.1.1.1/32", "10.80.0.0/16")  # fmt: skip
             site.annotate("fra-1", allowed_location_ips=",".join(claims))
             connection.until("refused a claim")
-            within(2.0, lambda: "10.80.0.0/16" in laptop.ip("route"))  # what it may claim
+            within(AT_ONCE, lambda: "10.80.0.0/16" in laptop.ip("route"))  # what it may claim
             assert ways(laptop) == before
             assert probe.reaches(laptop, OFFICE_ROUTER)
             assert probe.seen_as(laptop, plan.WEB_IPV4) == plan.OFFICE_IPV4
@@ -171,7 +171,7 @@ def test_hearsay_neither_moves_a_session_nor_keeps_one_from_beginning(site: Site
             assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
             # nor if it writes that into the other's own annotation: soon it is given up
             site.annotate("ams-1", endpoint=false)
-            within(2.0, lambda: tunnel.dump(laptop)[key].endpoint == false)
+            within(AT_ONCE, lambda: tunnel.dump(laptop)[key].endpoint == false)
             within(30.0, lambda: probe.reaches(laptop, plan.AMS_1.ipv4.pod, within=1))
             assert tunnel.dump(laptop)[key].endpoint == plan.AMS_1.endpoints["ipv4"]
         assert caught() < 60  # the attempts, and what was sent in these seconds
@@ -235,7 +235,7 @@ def test_an_address_and_a_key_stay_with_whom_the_laptop_speaks(site: Site) -> No
                 assert [str(one) for one in tunnel.dump(laptop)[keys["ams-1"]].allowed_ips
                         if own in str(one)] == []  # fmt: skip
                 site.annotate("ams-1", internal_ip="10.10.0.1/24", key=keys["fra-1"])
-                within(2.0, lambda: keys["ams-1"] not in tunnel.dump(laptop))
+                within(AT_ONCE, lambda: keys["ams-1"] not in tunnel.dump(laptop))
                 time.sleep(1)
             assert pings.losses.lost == 0, pings.losses
             assert set(tunnel.dump(laptop)) == {keys["fra-1"]}

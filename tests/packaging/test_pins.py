@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
+IMAGES = (PACKAGING / "Containerfile", PACKAGING / "Containerfile.agent")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 FILES = ["requirements.txt", "build-requirements.txt"]
 
@@ -89,14 +90,16 @@ def test_nothing_is_installed_without_its_hash() -> None:
     assert len(installs) == 3
     for line in installs:
         assert "--require-hashes" in line or "--no-deps --no-index" in line, line
-    image = (PACKAGING / "Containerfile").read_text()
-    commands = "\n".join(line for line in image.splitlines() if not line.startswith("#"))
-    assert "pip" not in commands
-    assert "RUN packaging/install /opt/kgctl" in commands
+    for image in IMAGES:
+        lines = image.read_text().splitlines()
+        commands = "\n".join(line for line in lines if not line.startswith("#"))
+        assert "pip" not in commands
+        assert "RUN packaging/install /opt/kgctl" in commands
 
 
-def test_the_base_image_is_named_by_a_digest_that_is_asked_for() -> None:
-    lines = (PACKAGING / "Containerfile").read_text().splitlines()
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.name)
+def test_the_base_image_is_named_by_a_digest_that_is_asked_for(image: Path) -> None:
+    lines = image.read_text().splitlines()
     commands = [line for line in lines if line and not line.startswith(("#", " "))]
     bases = [line.split()[1] for line in commands if line.startswith("FROM ")]
     assert bases == ["${BASE_IMAGE}"] * 2

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kgctl.kilo import PREFIX
 from kgctl.kube.objects import NodeObject
 from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.state.interface import Objects
-from kgctl.state.objects import node_of, state_of
+from kgctl.state.objects import heartbeat, node_of, state_of, with_heartbeat
 from kgctl.state.peer_objects import peer_of
 
 if TYPE_CHECKING:
@@ -80,14 +81,46 @@ def test_the_location_is_annotated_even_empty_or_else_labelled() -> None:
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("25", 25), ("+25", 25), ("-3", -3), ("007", 7), ("", 0), ("ten", 0), ("2 5", 0),
+        ("25", 25), ("+25", 25), ("007", 7), ("", 0), ("ten", 0), ("2 5", 0),
         ("2_5", 0), (" 25", 0), ("25\n", 0), ("\u0662\u0665", 0), ("1e3", 0), ("0x10", 0),
-        ("9223372036854775807", 2**63 - 1), ("9223372036854775808", 0), ("9" * 5000, 0),
+        ("9223372036854775808", 0), ("9" * 5000, 0),
     ],
 )  # fmt: skip
 def test_an_integer_is_read_as_go_reads_it(text: str, number: int) -> None:
     node = _node(persistent_keepalive=text, last_seen=text)
     assert (node.persistent_keepalive, node.last_seen) == (number, number)
+    assert node.excessive_keepalive is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("65535", 65535), ("65536", 0), ("70000", 0), ("-3", 0), ("9223372036854775807", 0)],
+)
+def test_a_keepalive_of_a_node_is_one_that_wireguard_holds(text: str, seconds: int) -> None:
+    node = _node(persistent_keepalive=text, last_seen=text)
+    assert node.persistent_keepalive == seconds
+    assert node.last_seen == int(text)
+    assert node.excessive_keepalive == (None if seconds else int(text))
+    assert node.unreadable == ({} if seconds else {"persistent-keepalive": text})
+
+
+@pytest.mark.parametrize("seconds", [65536, 70000, 2**63 - 1, 65536.0])
+def test_a_peer_with_a_keepalive_that_wireguard_cannot_hold_is_invalid(seconds: float) -> None:
+    spec = {"allowedIPs": ["10.5.0.1/32"], "publicKey": KEY}
+    assert isinstance(_peer(**spec, persistentKeepalive=65535), Peer)
+
+    alone = _peer(**spec, persistentKeepalive=seconds)
+    assert isinstance(alone, InvalidPeer)
+    assert alone.only_kilo_accepts_it
+    (problem,) = alone.problems
+    assert (
+        problem == f'persistentKeepalive "{int(seconds)}" is more than WireGuard\'s 65535 seconds'
+    )
+
+    both = _peer(allowedIPs=["10.5.0.1"], publicKey=KEY, persistentKeepalive=seconds)
+    assert isinstance(both, InvalidPeer)
+    assert not both.only_kilo_accepts_it
+    assert len(both.problems) == 2
 
 
 def test_allowed_location_ips_are_split_at_commas_alone() -> None:
@@ -216,3 +249,40 @@ def test_of_two_objects_of_one_name_the_later_counts() -> None:
     nodes = [NodeObject("n", "10.1.0.0/24", {}, {}), NodeObject("n", "10.2.0.0/24", {}, {})]
     state = state_of(Objects(nodes, [], {}))
     assert [str(node.subnet) for node in state.nodes] == ["10.2.0.0/24"]
+
+
+LAST_SEEN = f"{PREFIX}last-seen"
+
+
+def beating(seen: object, **more: str) -> NodeObject:
+    annotations = {LAST_SEEN: str(seen), f"{PREFIX}location": "a", **more}
+    return NodeObject("n", "10.42.0.0/24", {"l": "1"}, annotations)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (beating(970), beating(1000), True),
+        (beating(1000), beating(1000), True),
+        (beating(1030), beating(1060), True),  # the clock of the node is ahead
+        (beating(940), beating(1000), False),  # it was stale, and comes back
+        (beating(970), beating(930), False),  # it goes stale
+        (beating(970), beating("never"), False),
+        (beating(""), beating(1000), False),
+        (beating(970), beating(1000, x="y"), False),
+        (beating(970, x="y"), beating(1000), False),
+        (beating(970), beating(1000)._replace(labels={"l": "2"}), False),
+        (beating(970), beating(1000)._replace(pod_cidr="10.42.1.0/24"), False),
+    ],
+)
+def test_a_heartbeat_of_a_node_that_is_ready_changes_nothing_else(
+    before: NodeObject, after: NodeObject, expected: bool
+) -> None:
+    found = heartbeat(before, after, 1000.0)
+    assert (found is not None) is expected
+    if found is not None:
+        assert found == after
+        assert found.labels is before.labels  # what stays the same is not held twice
+    node = with_heartbeat(node_of(before), before, after)
+    assert node in (None, node_of(after))
+    assert (node is not None) >= expected

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kgctl.agent.interface import KEY_FILE
 from kgctl.errors import MeshError
 from kgctl.kube.codec.structured import to_json, to_yaml
+from kgctl.mesh.agent_plan import AgentOptions, Compatibility, agent_plan
 from kgctl.mesh.cidr import parse_address, parse_cidr
 from kgctl.mesh.difference import difference
 from kgctl.mesh.path.ends import find_end
 from kgctl.mesh.path.walk import find_path
 from kgctl.mesh.state import network_of
+from kgctl.render.agent_plan import NodeSettings, plan_as_json, plan_commands
 from kgctl.render.changes import (
     difference_to_markdown,
     difference_to_object,
@@ -71,6 +76,7 @@ def assert_all_harmless(state: State, granularity: str = "location") -> None:
         assert_configurations_harmless(topology)
         assert_manifests_harmless(topology)
         assert_paths_harmless(topology)
+        assert_plans_harmless(topology)
     assert_differences_harmless(topology, network(state, "full"))
 
 
@@ -83,7 +89,7 @@ def assert_configurations_harmless(topology: Topology) -> None:
     """Check that a configuration has only expected lines, and parses to the original."""
     for segment in topology.segments:
         own = node_configuration(topology, segment.leader, listen_port=51820)
-        _assert_configuration(own, negative=segment.leader.persistent_keepalive < 0)
+        _assert_configuration(own)
         _assert_configuration(Configuration(peers=(segment_as_peer(segment, []),)))
     for peer in topology.peers:
         _assert_configuration(peer_configuration(topology, peer))
@@ -110,12 +116,10 @@ def _assert_left_out(topology: Topology, message: str) -> None:
     assert len(set(keys)) < len(keys)
 
 
-def _assert_configuration(configuration: Configuration, *, negative: bool = False) -> None:
+def _assert_configuration(configuration: Configuration) -> None:
     text = str(configuration)
     assert_strict(text)
-    keepalives = [peer.persistent_keepalive for peer in configuration.peers]
-    if not negative and max(keepalives, default=0) < 65536:  # WireGuard refuses others
-        assert parse_configuration(text) == configuration
+    assert parse_configuration(text) == configuration
 
 
 def _quick_settings(topology: Topology) -> Iterator[QuickSettings]:
@@ -145,6 +149,33 @@ def assert_graph_harmless(topology: Topology) -> str:
     tunnels = leaders * (leaders - 1) // 2 + leaders * peers
     assert shape.edges == sum(groups) - leaders + tunnels
     return text
+
+
+_WORD = r"[A-Za-z0-9/.:,=+_%@-]+"
+_COMMAND = re.compile(
+    rf"""(?x)
+    (?:ip|ip\ -6|wg|iptables|ip6tables)
+    (?:\ (?:{_WORD}|"\$private"|''|"Kilo:[A-Za-z\ ,'-]+"
+        |<\(kubectl\ get\ peer\ [a-z0-9.-]+\ -o\ jsonpath='{{\.spec\.presharedKey}}'\)))+
+    | private=\$\(ip\ -o\ address\ show\ to\ {_WORD}\ \|\ awk\ '{{\ print\ \$2;\ exit\ }}'\)
+    | \#\ [A-Za-z0-9/.:,=+\ -]+
+    """
+)
+
+
+def assert_plans_harmless(topology: Topology) -> None:
+    """Check that the commands of agents are words that a shell takes as they are."""
+    names = {one.public_key: one.name for one in topology.peers if one.public_key is not None}
+    nodes = [topology.segments[0].nodes[0], topology.segments[-1].nodes[-1]]
+    for node, compatibility in product(nodes, Compatibility):
+        options = AgentOptions(compatibility=compatibility, forward_rules=True)
+        plan = agent_plan(topology, node, options)
+        configuration = node_configuration(topology, node, listen_port=51820)
+        assert_shown(to_json(plan_as_json(plan, configuration, "kilo0")))
+        internal = None if node.internal_ip is None else node.internal_ip.address
+        settings = NodeSettings("kilo0", KEY_FILE, True, 1420, compatibility, internal)
+        for line in plan_commands(plan, configuration, settings, names):
+            assert _COMMAND.fullmatch(line), line
 
 
 def assert_lists_harmless(state: State, topology: Topology | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from kgctl.mesh.peer import Peer
+from kgctl.mesh.peer import InvalidPeer, Peer
 from kgctl.state.peer_objects import peer_of
 
 if TYPE_CHECKING:
@@ -47,5 +47,9 @@ class Listener:
 
 
 def _valid(peer: dict[str, Any] | None) -> Peer | None:
-    found = None if peer is None else peer_of(peer)
+    if peer is None:
+        return None
+    found = peer_of(peer)
+    if isinstance(found, InvalidPeer) and found.only_kilo_accepts_it:
+        found = peer_of({**peer, "spec": {**peer["spec"], "persistentKeepalive": 1}})
     return found if isinstance(found, Peer) else None

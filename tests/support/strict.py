@@ -26,7 +26,7 @@ _LINES = {
     "[Peer]": {
         "AllowedIPs": _CIDRS,
         "Endpoint": rf"{_HOST}:[0-9]{{1,5}}",
-        "PersistentKeepalive": r"-?[0-9]{1,19}",
+        "PersistentKeepalive": r"[0-9]{1,5}",
         "PresharedKey": _KEY,
         "PublicKey": _KEY,
     },
@@ -62,7 +62,7 @@ _UNIT_LINES = {
         "PresharedKey": _KEY,
         "AllowedIPs": rf"{_CIDR}(,{_CIDR})*",
         "Endpoint": rf"{_HOST}:[0-9]{{1,5}}",
-        "PersistentKeepalive": r"[0-9]{1,19}",
+        "PersistentKeepalive": r"[0-9]{1,5}",
     },
     "[Match]": {"Name": r"kilo0"},
     "[Network]": {
@@ -94,14 +94,15 @@ _UNIT_LINES = {
         "endpoint": rf"{_HOST}:[0-9]{{1,5}}",
         "preshared-key": _KEY,
         "preshared-key-flags": r"0",
-        "persistent-keepalive": r"[0-9]{1,19}",
+        "persistent-keepalive": r"[0-9]{1,5}",
         "allowed-ips": rf"({_CIDR};)+",
     },
     "[ipv4]": {},
     "[ipv6]": {},
 }
 _ADDRESSES = {
-    "method": r"disabled|manual",
+    "method": r"disabled|link-local|manual",
+    "addr-gen-mode": r"stable-privacy",
     "dns": rf"({_ADDRESS};)+",
     "dns-search": rf"({_NAME};)+",
     "route-table": r"[0-9]{1,10}",

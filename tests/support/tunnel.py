@@ -11,9 +11,14 @@ from typing import Any
 
 
 class TunnelProxy:
-    """Accepts CONNECT requests to any target; records targets in ``asked``, users in ``logins``."""
+    """Accepts CONNECT requests to any target; records targets in ``asked``, users in ``logins``.
 
-    def __init__(self) -> None:
+    It answers with ``status``, and the bytes ``early`` in the same packet.
+    """
+
+    def __init__(self, status: int = 200, early: bytes = b"") -> None:
+        self.status = status
+        self.early = early
         self.asked: list[str] = []
         self.logins: list[str | None] = []
         self._server = _Server(self)
@@ -43,6 +48,10 @@ class _Tunnel(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         self.server.proxy.asked.append(self.path)
         self.server.proxy.logins.append(self.headers.get("Proxy-Authorization"))
+        if self.server.proxy.status != 200 or self.server.proxy.early:
+            head = f"HTTP/1.1 {self.server.proxy.status} Told\r\n\r\n".encode()
+            self.wfile.write(head + self.server.proxy.early)
+            return
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as upstream:
             self.send_response(200)

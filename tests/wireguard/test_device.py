@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +204,22 @@ def test_one_owner_for_each_allowed_ip_the_last_that_asks() -> None:
 def test_nothing_to_do_is_false() -> None:
     assert not DeviceChange()
     assert DeviceChange(listen_port=1)
+
+
+def test_a_zone_that_only_the_device_knows_stays() -> None:
+    plain, zoned, other = (
+        Endpoint(IPv6Address(text), 51820) for text in ("fe80::1", "fe80::1%eth0", "fe80::1%eth1")
+    )
+
+    def moved(present: Endpoint, wanted: Endpoint) -> Endpoint | None:
+        states = [
+            DeviceState(peers={KEYS[0]: DevicePeer(public_key=KEYS[0], endpoint=one)})
+            for one in (present, wanted)
+        ]
+        change = device_change(*states, given={}, now=1e9)
+        return change.peers[0].endpoint if change.peers else None
+
+    assert moved(zoned, plain) is None
+    assert moved(zoned, zoned) is None
+    assert moved(plain, zoned) == zoned
+    assert moved(other, zoned) == zoned

@@ -267,6 +267,23 @@ OTHERS = {
 }
 
 
+@pytest.mark.parametrize("keepalive", ["65536", "70000", "-1", "9" * 20])
+@pytest.mark.parametrize("form", ["wg", "netdev", "nmconnection", "dump"])
+def test_a_keepalive_that_wireguard_cannot_hold_is_refused(form: str, keepalive: str) -> None:
+    key = str(A)
+    text = {
+        "wg": f"[Peer]\nPublicKey={key}\nPersistentKeepalive={keepalive}\n",
+        "netdev": f"[WireGuardPeer]\nPublicKey={key}\nPersistentKeepalive={keepalive}\n",
+        "nmconnection": f"[wireguard]\n[wireguard-peer.{key}]\npersistent-keepalive={keepalive}\n",
+        "dump": "wg0\t(none)\t(none)\t0\toff\n"
+        f"wg0\t{key}\t(none)\t(none)\t(none)\t0\t0\t0\t{keepalive}\n",
+    }
+    (device,) = parse_devices(text[form].replace(keepalive, "65535"), "it")
+    assert device.peers[0].keepalive == 65535
+    with pytest.raises(KgctlError, match=r"^it.*line [0-9]: "):
+        parse_devices(text[form], "it")
+
+
 @pytest.mark.parametrize("what", list(OTHERS))
 def test_what_cannot_be_read_is_named(what: str) -> None:
     with pytest.raises(KgctlError) as raised:

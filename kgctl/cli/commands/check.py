@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kgctl.diagnosis.facts import Settings, Subject
-    from kgctl.diagnosis.finding import AnyRule, Finding, Place, Rule
+    from kgctl.diagnosis.finding import AnyRule, Finding, NodeRule, Place, Rule
     from kgctl.diagnosis.report import Report
     from kgctl.mesh.policy import Limits
+    from kgctl.render.findings.formats import FindingsFormat
 
 
 _SMALL = 2_000_000
@@ -57,7 +58,8 @@ def with_places(report: Report, files: Mapping[str, Files], *, every_size: bool)
         found = searched.get(finding.cluster)
         return None if found is None else found.place_of(finding)
 
-    return report.placed(place_of)
+    alone = any(one.subject.state.network is not None for one in files.values())
+    return report.placed(place_of, "or: " if alone else "in a live cluster: ")
 
 
 class _Searched:
@@ -122,6 +124,12 @@ def check(
         bool,
         typer.Option("--live", help="Check the live cluster with the -f files applied to it."),
     ] = False,
+    node_agent: Annotated[
+        bool,
+        typer.Option(
+            "--node-agent", help="Check the kgctl agent of this machine instead of the cluster."
+        ),
+    ] = False,
     select: Annotated[
         _Codes, typer.Option(metavar="CODES", help="Run only these rules: KG001,KG3. Repeatable.")
     ] = None,
@@ -168,6 +176,12 @@ def check(
     settings = given.over(file.check())
     rules = choose_rules(settings.codes(settings.select), settings.codes(settings.ignore))
     limit = settings.fail_on or Severity.ERROR
+    if node_agent:
+        from kgctl.cli.commands.check_node import checked_agents
+
+        report = checked_agents(shared, _of_agent(rules))
+        _answer(report, format_named(FINDINGS_FORMATS, output), limit)
+        return
     options = LimitOptions(accept=accept).over_settings(file)
     outside = _Outside(shared, rules, options.limits(), offline=bool(settings.offline))
     if shared.several:
@@ -177,6 +191,15 @@ def check(
     chosen = format_named(FINDINGS_FORMATS, output)
     report = with_places(checked.report, checked.files, every_size=chosen.places)
     warn_of_unknown(outside.limits, outside.names)
+    _answer(report, chosen, limit)
+
+
+def _answer(report: Report, chosen: FindingsFormat, limit: str) -> None:
+    """Print a report.
+
+    Raises:
+        typer.Exit: a finding has the severity ``limit`` or a higher one.
+    """
     for unseen in report.unseen:
         note(f"not checked: {unseen}")
     answer(chosen.write(report, Terms(limit, _colours())))
@@ -224,17 +247,34 @@ def _of_one(rules: Sequence[AnyRule]) -> list[Rule]:
     """Return the rules about one cluster.
 
     Raises:
-        UsageError: all chosen rules are about several clusters.
+        UsageError: all chosen rules are about something else.
     """
     from kgctl.cli.core.arguments import UsageError
-    from kgctl.diagnosis.finding import Rule
+    from kgctl.diagnosis.finding import NodeRule, Rule
 
     found = [rule for rule in rules if isinstance(rule, Rule)]
     if rules and not found:
+        if isinstance(rules[0], NodeRule):
+            raise UsageError(f"{rules[0].code} checks the agent of a machine: give --node-agent")
         raise UsageError(
             f"{rules[0].code} checks several clusters together: give --context or --cluster "
             "more than once"
         )
+    return found
+
+
+def _of_agent(rules: Sequence[AnyRule]) -> list[NodeRule]:
+    """Return the rules about the agent of a machine.
+
+    Raises:
+        UsageError: all chosen rules are about something else.
+    """
+    from kgctl.cli.core.arguments import UsageError
+    from kgctl.diagnosis.finding import NodeRule
+
+    found = [rule for rule in rules if isinstance(rule, NodeRule)]
+    if rules and not found:
+        raise UsageError(f"{rules[0].code} checks a cluster, not a machine: omit --node-agent")
     return found
 
 
@@ -249,6 +289,7 @@ def _checked_several(
     from kgctl.cli.core.arguments import UsageError
     from kgctl.cli.core.clusters import chosen_clusters, networks_of_clusters
     from kgctl.diagnosis.facts import Facts, Settings
+    from kgctl.diagnosis.finding import NodeRule
     from kgctl.diagnosis.report import examine_several
     from kgctl.link.peers import link_labels
     from kgctl.mesh.link_rules import Member
@@ -274,7 +315,8 @@ def _checked_several(
         for one in chosen_clusters(shared)
         if one.shared.filename
     }
-    return _Checked(examine_several(clusters, linked(members, labels), rules), files)
+    about_clusters = [rule for rule in rules if not isinstance(rule, NodeRule)]
+    return _Checked(examine_several(clusters, linked(members, labels), about_clusters), files)
 
 
 def _checked(

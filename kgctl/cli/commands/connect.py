@@ -11,25 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.commands.connect_run import Level, LogFormat, run
-from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values, within
 from kgctl.cli.core.choices import complete_peer
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks
 from kgctl.cli.core.output import answer
 from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.cli.core.source import listen_port, live_cluster, mesh_granularity
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import parse_duration, printable
+from kgctl.wireguard.conf import MTUS
 
 if TYPE_CHECKING:
     from kgctl.mesh.cidr import Address, Cidr
     from kgctl.state.api_server import ApiServer
 
-
-MTU = range(576, 65536)
-"""Bytes; RFC 791: every IPv4 host takes 576."""
-
-KEEPALIVE = range(65536)
-"""Seconds; WireGuard keeps them in 16 bits."""
 
 _NAME_BYTES = 15  # of an interface; the kernel's IFNAMSIZ has one more for the NUL
 
@@ -66,17 +62,6 @@ def interface_name(name: str) -> str:
             f"{_NAME_BYTES} bytes, no blank, slash or colon"
         )
     return name
-
-
-def within(option: str, value: int, allowed: range) -> int:
-    """Check that the value of an option is ``allowed``, and return it.
-
-    Raises:
-        UsageError: it is out of range.
-    """
-    if value not in allowed:
-        raise UsageError(f"{option} must be {allowed.start} to {allowed.stop - 1}, not {value}")
-    return value
 
 
 def period(text: str) -> float:
@@ -249,8 +234,8 @@ def connect(
         extra=(*cidrs("--allowed-ips", allowed_ips), *cidrs("--service-cidr", service_cidr)),
         private_key=private_key,
         listen_port=None if shared.port is None else listen_port(shared),
-        keepalive=within("--persistent-keepalive", persistent_keepalive, KEEPALIVE),
-        mtu=within("--mtu", mtu, MTU),
+        keepalive=within("--persistent-keepalive", persistent_keepalive, KEEPALIVES),
+        mtu=within("--mtu", mtu, MTUS),
         period=period(resync_period),
         clean_up=clean_up,
         granularity=mesh_granularity(shared),
@@ -275,5 +260,4 @@ def _cluster(shared: Shared) -> ApiServer:
 
 
 def _topology_label(shared: Shared) -> str:
-
     return shared.location_label

@@ -84,9 +84,9 @@ def run(
         if live:
             _stay_live(session, options, cluster, level)
         elif once:
-            session(_journal(level, log_format)).once()
+            session(log_journal(level, log_format)).once()
         else:
-            session(_journal(level, log_format)).stay(_informers(cluster, options))
+            session(log_journal(level, log_format)).stay(_informers(cluster, options))
     finally:
         file.unlock()
 
@@ -96,7 +96,13 @@ def _informers(cluster: ApiServer, options: Options) -> Callable[[Listener], Clu
 
     lasts = round(min(max(2 * options.period, _SHORTEST_WATCH), _LONGEST_WATCH))
     return lambda listener: ClusterInformer(
-        cluster.api(), listener, lasts=lasts, poll=options.period
+        cluster.api(),
+        listener,
+        lasts=lasts,
+        poll=options.period,
+        heartbeats=False,
+        label=options.topology_label,
+        platform=False,
     )
 
 
@@ -110,7 +116,8 @@ def _stay_live(
         running.stay(_informers(cluster, options), tick=view.show, every=_LIVE_EVERY)
 
 
-def _journal(level: Level, log_format: LogFormat | None) -> Journal:
+def log_journal(level: Level, log_format: LogFormat | None) -> Journal:
+    """Return a journal that writes its lines to stdout."""
 
     def write(line: str) -> None:
         try:

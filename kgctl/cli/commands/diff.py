@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.core.shared import Shared, with_shared
+from kgctl.cli.core.source import folder_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -109,6 +111,9 @@ def _snapshots(shared: Shared, before: Files, after: Files) -> Difference:
 def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]) -> Difference:
     from kgctl.cli.commands.whatif import changed, compared, read_base, read_files
 
+    folder = folder_of(shared)
+    if folder is not None:
+        return _of_folder(shared, folder, base, settings, absent)
     if not (shared.filename or settings or absent):
         raise UsageError("nothing to compare: give -f FILE, --set, --without, or --from and --to")
     if base and shared.example:
@@ -127,10 +132,32 @@ def _what_if(shared: Shared, base: Files, settings: list[str], absent: list[str]
     return compared(shared, now, changed(then, settings, absent), snapshots=bool(base))
 
 
+def _of_folder(
+    shared: Shared, folder: Path, base: Files, settings: list[str], absent: list[str]
+) -> Difference:
+    """Compare the network of a folder with how it was, or with how it would be."""
+    from kgctl.cli.commands.whatif import changed, compared
+    from kgctl.state.folder import Folder
+    from kgctl.state.manifest_files import contents_at
+    from kgctl.state.manifests import objects_in
+
+    if settings:
+        raise UsageError("--set is for annotations of nodes, and this network has none")
+    if not (base or absent):
+        raise UsageError(
+            "nothing to compare: give --base REVISION (of git) or --base DIR, or --without"
+        )
+    now = Folder(folder).read()
+    commit = _commit(base, shared)
+    if commit is not None:
+        before = objects_in(contents_at(commit, [str(folder)]))._replace(network=now.network)
+    else:
+        before = Folder(Path(base[0])).read() if base else now
+    return compared(shared, before, changed(now, [], absent), snapshots=False)
+
+
 def _commit(base: Files, shared: Shared) -> str | None:
     """Return the commit that ``--base`` names, or None if it names files or is not given."""
-    from pathlib import Path
-
     if not base or any(one == "-" or Path(one).exists() for one in base):
         return None
     from kgctl.state.manifest_files import commit_of

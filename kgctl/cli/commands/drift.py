@@ -55,18 +55,21 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @with_shared
 def show_drift(
     shared: Shared,
-    name: Annotated[str, typer.Argument(metavar="NODE|PEER", autocompletion=complete_member)],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NODE|PEER]", autocompletion=complete_member)
+    ] = None,
     dump: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help="The machine's `wg show all dump` output or configuration file; - for stdin.",
+            help="The machine's `wg show all dump` output or configuration file; - for stdin. "
+            "Default: this machine, a node of kgctl agent.",
         ),
-    ],
+    ] = None,
     interface: Annotated[
         str | None,
         typer.Option(
-            "--interface", "-i", metavar="NAME", help="The interface, if FILE has several."
+            "--interface", "-i", metavar="NAME", help="The interface, if there are several."
         ),
     ] = None,
     service_cidr: Annotated[
@@ -108,14 +111,26 @@ def show_drift(
         Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
 ) -> None:
-    """Compare the WireGuard interface of a leader or a peer with its wanted configuration.
+    """Compare a machine with what it should have: its WireGuard interface, or all of a node.
 
-    FILE is the output of `wg show all dump`, `wg show` or `wg showconf IFACE`, or a file for
-    wg-quick, systemd-networkd or NetworkManager. For a peer, give the options that its file was
-    made with; a file that kgctl wrote contains them. Secrets are never printed.
+    Without --dump, on a node of kgctl agent: compare this machine with what its agent sets: the
+    WireGuard interface, addresses, routes, policy rules, firewall rules and kernel parameters.
+    Nothing is changed.
+
+    With --dump: compare the WireGuard interface of a leader or a peer. FILE is the output of
+    `wg show all dump`, `wg show` or `wg showconf IFACE`, or a file for wg-quick, systemd-networkd
+    or NetworkManager. For a peer, give the options that its file was made with; a file that kgctl
+    wrote contains them. Secrets are never printed.
 
     Exit code 0: no difference. 1: a difference. 2: an error.
     """
+    if dump is None:
+        from kgctl.cli.commands.drift_node import show_node_drift
+
+        show_node_drift(shared, name, interface, json=output is Format.JSON)
+        return
+    if name is None:
+        raise UsageError("--dump is of a machine: name the node or peer too")
     from kgctl.cli.core.source import read
     from kgctl.render.changes import drift_to_object, drift_to_text
     from kgctl.wireguard.machinefiles import read_machine_file

@@ -105,6 +105,11 @@ def require_some(subject: Subject, files: Sequence[str] | None) -> None:
         from kgctl.errors import ManifestError
         from kgctl.mesh.text import printable
 
+        if subject.state.network is not None:
+            raise ManifestError(
+                f"nothing to check: the network {subject.state.network.name} has no machines yet; "
+                "add one with: kgctl peer add NAME"
+            )
         read = ", ".join(map(printable, files))
         raise ManifestError(f"nothing to check: there is no Node and no Peer in {read}")
 

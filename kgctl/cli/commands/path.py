@@ -63,7 +63,8 @@ def path(
 
     reading = read(shared)
     topology = reading.topology(hostname="")  # the walk takes each machine's own view
-    found = find_path(topology, _start(reading, topology, start), _end(reading, topology, target))
+    source = _as_start(_end(reading, topology, start))
+    found = find_path(topology, source, _end(reading, topology, target))
 
     def draw_in(edges: Iterable[str]) -> str:
         from kgctl.render.graph.dot import to_dot
@@ -91,27 +92,24 @@ def _show(found: Path, output: Format | None, draw: Callable[[Iterable[str]], st
     raise typer.Exit(0 if found.reachable else 1)
 
 
-def _start(reading: Reading, topology: Topology, text: str) -> End:
-
-    end = _end(reading, topology, text)
+def _as_start(end: End, where: str = "the network") -> End:
+    """Return the end if a path can start there, at a machine that is known."""
     if end.machine is None:
         raise UnknownNameError(
-            f"{end.addresses[0]} is {end.what}, so its way into the network is unknown; "
+            f"{end.addresses[0]} is {end.what}, so its way into {where} is unknown; "
             "give a node, a peer, or one of their addresses"
         )
     return end
 
 
 def _end(reading: Reading, topology: Topology, text: str) -> End:
-    from kgctl.mesh.path.ends import find_end
+    from kgctl.mesh.path.ends import absent_owner, find_end
 
     end = find_end(topology, text)
     if end is None:
         raise unknown_member(reading, text)
     if end.machine is not None:
         return end
-    from kgctl.mesh.path.ends import absent_owner
-
     owner = absent_owner(reading.state, topology, reading.now, end.addresses[0])
     return end if owner is None else end._replace(what=owner)
 
@@ -130,12 +128,7 @@ def path_across(
 
     clusters = read_several(shared)
     linked = linked_clusters(clusters, hostname="")  # the walk takes each machine's own view
-    source = _cluster_end(clusters, linked, start)
-    if source.machine is None:
-        raise UnknownNameError(
-            f"{source.addresses[0]} is {source.what}, so its way into a network is unknown; "
-            "give a node, a peer, or one of their addresses"
-        )
+    source = _as_start(_cluster_end(clusters, linked, start), "a network")
     found = find_path_across(linked, source, _cluster_end(clusters, linked, target))
     return found, lambda edges: to_dot_of_clusters(linked, edges)
 

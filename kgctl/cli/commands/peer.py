@@ -88,6 +88,13 @@ ServiceCidrs = Annotated[
     list[str] | None,
     typer.Option(metavar="CIDR,...", help="Also avoid this service network. Repeatable."),
 ]
+Lan = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CIDR,...",
+        help="A network behind the machine, which others reach through it. Repeatable.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
@@ -116,6 +123,7 @@ def add(
     name: NewName,
     allowed_ips: AllowedIPs = None,
     pool: Pools = None,
+    lan: Lan = None,
     public_key: PublicKeyOption = None,
     private_key_file: KeyFile = None,
     preshared_key: NewPresharedKey = False,
@@ -143,6 +151,7 @@ def add(
         persistent_keepalive=persistent_keepalive,
         service_cidrs=service_cidr,
         force=force,
+        lan=lan,
     )
     add_peer(target_of(shared), new, dry_run.value, output and output.value)
 
@@ -194,6 +203,14 @@ def set_(
     shared: Shared,
     name: KnownName,
     allowed_ips: AllowedIPs = None,
+    lan: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...",
+            help="The networks behind the machine, besides its own addresses; empty to remove "
+            "them. Repeatable.",
+        ),
+    ] = None,
     public_key: PublicKeyOption = None,
     preshared_key: NewPresharedKey = False,
     preshared_key_file: PresharedKeyFile = None,
@@ -229,6 +246,7 @@ def set_(
         persistent_keepalive=persistent_keepalive,
         service_cidrs=service_cidr,
         force=force,
+        lan=lan,
     )
     set_peer(target_of(shared), name, changes, dry_run.value, output and output.value)
 
@@ -290,6 +308,21 @@ def rm(
         dry_run=dry_run.value,
         output=output,
     )
+
+
+@app.command("rename")
+@with_shared
+def rename(
+    shared: Shared,
+    name: KnownName,
+    new: Annotated[str, typer.Argument(metavar="NEW")],
+    dry_run: DryRunOption = DryRun.NONE,
+) -> None:
+    """Rename the peer NAME of a network in a folder, and its files."""
+    from kgctl.cli.commands.peer_change import rename_peer
+    from kgctl.cli.commands.peer_target import target_of
+
+    rename_peer(target_of(shared), name, new, dry_run.value)
 
 
 @app.command("validate")

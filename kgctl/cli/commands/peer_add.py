@@ -18,7 +18,9 @@ from kgctl.cli.commands.peer_values import (
     note_host_bits,
     public_key_of,
     refuse_both,
+    refuse_preshared,
     show,
+    unused,
 )
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import note
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
     from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PresharedKey, PublicKey
+    from kgctl.mesh.network import Network
     from kgctl.mesh.state import State
-    from kgctl.state.peers import PeerObjects
+    from kgctl.state.interface import PeerStore
 
 _NOBODYS_KEYS = (
     "a dry run keeps no keys: do not apply the keys shown, nobody has them; give keys that you "
@@ -62,9 +65,12 @@ class NewPeer(NamedTuple):
     persistent_keepalive: int | None = None
     service_cidrs: list[str] | None = None
     force: bool = False
+    lan: list[str] | None = None
 
-    def plan(self) -> Plan:
+    def plan(self, network: Network | None = None) -> Plan:
         """Check the options as far as possible without a cluster, and return the plan.
+
+        ``network`` is the one without nodes that the peer joins, if it joins none of a cluster.
 
         Raises:
             UsageError: a value is invalid, or conflicts with another one.
@@ -75,14 +81,18 @@ class NewPeer(NamedTuple):
         endpoint = endpoint_of(self.endpoint)
         keepalive = keepalive_of(self.persistent_keepalive)
         if keepalive is not None:
-            check_keepalive(endpoint, keepalive)
+            check_keepalive(endpoint, keepalive, nodes=network is None)
+        if network is not None:
+            refuse_preshared(self.new_preshared_key or self.preshared_key_file is not None)
         return Plan(
             name=self.name,
-            addresses=addresses_of(self.allowed_ips, self.pools, self.service_cidrs, self.force),
+            addresses=addresses_of(
+                self.allowed_ips, self.pools, self.service_cidrs, self.force, self.lan
+            ),
             public_key=None if self.public_key is None else public_key_of(self.public_key),
             preshared_key=given_preshared_key(self.preshared_key_file, self.new_preshared_key),
             endpoint=endpoint,
-            keepalive=_default_keepalive(endpoint) if keepalive is None else keepalive,
+            keepalive=_default_keepalive(endpoint, network) if keepalive is None else keepalive,
             chosen=keepalive is None,
         )
 
@@ -127,13 +137,16 @@ class Plan(NamedTuple):
 
 def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> None:
     """Create a peer, and keys that are not given; report the choices and the next command."""
-    plan, keys = new.plan(), NewKeys()
+    folder = target.folder
+    plan, keys = new.plan(None if folder is None else folder.network()), NewKeys()
+    keys.directory = None if folder is None or new.private_key_file else folder.keys
     note_host_bits(new.allowed_ips)
     warn_of_claims(new.name, new.allowed_ips)
     warn_of_address(plan.endpoint)
     warn_of_name(plan.endpoint, target.look_up)
     if plan.public_key is None:
-        path = new.private_key_file or Path(f"{new.name}.key")
+        path = new.private_key_file or target.key_file(new.name)
+        path = path if new.private_key_file or folder is None else unused(path)
         plan = plan._replace(public_key=keys.key_pair(path))
     if new.new_preshared_key:
         path = new.preshared_key_file or Path(f"{new.name}.psk")
@@ -146,8 +159,8 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
     store = target.store()
     with keys.in_files():
         stored = _create(target, store, plan)
-    show(stored, output, "created")
-    _tell(plan, stored)
+    show(stored, output, "created", target.kind)
+    _tell(plan, stored, "the nodes" if folder is None else "others")
     keys.tell()
     tell_next(target, plan.name, keys.private_key_file)
 
@@ -155,12 +168,12 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
 def tell_next(target: Target, name: str, private_key_file: Path | None) -> None:
     """Print on stderr the command that writes the machine's configuration."""
     wanted = ["showconf", "peer", name, "-o", "wg-quick"]
-    if private_key_file is not None:
+    if private_key_file is not None and target.folder is None:
         wanted += ["--private-key", str(private_key_file)]
     note(f"next: {printable(target.command(*wanted), 1000)}")
 
 
-def _create(target: Target, store: PeerObjects, plan: Plan) -> Object:
+def _create(target: Target, store: PeerStore, plan: Plan) -> Object:
     from kgctl.edit.enrolment import Enrolment
 
     enrolment = Enrolment(
@@ -185,20 +198,22 @@ def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> N
     peer = plan.manifest(plan.addresses.propose(plan.checked(target.state()), plan.name))
     if dry_run == "server":
         peer = target.store().create(peer, dry_run=True)
-    show(peer, output, f"created{DRY_RUNS[dry_run]}")
-    _tell(plan, peer)
+    show(peer, output, f"created{DRY_RUNS[dry_run]}", target.kind)
+    _tell(plan, peer, "the nodes" if target.folder is None else "others")
 
 
-def _tell(plan: Plan, peer: Object) -> None:
-    """Print the addresses and the keepalive on stderr."""
+def _tell(plan: Plan, peer: Object, others: str) -> None:
+    """Print the addresses and the keepalive on stderr; ``others`` are those who dial the peer."""
     keepalive = f"a keepalive of {plan.keepalive} s" if plan.keepalive else "no keepalive"
     if plan.chosen and plan.keepalive:
         keepalive += ", since it has no endpoint and may be behind NAT"
     elif plan.chosen:
-        keepalive += ", since the nodes can dial its endpoint"
+        keepalive += f", since {others} can dial its endpoint"
     note(f"{plan.name} has {', '.join(peer['spec']['allowedIPs'])} and {keepalive}")
 
 
-def _default_keepalive(endpoint: Endpoint | None) -> int:
+def _default_keepalive(endpoint: Endpoint | None, network: Network | None) -> int:
     """Return the keepalive, in seconds, that a peer needs to keep its NAT mapping."""
-    return NAT_KEEPALIVE if endpoint is None else 0
+    if endpoint is not None:
+        return 0
+    return NAT_KEEPALIVE if network is None else network.persistent_keepalive

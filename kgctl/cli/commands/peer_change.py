@@ -13,29 +13,35 @@ from kgctl.cli.commands.peer_values import (
     NewKeys,
     addresses_of,
     check_keepalive,
+    check_name,
     endpoint_of,
     given_preshared_key,
     keepalive_of,
+    networks_behind,
     note_host_bits,
     public_key_of,
     refuse_both,
+    refuse_preshared,
     show,
     unused,
 )
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.limits import warn_of_claims
-from kgctl.cli.core.output import note
+from kgctl.cli.core.output import answer, note
 from kgctl.edit.peer_writes import mended, spec_of
-from kgctl.mesh.peer import NAT_KEEPALIVE, InvalidPeer
+from kgctl.mesh.peer import NAT_KEEPALIVE, InvalidPeer, is_own_address
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kgctl.cli.commands.peer_target import Target
     from kgctl.edit.enrolment import Addresses
     from kgctl.edit.peer_writes import Mended
     from kgctl.kube.stored import Object
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.key import PresharedKey, PublicKey
-    from kgctl.state.peers import PeerObjects
+    from kgctl.state.interface import PeerStore
 
 
 class Changes(NamedTuple):
@@ -50,17 +56,21 @@ class Changes(NamedTuple):
     persistent_keepalive: int | None = None
     service_cidrs: list[str] | None = None
     force: bool = False
+    lan: list[str] | None = None
 
     def addresses(self) -> Addresses:
         """Return the given addresses, and the networks that they must avoid."""
-        return addresses_of(self.allowed_ips, None, self.service_cidrs, self.force)
+        return addresses_of(self.allowed_ips, None, self.service_cidrs, self.force, self.lan)
 
     def key(self) -> PublicKey | None:
         """Return the given public key, if any."""
         return None if self.public_key is None else public_key_of(self.public_key)
 
-    def fields(self, keys: NewKeys, name: str) -> Object:
+    def fields(self, keys: NewKeys, target: Target, name: str) -> Object:
         """Return the members of the spec to change; None for one to remove.
+
+        Without ``--allowed-ips``, the networks of ``--lan`` are left to the edit, which knows the
+        peer's own addresses.
 
         Raises:
             UsageError: a value is invalid, or nothing was given.
@@ -69,7 +79,7 @@ class Changes(NamedTuple):
 
         changed: Object = {}
         if self.allowed_ips is not None:
-            changed["allowedIPs"] = [str(cidr) for cidr in self.addresses().given]
+            changed["allowedIPs"] = [str(cidr) for cidr in self.addresses().fixed]
         if self.public_key is not None:
             changed["publicKey"] = str(self.key())
         if self.endpoint is not None:
@@ -77,18 +87,22 @@ class Changes(NamedTuple):
             changed["endpoint"] = None if endpoint is None else endpoint_object(endpoint)
         if self.persistent_keepalive is not None:
             changed["persistentKeepalive"] = keepalive_of(self.persistent_keepalive)
-        key = self._preshared_key(keys, name)
+        key = self._preshared_key(keys, target, name)
         if key is not None or self.remove_preshared_key:
             changed["presharedKey"] = None if key is None else key.reveal()
-        if not changed:
+        if not changed and self.lan is None:
             raise UsageError("nothing to change; see: kgctl peer set --help")
         return changed
 
-    def _preshared_key(self, keys: NewKeys, name: str) -> PresharedKey | None:
+    def _preshared_key(self, keys: NewKeys, target: Target, name: str) -> PresharedKey | None:
+        if target.folder is not None:
+            refuse_preshared(self.new_preshared_key or self.preshared_key_file is not None)
         if self.remove_preshared_key and (self.new_preshared_key or self.preshared_key_file):
             raise UsageError("--remove-preshared-key conflicts with a new preshared key")
         if self.new_preshared_key:
-            return keys.preshared_key(self.preshared_key_file or unused(name, ".psk"))
+            return keys.preshared_key(
+                self.preshared_key_file or unused(target.key_file(name, ".psk"))
+            )
         return given_preshared_key(self.preshared_key_file, False)
 
 
@@ -100,7 +114,7 @@ class Renewal(NamedTuple):
     preshared_key_file: Path | None = None
     keep_preshared_key: bool = False
 
-    def fields(self, keys: NewKeys, name: str, *, preshared: bool) -> Object:
+    def fields(self, keys: NewKeys, target: Target, name: str, *, preshared: bool) -> Object:
         """Return the members of the spec to change; ``preshared`` if the peer has such a key.
 
         Raises:
@@ -113,7 +127,7 @@ class Renewal(NamedTuple):
                 f"kgctl peer set {printable(name)} --preshared-key"
             )
         if self.public_key is None:
-            key = keys.key_pair(self.private_key_file or unused(name, ".key"))
+            key = keys.key_pair(self.private_key_file or unused(target.key_file(name)))
         else:
             key = public_key_of(self.public_key)
         changed: Object = {"publicKey": str(key)}
@@ -129,7 +143,12 @@ class Edit:
     ``check_keepalive``).
     """
 
-    def __init__(self, fields: Object) -> None:
+    def __init__(
+        self, fields: Object, *, behind: Sequence[Cidr] | None = None, nodes: bool = True
+    ) -> None:
+        """Take the members; ``behind`` replaces the networks besides the peer's own addresses."""
+        self._behind = behind
+        self._nodes = nodes
         self._given = fields
         self._fields = fields
         self._before: Object = {}
@@ -143,12 +162,16 @@ class Edit:
         """
         from kgctl.state.peer_objects import peer_of
 
-        self._before, self._fields = spec_of(peer), self._given
+        self._before = spec_of(peer)
+        if self._behind is not None and "allowedIPs" not in self._given:
+            own = [str(cidr) for cidr in peer_of(peer).allowed_ips if is_own_address(cidr)]
+            self._given = {**self._given, "allowedIPs": [*own, *map(str, self._behind)]}
+        self._fields = self._given
         parsed = peer_of(self._applied(peer))
         if isinstance(parsed, InvalidPeer):
             raise UsageError(f"the peer would be invalid: {'; '.join(parsed.problems)}")
         if "persistentKeepalive" in self._given:
-            check_keepalive(parsed.endpoint, parsed.persistent_keepalive)
+            check_keepalive(parsed.endpoint, parsed.persistent_keepalive, nodes=self._nodes)
         elif "endpoint" in self._given and parsed.endpoint is None:
             seconds = parsed.persistent_keepalive or NAT_KEEPALIVE
             if seconds != parsed.persistent_keepalive:
@@ -181,7 +204,7 @@ class Edit:
 
     def tell_when_heard(self) -> None:
         """Print on stderr when agents apply the change, if the Peer was invalid before."""
-        if self._mended is None:
+        if self._mended is None or not self._nodes:
             return
         note("it was invalid, so it was written twice: agents apply the second change at once")
         if self._mended.key is None:
@@ -208,7 +231,9 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     from kgctl.edit.enrolment import check_key
 
     keys = NewKeys()
-    edit = Edit(changes.fields(keys, name))
+    behind = None if changes.lan is None else networks_behind(changes.lan)
+    in_cluster = target.folder is None
+    edit = Edit(changes.fields(keys, target, name), behind=behind, nodes=in_cluster)
     note_host_bits(changes.allowed_ips)
     warn_of_claims(name, changes.allowed_ips)
     warn_of_address(endpoint_of(changes.endpoint or None))
@@ -225,7 +250,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
         peer = edit(store.get(name))
         if dry_run == "server":
             peer = store.replace(peer, dry_run=True)
-    show(peer, output, f"configured{DRY_RUNS[dry_run]}")
+    show(peer, output, f"configured{DRY_RUNS[dry_run]}", target.kind)
     edit.tell()
     if dry_run == "none":
         edit.tell_when_heard()
@@ -233,12 +258,10 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
         keys.tell()
 
 
-def _write(
-    target: Target, store: PeerObjects, name: str, edit: Edit, addresses: Addresses
-) -> Object:
+def _write(target: Target, store: PeerStore, name: str, edit: Edit, addresses: Addresses) -> Object:
     from kgctl.edit.enrolment import change, move
 
-    if addresses.given:
+    if addresses.fixed:
         return move(store, target.state, name, edit, addresses)
     return change(store, name, edit)
 
@@ -249,14 +272,35 @@ def rotate_peer(target: Target, name: str, renewal: Renewal) -> None:
 
     keys, store = NewKeys(), target.store()
     preshared = bool(spec_of(store.get(name)).get("presharedKey"))
-    edit = Edit(renewal.fields(keys, name, preshared=preshared))
+    folder = target.folder
+    keys.directory = None if folder is None or renewal.private_key_file else folder.keys
+    edit = Edit(renewal.fields(keys, target, name, preshared=preshared), nodes=folder is None)
     if renewal.public_key is not None:
         check_key(target.state(), public_key_of(renewal.public_key), name)
     with keys.in_files():
         peer = change(store, name, edit)
-    show(peer, None, "rotated")
+    show(peer, None, "rotated", target.kind)
     edit.tell()
     edit.tell_when_heard()
     edit.note_hidden(target, peer)
     keys.tell()
     tell_next(target, name, keys.private_key_file)
+
+
+def rename_peer(target: Target, name: str, new: str, dry_run: str) -> None:
+    """Rename a peer of a network in a folder, its manifest, and the files of its keys.
+
+    Raises:
+        UsageError: the network is that of a cluster, or the new name is invalid.
+        ClusterError: the peer does not exist, or the new name does.
+    """
+    check_name(new)
+    if target.folder is None:
+        raise UsageError(
+            "a peer of a cluster cannot be renamed: add it under the new name, with its public key "
+            f"and --force (kgctl peer add {new}), then remove it (kgctl peer rm {printable(name)})"
+        )
+    target.folder.peers().give_name(name, new, dry_run=dry_run != "none")
+    if dry_run == "none":
+        target.folder.rename_keys(name, new)
+    answer(f"{target.kind}/{printable(name)} renamed to {new}{DRY_RUNS[dry_run]}\n")

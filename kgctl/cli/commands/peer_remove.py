@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.cli.commands.peer_values import DRY_RUNS, KEPT, KIND
+from kgctl.cli.commands.peer_values import DRY_RUNS, KEPT
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, note
 from kgctl.errors import KgctlError, NotFoundError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kgctl.cli.commands.peer_target import Target
     from kgctl.edit.peer_writes import Mended
-    from kgctl.state.peers import PeerObjects
+    from kgctl.state.interface import PeerStore
 
 
 class MissingPeersError(KgctlError):
@@ -45,13 +45,22 @@ def remove_peers(
         if not found:
             missing.append(f'"{printable(name)}"')
         elif output == "name":
-            answer(f"{KIND}/{printable(name)}\n")
+            answer(f"{target.kind}/{printable(name)}\n")
         else:
-            answer(f'{KIND} "{printable(name)}" deleted{DRY_RUNS[dry_run]}\n')
-        if invalid is not None:
+            answer(f'{target.kind} "{printable(name)}" deleted{DRY_RUNS[dry_run]}\n')
+        if found and dry_run == "none":
+            _note_key(target, name)
+        if invalid is not None and target.folder is None:
             note(f"{printable(name)} was invalid: {_what_agents_do(invalid)}")
     if missing and not ignore_not_found:
         raise MissingPeersError(f"there is no peer named {', '.join(missing)}")
+
+
+def _note_key(target: Target, name: str) -> None:
+    """Print on stderr that the private key of a removed machine is still there."""
+    path = target.key_file(name)
+    if target.folder is not None and path.exists():
+        note(f"its private key stays in {printable(str(path))}: remove it when nobody needs it")
 
 
 def _what_agents_do(invalid: Mended) -> str:
@@ -61,7 +70,7 @@ def _what_agents_do(invalid: Mended) -> str:
     return f"{why}, so {KEPT}"
 
 
-def _remove(store: PeerObjects, name: str, dry_run: str) -> tuple[bool, Mended | None]:
+def _remove(store: PeerStore, name: str, dry_run: str) -> tuple[bool, Mended | None]:
     """Delete a peer; return whether it existed, and the facts of its repair if it was invalid."""
     from kgctl.edit.peer_writes import delete
     from kgctl.state.interface import PeersNotServedError

@@ -38,12 +38,13 @@ def validate_peers(
     """
     from kgctl.mesh.allocation import doubts
     from kgctl.state.objects import state_of
+    from kgctl.state.peer_validation import peer_problems
 
     objects = source.read()
     note_unread(objects)
     if files:
         _require_peers(objects, files)
-    wrong = [(name, problems) for name, problems in map(_problems, objects.peers) if problems]
+    wrong = [(name, problems) for name, problems in map(peer_problems, objects.peers) if problems]
     for name, problems in wrong:
         note(f"{_called(name)} is invalid: {'; '.join(problems)}")
     for name, doubt in (*_of_objects(objects.peers), *doubts(state_of(objects), service_cidrs)):
@@ -70,48 +71,17 @@ def _require_peers(objects: Objects, files: Sequence[str]) -> None:
         )
 
 
-def _problems(peer: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the name of a Peer, and the reasons for which Kilo or the API server refuses it."""
-    from kgctl.mesh.endpoint import is_dns_name
-    from kgctl.mesh.peer import InvalidPeer
-    from kgctl.state.peer_objects import peer_of, unknown_fields
-
-    parsed = peer_of(peer)
-    problems = list(parsed.problems) if isinstance(parsed, InvalidPeer) else []
-    problems += _required(peer)
-    problems += unknown_fields(peer)
-    if parsed.name and not is_dns_name(parsed.name):
-        problems.append(
-            f'metadata.name "{printable(parsed.name, 60)}" is not an RFC 1123 subdomain'
-        )
-    return parsed.name, tuple(problems)
-
-
-def _required(peer: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the problems that the API server refuses, but Kilo would not."""
-    spec = peer.get("spec")
-    if not isinstance(spec, dict):
-        yield "spec is missing" if spec is None else "spec is not a mapping"
-        return
-    if spec.get("allowedIPs") is None:
-        yield "allowedIPs is missing"
-    if not isinstance(spec.get("presharedKey", ""), str):
-        yield "presharedKey is not a string: put it in quotes"
-
-
 def _of_objects(peers: Peers) -> Iterator[tuple[str, str]]:
     """Yield warnings about objects that the parsed peers do not show."""
-    from kgctl.edit.peer_writes import spec_of
-    from kgctl.mesh.key import PresharedKey
     from kgctl.state.peer_objects import peer_name
+    from kgctl.state.peer_validation import peer_doubts
 
     for name, count in Counter(map(peer_name, peers)).items():
         if name and count > 1:
             yield name, f"{count} Peers have this name; the last one counts"
     for peer in peers:
-        key = spec_of(peer).get("presharedKey")
-        if key and isinstance(key, str) and PresharedKey.parse(key) is None:
-            yield peer_name(peer), "presharedKey is not base64 of 32 bytes, so it is ignored"
+        for doubt in peer_doubts(peer):
+            yield peer_name(peer), doubt
 
 
 def _called(name: str) -> str:

@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.core.arguments import UsageError, cidrs
+from kgctl.cli.core.arguments import UsageError, cidrs, within
 from kgctl.cli.core.output import answer, answer_with_secret, note
 from kgctl.kilo import GROUP
 from kgctl.mesh.cidr import single
 from kgctl.mesh.endpoint import is_dns_name, parse_endpoint
 from kgctl.mesh.key import PublicKey
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 
     from kgctl.edit.enrolment import Addresses
     from kgctl.kube.stored import Object
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PresharedKey, SecretKey
-
-
-_KEEPALIVES = range(65536)
 
 
 def check_name(name: str) -> None:
@@ -63,9 +62,9 @@ def endpoint_of(text: str | None) -> Endpoint | None:
 
 def keepalive_of(seconds: int | None) -> int | None:
     """Check ``--persistent-keepalive``."""
-    if seconds is not None and seconds not in _KEEPALIVES:
-        raise UsageError(f"--persistent-keepalive must be 0 to 65535 seconds, not {seconds}")
-    return seconds
+    if seconds is None:
+        return None
+    return within("--persistent-keepalive", seconds, KEEPALIVES)
 
 
 def note_host_bits(allowed_ips: Sequence[str] | None) -> None:
@@ -78,15 +77,20 @@ def note_host_bits(allowed_ips: Sequence[str] | None) -> None:
             )
 
 
-def check_keepalive(endpoint: Endpoint | None, seconds: int) -> None:
+def check_keepalive(endpoint: Endpoint | None, seconds: int, *, nodes: bool = True) -> None:
     """Make sure that a peer without an endpoint has a keepalive.
 
     Otherwise the agent of each leader that it dials rewrites its whole WireGuard device every 30 s
-    (KG411).
+    (KG411), if the network has ``nodes``.
 
     Raises:
         UsageError: the peer has neither.
     """
+    if endpoint is None and seconds == 0 and not nodes:
+        raise UsageError(
+            "a machine without an endpoint needs a keepalive: without one, nobody reaches it "
+            "before it sends something itself; give --persistent-keepalive 25, or --endpoint"
+        )
     if endpoint is None and seconds == 0:
         raise UsageError(
             "a peer without an endpoint needs a keepalive: without one, Kilo's agents break all "
@@ -95,13 +99,30 @@ def check_keepalive(endpoint: Endpoint | None, seconds: int) -> None:
         )
 
 
+def networks_behind(values: Sequence[str] | None) -> tuple[Cidr, ...]:
+    """Parse ``--lan``.
+
+    Raises:
+        UsageError: a value is not a network, but one address.
+    """
+    found = tuple(dict.fromkeys(cidr.masked() for cidr in cidrs("--lan", values)))
+    for cidr in found:
+        if cidr.host_bits == 0:
+            raise UsageError(
+                f"--lan {cidr} is one address, which would be the machine's own; give the network "
+                "behind it, such as 192.168.1.0/24"
+            )
+    return found
+
+
 def addresses_of(
     allowed_ips: Sequence[str] | None,
     pools: Sequence[str] | None,
     service_cidrs: Sequence[str] | None,
     force: bool,
+    lan: Sequence[str] | None = None,
 ) -> Addresses:
-    """Parse ``--allowed-ips``, ``--pool`` and ``--service-cidr``.
+    """Parse ``--allowed-ips``, ``--pool``, ``--service-cidr`` and ``--lan``.
 
     Host bits of allowed IPs are cleared, as WireGuard does: with them, Kilo's agents would reset
     their WireGuard devices again and again (KG404).
@@ -118,6 +139,7 @@ def addresses_of(
         pools=tuple(pool.masked() for pool in cidrs("--pool", pools)),
         service_cidrs=tuple(cidrs("--service-cidr", service_cidrs)),
         forced=force,
+        behind=networks_behind(lan),
     )
 
 
@@ -132,6 +154,8 @@ class NewKeys:
 
     def __init__(self) -> None:
         self._made: list[_Made] = []
+        self.directory: Path | None = None
+        """A directory that is made for them, for this user alone."""
         self.private_key_file: Path | None = None
         """The file of the private key, if one is made."""
 
@@ -166,10 +190,12 @@ class NewKeys:
             KeyFileError: a file exists, or cannot be written.
         """
         from kgctl.edit.peer_writes import UnfinishedError
-        from kgctl.files.atomic import remove_own
+        from kgctl.files.atomic import make_own_directory, remove_own
         from kgctl.wireguard.keys import write_key
 
         written: list[Path] = []
+        if self._made and self.directory is not None:
+            make_own_directory(self.directory)
         try:
             for one in self._made:
                 write_key(one.path, one.key)
@@ -199,12 +225,12 @@ def given_preshared_key(file: Path | None, make: bool) -> PresharedKey | None:
     return None if file is None or make else read_preshared_key(file)
 
 
-def unused(name: str, suffix: str) -> Path:
+def unused(first: Path) -> Path:
     """Return the first of ``NAME.key``, ``NAME-2.key`` and so on that does not exist."""
-    path, number = Path(f"{name}{suffix}"), 1
+    path, number = first, 1
     while path.is_symlink() or path.exists():
         number += 1
-        path = Path(f"{name}-{number}{suffix}")
+        path = first.with_name(f"{first.stem}-{number}{first.suffix}")
     return path
 
 
@@ -212,6 +238,18 @@ def refuse_both(public_key: str | None, file: Path | None) -> None:
     """Refuse a file for a private key if the public key is given, so that none is made."""
     if public_key is not None and file is not None:
         raise UsageError("--private-key-file is for a new key; --public-key names an existing one")
+
+
+def refuse_preshared(asked: bool) -> None:
+    """Refuse a preshared key of a peer in a network without nodes.
+
+    Raises:
+        UsageError: one is ``asked`` for.
+    """
+    if asked:
+        raise UsageError(
+            "a preshared key is for a peer and the nodes of a cluster, and this network has none"
+        )
 
 
 KIND = f"peer.{GROUP}"
@@ -224,17 +262,18 @@ DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 """The words that kubectl appends to its message in a dry run."""
 
 
-def show(peer: Object, output: str | None, done: str) -> None:
+def show(peer: Object, output: str | None, done: str, kind: str = KIND) -> None:
     """Print a created or changed Peer as kubectl does."""
     from kgctl.edit.peer_writes import spec_of
     from kgctl.kube.codec.structured import to_json, to_yaml
 
     name = printable(peer["metadata"]["name"])
     if output == "name":
-        answer(f"{KIND}/{name}\n")
+        answer(f"{kind}/{name}\n")
     elif output:
-        metadata = {key: value for key, value in peer["metadata"].items() if key != "managedFields"}
+        hidden = ("managedFields",) if kind == KIND else ("resourceVersion",)
+        metadata = {key: value for key, value in peer["metadata"].items() if key not in hidden}
         text = (to_json if output == "json" else to_yaml)({**peer, "metadata": metadata})
         answer_with_secret(text, holds_one=bool(spec_of(peer).get("presharedKey")))
     else:
-        answer(f"{KIND}/{name} {done}\n")
+        answer(f"{kind}/{name} {done}\n")

@@ -5,15 +5,22 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.core.arguments import UsageError, cidrs, split_values
+from kgctl.cli.core.arguments import UsageError, cidrs, split_values, within
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import LimitOptions
 from kgctl.cli.core.output import note
 from kgctl.mesh.cidr import parse_address
-from kgctl.mesh.endpoint import is_dns_name
+from kgctl.mesh.endpoint import PORTS, is_dns_name
 from kgctl.mesh.text import nearest, printable
+from kgctl.wireguard.conf import MTUS
 from kgctl.wireguard.keys import read_private_key
-from kgctl.wireguard.quick import QuickSettings, UnknownPlaceError, sections_of, whole_file
+from kgctl.wireguard.quick import (
+    QuickSettings,
+    UnknownPlaceError,
+    forwarding_of,
+    sections_of,
+    whole_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +32,6 @@ if TYPE_CHECKING:
     from kgctl.mesh.topology import Topology
     from kgctl.wireguard.conf import Configuration
 
-_MTU = range(576, 65536)  # bytes; RFC 791: every IPv4 host takes 576
-_PORT = range(1, 65536)
 _TABLE = range(1, 2**32)
 
 
@@ -63,11 +68,11 @@ class QuickOptions(NamedTuple):
         return QuickSettings(
             private_key=None if self.private_key is None else read_private_key(self.private_key),
             dns=(
-                *map(_server, split_values(self.dns)),
+                *servers(self.dns),
                 *domains(self.search_domain),
             ),
-            mtu=_in_range("--mtu", self.mtu, _MTU),
-            listen_port=_in_range("--listen-port", self.listen_port, _PORT),
+            mtu=_given_within("--mtu", self.mtu, MTUS),
+            listen_port=_given_within("--listen-port", self.listen_port, PORTS),
             table=_table(self.table),
             service_cidrs=tuple(cidrs("--service-cidr", self.service_cidr)),
             via=self.via,
@@ -139,11 +144,12 @@ def quick_file(
         raise UsageError(f"{message(error)}{hint}") from None
     if warned is not None:
         warned.warn(one for section in sections for one in section.refusals)
+    settings = settings._replace(forwarding=forwarding_of(topology, peer))
     return whole_file(peer, sections, settings)
 
 
-def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
-    """Warn if the private key is not that of the Peer, so that nodes will not answer.
+def warn_of_foreign_key(peer: Peer, settings: QuickSettings, others: str = "the nodes") -> None:
+    """Warn if the private key is not that of the Peer, so that ``others`` will not answer.
 
     It is not an error: the Peer may be changed next.
     """
@@ -153,8 +159,17 @@ def warn_of_foreign_key(peer: Peer, settings: QuickSettings) -> None:
     if own != peer.public_key:
         note(
             f"the private key does not belong to the peer: its public key is {own}, "
-            f"the Peer object has {peer.public_key}; the nodes will not answer it"
+            f"the Peer object has {peer.public_key}; {others} will not answer it"
         )
+
+
+def servers(values: Sequence[str] | None) -> tuple[Address, ...]:
+    """Parse ``--dns``.
+
+    Raises:
+        UsageError: a value is not an IP address.
+    """
+    return tuple(map(_server, split_values(values)))
 
 
 def _server(text: str) -> Address:
@@ -177,10 +192,8 @@ def domains(values: Sequence[str] | None) -> list[str]:
     return found
 
 
-def _in_range(option: str, value: int | None, allowed: range) -> int | None:
-    if value is not None and value not in allowed:
-        raise UsageError(f"{option} must be {allowed.start} to {allowed.stop - 1}, not {value}")
-    return value
+def _given_within(option: str, value: int | None, allowed: range) -> int | None:
+    return None if value is None else within(option, value, allowed)
 
 
 def _table(text: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError, listen_address
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.core.shared import Shared, with_shared
 from kgctl.errors import KgctlError
@@ -58,7 +58,8 @@ def serve(
     """
     if listen is not None and not metrics_only:
         raise UsageError("--listen needs --metrics-only; the page is only for this machine")
-    host, port = _address(listen) if listen is not None else (LOOPBACK, 0)
+    host, port = (LOOPBACK, 0) if listen is None else listen_address("--listen", listen)
+    host = host or "0.0.0.0"  # noqa: S104 - the meaning of an empty host
     _require_packages()
     from secrets import token_urlsafe
 
@@ -68,16 +69,6 @@ def serve(
     network = live_network(shared, interval)
     token = None if metrics_only else token_urlsafe(24)
     _run(Application(network, token), host, port)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(
-            f'--listen "{printable(text)}" is not an address and port; give, for example, '
-            "0.0.0.0:9586"
-        )
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - the meaning of an empty host
 
 
 def _require_packages() -> None:

@@ -243,7 +243,6 @@ def _watched(
 
 
 def _judged(shared: Shared, evidence: Evidence, now: float) -> Examined:
-
     label = shared.location_label
     subject = as_of(shared, evidence).subject(topology_label=label)
     return Examined(subject, time_of(shared, subject.state, now), mesh_granularity(shared))

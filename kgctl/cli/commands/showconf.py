@@ -13,12 +13,13 @@ from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warn
 from kgctl.cli.core.output import answer_with_secret, note, print_configuration
 from kgctl.cli.core.plain import joining, leading, print_node, print_peer
 from kgctl.cli.core.shared import Shared, of_several, with_shared
+from kgctl.cli.core.source import folder_of, read
 from kgctl.cli.core.source import listen_port as node_port
-from kgctl.cli.core.source import read
 from kgctl.render.manifest import MANIFEST_FORMATS, peer_object
 from kgctl.wireguard.formats import MACHINE_FORMATS, WHOLE_FILES, WIREGUARD
 
 if TYPE_CHECKING:
+    from kgctl.state.folder import Folder
     from kgctl.wireguard.conf import PeerSection
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
@@ -68,10 +69,40 @@ def _checked_domains(values: list[str] | None) -> list[str] | None:
     return values
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 @with_shared
-def showconf(shared: Shared) -> None:
-    """Print the WireGuard configuration of a node or a peer."""
+def showconf(
+    shared: Shared, ctx: typer.Context, every: All = False, directory: Directory = None
+) -> None:
+    """Print the WireGuard configuration of a node or a peer.
+
+    With --all alone, write the file for wg-quick of every peer.
+    """
+    if ctx.invoked_subcommand is not None:
+        if every or directory is not None:
+            raise UsageError(
+                f"give --all and --directory after {ctx.invoked_subcommand}, or without it"
+            )
+        return
+    if not every or directory is None:
+        raise UsageError("give peer NAME, node NAME, or --all with --directory DIR; see --help")
+    from kgctl.cli.commands.quick import QuickOptions
+    from kgctl.cli.commands.showconf_files import Outside
+
+    settings = QuickOptions().over_settings().settings()
+    quick = next(one for one in MACHINE_FORMATS if one.name == "wg-quick")
+    outside = Outside(quick, settings, "", None, Warned(), _folder(shared))
+    outside.run(shared, None, directory, None, 1)
+
+
+def _folder(shared: Shared) -> Folder | None:
+    """Return the folder with the network, if it is not that of a cluster."""
+    found = folder_of(shared)
+    if found is None:
+        return None
+    from kgctl.state.folder import Folder
+
+    return Folder(found)
 
 
 @app.command("node")
@@ -143,8 +174,13 @@ def peer(
         ),
     ] = 10,
     interface: Annotated[
-        str, typer.Option(metavar="NAME", help="networkd, nmconnection: the interface's name.")
-    ] = "kilo0",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="networkd, nmconnection: the interface's name. Default: kilo0, or the name of a "
+            "network without nodes.",
+        ),
+    ] = None,
     private_key: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="wg-quick: the file with the peer's private key."),
@@ -224,14 +260,17 @@ def peer(
         LimitOptions(only_networks, deny, accept),
     )  # fmt: skip
     if shared.several:
-        from kgctl.cli.commands.showconf_files import show_joined
+        from kgctl.cli.commands.showconf_files import DEFAULT_INTERFACE, show_joined
 
         if name is None or every or watch is not None or as_peer or allowed_ips:
             raise UsageError(f"{_JOINED}: no --all, --watch, --as-peer or --allowed-ips")
         if machine is None:
             raise UsageError(f"{_JOINED}: no -o {output}")
         show_joined(
-            shared, name, options.over_settings(), (machine, interface, output_file, directory)
+            shared,
+            name,
+            options.over_settings(),
+            (machine, interface or DEFAULT_INTERFACE, output_file, directory),
         )
         return
     name = one_or_all(name, every, directory)
@@ -241,7 +280,11 @@ def peer(
     if machine is not None and (name is None or watch is not None or output in _OUTSIDE):
         from kgctl.cli.commands.showconf_files import Outside
 
-        outside = Outside(machine, settings, interface, output_file, Warned())
+        if interface == "":
+            raise UsageError("--interface is empty; give a name, or omit it")
+        outside = Outside(
+            machine, settings, interface or "", output_file, Warned(), _folder(shared)
+        )
         outside.run(shared, name, directory, watch, interval)
         return
     assert name is not None  # a manifest of all of them is refused (kgctl.cli.core.effects)
@@ -269,7 +312,6 @@ def one_or_all(name: str | None, every: bool, directory: Path | None) -> str | N
 
 
 def _print_as_peer(name: str, section: PeerSection, output: str) -> None:
-
     if output == WIREGUARD.name:
         from kgctl.wireguard.conf import Configuration
 

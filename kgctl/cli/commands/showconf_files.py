@@ -38,24 +38,34 @@ if TYPE_CHECKING:
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits
     from kgctl.mesh.topology import Topology
+    from kgctl.state.folder import Folder
     from kgctl.wireguard.conf import Configuration
     from kgctl.wireguard.formats import MachineFormat
     from kgctl.wireguard.quick import QuickSettings
     from kgctl.wireguard.quickjoined import JoinedFile, Joining
 
 
-_INTERFACE = re.compile(r"[A-Za-z0-9_=+.-]{1,15}")
+_LONGEST = 15
+_INTERFACE = re.compile(rf"[A-Za-z0-9_=+.-]{{1,{_LONGEST}}}")
 """Interface names that wg-quick accepts: at most IFNAMSIZ of the Linux kernel, less the NUL."""
+
+DEFAULT_INTERFACE = "kilo0"
+"""The name of an interface in files for a cluster's network."""
 
 
 class Outside(NamedTuple):
-    """The format for a machine outside the cluster, and the settings of its file."""
+    """The format for a machine outside the cluster, and the settings of its file.
+
+    ``interface`` is empty for the default. ``folder`` is the one with the network, if it is not
+    that of a cluster: it has defaults for the settings, and private keys.
+    """
 
     format: MachineFormat
     settings: QuickSettings
     interface: str
     picture: Path | None
     warned: Warned
+    folder: Folder | None = None
 
     def run(
         self,
@@ -85,8 +95,8 @@ class Outside(NamedTuple):
             )
         elif name is not None:
             peer = self._peer(reading, topology, name)
-            warn_of_foreign_key(peer, self.settings)
-            self._print(peer, self._configuration(topology, peer))
+            warn_of_foreign_key(peer, self.settings, _others(topology))
+            self._print(topology, peer, self._configuration(topology, peer))
 
     def run_joined(
         self, name: str, directory: Path | None, join: Callable[[QuickSettings], JoinedFile]
@@ -96,10 +106,10 @@ class Outside(NamedTuple):
         peer, configuration, refusals = join(self._read_by)
         self.warned.warn(refusals)
         if directory is not None:
-            _write_all(directory, self.files_of(peer, configuration).items())
+            _write_all(directory, self.files_of(None, peer, configuration).items())
             return
         warn_of_foreign_key(peer, self.settings)
-        self._print(peer, configuration)
+        self._print(None, peer, configuration)
 
     @property
     def _read_by(self) -> QuickSettings:
@@ -115,22 +125,50 @@ class Outside(NamedTuple):
             from kgctl.wireguard.conf import peer_configuration
 
             return peer_configuration(topology, peer)
-        return quick_file(topology, peer, self._read_by, self.warned)
+        return quick_file(topology, peer, self._settings_of(topology, peer), self.warned)
+
+    def _settings_of(self, topology: Topology, peer: Peer) -> QuickSettings:
+        """Return the settings for one peer: in a folder's network, with its key and defaults."""
+        settings, network = self._read_by, topology.network
+        if network is None or self.folder is None:
+            return settings
+        if not settings.dns and network.dns:
+            settings = settings._replace(dns=(*network.dns, *network.search_domains))
+        if settings.private_key is None:
+            key = self.folder.private_key(peer.name, peer.public_key)
+            settings = settings._replace(private_key=key)
+        if settings.private_key is None:
+            note(
+                f"{printable(peer.name)}: its private key is not in "
+                f"{printable(str(self.folder.keys))}, so the file lacks it: put it in on the "
+                "machine that has it, after PrivateKey ="
+            )
+        return settings
 
     def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
         """Return the files of one peer, by name: ``PEER.conf`` and the like."""
-        return self.files_of(peer, self._configuration(topology, peer))
+        return self.files_of(topology, peer, self._configuration(topology, peer))
 
-    def files_of(self, peer: Peer, configuration: Configuration) -> dict[str, bytes]:
-        """Return the files for a configuration of the peer, by name."""
-        return self.format.files(configuration, self._machine(file_stem(peer.name), peer))
+    def files_of(
+        self, topology: Topology | None, peer: Peer, configuration: Configuration
+    ) -> dict[str, bytes]:
+        """Return the files for a configuration of the peer, by name.
 
-    def _machine(self, name: str, peer: Peer) -> Machine:
+        ``topology`` is its network, None if it joins several.
+        """
+        machine = self._machine(topology, file_stem(peer.name), peer)
+        return self.format.files(configuration, machine)
+
+    def _machine(self, topology: Topology | None, name: str, peer: Peer) -> Machine:
         ending = self.picture.suffix[1:] if self.picture else ""
-        return Machine(name, self.interface, f"{peer.name} {peer.public_key}", ending)
+        interface = self.interface or DEFAULT_INTERFACE
+        if not self.interface and topology is not None and topology.network is not None:
+            interface = topology.network.name[:_LONGEST]
+        return Machine(name, interface, f"{peer.name} {peer.public_key}", ending)
 
     def _check(self, interval: int) -> None:
-        if _INTERFACE.fullmatch(self.interface) is None or not self.interface.strip("."):
+        usable = _INTERFACE.fullmatch(self.interface) and self.interface.strip(".")
+        if self.interface and not usable:
             raise UsageError(
                 f'--interface "{printable(self.interface)}" is not an interface name: at most 15 '
                 "letters, digits and _ = + . -"
@@ -146,16 +184,17 @@ class Outside(NamedTuple):
         assert found is not None  # a ready peer is in the topology
         return found
 
-    def _print(self, peer: Peer, configuration: Configuration) -> None:
-        if self.format.needs_key and self.settings.private_key is None:
+    def _print(self, topology: Topology | None, peer: Peer, configuration: Configuration) -> None:
+        interface = configuration.interface
+        if self.format.needs_key and (interface is None or interface.private_key is None):
             note("the code has no private key, so phones refuse it; give --private-key FILE")
         if self.picture is not None:
-            (content,) = self.files_of(peer, configuration).values()
+            (content,) = self.files_of(topology, peer, configuration).values()
             write_private(self.picture, content)
             note(f"wrote {printable(str(self.picture))}")
             return
         name = peer.name if self.format.pictures else file_stem(peer.name)
-        text = self.format.text(configuration, self._machine(name, peer))
+        text = self.format.text(configuration, self._machine(topology, name, peer))
         answer_with_secret(text, holds_one=holds_secret(configuration))
 
     def _content(self, name: str) -> Callable[[Reading], bytes]:
@@ -167,11 +206,15 @@ class Outside(NamedTuple):
             peer = self._peer(reading, topology, name)
             if peer.public_key not in warned:
                 warned.add(peer.public_key)
-                warn_of_foreign_key(peer, self.settings)
+                warn_of_foreign_key(peer, self.settings, _others(topology))
             (text,) = self.files(topology, peer).values()
             return text
 
         return content
+
+
+def _others(topology: Topology) -> str:
+    return "the nodes" if topology.network is None else "the others"
 
 
 def _names(topology: Topology) -> set[str]:

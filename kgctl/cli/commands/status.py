@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kgctl.connect.status import PeerStatus
     from kgctl.host.links import NetLink
-    from kgctl.host.record import KnownRefusal
+    from kgctl.host.record import KnownProblem, KnownRefusal, Record
     from kgctl.wireguard.device import DeviceState
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -83,6 +83,7 @@ def status(
             **_device(tunnel.state),
             "peers": [one.as_dict() for one in tunnel.peers],
             "refusals": [asdict(one) for one in tunnel.refusals],
+            **({} if tunnel.agent is None else {"agent": tunnel.agent.as_dict()}),
         }
         for tunnel in shown
     ]
@@ -104,13 +105,53 @@ def _links(links: Any, names: list[str]) -> list[NetLink]:
     return found
 
 
+class _Agent(NamedTuple):
+    """The agent that has the interface; ``runs`` is None if unknown.
+
+    It runs, or ran, since ``started`` (Unix seconds); ``problems`` are those of its last round.
+    """
+
+    node: str
+    runs: bool | None
+    started: int
+    problems: tuple[KnownProblem, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "node": self.node,
+            "running": self.runs,
+            "started": self.started or None,
+            "problems": [asdict(one) for one in self.problems],
+        }
+
+    def __str__(self) -> str:
+        who = f"the agent of node {printable(self.node)}"
+        if self.runs is False:
+            return f"{who} does not run"
+        return f"{who} runs{_lasting(self.started)}"
+
+
+def _agent_of(record: Record | None) -> _Agent | None:
+    from kgctl.host.record import is_locked
+
+    if record is None or not record.node:
+        return None
+    runs = is_locked(record.interface)
+    return _Agent(record.node, runs, record.started, record.problems)
+
+
+def _lasting(since: int) -> str:
+    return f" for {age(time.time() - since)}" if since else ""
+
+
 class _Tunnel(NamedTuple):
-    """An interface and its state; ``refusals`` are those of the last round of ``connect``."""
+    """An interface and its state; ``refusals`` are those of the last round of its program."""
 
     name: str
     state: DeviceState
     peers: list[PeerStatus]
     refusals: tuple[KnownRefusal, ...]
+    agent: _Agent | None
 
 
 def _look(links: Sequence[NetLink]) -> list[_Tunnel]:
@@ -139,7 +180,8 @@ def _look(links: Sequence[NetLink]) -> list[_Tunnel]:
             before=past,
             seconds=time.monotonic() - start,
         )
-        found.append(_Tunnel(link.name, state, statuses, record.refusals if record else ()))
+        refusals = record.refusals if record else ()
+        found.append(_Tunnel(link.name, state, statuses, refusals, _agent_of(record)))
         device.close()
     return found
 
@@ -155,7 +197,8 @@ def _print(shown: Sequence[_Tunnel]) -> None:
         statuses = tunnel.peers
         connected = sum(one.connected for one in statuses)
         gap = "\n" if number else ""
-        heading = f"{gap}{tunnel.name}: {connected} of {len(statuses)} peers connected\n"
+        agent = "" if tunnel.agent is None else f"; {tunnel.agent}"
+        heading = f"{gap}{tunnel.name}: {connected} of {len(statuses)} peers connected{agent}\n"
         if sys.stdout.isatty():
             from rich.console import Console
 
@@ -168,9 +211,11 @@ def _print(shown: Sequence[_Tunnel]) -> None:
             for sentence in (*one.reasons, *one.doubts):
                 note(f"{_name(one)}: {sentence}")
     for tunnel in shown:
+        for problem in () if tunnel.agent is None else tunnel.agent.problems:
+            note(f"fails{_lasting(problem.since)}: {printable(problem.message, 1000)}")
         for refusal in tunnel.refusals:
             if not refusal.expected:
-                note(f"refused: {printable(refusal.message, 1000)}")
+                note(f"refused{_lasting(refusal.since)}: {printable(refusal.message, 1000)}")
 
 
 def _cells(one: PeerStatus) -> list[str]:

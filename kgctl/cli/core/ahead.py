@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.core.line import read_line
+from kgctl.cli.core.surroundings import surrounded
 from kgctl.cli.core.table import OPTIONS
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ class Ahead:
         """Send the first request to the live cluster that the arguments name, if any."""
         from kgctl.errors import KgctlError
 
-        target = target_of(arguments)
-        if target is None:
-            return
         try:
+            target = target_of(arguments)
+            if target is None:
+                return
             server = target.server()
         except KgctlError:
             return  # the command reports it
@@ -113,5 +114,7 @@ def target_of(arguments: Sequence[str]) -> Target | None:
     if line is None or line.shared.several:
         return None
     if any(getattr(line.shared, field) for field in _ELSEWHERE):
+        return None
+    if surrounded(line.command.name, line.shared).around:
         return None
     return Target.of(line.shared)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.line import normalised, read_line
 from kgctl.cli.core.output import discard_rest, exit_code_of
+from kgctl.cli.core.surroundings import surrounded
 from kgctl.cli.core.table import COMPLETE_VARIABLE, PROGRAM
 from kgctl.errors import KgctlError
 from kgctl.kube.fast import fast_lane
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 def plain_call(arguments: Sequence[str]) -> Callable[[], None] | None:
     """Return a function that runs the command line ``arguments``, or None if it is not plain.
 
-    The function raises ``KgctlError`` if the cluster cannot be read or the name is not found.
+    The function raises ``KgctlError`` if the cluster cannot be read or the name is not found, as
+    this does for the folder that an environment variable names.
     """
     line = read_line(arguments)
     if line is None or not line.plain or line.shared.several:
         return None
-    return _call(line.words, line.shared)
+    return _call(line.words, surrounded(line.command.name, line.shared))
 
 
 def _call(commands: Sequence[str], shared: Shared) -> Callable[[], None] | None:

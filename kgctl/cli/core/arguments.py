@@ -22,6 +22,17 @@ def split_values(values: Sequence[str] | None) -> list[str]:
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
 
 
+def within(option: str, value: int, allowed: range) -> int:
+    """Check that the value of an option is ``allowed``, and return it.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if value not in allowed:
+        raise UsageError(f"{option} must be {allowed.start} to {allowed.stop - 1}, not {value}")
+    return value
+
+
 def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
     """Return the networks of a repeatable, comma-separated option.
 
@@ -37,3 +48,18 @@ def cidrs(option: str, values: Sequence[str] | None) -> list[Cidr]:
             raise UsageError(f'{option} "{printable(text)}" is not a CIDR such as 10.43.0.0/16')
         found.append(cidr)
     return found
+
+
+def listen_address(option: str, text: str) -> tuple[str, int]:
+    """Parse an address and a TCP port to listen on; the host is empty for every address.
+
+    Raises:
+        UsageError: it is not ``ADDRESS:PORT``.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise UsageError(
+            f'{option} "{printable(text)}" is not an address and port; give, for example, '
+            "0.0.0.0:9586"
+        )
+    return host.strip("[]"), int(port)

@@ -125,7 +125,18 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
         Effect("--hops", needs=("--focus",),
                said="--hops counts from the node or peer that --focus names; give both"),
     ),
-    "drift": lambda: (Effect("--via", needs=("--service-cidr",), said=_VIA),),
+    "check": lambda: tuple(
+        Effect(name, beside=("--node-agent",))
+        for name in ("--live", "--service-cidr", "--accept", "--offline", SEVERAL)
+    ),
+    "drift": lambda: (
+        Effect("--via", needs=("--service-cidr",), said=_VIA),
+        *(
+            Effect(name, needs=("--dump",))
+            for name in ("--service-cidr", "--via", "--gateway", "--only", "--listen-port",
+                         "--only-networks", "--deny", "--accept")
+        ),
+    ),
     "peer add": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
             "--private-key-file is for a new key; --public-key names an existing one")),
@@ -133,12 +144,22 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
             "--pool allocates an address; --allowed-ips names it: give one of them")),
     ),
     "peer set": lambda: (
-        Effect("--service-cidr", needs=("--allowed-ips",)),
-        Effect("--force", needs=("--allowed-ips", "--public-key")),
+        Effect("--service-cidr", needs=("--allowed-ips", "--lan")),
+        Effect("--force", needs=("--allowed-ips", "--lan", "--public-key")),
     ),
     "peer rotate": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(
             "--private-key-file is for a new key; --public-key names an existing one")),
+    ),
+    "agent": lambda: (
+        Effect("--output", needs=("--dry-run",), said=(
+            "--output is the format of --dry-run; give both")),
+    ),
+    "agent manifests": lambda: (
+        Effect("--ca-bundle", needs=("--webhook",)),
+        Effect("--distribution", beside=("--webhook",)),
+        Effect("--compatibility", beside=("--webhook",)),
+        Effect("--userspace", beside=("--webhook",)),
     ),
     "link": lambda: (
         Effect("--output", needs=("--directory",), said=(

@@ -32,12 +32,17 @@ HINTS = MappingProxyType(
         "forced": ", or --force",
         "granularity": " with --mesh-granularity",
         "interface": " with --interface",
-        "kubeconfig": ", give --kubeconfig FILE, or read files with -f",
+        "kubeconfig": (
+            ", give --kubeconfig FILE, or read files with -f; --example shows an example, and "
+            "kgctl init makes a network without Kubernetes"
+        ),
         "listen_port": " with --listen-port",
         "manifests": ", or read files with -f",
         "memory": " --max-list-size allows more",
+        "mtu": " with --mtu",
         "only": " with --only",
         "pool": " with --pool",
+        "port": " with --port",
         "private_key": " with --private-key FILE",
         "read_only": ": write manifests with --directory DIR, or look with --dry-run",
         "qr_code": " with --only NAME, or take the file: -o wg-quick",

@@ -35,6 +35,8 @@ class Shared(NamedTuple):
     debug: bool | None = None
     context: str | None = None
     """The context, if exactly one was given."""
+    around: bool | None = None
+    """Set if ``filename`` is the folder of a network that the line does not name."""
 
     def over(self, outer: Shared | None) -> Shared:
         """Merge these options over those before the command's name."""

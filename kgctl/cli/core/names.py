@@ -36,7 +36,7 @@ def ready_node(reading: Reading, name: str) -> Node:
         note(f'node "{printable(name)}" takes no part in the network: {reasons}')
     else:
         _suggest(name, (node.name for node in reading.state.nodes))
-    raise UnknownNameError(f'did not find any node named "{printable(name)}" in the cluster')
+    raise UnknownNameError(f'did not find any node named "{printable(name)}" {_where(reading)}')
 
 
 def ready_peer(reading: Reading, name: str) -> Peer:
@@ -56,7 +56,8 @@ def ready_peer(reading: Reading, name: str) -> Peer:
         note(f'peer "{printable(name)}" takes no part in the network: {", ".join(problems[name])}')
     else:
         _suggest(name, (peer.name for peer in reading.state.peers))
-    raise UnknownNameError(f'did not find any peer named "{printable(name)}" in the cluster')
+    what = "peer" if reading.state.network is None else "machine"
+    raise UnknownNameError(f'did not find any {what} named "{printable(name)}" {_where(reading)}')
 
 
 def unknown_member(reading: Reading, name: str) -> UnknownNameError:
@@ -73,9 +74,15 @@ def unknown_member(reading: Reading, name: str) -> UnknownNameError:
     else:
         known = [one.name for one in reading.state.nodes]
         _suggest(name, [*known, *(one.name for one in reading.state.peers)])
+    what = "node, peer" if reading.state.network is None else "machine"
     return UnknownNameError(
-        f'did not find any node, peer or IP address "{printable(name)}" in the cluster'
+        f'did not find any {what} or IP address "{printable(name)}" {_where(reading)}'
     )
+
+
+def _where(reading: Reading) -> str:
+    network = reading.state.network
+    return "in the cluster" if network is None else f"in the network {network.name}"
 
 
 def _suggest(name: str, names: Iterable[str]) -> None:

@@ -152,7 +152,6 @@ def _fits(value: object, wanted: type) -> bool:
 
 
 def _refuse_unknown(shown: str, where: str, table: dict[str, Any], known: list[str]) -> None:
-
     for key in table:
         if key not in known:
             near = nearest(key, known)

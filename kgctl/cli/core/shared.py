@@ -10,6 +10,7 @@ import typer
 
 from kgctl.cli.core.line import Shared as Shared
 from kgctl.cli.core.output import trouble_exits_2
+from kgctl.cli.core.surroundings import surrounded
 from kgctl.cli.core.table import OPTIONS, VERSION, Kind, Option
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ _VersionOption = Annotated[
 def with_shared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the shared options to a command or a group of commands.
 
-    The function gets them as its argument ``shared``, merged with those before the command's name.
-    Its other arguments come from Typer.
+    The function gets them as its argument ``shared``, merged with those before the command's name,
+    and Typer's context as ``ctx`` if it has such an argument. Its other arguments come from Typer.
     """
     return with_shared_but()(function)
 
@@ -50,7 +51,9 @@ def with_shared_but(*left_out: str) -> Callable[[Callable[..., Any]], Callable[.
 
 def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Callable[..., Any]:
     signature = inspect.signature(function, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "shared"]
+    given_anyway = ("shared", "ctx")
+    own = [one for name, one in signature.parameters.items() if name not in given_anyway]
+    takes_context = "ctx" in signature.parameters
 
     taken = [option.field for option in OPTIONS if option.field not in left_out]
     several = getattr(function, "several", False)
@@ -61,8 +64,12 @@ def _with_shared(function: Callable[..., Any], left_out: frozenset[str]) -> Call
         ctx.obj = options.over(ctx.obj)
         with trouble_exits_2(ctx):
             _refuse_without_effect(ctx)
+            if ctx.invoked_subcommand is None:
+                ctx.obj = surrounded(_names(ctx)[0], ctx.obj)
             if ctx.obj.named or (ctx.obj.several and not several):
                 ctx.obj = _chosen(ctx, several)
+            if takes_context:
+                given["ctx"] = ctx
             return function(shared=ctx.obj, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -91,12 +98,7 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
     """
     from kgctl.cli.core.effects import EFFECTS, SEVERAL, without_effect
 
-    names: list[str] = []
-    outer: Any = ctx
-    while outer.parent is not None:
-        names.insert(0, str(outer.info_name))
-        outer = outer.parent
-    command = " ".join(names)
+    command = " ".join(_names(ctx))
     if command not in EFFECTS:
         return
     given = _given(ctx) | ({SEVERAL} if ctx.obj.several else set())
@@ -105,6 +107,16 @@ def _refuse_without_effect(ctx: typer.Context) -> None:
         from kgctl.cli.core.arguments import UsageError
 
         raise UsageError(wrong)
+
+
+def _names(ctx: typer.Context) -> list[str]:
+    """Return the name of the command, and of its subcommand; an empty one for kgctl itself."""
+    names: list[str] = []
+    outer: Any = ctx
+    while outer.parent is not None:
+        names.insert(0, str(outer.info_name))
+        outer = outer.parent
+    return names or [""]
 
 
 def _given(ctx: typer.Context) -> set[str]:
@@ -150,7 +162,7 @@ def shared_of(context: typer.Context) -> Shared:
     for one in reversed(chain):
         given = {name: value for name, value in one.params.items() if name in names}
         options = Shared(**given).over(options)
-    return options
+    return surrounded(_names(context)[0], options)
 
 
 _TYPES: dict[Kind, Any] = {

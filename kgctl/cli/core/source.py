@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO, cast
 
 from kgctl.cli.core.ahead import Target, ahead
-from kgctl.cli.core.arguments import UsageError
+from kgctl.cli.core.arguments import UsageError, within
 from kgctl.cli.core.output import note
+from kgctl.mesh.endpoint import PORTS
 from kgctl.mesh.leader import disputes_in_words
 from kgctl.mesh.readiness import clock_trouble, moment
 from kgctl.mesh.state import AUTO, GRANULARITIES, NoReadyNodesError, State, viewpoints_of
@@ -230,6 +232,16 @@ def note_clock(shared: Shared, ahead: float | None) -> None:
         note(f"warning: {trouble}, and heartbeats are judged by it: set it, or give --at TIME")
 
 
+def require_backend(shared: Shared) -> None:
+    """Check the backend.
+
+    Raises:
+        UsageError: it is unknown.
+    """
+    if shared.backend not in (None, _BACKEND):
+        raise UsageError(f'--backend "{printable(shared.backend)}" is unknown; give {_BACKEND}')
+
+
 def source_of(
     shared: Shared, *, interactive: bool = True, advance: Advance | None = None
 ) -> Source:
@@ -241,14 +253,18 @@ def source_of(
     Raises:
         UsageError: the options name more than one source.
     """
-    if shared.backend not in (None, _BACKEND):
-        raise UsageError(f'--backend "{printable(shared.backend)}" is unknown; give {_BACKEND}')
+    require_backend(shared)
     if shared.example and shared.filename:
         raise UsageError("--example and --filename name two sources; give one of them")
     if shared.example:
         from kgctl.state.example import Example
 
         return Example()
+    folder = folder_of(shared)
+    if folder is not None:
+        from kgctl.state.folder import Folder
+
+        return Folder(folder, advance)
     if shared.filename:
         from kgctl.state.manifests import Manifests
 
@@ -256,6 +272,22 @@ def source_of(
     cluster = live_cluster(shared, interactive=interactive)
     cluster.api()  # an exec plugin may prompt for a password here, before progress is shown
     return cluster
+
+
+def folder_of(shared: Shared) -> Path | None:
+    """Return the folder with a network that the options name, or None.
+
+    Raises:
+        UsageError: they name other files as well.
+    """
+    from kgctl.state.network_folder import is_network
+
+    found = [path for path in map(Path, shared.filename or ()) if is_network(path)]
+    if found and len(shared.filename or ()) > 1:
+        raise UsageError(
+            f"{printable(str(found[0]))} is a network, which its folder holds alone: give one -f"
+        )
+    return found[0] if found else None
 
 
 def live_cluster(
@@ -277,9 +309,7 @@ def listen_port(shared: Shared) -> int:
     """Return the nodes' WireGuard port."""
     if shared.port is None:
         return DEFAULT_PORT
-    if not 1 <= shared.port <= 65535:
-        raise UsageError(f"--port must be 1 to 65535, not {shared.port}")
-    return shared.port
+    return within("--port", shared.port, PORTS)
 
 
 def mesh_granularity(shared: Shared) -> str:

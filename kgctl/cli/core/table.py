@@ -61,6 +61,8 @@ class Command(NamedTuple):
     ``valued`` are its own options, or those of its subcommands, that take a value; they are given
     only for a command that ``reads``, because the head start has to skip them. ``switches`` are its
     switches that accept a truth value, as in the reference's kgctl (``--as-peer=false``).
+
+    ``folder``: without a named source, it means the network of a folder around, if there is one.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Command(NamedTuple):
     valued: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
     app: str | None = None
+    folder: bool = False
 
     @property
     def place(self) -> tuple[str, str]:
@@ -144,7 +147,7 @@ HELP = ("-h", "--help")
 _ALL_COMMANDS = (
     Command(
         "graph", "Draw the network for Graphviz, or as a picture, a page, or a tree.",
-        reads=True, verdict=False,
+        reads=True, verdict=False, folder=True,
         valued=(
             "--output", "-o", "--output-file", "-O", "--style", "--layout", "--focus", "--hops",
             "--location",
@@ -152,7 +155,7 @@ _ALL_COMMANDS = (
     ),
     Command(
         "showconf", "Print the WireGuard configuration of a node or a peer.",
-        reads=True, verdict=False, group=True,
+        reads=True, verdict=False, folder=True, group=True,
         valued=(
             "--output", "-o", "--allowed-ips", "--directory", "-d", "--output-file", "-O",
             "--watch", "--interval", "--interface", "--private-key", "--dns", "--search-domain",
@@ -163,11 +166,11 @@ _ALL_COMMANDS = (
     ),
     Command(
         "get", "List nodes, peers or segments, and why one is not ready.",
-        reads=True, verdict=False, valued=("--output", "-o"),
+        reads=True, verdict=False, folder=True, valued=("--output", "-o"),
     ),
     Command(
         "check", "Find problems of the network, and how to fix them.",
-        reads=True, verdict=True,
+        reads=True, verdict=True, folder=True,
         valued=(
             "--select", "--ignore", "--fail-on", "--service-cidr", "--config", "--accept",
             "--output", "-o",
@@ -176,15 +179,15 @@ _ALL_COMMANDS = (
     Command("explain", "Print the page of a rule of check.", reads=False, verdict=False),
     Command(
         "path", "Show how a packet travels from one machine to another, or where it stops.",
-        reads=True, verdict=True, valued=("--output", "-o"),
+        reads=True, verdict=True, folder=True, valued=("--output", "-o"),
     ),
     Command(
         "diff", "Show the effects of a change to the network before you make it.",
-        reads=False, verdict=True,
+        reads=False, verdict=True, folder=True,
     ),
     Command(
-        "drift", "Compare a machine's WireGuard interface with its wanted configuration.",
-        reads=True, verdict=True,
+        "drift", "Compare a machine with what it should have.",
+        reads=True, verdict=True, folder=True,
         valued=(
             "--dump", "--interface", "-i", "--service-cidr", "--via", "--gateway", "--only",
             "--listen-port", "--only-networks", "--deny", "--accept", "--output", "-o",
@@ -196,7 +199,11 @@ _ALL_COMMANDS = (
     ),
     Command(
         "peer", "Add, change and remove Peers: machines outside the cluster.",
-        reads=False, verdict=False, group=True,
+        reads=False, verdict=False, folder=True, group=True,
+    ),
+    Command(
+        "init", "Make a folder a network: WireGuard between machines, without Kubernetes.",
+        reads=False, verdict=False,
     ),
     Command("link", "Link several clusters into one network.", reads=False, verdict=False),
     Command(
@@ -220,8 +227,16 @@ _ALL_COMMANDS = (
         reads=False, verdict=False, switches=("--clean-up", "--dry-run", "--once"),
     ),
     Command(
+        "agent", "Run the agent of a node, or show what it sets up.",
+        reads=False, verdict=False, group=True,
+        switches=(
+            "--local", "--cni", "--create-interface", "--prioritise-private-addresses",
+            "--iptables-forward-rules", "--clean-up", "--clean-up-interface", "--dry-run", "--once",
+        ),
+    ),
+    Command(
         "serve", "Serve a live view of the network, and metrics for Prometheus.",
-        reads=False, verdict=False,
+        reads=False, verdict=False, folder=True,
     ),
     Command(
         "status", "Show the state of this host's tunnels, and why a peer is not connected.",

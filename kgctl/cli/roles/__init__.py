@@ -18,6 +18,7 @@ ROLES = MappingProxyType(
         "watch": "--watch and serve: follow nodes and peers as they change",
         "peers": "kgctl peer: create, change and delete Peers",
         "nodes": "kgctl node set: annotate nodes",
+        "agent": "kgctl agent: follow the network, and annotate the node",
         "connect": "kgctl connect: follow the network, and keep the Peer of this host",
         "link": "kgctl link: write the Peers of other clusters, read the service network",
         "link-secrets": "kgctl link -f with preshared keys: keep them in Secrets",

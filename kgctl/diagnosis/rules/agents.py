@@ -111,7 +111,7 @@ def _never_settle(facts: Facts) -> Iterator[Found]:
         )
     for one in facts.unsettled[Cause.KEEPALIVE]:
         node = facts.nodes.get(one.owner.name)
-        seconds = 0 if node is None else node.persistent_keepalive
+        seconds = 0 if node is None else node.excessive_keepalive
         yield Found(
             NODE,
             one.owner.name,

@@ -17,6 +17,7 @@ from kgctl.diagnosis.reasons import (
 )
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.kilo import PREFIX
+from kgctl.mesh.peer import KEEPALIVES
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _SHOWN = 60  # characters of a value
 _NAMES_KEPT = 1024
 _TOLD_ELSEWHERE = {"key", "last-seen", "podCIDR"}  # KG002, KG004, KG003
-_MOST_SECONDS = 65535  # WireGuard's keepalive has 16 bits
 
 
 def _unreadable(facts: Facts) -> Iterator[Found]:
@@ -36,6 +36,8 @@ def _unreadable(facts: Facts) -> Iterator[Found]:
     for node in facts.state.nodes:
         for name, text in sorted(node.unreadable.items()):
             if name in _TOLD_ELSEWHERE or _blank_at_fault(name, text):
+                continue
+            if name == "persistent-keepalive" and node.excessive_keepalive is not None:  # KG109
                 continue
             if name == "granularity" and text == CROSS:
                 continue
@@ -240,25 +242,25 @@ _ON_PEERS = {
 
 def _keepalives(facts: Facts) -> Iterator[Found]:
     for node in facts.state.nodes:
-        if not 0 <= node.persistent_keepalive <= _MOST_SECONDS:
+        if node.excessive_keepalive is not None:
             yield Found(
                 NODE,
                 node.name,
-                f"its persistent-keepalive of {node.persistent_keepalive} s is out of "
-                f"WireGuard's range, 0 to {_MOST_SECONDS}",
+                f"its persistent-keepalive of {node.excessive_keepalive} s is out of "
+                f"WireGuard's range, 0 to {KEEPALIVES[-1]}",
                 "the kernel uses its last 16 bits; userspace WireGuard refuses it, and accepts no "
-                "peer after the first",
+                "peer after the first; kgctl takes it as absent",
                 f"kubectl annotate node {quoted(node.name)} --overwrite "
                 f"{PREFIX}persistent-keepalive=25",
             )
-    for peer in facts.state.peers:
-        if peer.persistent_keepalive > _MOST_SECONDS:
+    for peer in facts.state.invalid_peers:
+        if peer.only_kilo_accepts_it:
             yield Found(
                 PEER,
                 peer.name,
-                f"its persistentKeepalive of {peer.persistent_keepalive} s is out of "
-                f"WireGuard's range, 0 to {_MOST_SECONDS}",
-                "wg and wg-quick refuse the whole configuration of the peer",
+                f"invalid: {', '.join(peer.problems)}",
+                "Kilo's agents let it in, but no WireGuard can be set up by it: kgctl takes it as "
+                "invalid, and leaves it out of every configuration",
                 f"kgctl peer set {quoted(peer.name)} --persistent-keepalive 25",
             )
 

@@ -33,6 +33,8 @@ _LOW_ORDER = frozenset(
 
 def _invalid(facts: Facts) -> Iterator[Found]:
     for peer in facts.state.invalid_peers:
+        if peer.only_kilo_accepts_it:  # KG109
+            continue
         yield Found(
             PEER,
             peer.name,

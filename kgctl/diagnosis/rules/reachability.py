@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, LOCATION, NODE, PEER, Found, Rule
+from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, LOCATION, NETWORK, NODE, PEER, Found, Rule
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.dialability import Scope, is_dialable, is_dialable_from_elsewhere, scope_of
 from kgctl.mesh.leader import disputes
@@ -34,13 +34,16 @@ def _never_meet(facts: Facts) -> Iterator[Found]:
     names = {peer.name for peer in seen}
     unseen = [peer for peer in hidden if peer.name not in names]
     first = unseen[0]
+    alone = facts.state.network is not None
+    others = "the machines that can be called" if alone else "nodes"
+    between = "nothing" if alone else "no node"
     yield Found(
-        CLUSTER,
+        NETWORK if alone else CLUSTER,
         "",
         f"{_named(unseen)} cannot call {_whom(unseen, seen)}: none of them has an endpoint that "
         "can be dialled from elsewhere",
-        "they reach nodes, but not each other: a file for a peer has a tunnel to each other peer, "
-        "and no node forwards packets between the two",
+        f"they reach {others}, but not each other: a file for a peer has a tunnel to each other "
+        f"peer, and {between} forwards packets between the two",
         "if they must reach each other, give one an endpoint that can be dialled (a forwarded "
         f"port): kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820",
     )
@@ -102,7 +105,8 @@ def _nobody_dials(facts: Facts) -> Iterator[Found]:
                 PEER,
                 peer.name,
                 f"it has {called(endpoint)}",
-                "nodes send packets for the peer there, which never arrive",
+                f"{'nodes' if facts.state.network is None else 'others'} send packets for the peer "
+                "there, which never arrive",
                 f"kgctl peer set {quoted(peer.name)} --endpoint ADDRESS:51820",
             )
 
@@ -142,7 +146,9 @@ def _of_endpoint(
             name,
             f"the name of its endpoint, {host}, does not resolve: {why}",
             "every agent resolves all names before anything else, so no agent applies a change "
-            "until this one resolves",
+            "until this one resolves"
+            if facts.state.network is None
+            else "a machine that starts its tunnel waits for the name, and does not call it",
             f"kgctl {kind} set {quoted(name)} {option}",
         )
 

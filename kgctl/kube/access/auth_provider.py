@@ -191,7 +191,7 @@ class _Oidc:
         from urllib.parse import urlencode
 
         from kgctl.kube.http.client import Body
-        from kgctl.kube.http.package import PackageTransport
+        from kgctl.kube.http.transport import open_transport
 
         server = self._as_server(url)
         headers = {"Accept": "application/json"}
@@ -199,7 +199,7 @@ class _Oidc:
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             body = urlencode(form).encode()
-        transport = PackageTransport(server)
+        transport = open_transport(server)
         try:
             response = transport.request(
                 "GET" if body is None else "POST", "", {}, headers, body, _LIMIT

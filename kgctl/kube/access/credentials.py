@@ -27,17 +27,22 @@ class Credentials(NamedTuple):
         return f"Credentials({', '.join(kinds) or 'none'})"
 
 
+_TOKEN = frozenset(  # of a header's name: RFC 9110, 5.6.2
+    "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
 QUIET_LIMIT = 30.0
 """Seconds that an exec plugin gets when nobody can answer its prompts."""
 
 
 def resolve_credentials(
-    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT, *, renew: bool = False
 ) -> Credentials:
     """Read the user's credentials, and run its exec plugin if it has one.
 
     A token in the kubeconfig goes before a plugin, as in kubectl. If not ``interactive``, the
-    plugin has no terminal to prompt on, and is killed after ``limit`` seconds.
+    plugin has no terminal to prompt on, and is killed after ``limit`` seconds. With ``renew`` it
+    runs even if its last answer still holds.
 
     Raises:
         CredentialsError: a file cannot be read, or the plugin failed.
@@ -54,7 +59,7 @@ def resolve_credentials(
     if user.get("exec") and not token:
         from kgctl.kube.access.exec_plugin import run_plugin
 
-        token, plugin_certificate, plugin_key = run_plugin(access, interactive, limit)
+        token, plugin_certificate, plugin_key = run_plugin(access, interactive, limit, renew=renew)
         if plugin_certificate:
             certificate, key = plugin_certificate, plugin_key
     return Credentials(token, certificate, key)
@@ -109,6 +114,58 @@ def _token_in(path: str, origin: str) -> str:
     if not token:
         raise CredentialsError(f"the {what} is empty: write a token into it")
     return clean_token(token, what)
+
+
+def impersonation(access: Access) -> list[tuple[str, str]]:
+    """Return the headers with which the user acts as another one, encoded as by client-go.
+
+    They are ``as``, ``as-uid``, ``as-groups`` and ``as-user-extra`` of the kubeconfig's user.
+
+    Raises:
+        CredentialsError: a setting has another type, or characters that are invalid in a header.
+    """
+    user = access.user
+    what = f"of {access.origin}"
+    headers = [
+        (header, _header(user[key], f"{key} {what}"))
+        for key, header in (("as", "Impersonate-User"), ("as-uid", "Impersonate-Uid"))
+        if user.get(key)
+    ]
+    groups_name = f"as-groups {what}"
+    groups = _several(user.get("as-groups"), groups_name)
+    headers += [("Impersonate-Group", _header(group, groups_name)) for group in groups]
+    extra = user.get("as-user-extra") or {}
+    extra_name = f"as-user-extra {what}"
+    if not isinstance(extra, dict):
+        raise CredentialsError(f"the {extra_name} must be a mapping of lists")
+    for name, values in extra.items():
+        key = f"Impersonate-Extra-{_escaped(str(name))}"
+        headers += [(key, _header(one, extra_name)) for one in _several(values, extra_name)]
+    return headers
+
+
+def _several(values: Any, what: str) -> list[Any]:
+    if values is not None and not isinstance(values, list):
+        raise CredentialsError(f"the {what} must be a list")
+    return values or []
+
+
+def _header(value: Any, what: str) -> str:
+    """Return a value as it stands in a header: its UTF-8 bytes, each as one character."""
+    text = str(value)
+    if isinstance(value, (dict, list)) or any(char < " " or char == "\x7f" for char in text):
+        raise CredentialsError(f"the {what} has characters that are invalid in a header")
+    return text.encode().decode("latin-1")
+
+
+def _escaped(name: str) -> str:
+    """Encode what a header's name cannot have, and %, as client-go's ``headerKeyEscape`` does."""
+    return "".join(
+        char
+        if char in _TOKEN and char != "%"
+        else "".join(f"%{byte:02X}" for byte in char.encode())
+        for char in name
+    )
 
 
 def clean_token(token: str, source: str) -> str:

@@ -1,8 +1,8 @@
 """Exec credential plugins: programs named by a kubeconfig that print credentials.
 
 The protocol is ``client.authentication.k8s.io/v1`` and ``v1beta1`` of the Kubernetes docs
-("client-go credential plugins"). Nothing is cached, since plugins have their own caches. Errors do
-not repeat a plugin's output, which may contain a token.
+("client-go credential plugins"). ``plugin_cache`` keeps answers that say when they expire. Errors
+do not repeat a plugin's output, which may contain a token.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgctl.errors import CredentialsError
 from kgctl.kube.access.credentials import QUIET_LIMIT, clean_token, pem
+from kgctl.kube.access.plugin_cache import keep_answer, kept_answer, plugin_identity
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ MAX_ANSWER = 1 << 20
 
 
 def run_plugin(
-    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT
+    access: Access, interactive: bool = True, limit: float = QUIET_LIMIT, *, renew: bool = False
 ) -> tuple[str | None, bytes | None, bytes | None]:
     """Run the plugin of ``access`` and return its token, client certificate and key.
+
+    Its last answer is used instead while it holds, unless ``renew`` is set.
 
     If ``interactive``, its standard error is kgctl's, so that it can ask the user to log in; it
     gets standard input only if that is a terminal. If not ``interactive``, it has no terminal and
@@ -54,11 +57,34 @@ def run_plugin(
     name = f"the exec plugin {printable(command)} of {access.origin}"
     version = _version(plugin, name)
     terminal = _may_ask(plugin, interactive, name)
-    environment = _environment(plugin, access, terminal)
+    identity = _identity(plugin, access)
+    kept = None if renew else kept_answer(identity)
+    if kept is not None:
+        return _credential(kept, version, name)
     output = _run(
-        plugin, environment, name, terminal=terminal, limit=None if interactive else limit
+        plugin,
+        _environment(plugin, access, terminal),
+        name,
+        terminal=terminal,
+        limit=None if interactive else limit,
     )
-    return _credential(output, version, name)
+    found = _credential(output, version, name)
+    keep_answer(identity, output)
+    return found
+
+
+def is_kept(access: Access) -> bool:
+    """Return whether the plugin's last answer still holds, so that the plugin need not run."""
+    try:
+        return kept_answer(_identity(_settings(access), access)) is not None
+    except CredentialsError:
+        return False
+
+
+def _identity(plugin: Mapping[str, Any], access: Access) -> str:
+    # whether there is a terminal changes what a plugin may ask, not what it answers
+    environment = _environment(plugin, access, terminal=False)
+    return plugin_identity(_argv(plugin), environment, access.server)
 
 
 def _settings(access: Access) -> Mapping[str, Any]:
@@ -80,6 +106,10 @@ def _settings(access: Access) -> Mapping[str, Any]:
     if any(isinstance(text, (dict, list)) or "\0" in str(text) for text in texts):
         raise CredentialsError(f"{what}: command, args and env must be plain text")
     return plugin
+
+
+def _argv(plugin: Mapping[str, Any]) -> list[str]:
+    return [str(plugin["command"]), *map(str, plugin.get("args") or ())]
 
 
 def _listed(plugin: Mapping[str, Any], key: str, what: str) -> list[Any]:
@@ -156,7 +186,7 @@ def _run(
     """Run the program and return its output; ``limit`` is None if a person can answer it."""
     import subprocess
 
-    argv = [str(plugin["command"]), *map(str, plugin.get("args") or ())]
+    argv = _argv(plugin)
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own kubeconfig names the program
             argv,

@@ -116,6 +116,36 @@ def load_access(
     raise KubeconfigError(f"found no kubeconfig: {why}", field="kubeconfig")
 
 
+def access_by_flags(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    server: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Access:
+    """Find the API server and user of a daemon, as client-go's ``BuildConfigFromFlags`` does.
+
+    If nothing is given, a Pod's service account is used, also if the Pod has a kubeconfig; outside
+    a Pod, what ``load_access`` finds. A given ``server`` replaces that of the kubeconfig, and goes
+    without credentials if neither a kubeconfig nor a context is given.
+
+    Raises:
+        KubeconfigError: as for ``load_access``, or the server is not a valid URL.
+    """
+    environment = os.environ if environment is None else environment
+    named = bool(kubeconfig or context)
+    if not server:
+        in_pod = bool(environment.get("KUBERNETES_SERVICE_HOST"))
+        return load_access(kubeconfig, IN_CLUSTER if in_pod and not named else context, environment)
+    access = Access("", {}, {}, "", "the given server", ())
+    if named:
+        access = load_access(kubeconfig, context, environment)
+    access = access._replace(server=_server({"server": server}, "the given address"))
+    server_url(access)
+    if access.server.startswith("http://"):
+        access = access._replace(user={})  # as in load_access
+    return access
+
+
 def _files(
     kubeconfig: str | None, environment: Mapping[str, str]
 ) -> tuple[Sequence[str], Sequence[str]]:

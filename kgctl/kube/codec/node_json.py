@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 class _Meta(msgspec.Struct):
     name: str = ""
+    resourceVersion: str = ""  # noqa: N815 - the names are Kubernetes'
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -29,7 +30,7 @@ class _Taint(msgspec.Struct):
 
 
 class _Spec(msgspec.Struct):
-    podCIDR: str = ""  # noqa: N815 - the names are Kubernetes'
+    podCIDR: str = ""  # noqa: N815
     podCIDRs: list[str] | None = None  # noqa: N815
     providerID: str = ""  # noqa: N815
     taints: list[_Taint] | None = None
@@ -46,19 +47,29 @@ class NodeJson(msgspec.Struct):
     metadata: _Meta
     spec: _Spec | None = None
 
-    def node(self, *, annotation: str = "", platform: bool = False) -> NodeObject:
-        """Return the node, with only the annotations whose name begins with ``annotation``.
+    def node(self, *, label: str = "", annotation: str = "", platform: bool = False) -> NodeObject:
+        """Return the node; its platform is read only with ``platform``.
 
-        Its platform is read only with ``platform``.
+        Only labels whose name begins with ``label``, and annotations whose name begins with
+        ``annotation``, are kept.
         """
-        annotations = self.metadata.annotations or {}
+        labels, annotations = self.metadata.labels or {}, self.metadata.annotations or {}
+        if label:
+            labels = {name: value for name, value in labels.items() if name.startswith(label)}
         return NodeObject(
             self.metadata.name,
             self.spec.podCIDR if self.spec else "",
-            self.metadata.labels or {},
+            labels,
             {name: value for name, value in annotations.items() if name.startswith(annotation)},
             self.spec.platform() if platform and self.spec else NO_PLATFORM,
         )
+
+
+class NodeEvent(msgspec.Struct):
+    """A line of a watch of nodes."""
+
+    type: str
+    object: NodeJson
 
 
 class _ListMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "next": "continue"}):
@@ -73,11 +84,17 @@ class _NodeList(msgspec.Struct):
 
 _LIST = msgspec.json.Decoder(_NodeList)
 _NODE = msgspec.json.Decoder(NodeJson)
+_EVENT = msgspec.json.Decoder(NodeEvent)
 _RAW = 64  # bytes of an item that is not decoded yet, with its entry in the list
 
 
 def read_node(
-    data: bytes | msgspec.Raw, budget: Budget, *, annotation: str = "", platform: bool = False
+    data: bytes | msgspec.Raw,
+    budget: Budget,
+    *,
+    label: str = "",
+    annotation: str = "",
+    platform: bool = False,
 ) -> NodeObject:
     """Decode one Node object, if the budget has the memory for it.
 
@@ -86,15 +103,32 @@ def read_node(
         msgspec.MsgspecError, ValueError, RecursionError: it is not a Node object.
     """
     budget.require(NODE_PEAK * len(memoryview(data)))
-    return _NODE.decode(data).node(annotation=annotation, platform=platform)
+    return _NODE.decode(data).node(label=label, annotation=annotation, platform=platform)
+
+
+def read_event(line: bytes, budget: Budget) -> NodeEvent:
+    """Decode one line of a watch of nodes, if the budget has the memory for it.
+
+    Raises:
+        kgctl.errors.AnswerError: the budget has too little memory left.
+        msgspec.MsgspecError, ValueError, RecursionError: it is not an event of a Node object.
+    """
+    budget.require(NODE_PEAK * len(line))
+    return _EVENT.decode(line)
 
 
 def read_node_json(
-    data: bytes | bytearray, budget: Budget, *, annotation: str = "", platform: bool = False
+    data: bytes | bytearray,
+    budget: Budget,
+    *,
+    label: str = "",
+    annotation: str = "",
+    platform: bool = False,
 ) -> NodePage | None:
     """Decode a NodeList, or a list of any objects' metadata; None if ``data`` is neither.
 
-    Only annotations whose name begins with ``annotation`` are kept.
+    Only labels whose name begins with ``label``, and annotations whose name begins with
+    ``annotation``, are kept.
 
     The nodes are decoded one by one: all at once, they would take a multiple of the kept memory.
     The budget is charged for the kept nodes.
@@ -107,7 +141,8 @@ def read_node_json(
     try:
         found = _LIST.decode(data)
         for item in found.items or ():
-            nodes.append(read_node(item, budget, annotation=annotation, platform=platform))
+            kept = read_node(item, budget, label=label, annotation=annotation, platform=platform)
+            nodes.append(kept)
             budget.charge(node_size(nodes[-1]))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None

@@ -13,20 +13,37 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def to_yaml(value: Any) -> str:
+def to_yaml(value: Any, *, blocks: bool = False) -> str:
     """Return ``value`` as a YAML document; keys keep their order.
 
-    Text that any YAML reader would read as a number, a date, a boolean or null is quoted.
+    Text that any YAML reader would read as a number, a date, a boolean or null is quoted. With
+    ``blocks``, texts of several lines are written as such, where YAML allows it.
     """
     import yaml
 
     def dumped(dumper: Any) -> str:
-        return str(yaml.dump(value, Dumper=_quoting(dumper), sort_keys=False, allow_unicode=False))
+        chosen = _with_blocks(_quoting(dumper)) if blocks else _quoting(dumper)
+        return str(yaml.dump(value, Dumper=chosen, sort_keys=False, allow_unicode=False))
 
     try:
         return dumped(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
     except UnicodeEncodeError:  # a lone surrogate, which libyaml rejects
         return dumped(yaml.SafeDumper)
+
+
+@cache
+def _with_blocks(dumper: Any) -> Any:
+    """Return a dumper that writes texts of several lines as literal blocks."""
+
+    class WithBlocks(dumper):  # type: ignore[misc]
+        pass
+
+    def represented(self: Any, text: str) -> Any:
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    WithBlocks.add_representer(str, represented)
+    return WithBlocks
 
 
 @cache

@@ -14,7 +14,7 @@ from kgctl.kube.timeout import remaining
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 MAX_HEAD = 1 << 16
 """The most bytes of the status line, of the headers together, and of the trailers."""
@@ -44,7 +44,7 @@ class Wire:
         self.deadline: float | None = None
 
     def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None
     ) -> None:
         """Send a request; the caller keeps names, values and target free of line breaks.
 
@@ -52,11 +52,16 @@ class Wire:
             OSError: the connection is broken, or the deadline has passed.
         """
         lines = [f"{method} {target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in headers]
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
         self._wait()
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes were received that nobody has used yet."""
+        return self._at < len(self._received)
 
     def line(self, limit: int) -> bytes:
         """Return the next line without its end.

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import socket
 import time
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from kgctl.kube.access.credentials import QUIET_LIMIT, renewable, resolve_credentials
+from kgctl.kube.access.credentials import (
+    QUIET_LIMIT,
+    Credentials,
+    impersonation,
+    renewable,
+    resolve_credentials,
+)
 from kgctl.kube.access.kubeconfig import server_url
-from kgctl.kube.failures import CONNECT_LIMIT, HEAD_LIMIT, connection_failure, no_http
+from kgctl.kube.access.proxy import http_proxy, proxy_failure, proxy_for
+from kgctl.kube.failures import (
+    CONNECT_LIMIT,
+    HEAD_LIMIT,
+    LookupTimeoutError,
+    connection_failure,
+    no_http,
+    place,
+)
 from kgctl.kube.fast.http1 import Answer, NoHttpError, Wire
 from kgctl.kube.http.dial import DIALLER, Dialler
 from kgctl.kube.timeout import remaining
@@ -18,7 +33,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
+    from kgctl.errors import ClusterError
+    from kgctl.kube.access.auth_provider import AuthProvider
     from kgctl.kube.access.kubeconfig import Access
+    from kgctl.kube.access.proxy import HttpProxy
     from kgctl.kube.http.dial import Found
 
 _HANDSHAKE = 0.013  # seconds of work that a TLS handshake takes at most, without network delay
@@ -47,20 +65,35 @@ class LeanTransport:
         limit: float = QUIET_LIMIT,
         dialler: Dialler | None = None,
     ) -> None:
-        # the attributes that close needs come first: after an error below, __del__ needs them
         self._idle: list[Wire] = []
         self._ahead: dict[_Request, Wire] = {}
+        # a caller that reads once does not need to close; a __del__ would come too late where a
+        # cycle of references ends: there Python may finalize the sockets first
+        weakref.finalize(self, _close, self._idle, self._ahead)
         self._access = access
         self._dialler = dialler or DIALLER
         self._asking = (interactive, limit)
-        self._credentials = resolve_credentials(access, *self._asking)
+        self._provider: AuthProvider | None = None
+        if access.user.get("auth-provider"):
+            from kgctl.kube.access.auth_provider import AuthProvider
+
+            self._provider = AuthProvider(access)
+        self._credentials = self._resolved()
+        self._impersonated = impersonation(access)
         self._server = server_url(access)
+        proxy = proxy_for(access)
+        self._proxy = http_proxy(proxy) if proxy else None
         self._port = self._server.port or (443 if self._server.scheme == "https" else 80)
         # RFC 6874: [fe80::1%25eth0]; the zone has a meaning only on this system
         self._host = (self._server.hostname or "").replace("%25", "%", 1)
         self._named = _without_zone(self._server.netloc)
         self._tls: ssl.SSLContext | None = None
         self._round_trip: float | None = None
+
+    def _resolved(self, *, renew: bool = False) -> Credentials:
+        if self._provider is not None:
+            return Credentials(self._provider.token())
+        return resolve_credentials(self._access, *self._asking, renew=renew)
 
     def round_trip(self, timeout: float | None) -> float | None:
         """Return the seconds that connecting took; see ``Transport.round_trip``."""
@@ -110,7 +143,7 @@ class LeanTransport:
             wire = self._idle.pop() if self._idle else self._connect(deadline)
             self._ahead[asked] = wire
             wire.deadline = deadline
-            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+            wire.send(asked.method, asked.target, asked.headers, asked.body)
         except OSError as error:
             raise connection_failure(error, self._access) from error
 
@@ -125,14 +158,15 @@ class LeanTransport:
         """Return the request with its final headers."""
         target = self._server.path + path + ("?" + urlencode(query) if query else "")
         sent = {"Host": self._named, **headers}
-        if self._credentials.token:
-            sent["Authorization"] = f"Bearer {self._credentials.token}"
-        return _Request(method, target, tuple(sent.items()), body)
+        token = self._credentials.token if self._provider is None else self._provider.token()
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        return _Request(method, target, (*sent.items(), *self._impersonated), body)
 
     def _send(self, wire: Wire, asked: _Request, deadline: float | None) -> LeanResponse:
         wire.deadline = deadline
         try:
-            wire.send(asked.method, asked.target, dict(asked.headers), asked.body)
+            wire.send(asked.method, asked.target, asked.headers, asked.body)
         except BaseException:
             wire.close()
             raise
@@ -164,8 +198,54 @@ class LeanTransport:
             raise
 
     def _reach(self, deadline: float | None) -> socket.socket:
-        """Connect to the first address of the server that accepts a connection."""
+        """Connect to the first address of the server that accepts a connection, or of the proxy."""
+        if self._proxy is not None:
+            return self._through(self._proxy, deadline)
         return self._dialler.connect(_encoded(self._host), self._port, deadline, self._attempt)
+
+    def _through(self, proxy: HttpProxy, deadline: float | None) -> socket.socket:
+        """Return a tunnel to the server through a proxy (RFC 9110, 9.3.6).
+
+        Raises:
+            UnreachableError: the proxy cannot be reached, or makes no tunnel.
+        """
+        try:
+            plain = self._dialler.connect(_encoded(proxy.host), proxy.port, deadline, self._attempt)
+            try:
+                why = self._tunnelled(Wire(plain), proxy, deadline)
+            except BaseException:
+                plain.close()
+                raise
+        except NoHttpError:
+            why = "it does not speak HTTP"
+        except OSError as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, LookupTimeoutError):
+                raise
+            raise self._proxy_failure(proxy, error.strerror or str(error)) from error
+        if why is None:
+            return plain
+        plain.close()
+        raise self._proxy_failure(proxy, why)
+
+    def _tunnelled(self, wire: Wire, proxy: HttpProxy, deadline: float | None) -> str | None:
+        """Request a tunnel; return why there is none."""
+        host = self._host.partition("%")[0]
+        target = f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        headers = [("Host", target)]
+        if proxy.login:
+            headers.append(("Proxy-Authorization", proxy.login))
+        wire.deadline = time.monotonic() + CONNECT_LIMIT
+        if deadline is not None:
+            wire.deadline = min(wire.deadline, deadline)
+        wire.send("CONNECT", target, headers, None)
+        status = Answer(wire).status
+        if not 200 <= status < 300:
+            return f"it answered CONNECT with the status {status}"
+        # whoever speaks before the TLS handshake is not the server
+        return "it sent data before the server did" if wire.pending else None
+
+    def _proxy_failure(self, proxy: HttpProxy, why: str) -> ClusterError:
+        return proxy_failure(place(self._access), proxy.url, why)
 
     def _attempt(self, found: Found, seconds: float | None) -> socket.socket:
         family, kind, protocol, _, address = found
@@ -193,21 +273,14 @@ class LeanTransport:
         """Get new credentials; see ``Transport.refresh``."""
         if not renewable(self._access):
             return False
-        self._credentials = resolve_credentials(self._access, *self._asking)
+        self._credentials = self._resolved(renew=True)
         self._tls = None
         self.close()
         return True
 
     def close(self) -> None:
         """Close every idle connection."""
-        while self._idle:
-            self._idle.pop().close()
-        while self._ahead:
-            self._ahead.popitem()[1].close()
-
-    def __del__(self) -> None:
-        # a caller that reads once does not need to close
-        self.close()
+        _close(self._idle, self._ahead)
 
 
 class LeanResponse:
@@ -241,6 +314,13 @@ class LeanResponse:
         else:
             self._wire.close()
         self._wire = None
+
+
+def _close(idle: list[Wire], ahead: dict[_Request, Wire]) -> None:
+    while idle:
+        idle.pop().close()
+    while ahead:
+        ahead.popitem()[1].close()
 
 
 def _keep_alive(plain: socket.socket) -> None:

@@ -71,7 +71,11 @@ class Dialler:
                 look = self._under_way[host, port] = _LookUp()
                 thread = threading.Thread(target=self._run, args=(look, host, port), daemon=True)
                 thread.start()
-        if not look.done.wait(remaining(deadline, CONNECT_LIMIT)):
+        try:
+            done = look.done.wait(remaining(deadline, CONNECT_LIMIT))
+        except TimeoutError:  # the deadline had passed before
+            done = look.done.is_set()
+        if not done:
             raise LookupTimeoutError
         if look.failure is not None:
             raise look.failure

@@ -12,16 +12,17 @@ from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
-from kgctl.errors import ClusterError, CredentialsError, UnreachableError
+from kgctl.errors import ClusterError, CredentialsError
 from kgctl.kube.access.auth_provider import AuthProvider
 from kgctl.kube.access.credentials import (
     QUIET_LIMIT,
     Credentials,
+    impersonation,
     renewable,
     resolve_credentials,
 )
 from kgctl.kube.access.kubeconfig import server_url
-from kgctl.kube.access.proxy import proxy_for
+from kgctl.kube.access.proxy import proxy_failure, proxy_for, shown_proxy
 from kgctl.kube.access.tls import skips_verification, tls_context
 from kgctl.kube.failures import (
     CONNECT_LIMIT,
@@ -63,13 +64,14 @@ class PackageTransport:
         server_url(access)
         _refuse_split_login(self._proxy or "", f"the proxy's URL of {access.origin}")
         self._provider = AuthProvider(access) if access.user.get("auth-provider") else None
+        self._impersonated = impersonation(access)
         self._client: Any = None
         self._connect()
 
-    def _connect(self) -> None:
+    def _connect(self, *, renew: bool = False) -> None:
         """Get the credentials, and create a connection pool with them."""
         if self._provider is None:
-            credentials = resolve_credentials(self._access, *self._asking)
+            credentials = resolve_credentials(self._access, *self._asking, renew=renew)
         else:
             credentials = Credentials(self._provider.token())
         self._client = _client(self._access, credentials, self._proxy, self._dialler)
@@ -122,7 +124,7 @@ class PackageTransport:
                 sent[setting["key"]] = setting["value"]
         if self._provider is not None:  # it gets a new token when the last one expires
             sent["authorization"] = f"Bearer {self._provider.token()}"
-        for name, value in _impersonation(self._access.user):
+        for name, value in self._impersonated:
             sent.add(name, value)
         return sent
 
@@ -136,7 +138,7 @@ class PackageTransport:
         if not renewable(self._access):
             return False
         self.close()
-        self._connect()
+        self._connect(renew=True)
         return True
 
     def close(self) -> None:
@@ -164,7 +166,7 @@ class PackageResponse:
         try:
             data: bytes = self._answer.read1(size, decode_content=False)
             if self._watchdog.expired:
-                raise TimeoutError
+                raise TimeoutError("it took too long")
         except (HTTPError, OSError, HTTPException) as error:
             expired = self._watchdog.expired
             raise _failure(error, self._access, None, expired=expired) from error
@@ -200,7 +202,7 @@ def _client(access: Access, credentials: Credentials, proxy: str | None, dialler
     except (ImportError, ValueError) as error:
         why = printable(without_logins(str(error)))
         raise ClusterError(
-            f"the proxy {_shown(proxy)} of {access.origin} cannot be used: {why}"
+            f"the proxy {shown_proxy(proxy)} of {access.origin} cannot be used: {why}"
         ) from error
     if skips_verification(access):
         import urllib3
@@ -249,17 +251,6 @@ def _one_context(access: Access, credentials: Credentials) -> dict[str, Any]:
     }
 
 
-def _impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers to impersonate another user, which the package does not support."""
-    headers = [("Impersonate-User", str(user["as"]))] if user.get("as") else []
-    if user.get("as-uid"):
-        headers.append(("Impersonate-Uid", str(user["as-uid"])))
-    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
-    for name, values in (user.get("as-user-extra") or {}).items():
-        headers += [(f"Impersonate-Extra-{name}", str(value)) for value in values]
-    return headers
-
-
 def _proxy_login(proxy: str) -> Any:
     from urllib3 import make_headers
 
@@ -280,7 +271,7 @@ def _usable(proxy: str | None, access: Access) -> str | None:
         return None
     scheme, separator, rest = proxy.partition("://")
     scheme = scheme.lower()
-    cannot = f"the proxy {_shown(proxy)} of {access.origin} cannot be used: "
+    cannot = f"the proxy {shown_proxy(proxy)} of {access.origin} cannot be used: "
     if not separator or scheme not in _PROXIES:
         raise ClusterError(f"{cannot}its URL must begin with http://, https:// or socks5://")
     if scheme in ("http", "https"):
@@ -312,12 +303,6 @@ def _refuse_split_login(url: str, what: str) -> None:
         )
 
 
-def _shown(proxy: str | None) -> str:
-    """Return a proxy's URL without its user name and password."""
-    scheme, separator, rest = (proxy or "").rpartition("://")
-    return printable(f"{scheme}{separator}{rest.rpartition('@')[2]}")
-
-
 def _failure(error: Exception, access: Access, proxy: str | None, *, expired: bool) -> ClusterError:
     """Convert an error of the package by its cause, an error of the system or OpenSSL.
 
@@ -332,10 +317,7 @@ def _failure(error: Exception, access: Access, proxy: str | None, *, expired: bo
     looked_up = isinstance(cause, (socket.gaierror, LookupTimeoutError))
     if proxy and (socks or looked_up or (isinstance(error, ProxyError) and not expired)):
         why = "its handshake took too long" if socks and expired else str(cause or error)
-        return UnreachableError(
-            f"cannot reach {place(access)} through the proxy {_shown(proxy)}: "
-            f"{printable(without_logins(why))}; check proxy-url, HTTPS_PROXY and NO_PROXY"
-        )
+        return proxy_failure(place(access), proxy, why)
     if (expired and not looked_up) or (cause is None and isinstance(error, PoolTimeoutError)):
         cause = TimeoutError()
     if isinstance(cause, OSError):

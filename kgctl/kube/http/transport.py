@@ -26,6 +26,7 @@ _LEAN_CLUSTER_KEYS = frozenset(
         "tls-server-name",
         "disable-compression",
         "extensions",
+        "proxy-url",
     }
 )
 _LEAN_USER_KEYS = frozenset(
@@ -37,6 +38,11 @@ _LEAN_USER_KEYS = frozenset(
         "client-key",
         "client-key-data",
         "exec",
+        "auth-provider",
+        "as",
+        "as-uid",
+        "as-groups",
+        "as-user-extra",
         "extensions",
     }
 )
@@ -138,9 +144,12 @@ def beyond_lean(access: Access) -> str | None:
             return f"user setting {key}"
     if "@" in access.server:
         return "a user name in the server's URL"
-    from kgctl.kube.access.proxy import proxy_for
+    from kgctl.kube.access.proxy import http_proxy, proxy_for
 
-    return "a proxy" if proxy_for(access) else None
+    proxy = proxy_for(access)
+    if proxy is None or (access.server.startswith("https://") and http_proxy(proxy)):
+        return None
+    return "a proxy that is not reached by plain HTTP, or a server that is"
 
 
 def open_transport(

@@ -38,12 +38,10 @@ class FindingsFormat(NamedTuple):
 
 
 def _text(report: Report, terms: Terms) -> str:
-
     return to_text(report, terms.marks)
 
 
 def _json(report: Report, _terms: Terms) -> str:
-
     return to_json(report)
 
 
@@ -66,7 +64,6 @@ def _github(report: Report, _terms: Terms) -> str:
 
 
 def _markdown(report: Report, _terms: Terms) -> str:
-
     return to_markdown(report)
 
 

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import address_text
+from kgctl.mesh.network import direct_links
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def _line(line: str) -> str:
 
 def to_dot(topology: Topology, drawn_in: Iterable[str] = ()) -> str:
     """Return the network as DOT text, with the additional edges ``drawn_in`` from :func:`edge`."""
-    return _sheet([str(topology.subnet)], chain(_network(topology), drawn_in))
+    lines = chain(_network(topology), drawn_in)
+    if topology.network is not None:
+        return _sheet([topology.network.name], lines, identifier(topology.network.name))
+    return _sheet([str(topology.subnet)], lines)
 
 
 def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
@@ -97,9 +101,9 @@ def to_dot_of_clusters(linked: Linked, drawn_in: Iterable[str] = ()) -> str:
     return _sheet(title, chain(*clusters, crossings, drawn_in))
 
 
-def _sheet(title: Iterable[str], lines: Iterable[str]) -> str:
+def _sheet(title: Iterable[str], lines: Iterable[str], name: str = "kilo") -> str:
     look = f"label={label(*title)} labelloc=t outputorder=nodesfirst overlap=false"
-    return "".join(chain(("digraph kilo {\n", f"\t{look}\n"), lines, ("}\n",)))
+    return "".join(chain((f"digraph {name} {{\n", f"\t{look}\n"), lines, ("}\n",)))
 
 
 def _cluster(name: str, caption: str, style: str, lines: Iterable[str]) -> Iterator[str]:
@@ -117,7 +121,8 @@ def _network(topology: Topology, prefix: str = "", number: str = "") -> Iterator
         name, lines = f"cluster_{number}location_{segment.name}", _nodes(segment, prefix)
         yield from _cluster(name, segment.name, "dashed,rounded", lines)
     peers = _peers(topology.peers, prefix)
-    yield from _cluster(f"cluster_{number}peers", "peers", "dashed,rounded", peers)
+    caption = "peers" if topology.network is None else "machines"
+    yield from _cluster(f"cluster_{number}peers", caption, "dashed,rounded", peers)
 
 
 def _stale(links: Iterable[ClusterLink], prefix: str) -> Iterator[str]:
@@ -155,6 +160,9 @@ def _edges(topology: Topology, prefix: str) -> Iterator[str]:
     for position, leader in enumerate(leaders):
         for other in leaders[position + 1 :]:
             yield f"\t{leader} -> {other} [dir=both]\n"
+    for first, second in direct_links(topology.peers) if topology.network is not None else ():
+        ends = identifier(prefix + first.name), identifier(prefix + second.name)
+        yield f"\t{ends[0]} -> {ends[1]} [dir=both]\n"
     peers = [identifier(prefix + peer.name) for peer in topology.peers]
     for leader in leaders:
         for peer in peers:

@@ -23,6 +23,7 @@ def to_graph_json(picture: Picture) -> str:
     """Return the picture as JSON with one object or link per line, for readers and for diff."""
     parts = [
         f'"schema": "kgctl-graph",\n  "version": {VERSION}',
+        *([] if picture.network is None else [f'"network": {json.dumps(picture.network)}']),
         f'"subnet": {json.dumps(picture.subnet)}',
         f'"granularity": {json.dumps(picture.granularity)}',
         f'"segments": {_lines(_segments(picture))}',

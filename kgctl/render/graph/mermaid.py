@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.text import printable
 from kgctl.render.graph.formats import Excess
-from kgctl.render.graph.picture import BROKEN, LOCAL, READY, STALE, keepalive, place
+from kgctl.render.graph.picture import (
+    BROKEN,
+    LOCAL,
+    READY,
+    STALE,
+    keepalive,
+    place,
+    title,
+)
 from kgctl.render.graph.plan import Mesh, Room, plan_of, plan_of_clusters
 
 if TYPE_CHECKING:
@@ -113,7 +121,8 @@ def _drawn(plan: Plan, ids: dict[tuple[str, str], str], prefix: str = "") -> Ite
         for number, area in enumerate(picture.areas):
             yield f"  {prefix}a{number}({_label(*_area_lines(area))}):::{area.worst}"
         if picture.peers:
-            yield f'  {prefix}peers(["{len(picture.peers)} peers"]):::outside'
+            words = f"{len(picture.peers)} {'peers' if picture.network is None else 'machines'}"
+            yield f'  {prefix}peers(["{words}"]):::outside'
     else:
         yield from _apart(picture, ids, prefix)
         yield from _local(picture, ids)
@@ -130,7 +139,8 @@ def _apart(picture: Picture, ids: dict[tuple[str, str], str], prefix: str) -> It
             yield f"    {ids[node.end]}{_node(node)}"
         yield "  end"
     if picture.peers:
-        yield f"  subgraph {prefix}outside[peers]"
+        words = "peers" if picture.network is None else _label(title(picture))
+        yield f"  subgraph {prefix}outside[{words}]"
         for peer in picture.peers:
             yield f"    {ids[peer.end]}{_peer(peer)}"
         yield "  end"
@@ -177,7 +187,10 @@ def _line(link: Link) -> str:
 def _through_the_middle(
     picture: Picture, ids: dict[tuple[str, str], str], middle: str
 ) -> Iterator[str]:
-    yield f'  {middle}(("WireGuard mesh:<br>each with each")):::mesh'
+    words = "WireGuard mesh:<br>each with each"
+    if picture.network is not None:
+        words = "WireGuard:<br>each with each<br>of which one can call"
+    yield f'  {middle}(("{words}")):::mesh'
     linked = [f"{middle} {'-.-' if one.behind_nat else '==='} {ids[one.end]}"
               for one in picture.leaders]  # fmt: skip
     linked += [

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.dialability import is_behind_nat
+from kgctl.mesh.network import direct_links
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
 from kgctl.mesh.text import bytewise
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 READY, STALE, BROKEN = "ready", "stale", "broken"
 """Takes part; took part until its heartbeats stopped; lacks something needed to take part."""
 
-LOCAL, MESH, OUTSIDE = "local", "mesh", "peer"
-"""Kinds of links: leader to node, leader to leader, leader to peer."""
+LOCAL, MESH, OUTSIDE, DIRECT = "local", "mesh", "peer", "direct"
+"""Kinds of links: leader to node, leader to leader, leader to peer; and peer to peer, in a network
+without nodes."""
 
 End = tuple[str, str]
 """The end of a link: ``node`` or ``peer``, and the name."""
@@ -110,7 +112,8 @@ class Link(NamedTuple):
 class Picture(NamedTuple):
     """Everything to draw. ``reach`` is None, or the distance of each end from the focus in links.
 
-    A focused picture only has links with an end closer than ``hops`` links.
+    A focused picture only has links with an end closer than ``hops`` links. ``network`` is the name
+    of a network without nodes.
     """
 
     subnet: str
@@ -120,6 +123,7 @@ class Picture(NamedTuple):
     collapsed: bool = False
     reach: Mapping[End, int] | None = None
     hops: int = 0
+    network: str | None = None
 
     @property
     def nodes(self) -> Iterator[Member]:
@@ -139,7 +143,12 @@ class Picture(NamedTuple):
     def links(self) -> Iterator[Link]:
         """Yield every link of the picture lazily: there may be millions."""
         leaders = self.leaders
-        every = self._local(leaders), self._mesh(leaders), self._outside(leaders)
+        every = (
+            self._local(leaders),
+            self._mesh(leaders),
+            self._outside(leaders),
+            self._direct(),
+        )
         return (link for links in every for link in links if self._shows(link))
 
     def _shows(self, link: Link) -> bool:
@@ -168,6 +177,13 @@ class Picture(NamedTuple):
                 keepalive = peer.persistent_keepalive
                 yield Link(OUTSIDE, leader.end, peer.end, natted, keepalive)
 
+    def _direct(self) -> Iterator[Link]:
+        if self.network is None:
+            return
+        for one, other in direct_links([peer for peer in self.peers if peer.state == READY]):
+            keepalive = max(one.persistent_keepalive, other.persistent_keepalive)
+            yield Link(DIRECT, one.end, other.end, False, keepalive)
+
 
 def picture_of(
     state: State, topology: Topology, now: float, *, present: float | None = None
@@ -187,6 +203,7 @@ def picture_of(
         granularity=topology.granularity,
         areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
         peers=tuple(_outsiders(state, topology)),
+        network=state.network and state.network.name,
     )
 
 
@@ -250,6 +267,18 @@ def _leaders_first(nodes: Iterable[Member]) -> list[Member]:
 
 def _segment_order(node: Member) -> bytes:
     return bytewise(node.segment or "")
+
+
+def title(picture: Picture) -> str:
+    """Return the name of the network, as a title."""
+    if picture.network is not None:
+        return f"network {picture.network}"
+    return f"Kilo network {picture.subnet}"
+
+
+def number_of_peers(picture: Picture, count: int) -> str:
+    """Return a number of peers, which are the machines of a network without nodes."""
+    return number(count, "peer" if picture.network is None else "machine")
 
 
 def place(area: Area) -> str:

@@ -21,8 +21,10 @@ from kgctl.render.graph.picture import (
     keepalive,
     node_lines,
     number,
+    number_of_peers,
     peer_lines,
     place,
+    title,
 )
 from kgctl.render.graph.plan import Room, plan_of
 from kgctl.render.graph.richlegend import (
@@ -63,9 +65,9 @@ def to_rich_dot(picture: Picture, layout: str | None = None) -> str:
     return Drawing(plan_of(picture, ROOM)).source(layout or "dot")
 
 
-def sheet(layout: str, caption: str, *, framed: bool) -> graphviz.Digraph:
-    """Return an empty graph with a ``caption``, the legend."""
-    graph = graphviz.Digraph("kilo")
+def sheet(layout: str, caption: str, *, framed: bool, name: str = "kilo") -> graphviz.Digraph:
+    """Return an empty graph with a ``name`` and a ``caption``, the legend."""
+    graph = graphviz.Digraph(name)
     graph.attr(
         layout=layout,
         label=caption,
@@ -106,7 +108,8 @@ class Drawing:
         caption = legend(
             self._picture, self._title(), framed=self._plan.framed, lines=self._plan.lines
         )
-        graph = sheet(layout, caption, framed=self._plan.framed)
+        name = "kilo" if self._picture.network is None else self._picture.network
+        graph = sheet(layout, caption, framed=self._plan.framed, name=name)
         self.draw_into(graph)
         return str(graph.source)
 
@@ -122,8 +125,11 @@ class Drawing:
         nodes = list(picture.nodes)
         ready = sum(node.state == READY for node in nodes)
         focus = "a part of the " if picture.reach is not None else ""
+        if picture.network is not None:
+            machines = number_of_peers(picture, len(picture.peers))
+            return f"{focus}{title(picture)}: {machines}"
         return (
-            f"{focus}Kilo network {picture.subnet}: {ready} of {len(nodes)} nodes ready, "
+            f"{focus}{title(picture)}: {ready} of {len(nodes)} nodes ready, "
             f"{number(len(picture.areas), 'location')}, {number(len(picture.peers), 'peer')}"
         )
 
@@ -193,7 +199,8 @@ class Drawing:
     def _peers(self) -> graphviz.Digraph:
         cluster = graphviz.Digraph(self._own("cluster_peers"))
         peers = self._picture.peers
-        cluster.attr(label=f"{number(len(peers), 'peer')}, outside the cluster",
+        outside = ", outside the cluster" if self._picture.network is None else ""
+        cluster.attr(label=f"{number_of_peers(self._picture, len(peers))}{outside}",
                      style="filled,rounded,dashed", color=GREY, fillcolor="#f2f2f2",
                      fontcolor=INK, fontsize="13", labeljust="l", margin="12")  # fmt: skip
         if self._plan.peers_apart:
@@ -266,7 +273,7 @@ class Drawing:
     def _spokes(self) -> Iterator[str]:
         hub = f"{self._prefix}hub"
         yield (
-            f'\t{hub} [label="WireGuard mesh:\\neach linked with each" shape=ellipse '
+            f'\t{hub} [label="{self._hub_words()}" shape=ellipse '
             f'style="filled,bold" color="{BLUE}" fillcolor="{AREAS[0][1]}" penwidth=2]\n'
         )
         for peer in self._linked_peers():
@@ -281,6 +288,11 @@ class Drawing:
                 look = f'{NATTED} label="NAT"' if leader.behind_nat else TUNNEL
                 yield f"\t{hub} -> {self.ids[leader.end]} [{look}]\n"
             seen.add(self.ids[leader.end])
+
+    def _hub_words(self) -> str:
+        if self._picture.network is None:
+            return "WireGuard mesh:\\neach linked with each"
+        return "WireGuard:\\neach linked with each\\nof which one can call"
 
     def _to_the_frame(self) -> Iterator[str]:
         peers = self._linked_peers()

@@ -68,7 +68,7 @@ def legend(
 
 def _samples(picture: Picture, *, framed: bool, lines: bool) -> list[str]:
     samples = []
-    if not picture.collapsed:
+    if not picture.collapsed and picture.network is None:
         states = {node.state for node in picture.nodes}
         samples.append(_cell("★ leader", f'border="3" style="rounded" color="{BLUE}"'))
         if READY in states:
@@ -86,7 +86,7 @@ def _samples(picture: Picture, *, framed: bool, lines: bool) -> list[str]:
         samples.append(_line("━━━", BLUE, "WireGuard tunnel"))
         if natted:
             samples.append(_line("╍╍╍", ORANGE, "through a NAT"))
-        if any(peer.state == READY for peer in picture.peers):
+        if picture.network is None and any(peer.state == READY for peer in picture.peers):
             where = "" if lines else ", to every leader"
             samples.append(_line("┅┅┅", GREY, f"peer{where}"))
     return samples or ["<td> </td>"]

@@ -68,8 +68,9 @@ def around(picture: Picture, name: str, hops: int) -> Picture:
     ends = {peer.name: peer.end for peer in picture.peers}
     ends.update((node.name, node.end) for node in picture.nodes)
     if name not in ends:
+        what = "node or peer" if picture.network is None else "machine"
         raise NotInPictureError(
-            f'there is no node or peer named "{printable(name)}"{_suggestion(name, ends)}'
+            f'there is no {what} named "{printable(name)}"{_suggestion(name, ends)}'
         )
     reach = _distances(picture, ends[name], hops)
     return _only(picture, lambda one: one.end in reach)._replace(reach=reach, hops=hops)
@@ -103,6 +104,12 @@ def _distances(picture: Picture, start: End, hops: int) -> dict[End, int]:
 
 def _neighbours(picture: Picture) -> Callable[[End], Iterable[End]]:
     """Return a function for the neighbours of an end; it never lists the links of the mesh."""
+    if picture.network is not None:
+        found: dict[End, list[End]] = {}
+        for link in picture.links():
+            found.setdefault(link.source, []).append(link.target)
+            found.setdefault(link.target, []).append(link.source)
+        return lambda end: found.get(end, ())
     leaders = {node.segment: node.end for node in picture.leaders}
     middle = list(leaders.values())
     peers = [peer.end for peer in picture.peers if peer.state == READY]

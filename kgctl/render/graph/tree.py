@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.text import printable
-from kgctl.render.graph.picture import BROKEN, READY, STALE, keepalive, number, place
+from kgctl.render.graph.picture import (
+    BROKEN,
+    READY,
+    STALE,
+    keepalive,
+    number,
+    number_of_peers,
+    place,
+    title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,10 +87,15 @@ def _root(picture: Picture) -> Branch:
     nodes = list(picture.nodes)
     ready = sum(node.state == READY for node in nodes)
     branches = [_area(area, collapsed=picture.collapsed) for area in picture.areas]
+    if picture.network is not None:
+        everybody = _peers(picture.peers, collapsed=picture.collapsed)
+        machines = number_of_peers(picture, len(picture.peers))
+        count = everybody.details.partition(", ")[2]
+        return everybody._replace(name=title(picture), details=f"{machines}, {count}")
     if picture.peers:
         branches.append(_peers(picture.peers, collapsed=picture.collapsed))
     return Branch(
-        f"Kilo network {picture.subnet}",
+        title(picture),
         f"{ready} of {len(nodes)} nodes ready",
         branches=tuple(branches),
     )

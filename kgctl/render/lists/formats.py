@@ -45,12 +45,10 @@ class ListFormat(NamedTuple):
 
 
 def _table(listing: Listing, _single: bool) -> str:
-
     return to_columns(listing)
 
 
 def _wide(listing: Listing, _single: bool) -> str:
-
     return to_columns(listing, wide=True)
 
 

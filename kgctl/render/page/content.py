@@ -15,12 +15,13 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.mesh.readiness import age
 from kgctl.mesh.text import printable
-from kgctl.render.graph.picture import place
+from kgctl.render.graph.picture import place, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,14 +56,27 @@ def content(shown: Shown) -> dict[str, Any]:
     areas = [_area(shown, area, leaders) for area in picture.areas]
     if picture.peers:
         things = [_peer(shown, peer) for peer in picture.peers]
-        areas.append({"id": "peers", "name": "peers", "things": things})
+        name = "peers" if picture.network is None else "machines"
+        areas.append({"id": "peers", "name": name, "things": things})
+    alone = {} if picture.network is None else {"links": _links(picture)}
     return {
+        "title": title(picture)[0].upper() + title(picture)[1:],
+        **alone,
         "subnet": picture.subnet,
         "granularity": printable(picture.granularity),
         "taken": _moment(shown.now),
         "areas": areas,
         "findings": [_finding(finding) for finding in shown.findings],
     }
+
+
+_MOST_LINKS = 5000
+
+
+def _links(picture: Picture) -> list[tuple[str, str]]:
+    """Return the ends of the links of a network without nodes, up to a limit."""
+    found = islice(picture.links(), _MOST_LINKS)
+    return [(_id(link.source), _id(link.target)) for link in found]
 
 
 def _moment(now: float) -> str:

@@ -56,8 +56,10 @@
     const ready = nodes.filter((one) => one.state === "ready").length;
     const away = data.away ? `last heard ${age(performance.now() / 1000 - data.heardAt)} ago: ` : "";
     const when = data.ticks && !data.away ? "live" : data.away ? "" : `as of ${data.taken}`;
-    $("summary").textContent = `${ready} of ${plural(nodes.length, "node")} ready, ` +
-      `${plural(all.length - nodes.length, "peer")}, granularity ${data.granularity}; ` +
+    const peers = all.length - nodes.length;
+    $("summary").textContent = (data.links ? `${plural(peers, "machine")}; ` :
+      `${ready} of ${plural(nodes.length, "node")} ready, ` +
+      `${plural(peers, "peer")}, granularity ${data.granularity}; `) +
       [when, data.trouble ? away + data.trouble : ""].filter(Boolean).join("; ");
   }
 
@@ -76,8 +78,7 @@
     if (!things.has(selected) && !areaOf(selected)) selected = null;
     if (!things.has(pathFrom)) pathFrom = null;
     pathHops = pathHops?.every((id) => things.has(id)) ? pathHops : null;
-    $("title").textContent = `Kilo network ${data.subnet}`;
-    document.title = `Kilo network ${data.subnet}`;
+    $("title").textContent = document.title = data.title;
     summarise();
     $("findings-button").textContent = `Findings (${data.findings.length})`;
   }
@@ -158,6 +159,7 @@
     if (total > LINKS_UP_TO && peers.some((one) => one.id === selected)) {
       for (const one of leaders) link(one.id, selected, "outside");
     }
+    for (const [source, target] of data.links ?? []) link(source, target, "mesh");
     for (const one of all) {
       if (one.kind === "node" && one.leader && !one.leads) link(one.leader, one.id, "local");
     }

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kgctl.errors import CredentialsError
-from kgctl.kube.access.credentials import Credentials, renewable, resolve_credentials
+from kgctl.kube.access.credentials import (
+    Credentials,
+    impersonation,
+    renewable,
+    resolve_credentials,
+)
 from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.access.tls import tls_context
 from kgctl.kube.fast.lean import LeanTransport
@@ -264,3 +269,59 @@ def test_a_client_certificate_that_cannot_be_used_says_why() -> None:
 def test_the_zone_of_an_address_stays_here(server: str, host: str, named: str) -> None:
     transport = LeanTransport(access({"token": SECRET})._replace(server=server))
     assert (transport._host, transport._named) == (host, named)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({}, []),
+        ({"as": "", "as-groups": [], "as-user-extra": None}, []),
+        (
+            {"as": "someone", "as-uid": 7, "as-groups": ["a", "b"]},
+            [
+                ("Impersonate-User", "someone"),
+                ("Impersonate-Uid", "7"),
+                ("Impersonate-Group", "a"),
+                ("Impersonate-Group", "b"),
+            ],
+        ),
+        (
+            {"as": "x", "as-user-extra": {"example.com/a b%": ["1", "2"]}},
+            [
+                ("Impersonate-User", "x"),
+                ("Impersonate-Extra-example.com%2Fa%20b%25", "1"),
+                ("Impersonate-Extra-example.com%2Fa%20b%25", "2"),
+            ],
+        ),
+        ({"as": "zo\u00eb"}, [("Impersonate-User", "zo\u00c3\u00ab")]),  # UTF-8, byte by byte
+    ],
+)
+def test_acting_as_another_is_a_matter_of_headers(
+    user: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert impersonation(access(user)) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        (
+            {"as": "a\r\nX: y"},
+            'the as of context "c" of F has characters that are invalid in a header',
+        ),
+        ({"as": ["a"]}, 'the as of context "c" of F has characters'),
+        ({"as": "a", "as-groups": "g"}, 'the as-groups of context "c" of F must be a list'),
+        ({"as": "a", "as-groups": ["g\n"]}, 'the as-groups of context "c" of F has characters'),
+        (
+            {"as": "a", "as-user-extra": ["g"]},
+            'the as-user-extra of context "c" of F must be a mapping',
+        ),
+        (
+            {"as": "a", "as-user-extra": {"k": "v"}},
+            'the as-user-extra of context "c" of F must be a list',
+        ),
+    ],
+)
+def test_what_no_header_can_hold_is_refused(user: dict[str, Any], says: str) -> None:
+    with pytest.raises(CredentialsError, match=says):
+        impersonation(access(user))

@@ -11,7 +11,7 @@ import yaml
 
 from kgctl.cli.core.hints import message
 from kgctl.errors import KubeconfigError
-from kgctl.kube.access.kubeconfig import Access, load_access
+from kgctl.kube.access.kubeconfig import Access, access_by_flags, load_access
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,7 +194,8 @@ def test_without_any_it_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(KubeconfigError, match="set KUBECONFIG") as raised:
         load_access(None, None, {"HOME": str(tmp_path)})
     assert message(raised.value).endswith(
-        "set KUBECONFIG, give --kubeconfig FILE, or read files with -f"
+        "set KUBECONFIG, give --kubeconfig FILE, or read files with -f; --example shows an "
+        "example, and kgctl init makes a network without Kubernetes"
     )
 
 
@@ -256,3 +257,30 @@ def test_a_password_in_the_url_of_a_server_is_never_shown(scheme: str, tmp_path:
         shown = str(error)
     assert "127.0.0.1:1" in shown
     assert "hidden" not in shown.replace(str(path), "")
+
+
+def test_a_daemon_in_a_pod_uses_its_service_account(tmp_path: Path) -> None:
+    folder = tmp_path / ".kube"
+    folder.mkdir()
+    file = kubeconfig(folder / "config", "a", current="a")
+    home = {"HOME": str(tmp_path)}
+    pod = {**home, "KUBERNETES_SERVICE_HOST": "10.43.0.1"}
+    with pytest.raises(KubeconfigError, match="no service account"):
+        access_by_flags(environment=pod)
+    assert access_by_flags(environment=home) == load_access(None, None, home)
+    assert access_by_flags(str(file), environment=pod).server == "https://a.config:6443"
+    assert access_by_flags(context="a", environment=pod).server == "https://a.config:6443"
+
+
+def test_a_server_replaces_that_of_the_kubeconfig_or_goes_alone(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path / "k", "a", current="a")
+    pod = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": "10.43.0.1"}
+    access = access_by_flags(str(file), server="https://user:pass@h:7443/", environment=pod)
+    assert (access.server, access.user) == ("https://h:7443", {"token": "a-k"})
+    plain = access_by_flags(str(file), server="http://h:8080", environment=pod)
+    assert (plain.server, plain.user) == ("http://h:8080", {})
+    alone = access_by_flags(server="https://h:7443", environment=pod)
+    assert (alone.server, alone.user, alone.cluster) == ("https://h:7443", {}, {})
+    for wrong in ("h:7443", "ftp://h", "https://h:x"):
+        with pytest.raises(KubeconfigError):
+            access_by_flags(server=wrong, environment=pod)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kgctl.kube.access.kubeconfig import Access
-from kgctl.kube.access.proxy import proxy_for
+from kgctl.kube.access.proxy import http_proxy, proxy_for
 from kgctl.kube.http.transport import beyond_lean
 
 PROXY = "http://proxy:3128"
+BY_PACKAGE = "a proxy that is not reached by plain HTTP, or a server that is"
 
 
 def access(server: str, **cluster: str) -> Access:
@@ -57,11 +58,16 @@ def test_the_kubeconfig_goes_before_the_environment() -> None:
     [
         ({"certificate-authority-data": "x", "tls-server-name": "n"}, {"token": "t"}, None),
         ({}, {"exec": {"command": "aws"}, "username": "", "as-groups": []}, None),
-        ({"proxy-url": "http://p"}, {}, "cluster setting proxy-url"),
+        ({"proxy-url": "http://u:p@p:3128"}, {}, None),
+        ({"proxy-url": "https://p"}, {}, BY_PACKAGE),
+        ({"proxy-url": "socks5://p"}, {}, BY_PACKAGE),
+        ({"proxy-url": "http://p:70000"}, {}, BY_PACKAGE),
+        ({"proxy-url": "http://p/path"}, {}, BY_PACKAGE),
+        ({"proxy-url": "http://u:p/@p"}, {}, BY_PACKAGE),
         ({"next-year": True}, {}, "cluster setting next-year"),
-        ({}, {"auth-provider": {"name": "oidc"}}, "user setting auth-provider"),
+        ({}, {"auth-provider": {"name": "oidc"}}, None),
         ({}, {"username": "u", "password": "p"}, "user setting username"),
-        ({}, {"as": "someone"}, "user setting as"),
+        ({}, {"as": "someone", "as-groups": ["g"]}, None),
     ],
 )
 def test_what_is_not_plain_is_left_to_the_package(
@@ -73,3 +79,15 @@ def test_what_is_not_plain_is_left_to_the_package(
 @pytest.mark.fast_lane(reason="in the slow lane everything is left to the package")
 def test_a_login_in_the_url_is_left_to_the_package() -> None:
     assert beyond_lean(access("https://u:p@127.0.0.1")) == "a user name in the server's URL"
+
+
+@pytest.mark.fast_lane(reason="in the slow lane everything is left to the package")
+def test_a_server_on_plain_http_behind_a_proxy_is_left_to_the_package() -> None:
+    assert beyond_lean(access("http://a.b", **{"proxy-url": "http://p"})) == BY_PACKAGE
+
+
+def test_a_proxy_keeps_its_login_to_itself() -> None:
+    proxy = http_proxy("http://me:p%40ss@[fd00::1]:3128/")
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.login) == ("fd00::1", 3128, "Basic bWU6cEBzcw==")
+    assert repr(proxy) == "HttpProxy(http://[fd00::1]:3128/)"

@@ -188,7 +188,7 @@ def test_a_connection_is_kept_if_the_server_keeps_it(data: bytes, reusable: bool
 
 def test_a_request_is_sent_as_the_rules_have_it() -> None:
     line = Line(b"")
-    Wire(cast("socket.socket", line)).send("POST", "/a?b=c", {"Host": "h", "X": "y"}, b"body")
+    Wire(cast("socket.socket", line)).send("POST", "/a?b=c", (("Host", "h"), ("X", "y")), b"body")
     assert line.sent == b"POST /a?b=c HTTP/1.1\r\nHost: h\r\nX: y\r\nContent-Length: 4\r\n\r\nbody"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
-from typing import TYPE_CHECKING
+import socket
 
 import pytest
 
@@ -23,15 +24,15 @@ from kgctl.errors import (
     UnauthorizedError,
 )
 from kgctl.kilo import PEERS
+from kgctl.kube.access.kubeconfig import Access
 from kgctl.kube.budget import Budget
+from kgctl.kube.fast.lean import LeanTransport
 from kgctl.kube.fast.protobuf import CONTENT_TYPE
 from kgctl.kube.http.client import Api, Backoff, Body
+from kgctl.kube.http.dial import Dialler
 from kgctl.kube.lists import JSON, NODES
 from tests.support import encode
 from tests.support.memory import ACCESS, Answer, MemoryTransport, api_on, status_body
-
-if TYPE_CHECKING:
-    from kgctl.kube.access.kubeconfig import Access
 
 OK = {"kind": "Status", "status": "Success"}
 
@@ -171,6 +172,20 @@ def test_refused_credentials_say_what_to_do(user: dict[str, object], says: str) 
     with pytest.raises(UnauthorizedError) as caught:
         get(MemoryTransport(refused()), access=ACCESS._replace(user=user))
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        ("https://a:6443", 'the user "me" has no credentials, and the server requires some'),
+        ("http://a:8080", "use a server with an https:// URL"),
+    ],
+)
+def test_a_named_user_without_credentials_is_told_why(server: str, says: str) -> None:
+    access = ACCESS._replace(server=server, user={}, user_name="me")
+    with pytest.raises(UnauthorizedError) as caught:
+        get(MemoryTransport(refused()), access=access)
+    assert str(caught.value).endswith(says)
 
 
 def test_no_request_shows_a_secret_in_its_trace() -> None:
@@ -410,3 +425,25 @@ def test_a_small_answer_cannot_swell_beyond_its_limit() -> None:
     body = Body(packed_as_gzip(bomb), ACCESS, Budget("there", 1_000_000), "gzip")
     with pytest.raises(AnswerError, match="takes more than 0 MiB of memory"):
         body.whole()
+
+
+def test_connections_kept_in_a_cycle_of_references_are_closed() -> None:
+    # an error's traceback holds its transport, and the transport's frames hold the error; Python
+    # finalizes the older object of a cycle first, so the socket is made before the transport
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        made = [socket.create_connection(listening.getsockname())]
+
+        class Made(Dialler):
+            def connect(self, *_: object) -> socket.socket:
+                return made.pop()
+
+        access = Access("http://api.example:8001", {}, {}, "c", "F", ())
+        transport = LeanTransport(access, dialler=Made())
+        transport.round_trip(5)
+        accepted, _ = listening.accept()
+        accepted.settimeout(30)
+        transport.itself = transport  # type: ignore[attr-defined]
+        del transport
+        gc.collect()  # pytest makes an error of a socket's ResourceWarning
+        with accepted:
+            assert accepted.recv(1) == b""

@@ -100,6 +100,11 @@ def test_dialler_raises_what_the_look_up_does() -> None:
         Dialler(refuse).connect("a.example", 1, soon(), unused)
 
 
+def test_dialler_has_no_time_left_for_a_look_up(resolver: Resolver) -> None:
+    with pytest.raises(LookupTimeoutError, match="took too long"):
+        Dialler(resolver).connect("a.example", 1, soon(-1), unused)
+
+
 def test_dialler_tries_each_address_within_the_deadline() -> None:
     tried: list[float | None] = []
 
