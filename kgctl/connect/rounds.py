@@ -209,6 +209,7 @@ class Rounds:
         self._receivers: _Receivers | None = None
         self._known: dict[PublicKey, tuple[object, str, KnownPeer]] = {}
         self._names = names
+        self._problems_recorded = 0
         self._file = file
         self._journal = journal
         self._parser = Parser(options.topology_label)
@@ -259,7 +260,9 @@ class Rounds:
         if self._wanted is not None:
             self.keeper.network_changed(self._wanted, wanted)
         self._wanted = wanted
-        if change or whole:
+        problems_changed = self._names.problems_changed
+        if change or whole or problems_changed != self._problems_recorded:
+            self._problems_recorded = problems_changed
             self._keep_record(wanted)
 
     def _wanted_of(self, state: State, now: float, *, whole: bool) -> Wanted:

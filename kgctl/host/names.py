@@ -44,7 +44,7 @@ def look_up(name: str) -> list[Address]:
 
 
 class Names:
-    """A cache of names. Threads resolve them, and call ``changed`` when an address changes.
+    """A cache of names. Threads resolve them, and call ``changed`` when an address or a reason does.
 
     A name that can no longer be resolved keeps its address.
     """
@@ -66,7 +66,7 @@ class Names:
         self._more = threading.Condition(self._lock)
         self._idle = threading.Event()
         self._idle.set()
-        self._threads = self._resting = self._busy = 0
+        self._threads = self._resting = self._busy = self._problems_changed = 0
 
     def keep_first(self, name: str) -> None:
         """Resolve this name before all others, and never forget it."""
@@ -105,6 +105,12 @@ class Names:
         """Return why the last look-up of a name failed, or an empty string."""
         with self._lock:
             return self._failed.get(name, "")
+
+    @property
+    def problems_changed(self) -> int:
+        """Return how often a look-up ended with another reason than the one before."""
+        with self._lock:
+            return self._problems_changed
 
     def refresh(self, name: str) -> None:
         """Start a new look-up of a name."""
@@ -155,20 +161,22 @@ class Names:
         return self._waiting[0] in self._first or self._busy < AT_ONCE
 
     def _learn(self, name: str, found: list[Address], problem: str) -> bool:
-        """Store an answer; return whether it changes the addresses."""
+        """Store an answer; return whether it changes the addresses, or why there are none."""
         with self._lock:
             self._asked.discard(name)
             self._rest_if_done()
             if name in self._dropped:
                 self._dropped.discard(name)
                 return False
-            before = self._known.get(name)
+            before = self._known.get(name), self._failed.get(name, "")
             if found:
                 self._known[name] = found
                 self._failed.pop(name, None)
             else:
                 self._failed[name] = problem or "it has no address"
-        return bool(found) and found != before
+            after = self._known.get(name), self._failed.get(name, "")
+            self._problems_changed += before[1] != after[1]
+        return before != after
 
     def _rest_if_done(self) -> None:
         if not self._asked:
