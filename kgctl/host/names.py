@@ -44,7 +44,7 @@ def look_up(name: str) -> list[Address]:
 
 
 class Names:
-    """A cache of names. Threads resolve them, and call ``changed`` when an address or a reason does.
+    """A cache of names. Threads resolve them, and call ``changed`` about new addresses or reasons.
 
     A name that can no longer be resolved keeps its address.
     """
