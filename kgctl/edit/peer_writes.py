@@ -93,6 +93,18 @@ def withdraw(store: PeerStore, stored: Object, error: BaseException) -> None:
         ) from error
 
 
+def with_settings(peer: Object, settings: Mapping[str, str | None]) -> Object:
+    """Return the Peer with these annotations set; those that are None are removed."""
+    if not settings:
+        return peer
+    merged = {**_annotations(peer), **settings}
+    annotations = {key: text for key, text in merged.items() if text is not None}
+    metadata = {key: one for key, one in peer["metadata"].items() if key != "annotations"}
+    if annotations:
+        metadata["annotations"] = annotations
+    return {**peer, "metadata": metadata}
+
+
 MARK = f"{PREFIX}kgctl-mending"
 """The annotation that the first of two writes sets, so that the second one is a change."""
 
@@ -187,10 +199,4 @@ def _annotations(peer: Object) -> Object:
 
 def _marked(peer: Object, value: str | None) -> Object:
     """Return the Peer with its mark set to ``value``, or removed if that is None."""
-    annotations = {key: text for key, text in _annotations(peer).items() if key != MARK}
-    if value is not None:
-        annotations[MARK] = value
-    metadata = {key: one for key, one in peer["metadata"].items() if key != "annotations"}
-    if annotations:
-        metadata["annotations"] = annotations
-    return {**peer, "metadata": metadata}
+    return with_settings(peer, {MARK: value})

@@ -18,6 +18,33 @@ NAT_KEEPALIVE = 25
 """Seconds; wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"."""
 
 
+class SshTarget(NamedTuple):
+    """Where ssh finds a machine; an empty ``user`` or no ``port`` leave it to ssh's own files."""
+
+    host: str
+    user: str = ""
+    port: int | None = None
+
+
+class PeerSettings(NamedTuple):
+    """What kgctl keeps about a machine besides Kilo's Peer object.
+
+    ``expires`` is in Unix seconds. ``problems`` are values that do not parse, in words; they count
+    as absent.
+    """
+
+    relay: bool = False
+    location: str = ""
+    expires: int | None = None
+    platform: str = ""
+    ssh: SshTarget | None = None
+    sudo: bool = False
+    problems: tuple[str, ...] = ()
+
+
+NO_SETTINGS = PeerSettings()
+
+
 class Peer(NamedTuple):
     """A valid Peer. ``persistent_keepalive`` is one of ``KEEPALIVES``.
 
@@ -33,6 +60,7 @@ class Peer(NamedTuple):
     endpoint: Endpoint | None = None
     discovered: bool = False
     replaced_endpoint: Endpoint | None = None
+    settings: PeerSettings = NO_SETTINGS
 
     @property
     def annotated_endpoint(self) -> Endpoint | None:

@@ -13,6 +13,7 @@ from kgctl.mesh.endpoint import PORTS, Endpoint, is_dns_name
 from kgctl.mesh.key import NO_KEY, PresharedKey, PublicKey, decode_key
 from kgctl.mesh.peer import KEEPALIVES, InvalidPeer, Peer
 from kgctl.mesh.text import INT64, nearest, printable
+from kgctl.state.peer_settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +41,7 @@ def peer_of(source: Mapping[str, Any]) -> Peer | InvalidPeer:
         preshared_key=reader.preshared_key(),
         persistent_keepalive=reader.keepalive(),
         endpoint=reader.endpoint(),
+        settings=settings_of(source),
     )
     if not name:
         reader.problems.append(_without_name(source))

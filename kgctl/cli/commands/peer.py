@@ -95,6 +95,46 @@ Lan = Annotated[
         help="A network behind the machine, which others reach through it. Repeatable.",
     ),
 ]
+Relay = Annotated[
+    bool | None,
+    typer.Option(
+        "--relay/--no-relay",
+        help="Whether the machine relays between machines that cannot call each other.",
+        show_default=False,
+    ),
+]
+Location = Annotated[
+    str | None,
+    typer.Option(
+        "--location",
+        metavar="WORD",
+        help="Where the machine is: of several relays, the one in the same location is preferred.",
+    ),
+]
+Platform = Annotated[
+    str | None,
+    typer.Option(
+        "--platform",
+        metavar="FORMAT",
+        help="The format of the machine's file in kgctl showconf --all, such as networkd.",
+    ),
+]
+Ssh = Annotated[
+    str | None,
+    typer.Option(
+        "--ssh",
+        metavar="[USER@]HOST[:PORT]",
+        help="Where kgctl deploy reaches the machine by ssh.",
+    ),
+]
+Sudo = Annotated[
+    bool | None,
+    typer.Option(
+        "--sudo/--no-sudo",
+        help="Whether kgctl deploy uses sudo on the machine.",
+        show_default=False,
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
@@ -131,12 +171,18 @@ def add(
     endpoint: EndpointOption = None,
     persistent_keepalive: Keepalive = None,
     service_cidr: ServiceCidrs = None,
+    relay: Relay = None,
+    location: Location = None,
+    platform: Platform = None,
+    ssh: Ssh = None,
+    sudo: Sudo = None,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
     """Create the peer NAME, with a new key pair and a free address unless they are given."""
     from kgctl.cli.commands.peer_add import NewPeer, add_peer
+    from kgctl.cli.commands.peer_settings import SettingOptions
     from kgctl.cli.commands.peer_target import target_of
 
     new = NewPeer(
@@ -152,6 +198,7 @@ def add(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
+        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
     )
     add_peer(target_of(shared), new, dry_run.value, output and output.value)
 
@@ -228,12 +275,18 @@ def set_(
         ),
     ] = None,
     service_cidr: ServiceCidrs = None,
+    relay: Relay = None,
+    location: Location = None,
+    platform: Platform = None,
+    ssh: Ssh = None,
+    sudo: Sudo = None,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
     """Change the given fields of the peer NAME; the others stay as they are."""
     from kgctl.cli.commands.peer_change import Changes, set_peer
+    from kgctl.cli.commands.peer_settings import SettingOptions
     from kgctl.cli.commands.peer_target import target_of
 
     changes = Changes(
@@ -247,6 +300,7 @@ def set_(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
+        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
     )
     set_peer(target_of(shared), name, changes, dry_run.value, output and output.value)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.commands.agents import warn_of_address, warn_of_name
+from kgctl.cli.commands.peer_settings import NOTHING
 from kgctl.cli.commands.peer_values import (
     DRY_RUNS,
     NewKeys,
@@ -24,12 +25,13 @@ from kgctl.cli.commands.peer_values import (
 )
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import note
+from kgctl.edit.peer_writes import with_settings
 from kgctl.errors import AlreadyExistsError, KgctlError
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kgctl.cli.commands.peer_target import Target
     from kgctl.edit.enrolment import Addresses
@@ -66,6 +68,7 @@ class NewPeer(NamedTuple):
     service_cidrs: list[str] | None = None
     force: bool = False
     lan: list[str] | None = None
+    settings: Mapping[str, str | None] = NOTHING
 
     def plan(self, network: Network | None = None) -> Plan:
         """Check the options as far as possible without a cluster, and return the plan.
@@ -94,6 +97,7 @@ class NewPeer(NamedTuple):
             endpoint=endpoint,
             keepalive=_default_keepalive(endpoint, network) if keepalive is None else keepalive,
             chosen=keepalive is None,
+            settings=self.settings,
         )
 
 
@@ -110,6 +114,7 @@ class Plan(NamedTuple):
     endpoint: Endpoint | None
     keepalive: int
     chosen: bool
+    settings: Mapping[str, str | None] = NOTHING
 
     def manifest(self, allowed_ips: Sequence[Cidr]) -> Object:
         """Return the Peer object."""
@@ -120,7 +125,7 @@ class Plan(NamedTuple):
         section = PeerSection(
             self.public_key, tuple(allowed_ips), self.endpoint, self.keepalive, self.preshared_key
         )
-        return peer_object(self.name, section)
+        return with_settings(peer_object(self.name, section), self.settings)
 
     def checked(self, state: State) -> State:
         """Return ``state`` if the public key is not in use in it.

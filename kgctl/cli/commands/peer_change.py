@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.commands.agents import note_hidden_peer, warn_of_address, warn_of_name
 from kgctl.cli.commands.peer_add import tell_next
+from kgctl.cli.commands.peer_settings import NOTHING
 from kgctl.cli.commands.peer_values import (
     DRY_RUNS,
     KEPT,
@@ -28,12 +29,12 @@ from kgctl.cli.commands.peer_values import (
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import answer, note
-from kgctl.edit.peer_writes import mended, spec_of
+from kgctl.edit.peer_writes import mended, spec_of, with_settings
 from kgctl.mesh.peer import NAT_KEEPALIVE, InvalidPeer, is_own_address
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kgctl.cli.commands.peer_target import Target
     from kgctl.edit.enrolment import Addresses
@@ -57,6 +58,7 @@ class Changes(NamedTuple):
     service_cidrs: list[str] | None = None
     force: bool = False
     lan: list[str] | None = None
+    settings: Mapping[str, str | None] = NOTHING
 
     def addresses(self) -> Addresses:
         """Return the given addresses, and the networks that they must avoid."""
@@ -90,7 +92,7 @@ class Changes(NamedTuple):
         key = self._preshared_key(keys, target, name)
         if key is not None or self.remove_preshared_key:
             changed["presharedKey"] = None if key is None else key.reveal()
-        if not changed and self.lan is None:
+        if not changed and self.lan is None and not self.settings:
             raise UsageError("nothing to change; see: kgctl peer set --help")
         return changed
 
@@ -144,9 +146,19 @@ class Edit:
     """
 
     def __init__(
-        self, fields: Object, *, behind: Sequence[Cidr] | None = None, nodes: bool = True
+        self,
+        fields: Object,
+        *,
+        behind: Sequence[Cidr] | None = None,
+        nodes: bool = True,
+        settings: Mapping[str, str | None] = NOTHING,
     ) -> None:
-        """Take the members; ``behind`` replaces the networks besides the peer's own addresses."""
+        """Take the members; ``behind`` replaces the networks besides the peer's own addresses.
+
+        ``settings`` are annotations to set, or to remove where None.
+        """
+        self._settings = settings
+        self._settings_before: Mapping[str, str] = {}
         self._behind = behind
         self._nodes = nodes
         self._given = fields
@@ -163,6 +175,7 @@ class Edit:
         from kgctl.state.peer_objects import peer_of
 
         self._before = spec_of(peer)
+        self._settings_before = dict(peer["metadata"].get("annotations") or {})
         if self._behind is not None and "allowedIPs" not in self._given:
             own = [str(cidr) for cidr in peer_of(peer).allowed_ips if is_own_address(cidr)]
             self._given = {**self._given, "allowedIPs": [*own, *map(str, self._behind)]}
@@ -181,7 +194,8 @@ class Edit:
 
     def _applied(self, peer: Object) -> Object:
         spec = {**self._before, **self._fields}
-        return {**peer, "spec": {key: value for key, value in spec.items() if value is not None}}
+        wanted = {key: value for key, value in spec.items() if value is not None}
+        return with_settings({**peer, "spec": wanted}, self._settings)
 
     def tell(self) -> None:
         """Print the old and the new value of each member on stderr."""
@@ -191,6 +205,11 @@ class Edit:
                 note(f"{name}: {_shown(name, value)}, unchanged")
             else:
                 note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
+        for annotation, text in self._settings.items():
+            name, old = annotation.partition("/")[2], self._settings_before.get(annotation)
+            change = "unchanged" if old == text else f"-> {_shown(name, text)}"
+            separator = ", " if old == text else " "
+            note(f"{name}: {_shown(name, old)}{separator}{change}")
 
     def note_hidden(self, target: Target, peer: Object) -> None:
         """Print on stderr which leaders may miss the change of the Peer to ``peer``."""
@@ -233,7 +252,12 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
     keys = NewKeys()
     behind = None if changes.lan is None else networks_behind(changes.lan)
     in_cluster = target.folder is None
-    edit = Edit(changes.fields(keys, target, name), behind=behind, nodes=in_cluster)
+    edit = Edit(
+        changes.fields(keys, target, name),
+        behind=behind,
+        nodes=in_cluster,
+        settings=changes.settings,
+    )
     note_host_bits(changes.allowed_ips)
     warn_of_claims(name, changes.allowed_ips)
     warn_of_address(endpoint_of(changes.endpoint or None))

@@ -1,0 +1,110 @@
+"""What kgctl keeps about a machine in annotations of its Peer object, which Kilo passes over.
+
+An annotation that does not parse counts as absent; ``PeerSettings.problems`` says why.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from kgctl.mesh.cidr import parse_address
+from kgctl.mesh.endpoint import PORTS, is_dns_name
+from kgctl.mesh.peer import NO_SETTINGS, PeerSettings, SshTarget
+from kgctl.mesh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PREFIX: Final = "kgctl.dev/"
+RELAY: Final = f"{PREFIX}relay"
+LOCATION: Final = f"{PREFIX}location"
+EXPIRES: Final = f"{PREFIX}expires"
+PLATFORM: Final = f"{PREFIX}platform"
+SSH: Final = f"{PREFIX}ssh"
+SUDO: Final = f"{PREFIX}sudo"
+
+_WORD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def parse_switch(text: str) -> bool | None:
+    """Return a boolean, as ``true`` or ``false``; None for another text."""
+    return {"true": True, "false": False}.get(text)
+
+
+def parse_word(text: str) -> str | None:
+    """Return a location or a platform, if ``text`` may be one: a DNS-like word in lower case."""
+    return text if _WORD.fullmatch(text) else None
+
+
+def parse_time(text: str) -> int | None:
+    """Return a UTC time such as ``2027-01-31T12:00:00Z`` (RFC 3339) in Unix seconds, or None."""
+    try:
+        return int(datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return None
+
+
+def time_text(seconds: int) -> str:
+    """Return a time in Unix seconds as ``parse_time`` reads it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)
+
+
+def parse_ssh_target(text: str) -> SshTarget | None:
+    """Return where ssh finds a machine, from ``[USER@]HOST[:PORT]``; None if it is not that.
+
+    HOST is an IP address (IPv6 in brackets if a port follows), a DNS name or an alias of
+    ssh_config(5). Nothing may look like an option of ssh.
+    """
+    user, _, rest = text.rpartition("@")
+    if ("@" in text and not _USER.fullmatch(user)) or not rest:
+        return None
+    host, port = rest, None
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?", rest)
+    if bracketed is not None:
+        host, port = bracketed[1], bracketed[2]
+    elif rest.count(":") == 1:
+        host, port = rest.split(":")
+        if not port:
+            return None
+    if port is not None and not (port.isascii() and port.isdecimal() and int(port) in PORTS):
+        return None
+    if parse_address(host) is None and not is_dns_name(host) and not _ALIAS.fullmatch(host):
+        return None
+    return SshTarget(host, user, None if port is None else int(port))
+
+
+PARSERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
+    RELAY: ("relay", parse_switch, "true or false"),
+    LOCATION: ("location", parse_word, "a word of lower-case letters, digits, dots and hyphens"),
+    EXPIRES: ("expires", parse_time, "a UTC time such as 2027-01-31T12:00:00Z"),
+    PLATFORM: ("platform", parse_word, "a format of kgctl showconf, such as wg-quick"),
+    SSH: ("ssh", parse_ssh_target, "[USER@]HOST[:PORT]"),
+    SUDO: ("sudo", parse_switch, "true or false"),
+}
+"""Each annotation: the field of ``PeerSettings``, how its text is parsed, and what it must be."""
+
+
+def settings_of(source: Mapping[str, Any]) -> PeerSettings:
+    """Return the settings in the annotations of a Peer object."""
+    metadata = source.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not isinstance(annotations, dict) or not annotations:
+        return NO_SETTINGS
+    found: dict[str, Any] = {}
+    problems = []
+    for name, (field, parse, expected) in PARSERS.items():
+        text = annotations.get(name)
+        if text is None:
+            continue
+        value = parse(text) if isinstance(text, str) else None
+        if value is None:
+            shown = printable(text, 60) if isinstance(text, str) else type(text).__name__
+            problems.append(f'annotation {name} "{shown}" is not {expected}')
+        else:
+            found[field] = value
+    return PeerSettings(**found, problems=tuple(problems)) if found or problems else NO_SETTINGS

@@ -1,0 +1,110 @@
+"""What kgctl keeps about a machine in annotations of its Peer object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgctl.mesh.peer import NO_SETTINGS, Peer, PeerSettings, SshTarget
+from kgctl.state.peer_objects import peer_of
+from kgctl.state.peer_settings import (
+    PARSERS,
+    parse_ssh_target,
+    parse_time,
+    settings_of,
+    time_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def peer(annotations: object) -> Mapping[str, Any]:
+    return {
+        "metadata": {"name": "laptop", "annotations": annotations},
+        "spec": {
+            "allowedIPs": ["10.5.0.1/32"],
+            "publicKey": "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo=",
+        },
+    }
+
+
+def test_settings_are_read_from_annotations() -> None:
+    found = peer_of(
+        peer(
+            {
+                "kgctl.dev/relay": "true",
+                "kgctl.dev/location": "home",
+                "kgctl.dev/expires": "2027-01-31T12:00:00Z",
+                "kgctl.dev/platform": "networkd",
+                "kgctl.dev/ssh": "admin@[2001:db8::1]:2222",
+                "kgctl.dev/sudo": "true",
+                "kgctl.dev/other": "1",
+            }
+        )
+    )
+    assert isinstance(found, Peer)
+    assert found.settings == PeerSettings(
+        relay=True,
+        location="home",
+        expires=1801396800,
+        platform="networkd",
+        ssh=SshTarget("2001:db8::1", "admin", 2222),
+        sudo=True,
+    )
+
+
+def test_a_setting_that_does_not_parse_counts_as_absent_and_is_told() -> None:
+    found = peer_of(peer({"kgctl.dev/relay": "yes", "kgctl.dev/ssh": 22}))
+    assert isinstance(found, Peer)
+    assert found.settings == PeerSettings(
+        problems=(
+            'annotation kgctl.dev/relay "yes" is not true or false',
+            'annotation kgctl.dev/ssh "int" is not [USER@]HOST[:PORT]',
+        )
+    )
+
+
+@pytest.mark.parametrize("annotations", [None, [], "text", {}, {"kgctl.dev/other": "x"}])
+def test_a_peer_without_settings(annotations: object) -> None:
+    assert settings_of(peer(annotations)) is NO_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("office", SshTarget("office")),
+        ("root@192.0.2.7", SshTarget("192.0.2.7", "root")),
+        ("host.example:22", SshTarget("host.example", port=22)),
+        ("2001:db8::1", SshTarget("2001:db8::1")),
+        ("Office_PC", SshTarget("Office_PC")),
+    ],
+)
+def test_where_ssh_finds_a_machine(text: str, target: SshTarget) -> None:
+    assert parse_ssh_target(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-oX=y", "a@-x", "-l@a", "@a", "a@", "a:", "a:0", "a:65536", "a b", "a;b", "a@b@c", "[::1",
+     "a:٣", "a\nb", "[::1]x"],
+)  # fmt: skip
+def test_what_is_no_ssh_target(text: str) -> None:
+    assert parse_ssh_target(text) is None
+
+
+@given(st.text(max_size=40))
+def test_no_setting_can_become_an_option_or_a_second_line(text: str) -> None:
+    for _, parse, _ in PARSERS.values():
+        value = parse(text)
+        for part in value if isinstance(value, tuple) else (value,):
+            assert not str(part or "").startswith("-") or isinstance(part, int)
+            assert str(part).isprintable()
+
+
+@given(st.integers(0, 253402300799))
+def test_times_are_written_as_they_are_read(seconds: int) -> None:
+    assert parse_time(time_text(seconds)) == seconds
