@@ -17,7 +17,7 @@ import pytest
 
 from tests.apiserver.client import Client
 from tests.network import plan, probe, tunnel
-from tests.network.site import NODES, PREFIX, Site, stranger, within
+from tests.network.site import AT_ONCE, NODES, PREFIX, Site, stranger, within
 from tests.network.stream import Pinging
 from tests.network.test_connect import POD
 from tests.network.test_connect_claims import ALL_BUT_10, ways
@@ -104,12 +104,12 @@ def test_a_hostile_node_for_long(site: Site, record_property: Recorder) -> None:
                     assert ways(laptop) == before
                 newcomer = stranger(turns, "zzzz")  # the honest ones are still served
                 site.server.apply([newcomer])
-                took = within(10.0, lambda: len(tunnel.dump(laptop)) == 3)
+                took = within(AT_ONCE, lambda: len(tunnel.dump(laptop)) == 3)
                 site.withdraw(newcomer["metadata"]["name"])
-                within(10.0, lambda: len(tunnel.dump(laptop)) == 2)
+                within(AT_ONCE, lambda: len(tunnel.dump(laptop)) == 2)
                 slowest = max(slowest, took)
                 taken.append(memory(connection.pid))
-        within(10.0, lambda: sorted(laptop.ip("route").splitlines()) == routes)
+        within(AT_ONCE, lambda: sorted(laptop.ip("route").splitlines()) == routes)
         assert probe.reaches(laptop, plan.FRA_1.ipv4.pod)
         start = time.monotonic()
         assert connection.end() == 0

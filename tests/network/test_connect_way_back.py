@@ -10,7 +10,7 @@ from tests.network import plan, probe, tunnel
 from tests.network.connection import Connection
 from tests.network.far import API_ADDRESS, API_NETWORK, API_RESOLVER, far_site
 from tests.network.objects import peer_object
-from tests.network.site import Site, within
+from tests.network.site import AT_ONCE, Site, within
 from tests.network.stream import Pinging
 from tests.network.test_connect_claims import Counted
 from tests.network.test_connect_ways import way
@@ -54,7 +54,7 @@ def test_who_is_cut_off_takes_the_way_to_the_server_out_of_the_tunnel(far: Site)
             swallowed, _ = counted.packets()
             with Pinging(laptop, POD) as pings:
                 far.publish("home-1")
-                within(10.0, lambda: len(tunnel.dump(laptop)) == 3)  # the silence begins here
+                within(AT_ONCE, lambda: len(tunnel.dump(laptop)) == 3)  # the silence begins here
                 far.uplink.cut()
                 connection.until("cannot follow")
                 far.withdraw("home-1")
@@ -72,7 +72,7 @@ def test_who_is_cut_off_takes_the_way_to_the_server_out_of_the_tunnel(far: Site)
                 within(60.0, lambda: len(tunnel.dump(laptop)) == 2)
             assert pings.losses.sent > 500
             assert pings.losses.lost == 0
-            within(10.0, lambda: way(far, API_RESOLVER) == "kilo0")  # as the person wants it
+            within(AT_ONCE, lambda: way(far, API_RESOLVER) == "kilo0")  # as the person wants it
             assert connection.end() == 0, connection.describe()
         assert far.peers() == []
     finally:

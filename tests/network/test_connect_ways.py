@@ -322,7 +322,7 @@ def test_a_log_that_nobody_reads_any_more_ends_no_tunnel(site: Site) -> None:
         assert process.stdout is not None
         assert b"created peer" in process.stdout.readline()
         process.stdout.close()  # as `| head -1` does
-        within(15.0, lambda: "10.42.0.0/24" in site.laptop.ip("route"))
+        within(AT_ONCE, lambda: "10.42.0.0/24" in site.laptop.ip("route"))
         site.lead()
         assert probe.reaches(site.laptop, POD)
         site.publish("fra-1")
