@@ -44,7 +44,11 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
+ifdef ARGS
 	$(PYTEST) $(ARGS)
+else
+	.ci/beside "make kernel" $(MAKE) --no-print-directory kernel -- $(PYTEST)
+endif
 	$(FUZZ) --fixed
 
 .PHONY: lint

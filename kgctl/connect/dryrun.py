@@ -134,7 +134,7 @@ def _peer(change: PeerChange, peer: str) -> str:
     elif change.drop_preshared_key:
         words.append("preshared-key /dev/null")
     if change.endpoint is not None:
-        words.append(f"endpoint {change.endpoint}")
+        words.append(f"endpoint {shlex.quote(str(change.endpoint))}")
     if change.persistent_keepalive is not None:
         words.append(f"persistent-keepalive {change.persistent_keepalive}")
     return "".join(f" {word}" for word in words)

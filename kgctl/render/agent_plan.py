@@ -181,7 +181,7 @@ def _peer(device: str, section: PeerSection, name: str) -> Iterator[str]:
         else:
             yield f"# without the preshared key of {section.public_key}: its Peer has no valid name"
     if section.endpoint is not None:
-        words.append(f"endpoint {section.endpoint}")
+        words.append(f"endpoint {shlex.quote(str(section.endpoint))}")
     words.append(f"persistent-keepalive {section.persistent_keepalive}")
     words.append(f"allowed-ips {','.join(map(str, section.allowed_ips)) or shlex.quote('')}")
     yield " ".join(words)

@@ -20,7 +20,13 @@ from kgctl.mesh.text import parse_duration
 from kgctl.state.example import TAKEN_AT, Example
 from kgctl.state.objects import state_of
 from kgctl.wireguard.conf import peer_configuration
-from kgctl.wireguard.device import DeviceState, device_change, wanted_peers
+from kgctl.wireguard.device import (
+    DeviceChange,
+    DeviceState,
+    PeerChange,
+    device_change,
+    wanted_peers,
+)
 from kgctl.wireguard.keys import PrivateKey
 from tests.wireguard.test_device import KEYS, cidr
 
@@ -142,6 +148,15 @@ def test_commands_hold_no_secret() -> None:
     assert key.reveal() not in "\n".join(lines)
     secrets = [one.preshared_key.reveal() for one in wanted().peers if one.preshared_key]
     assert not any(secret in line for secret in secrets for line in lines)
+
+
+def test_an_endpoint_in_brackets_is_no_pattern_of_a_shell() -> None:
+    key = PublicKey.parse(str(KEYS[0]))
+    assert key is not None
+    one = PeerChange(public_key=key, endpoint=parse_endpoint("[2001:db8::1]:51820"))
+    change = DeviceChange(peers=(one,))
+    (line,) = device_commands("kilo0", change, private_key=None, peer=NAME)
+    assert line == f"wg set kilo0 peer {key} endpoint '[2001:db8::1]:51820'"
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ _WORD = r"[A-Za-z0-9/.:,=+_%@-]+"
 _COMMAND = re.compile(
     rf"""(?x)
     (?:ip|ip\ -6|wg|iptables|ip6tables)
-    (?:\ (?:{_WORD}|"\$private"|''|"Kilo:[A-Za-z\ ,'-]+"
+    (?:\ (?:{_WORD}|'\[{_WORD}\]:[0-9]+'|"\$private"|''|"Kilo:[A-Za-z\ ,'-]+"
         |<\(kubectl\ get\ peer\ [a-z0-9.-]+\ -o\ jsonpath='{{\.spec\.presharedKey}}'\)))+
     | private=\$\(ip\ -o\ address\ show\ to\ {_WORD}\ \|\ awk\ '{{\ print\ \$2;\ exit\ }}'\)
     | \#\ [A-Za-z0-9/.:,=+\ -]+
