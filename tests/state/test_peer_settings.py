@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgctl.mesh.peer import NO_SETTINGS, Peer, PeerSettings, SshTarget
+from kgctl.mesh.text import time_text
 from kgctl.state.peer_objects import peer_of
 from kgctl.state.peer_settings import (
     PARSERS,
     parse_ssh_target,
     parse_time,
     settings_of,
-    time_text,
 )
 
 if TYPE_CHECKING:

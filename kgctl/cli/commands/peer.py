@@ -135,6 +135,15 @@ Sudo = Annotated[
         show_default=False,
     ),
 ]
+Expires = Annotated[
+    str | None,
+    typer.Option(
+        "--expires",
+        metavar="TIME",
+        help="When the peer stops taking part: after 30d (m, h, d, w), or at 2027-01-31, or at "
+        "2027-01-31T12:00:00Z.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
@@ -176,6 +185,7 @@ def add(
     platform: Platform = None,
     ssh: Ssh = None,
     sudo: Sudo = None,
+    expires: Expires = None,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
@@ -198,7 +208,9 @@ def add(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
-        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
+        settings=SettingOptions(relay, location, platform, ssh, sudo, expires).annotations(
+            past=False
+        ),
     )
     add_peer(target_of(shared), new, dry_run.value, output and output.value)
 
@@ -280,6 +292,7 @@ def set_(
     platform: Platform = None,
     ssh: Ssh = None,
     sudo: Sudo = None,
+    expires: Expires = None,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
@@ -300,7 +313,7 @@ def set_(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
-        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
+        settings=SettingOptions(relay, location, platform, ssh, sudo, expires).annotations(),
     )
     set_peer(target_of(shared), name, changes, dry_run.value, output and output.value)
 
@@ -362,6 +375,25 @@ def rm(
         dry_run=dry_run.value,
         output=output,
     )
+
+
+@app.command("prune")
+@with_shared
+def prune(
+    shared: Shared,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only peers that expired so long ago: 7d (m, h, d, w)."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the peers without deleting them.")
+    ] = False,
+) -> None:
+    """Delete the peers that have expired; nodes of Kilo's own agents let them in until then."""
+    from kgctl.cli.commands.peer_prune import prune_now
+    from kgctl.cli.commands.peer_target import target_of
+
+    prune_now(target_of(shared), older_than, dry_run=dry_run)
 
 
 @app.command("rename")
