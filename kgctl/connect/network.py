@@ -359,8 +359,7 @@ def refuse_expired(peer: Peer, now: float) -> None:
     if peer.is_expired(now):
         name, reasons = printable(peer.name), ", ".join(why_peer_not_ready(peer, now))
         raise NotAMemberError(
-            f'the Peer "{name}" takes no part: {reasons}; to let it in again: kgctl peer set '
-            f"{name} --expires 30d"
+            f'the Peer "{name}" takes no part: {reasons}; kgctl peer set {name} gives it more time'
         )
 
 

@@ -31,7 +31,6 @@ class Format(StrEnum):
     NAME = "name"
 
 
-NewName = Annotated[str, typer.Argument(metavar="NAME")]
 KnownName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_peer)]
 KnownNames = Annotated[list[str], typer.Argument(metavar="NAME...", autocompletion=complete_peer)]
 AllowedIPs = Annotated[
@@ -144,6 +143,17 @@ Expires = Annotated[
         "2027-01-31T12:00:00Z.",
     ),
 ]
+Request = Annotated[
+    str | None,
+    typer.Option(
+        "--request",
+        metavar="LINE",
+        help="A line that kgctl join-request printed on the machine, or - for stdin.",
+    ),
+]
+AcceptLan = Annotated[
+    bool, typer.Option("--accept-lan", help="Accept the networks that the --request names.")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
@@ -169,7 +179,9 @@ def peer(shared: Shared) -> None:
 @with_shared
 def add(
     shared: Shared,
-    name: NewName,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Its name. Default: that of --request.")
+    ] = None,
     allowed_ips: AllowedIPs = None,
     pool: Pools = None,
     lan: Lan = None,
@@ -186,17 +198,27 @@ def add(
     ssh: Ssh = None,
     sudo: Sudo = None,
     expires: Expires = None,
+    request: Request = None,
+    accept_lan: AcceptLan = False,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
-    """Create the peer NAME, with a new key pair and a free address unless they are given."""
+    """Create the peer NAME, with a new key pair and a free address unless they are given.
+
+    With --request, the key pair is the one that kgctl join-request made on the machine.
+    """
     from kgctl.cli.commands.peer_add import NewPeer, add_peer
+    from kgctl.cli.commands.peer_request import named, read_request, requested
     from kgctl.cli.commands.peer_settings import SettingOptions
     from kgctl.cli.commands.peer_target import target_of
+    from kgctl.cli.core.arguments import UsageError
 
+    asked = None if request is None else read_request(request)
+    if asked is not None and name is None:
+        name = asked.name
     new = NewPeer(
-        name=name,
+        name=named(name),
         allowed_ips=allowed_ips,
         pools=pool,
         public_key=public_key,
@@ -212,6 +234,10 @@ def add(
             past=False
         ),
     )
+    if asked is not None:
+        new = requested(new, asked, accept_lan=accept_lan)
+    elif accept_lan:
+        raise UsageError("--accept-lan is about the networks of a --request")
     add_peer(target_of(shared), new, dry_run.value, output and output.value)
 
 
