@@ -93,7 +93,9 @@ def test_an_end_that_is_none_or_over_adds_nobody(net: Path) -> None:
 
 def test_who_has_expired_is_left_out_of_all_files(net: Path) -> None:
     Path("out").mkdir()
-    run("showconf", "--all", "-d", "out", "-f", "net")
+    done = kgctl("showconf", "--all", "-d", "out", "-f", "net")
+    assert done.code == 0
+    assert f"guest: expired {PAST}, so it gets no file and is in no other one\n" in done.stderr
     assert sorted(path.name for path in Path("out").iterdir()) == ["hub.conf", "laptop.conf"]
     assert "10.73.5.2" not in Path("out", "hub.conf").read_text()
     assert "10.73.5.2" not in run("showconf", "peer", "hub", "-f", "net")

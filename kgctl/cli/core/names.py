@@ -53,12 +53,12 @@ def ready_peer(reading: Reading, name: str) -> Peer:
     """
     peer = reading.state.peer(name)
     if peer is not None and peer.is_ready:
-        if peer.is_expired(reading.now):
-            raise _expired(peer, reading.now)
+        if peer.is_expired(reading.clock):
+            raise _expired(peer, reading.clock)
         return peer
     problems = {one.name: one.problems for one in reading.state.invalid_peers}
     if peer is not None:
-        problems[name] = why_peer_not_ready(peer, reading.now)
+        problems[name] = why_peer_not_ready(peer, reading.clock)
     if name in problems:
         note(f'peer "{printable(name)}" takes no part in the network: {", ".join(problems[name])}')
     else:
@@ -76,6 +76,14 @@ def _expired(peer: Peer, now: float) -> ExpiredPeerError:
     )
 
 
+def note_expired(reading: Reading) -> None:
+    """Print on stderr which peers get no file, since their time is over."""
+    for peer in reading.state.peers:
+        if peer.is_ready and peer.is_expired(reading.clock):
+            reasons = ", ".join(why_peer_not_ready(peer, reading.clock))
+            note(f"{printable(peer.name)}: {reasons}, so it gets no file and is in no other one")
+
+
 def unknown_member(reading: Reading, name: str) -> UnknownNameError:
     """Return the error for a name that is not a ready node, a ready peer or an IP address."""
     node, peer = reading.state.node(name), reading.state.peer(name)
@@ -84,7 +92,7 @@ def unknown_member(reading: Reading, name: str) -> UnknownNameError:
     if node is not None:
         why = why_not_ready(node, reading.now)
     elif peer is not None:
-        why = why_peer_not_ready(peer, reading.now)
+        why = why_peer_not_ready(peer, reading.clock)
     if why:
         note(f'"{printable(name)}" takes no part in the network: {", ".join(why)}')
     else:

@@ -202,7 +202,7 @@ def picture_of(
         subnet=str(topology.subnet),
         granularity=topology.granularity,
         areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
-        peers=tuple(_outsiders(state, topology, now)),
+        peers=tuple(_outsiders(state, topology, now if present is None else present)),
         network=state.network and state.network.name,
     )
 
