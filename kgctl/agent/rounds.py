@@ -135,7 +135,8 @@ class Rounds:
         self._unset = True
         self._trouble, self._pods_trouble = Once(journal.warn), Once(journal.warn)
         self.seen: tuple[State, float] | None = None
-        self.stale_at = float("inf")
+        self._clock = clock
+        self.stale_at = self.expires_at = float("inf")
         self._errors: Counter[str] = Counter()
         self.figures = Figures()
 
@@ -154,6 +155,8 @@ class Rounds:
     ) -> bool:
         """Set up this node as the cluster says; heartbeats are judged at ``now`` (Unix seconds).
 
+        Peers expire by the clock, which goes on while heartbeats are judged as of an earlier time.
+
         Shortly ``after_outage`` of the API server, its heartbeats may be old ones of a backup.
         Returns whether every step succeeded; those that failed are logged and counted.
 
@@ -161,7 +164,9 @@ class Rounds:
             KgctlError: the machine cannot be read.
         """
         began = steady()
-        state = self._heartbeats.kept(self._parser.state(objects), after_outage=after_outage)
+        state, clock = self._parser.state(objects), self._clock()
+        self.expires_at = state.next_expiry(clock)
+        state = self._heartbeats.kept(state.unexpired(clock), after_outage=after_outage)
         source = next((one for one in objects.nodes if one.name == self._settings.hostname), None)
         if source is None:
             self._hold(f'there is no Node "{self._settings.hostname}": waiting for it')
@@ -501,7 +506,7 @@ class Rounds:
             ready=decided is not None,
             leads=decided is not None and decided.plan.leads,
             nodes=len(state.ready_nodes(now)),
-            peers=sum(one.is_ready for one in state.peers),
+            peers=len(state.ready_peers(now)),
             reconciles=before.reconciles + 1,
             reconcile_seconds=(took, before.reconcile_seconds[1] + took),
             errors=dict(self._errors),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from kgctl.connect.schedule import TICK, Schedule, Signals, collect_often, run
+from kgctl.connect.schedule import TICK, Deadline, Schedule, Signals, collect_often, run
 from kgctl.errors import InterfaceGoneError, KgctlError
 from kgctl.state.follow import Contact, Inbox
 from kgctl.steady import steady
@@ -113,7 +113,7 @@ class AgentSession:
                 lambda whole: self.act(copy, whole=whole),
                 tick=lambda: self._hear(copy),
                 every=TICK,
-                timer=_Stale(self._stale_in, lambda: self.act(copy, whole=False)),
+                timers=(Deadline(self._ends_in, lambda: self.act(copy, whole=False)),),
             )
             self._journal.info("received signal, shutting down", signal=ended)
             self.leave()
@@ -147,9 +147,10 @@ class AgentSession:
         """Return the time at which heartbeats are judged."""
         return self._contact.judged(time.time(), steady())
 
-    def _stale_in(self) -> float:
-        """Return the seconds until the next heartbeat is too old."""
-        return self._rounds.stale_at - self._judged()
+    def _ends_in(self) -> float:
+        """Return the seconds until the next heartbeat is too old, or the next peer expires."""
+        stale = self._rounds.stale_at - self._judged()
+        return min(stale, self._rounds.expires_at - time.time())
 
     # --- leaving ---
 
@@ -173,22 +174,3 @@ class AgentSession:
     def _failed_to(self, what: str, error: KgctlError) -> None:
         self._rounds.count_error("cleanUp")
         self._journal.error(f"failed to {what}", err=error)
-
-
-class _Stale:
-    """The turn that runs a round when the heartbeat of a node has become too old."""
-
-    def __init__(self, wait: Callable[[], float], act: Callable[[], object]) -> None:
-        self._wait = wait
-        self._act = act
-        self._rest = float("-inf")
-
-    def changed(self, _now: float) -> None: ...
-
-    def wait(self, now: float) -> float:
-        return max(self._wait(), self._rest - now)
-
-    def run(self) -> None:
-        # after it, what is too old no longer counts; time may also stand still
-        self._rest = time.monotonic() + 1.0
-        self._act()

@@ -14,6 +14,8 @@ from kgctl.errors import MeshError
 from kgctl.mesh.granted import Grants
 from kgctl.mesh.leader import disputes
 from kgctl.mesh.owners import NOTHING, Present
+from kgctl.mesh.peer import NO_SETTINGS
+from kgctl.mesh.readiness import why_peer_not_ready
 from kgctl.mesh.routes import peer_routes, sorted_routes, with_extra_routes
 from kgctl.mesh.sightings import Sightings, sightings
 from kgctl.mesh.state import viewpoints_of
@@ -62,7 +64,8 @@ class Devices(NamedTuple):
 def devices_of(topology: Topology) -> Devices:
     """Return what the agents of a network configure.
 
-    Endpoints are the annotated ones: a device already sends to a discovered endpoint.
+    Endpoints are the annotated ones: a device already sends to a discovered endpoint. Settings of
+    peers are kgctl's own, and do not concern the agents.
     """
     segments = {
         segment.key: Leading(
@@ -73,7 +76,13 @@ def devices_of(topology: Topology) -> Devices:
         )
         for segment in topology.segments
     }
-    peers = {peer.public_key: peer for peer in topology.peers if peer.public_key is not None}
+    peers = {
+        peer.public_key: peer
+        if peer.settings is NO_SETTINGS
+        else peer._replace(settings=NO_SETTINGS)
+        for peer in topology.peers
+        if peer.public_key is not None
+    }
     return Devices(segments, peers)
 
 
@@ -282,7 +291,7 @@ def wanted_of(
         topology = memory.topology(state, ready, now=now, granularity=granularity, subnet=subnet)
         own = topology.peer(name)
         if own is None:
-            raise NotAMemberError(_why_no_member(state, name))
+            raise NotAMemberError(_why_no_member(state, name, now))
         found = memory.grants.limited(topology, limits, guarded, beside=name, present=present)
         wanted = _wanted(topology, found, own, ready[0].name, tuple(extra), memory)
         memory.keep(asked, wanted)
@@ -341,11 +350,25 @@ def _names(topology: Topology) -> dict[PublicKey, str]:
     return names | {segment.key: segment.leader.name for segment in topology.segments}
 
 
-def _why_no_member(state: State, name: str) -> str:
+def refuse_expired(peer: Peer, now: float) -> None:
+    """Make sure that the time of a peer is not over at ``now``, in Unix seconds.
+
+    Raises:
+        NotAMemberError: it is.
+    """
+    if peer.is_expired(now):
+        name, reasons = printable(peer.name), ", ".join(why_peer_not_ready(peer, now))
+        raise NotAMemberError(
+            f'the Peer "{name}" takes no part: {reasons}; kgctl peer set {name} gives it more time'
+        )
+
+
+def _why_no_member(state: State, name: str, now: float) -> str:
     shown = printable(name)
     for invalid in state.invalid_peers:
         if invalid.name == name:
             return f'the Peer "{shown}" is invalid: {", ".join(invalid.problems)}'
-    if state.peer(name) is not None:
+    if (peer := state.peer(name)) is not None:
+        refuse_expired(peer, now)
         return f'the Peer "{shown}" takes no part: it has no allowed IPs, or no public key'
     return f'the Peer "{shown}" is no longer in the cluster: nodes do not answer this host'

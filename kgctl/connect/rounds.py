@@ -14,7 +14,13 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kgctl.connect.network import Memory, Wanted, wanted_of
+from kgctl.connect.network import (
+    Memory,
+    NotAMemberError,
+    Wanted,
+    refuse_expired,
+    wanted_of,
+)
 from kgctl.connect.renewal import SessionKeeper
 from kgctl.connect.shared_addresses import Sharing
 from kgctl.host.record import KnownPeer, KnownRefusal, Record
@@ -23,12 +29,12 @@ from kgctl.mesh.guards import Reason
 from kgctl.mesh.key import PublicKey
 from kgctl.mesh.owners import Present
 from kgctl.mesh.policy import Untold, summaries, unknown_names
-from kgctl.mesh.text import some
+from kgctl.mesh.text import some, time_text
 from kgctl.state.objects import node_of, state_from, with_heartbeat
 from kgctl.state.peer_objects import peer_name, peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kgctl.connect.identity import Identity
     from kgctl.connect.interface import Options
@@ -184,7 +190,10 @@ class _Receivers(Mapping["Cidr", PublicKey]):
 
 
 class Rounds:
-    """The rounds of a session that has joined. ``file`` records every configured peer."""
+    """The rounds of a session that has joined. ``file`` records every configured peer.
+
+    ``clock`` returns Unix seconds. ``expires_at`` is when the next peer expires.
+    """
 
     def __init__(
         self,
@@ -196,7 +205,12 @@ class Rounds:
         names: Names,
         file: RecordFile,
         journal: Journal,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
+        self.expires_at = float("inf")
+        self._over: int | None = None
         self._options = options
         self.identity = identity
         self._tunnel = tunnel
@@ -237,14 +251,21 @@ class Rounds:
     def apply(self, objects: Objects, now: float, *, whole: bool) -> None:
         """Apply the wanted state to this host; heartbeats are judged at ``now``.
 
+        Peers expire by the clock, which goes on while heartbeats are judged as of an earlier time.
+
         Raises:
             KgctlError: the round failed.
         """
         with self._synchroniser.breakable():
-            state = self._parser.state(objects)
+            state, clock = self._parser.state(objects), self._clock()
+        self.expires_at = state.next_expiry(clock)
         own = state.peer(self._options.name)
+        if own is not None:
+            self._over = own.settings.expires
+            refuse_expired(own, clock)
+        state = state.unexpired(clock)
         if own is None and self.identity.membership.ours:
-            self._rejoin(objects)
+            self._rejoin(objects, clock)
         elif own is not None and own.public_key not in (None, self.identity.application.public_key):
             self._follow_key()
         wanted = self._wanted_of(state, now, whole=whole)
@@ -301,10 +322,19 @@ class Rounds:
             self._receivers = _Receivers(state)
         return Present(names, self._receivers)
 
-    def _rejoin(self, objects: Objects) -> None:
-        """Create this host's Peer again if somebody deleted it."""
+    def _rejoin(self, objects: Objects, clock: float) -> None:
+        """Create this host's Peer again if somebody deleted it, unless its time is over.
+
+        Raises:
+            NotAMemberError: its time is over.
+        """
         if any(peer_name(peer) == self._options.name for peer in objects.peers):
             return
+        if self._over is not None and self._over <= clock:
+            raise NotAMemberError(
+                f'the Peer "{self._options.name}" expired {time_text(self._over)} and was deleted, '
+                "so it is not created again"
+            )
         for message, values in self.identity.enter_again():
             self._journal.warn(message, **values)
 

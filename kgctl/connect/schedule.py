@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kgctl.state.follow import take_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kgctl.state.follow import Inbox, Turn
 
@@ -114,18 +114,16 @@ def run(
     *,
     tick: Callable[[], None],
     every: float,
-    timer: Turn | None = None,
+    timers: Sequence[Turn] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
     """Run the loop until ``inbox.end`` is called; return the reason that it was given.
 
     ``act`` runs a round: it takes whether the round is a whole one, and returns whether it
-    succeeded. ``tick`` is called at least ``every`` so many seconds. ``timer`` is a further turn
-    with its own times.
+    succeeded. ``tick`` is called at least ``every`` so many seconds. ``timers`` are further turns
+    with their own times.
     """
-    turns: list[Turn] = [_Ticks(tick, every, clock), _Rounds(schedule, act, clock)]
-    if timer is not None:
-        turns.append(timer)
+    turns: list[Turn] = [_Ticks(tick, every, clock), _Rounds(schedule, act, clock), *timers]
     return take_turns(inbox, turns, clock=clock)
 
 
@@ -170,6 +168,37 @@ class _Rounds:
         succeeded = self._act(whole)
         ended = self._clock()
         self._schedule.done(ended, whole=whole, failed=not succeeded, took=ended - began)
+
+
+class Deadline:
+    """A turn that runs a round when something ends: a node's last heartbeat, or a peer's time.
+
+    ``left`` returns the seconds until then, infinite if nothing ends.
+    """
+
+    def __init__(
+        self,
+        left: Callable[[], float],
+        act: Callable[[], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._left = left
+        self._act = act
+        self._clock = clock
+        self._rest = float("-inf")
+
+    def changed(self, _now: float) -> None:
+        """Do nothing: changes have a turn of their own."""
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the round is due."""
+        return max(self._left(), self._rest - now)
+
+    def run(self) -> None:
+        """Run the round."""
+        # after it, what has ended no longer counts; time may also stand still
+        self._rest = self._clock() + 1.0
+        self._act()
 
 
 class Signals:

@@ -14,6 +14,7 @@ from kgctl.connect.outside import Guarding, Servers
 from kgctl.connect.rounds import Rounds
 from kgctl.connect.schedule import (
     TICK,
+    Deadline,
     Schedule,
     Signals,
     collect_often,
@@ -155,7 +156,7 @@ class Session:
             lambda whole: self.act(copy, whole=whole),
             tick=ticked,
             every=every,
-            timer=timer,
+            timers=(timer, Deadline(self._expires_in, lambda: self.act(copy, whole=False))),
         )
 
     # --- the informers' listener ---
@@ -295,6 +296,10 @@ class Session:
         """Resolve the API server's name while it is silent: it may have moved."""
         if self._servers is not None and self._contact.silence(steady()) > OUTAGE:
             self._servers.look_up_again()
+
+    def _expires_in(self) -> float:
+        """Return the seconds until the next peer expires; no API server is needed for it."""
+        return float("inf") if self._rounds is None else self._rounds.expires_at - time.time()
 
     def _judged(self) -> float:
         """Return the time at which heartbeats are judged."""

@@ -77,7 +77,7 @@ class Facts:
     @cached_property
     def ready_peers(self) -> list[Peer]:
         """The ready peers, sorted by name."""
-        return [peer for peer in self.state.peers if peer.is_ready]
+        return self.state.ready_peers(self.now)
 
     def has_agent(self, node: Node) -> bool:
         """Return whether the node has annotations that Kilo's agent writes."""

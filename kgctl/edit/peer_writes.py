@@ -157,19 +157,28 @@ def replace(store: PeerStore, present: Object, wanted: Object) -> Object:
     return result
 
 
-def delete(store: PeerStore, name: str) -> Mended | None:
-    """Delete the Peer ``name``; an invalid one is first made valid and empty.
+class UnwantedError(ClusterError):
+    """A Peer changed meanwhile, so that it is not to be deleted."""
+
+
+def delete(
+    store: PeerStore, name: str, wanted: Callable[[Object], bool] = lambda _peer: True
+) -> Mended | None:
+    """Delete the Peer ``name`` if it is ``wanted``; an invalid one is first made valid and empty.
 
     Returns:
         The ``Mended`` of an invalid Peer; None if the Peer was valid.
 
     Raises:
+        UnwantedError: the Peer as stored now is not ``wanted``.
         NotFoundError: there is no such Peer.
         ConflictError: it keeps changing.
         ClusterError: it cannot be deleted.
     """
     for _ in range(_ATTEMPTS):
         present = store.get(name)
+        if not wanted(present):
+            raise UnwantedError(f"the peer {printable(name)} changed meanwhile")
         found = mended(present)
         try:
             if found is not None:

@@ -265,7 +265,7 @@ def _read(spec: LinkSpec, ref: ClusterRef) -> ClusterState:
     try:
         topology = network_of(state, now=now, granularity=spec.granularity, acting_leaders=True)
     except MeshError as error:
-        topology, failure = unbuilt_network(state), error
+        topology, failure = unbuilt_network(state, now), error
     member = Member(
         ref.name,
         state,

@@ -176,17 +176,19 @@ def _address(pool: Cidr, value: int) -> Address:
     return type(pool.address)(value)
 
 
-def doubts(state: State, service_cidrs: Iterable[Cidr] = ()) -> Iterator[tuple[str, str]]:
+def doubts(
+    state: State, service_cidrs: Iterable[Cidr] = (), *, now: float
+) -> Iterator[tuple[str, str]]:
     """Yield each doubt about a valid peer, as the peer's name and a text.
 
-    A peer is not ready; an allowed IP overlaps a network in use; another machine has its public
-    key, which identifies a machine in WireGuard.
+    A peer is not ready at ``now`` (Unix seconds); an allowed IP overlaps a network in use; another
+    machine has its public key, which identifies a machine in WireGuard.
     """
     claims = Claims(claims_of(state, service_cidrs))
     owners = _owners_of_keys(state)
     order = {peer.name: number for number, peer in enumerate(state.peers)}
     for number, peer in enumerate(state.peers):
-        for reason in why_peer_not_ready(peer):
+        for reason in why_peer_not_ready(peer, now):
             yield peer.name, f"takes no part in the network: {reason}"
         for overlap in _overlaps(peer, claims, order, number):
             yield peer.name, overlap

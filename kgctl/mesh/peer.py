@@ -69,8 +69,12 @@ class Peer(NamedTuple):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the peer takes part: it has a key and at least one allowed IP."""
+        """Whether the peer takes part until it expires: it has a key and an allowed IP."""
         return bool(self.allowed_ips) and self.public_key is not None
+
+    def is_expired(self, now: float) -> bool:
+        """Return whether the peer's time is over at ``now``, in Unix seconds."""
+        return self.settings.expires is not None and self.settings.expires <= now
 
 
 class InvalidPeer(NamedTuple):

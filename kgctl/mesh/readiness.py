@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from kgctl.mesh.node import READY_SECONDS, Node
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,9 +48,11 @@ def why_not_ready(node: Node, now: float, *, present: float | None = None) -> tu
     return tuple(reasons)
 
 
-def why_peer_not_ready(peer: Peer) -> tuple[str, ...]:
-    """Return the reasons why a valid peer is not ready; empty if it is."""
+def why_peer_not_ready(peer: Peer, now: float) -> tuple[str, ...]:
+    """Return the reasons why a valid peer is not ready at ``now`` (Unix s); empty if it is."""
     reasons = []
+    if peer.is_expired(now):
+        reasons.append(f"expired {time_text(peer.settings.expires or 0)}")
     if not peer.allowed_ips:
         reasons.append("no allowed IPs")
     if peer.public_key is None:

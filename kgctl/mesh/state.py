@@ -116,6 +116,21 @@ class State(NamedTuple):
         """Return the nodes that take part at ``now``, in Unix seconds."""
         return [node for node in self.nodes if node.is_ready(now)]
 
+    def ready_peers(self, now: float) -> list[Peer]:
+        """Return the peers that take part at ``now``, in Unix seconds: they have not expired."""
+        return [peer for peer in self.peers if peer.is_ready and not peer.is_expired(now)]
+
+    def unexpired(self, now: float) -> State:
+        """Return the state without the peers that have expired at ``now``, in Unix seconds."""
+        if not any(peer.is_expired(now) for peer in self.peers):
+            return self
+        return self._replace(peers=tuple(one for one in self.peers if not one.is_expired(now)))
+
+    def next_expiry(self, now: float) -> float:
+        """Return when the next peer expires after ``now``, both in Unix seconds, or infinity."""
+        times = (peer.settings.expires for peer in self.peers)
+        return min((one for one in times if one is not None and one > now), default=float("inf"))
+
     def node(self, name: str) -> Node | None:
         """Return the node of that name, ready or not, or None."""
         return next((node for node in self.nodes if node.name == name), None)
@@ -169,13 +184,13 @@ def viewpoints_of(
         MeshError: as for ``network_of``.
     """
     if state.network is not None:
-        return Viewpoints(_of_peers(state, state.network), first="")
+        return Viewpoints(_of_peers(state, state.network, now), first="")
     ready = state.ready_nodes(now) if ready is None else ready
     if not ready:
         raise NoReadyNodesError(_no_ready_nodes(state.nodes, now))
     topology = build_topology(
         ready,
-        [peer for peer in state.peers if peer.is_ready],
+        state.ready_peers(now),
         granularity=granularity_of(ready, granularity),
         subnet=subnet or kilo_subnet(state.nodes),
         lead=acting_leader if acting_leaders else elected_leader,
@@ -184,16 +199,16 @@ def viewpoints_of(
     return Viewpoints(topology, first=ready[0].name)
 
 
-def _of_peers(state: State, network: Network) -> Topology:
+def _of_peers(state: State, network: Network, now: float) -> Topology:
     """Return the topology of a network without nodes; its subnet is the first pool."""
-    ready = [peer for peer in state.peers if peer.is_ready]
+    ready = state.ready_peers(now)
     built = build_topology((), ready, granularity=FULL, subnet=network.pools[0])
     return built._replace(network=network)
 
 
-def unbuilt(state: State) -> Topology:
-    """Return a topology without segments, for a network that cannot be built."""
-    peers = tuple(peer for peer in state.peers if peer.is_ready)
+def unbuilt(state: State, now: float) -> Topology:
+    """Return a topology without segments, for a network that cannot be built at ``now``."""
+    peers = tuple(state.ready_peers(now))
     return Topology(LOCATION, kilo_subnet(state.nodes), segments=(), peers=peers)
 
 

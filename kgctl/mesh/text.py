@@ -98,6 +98,24 @@ def some(texts: Sequence[str], most: int) -> str:
     return f"{', '.join(texts[:most])}{more}"
 
 
+def time_text(seconds: int) -> str:
+    """Return a time in Unix seconds by RFC 3339, in UTC, such as ``2027-01-31T12:00:00Z``.
+
+    The days are counted in years that begin in March, so that a leap day is the last one of a year
+    (http://howardhinnant.github.io/date_algorithms.html#civil_from_days).
+    """
+    days, second = divmod(seconds, 86400)
+    era, day = divmod(days + 719468, 146097)  # of 400 years, from 0000-03-01 on
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5
+    year, month = (year, month + 3) if month < 10 else (year + 1, month - 9)
+    hour, second = divmod(second, 3600)
+    date = f"{400 * era + year:04}-{month:02}-{day + 1:02}"
+    return f"{date}T{hour:02}:{second // 60:02}:{second % 60:02}Z"
+
+
 def bytewise(text: str) -> bytes:
     """Return the sort key of a text in Go's order: its bytes."""
     return text.encode("utf-8", "surrogatepass")

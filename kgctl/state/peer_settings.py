@@ -27,8 +27,9 @@ SUDO: Final = f"{PREFIX}sudo"
 
 _WORD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_LAST = 253402300799  # the last second of the year 9999
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 
 def parse_switch(text: str) -> bool | None:
@@ -49,9 +50,28 @@ def parse_time(text: str) -> int | None:
         return None
 
 
-def time_text(seconds: int) -> str:
-    """Return a time in Unix seconds as ``parse_time`` reads it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def parse_span(text: str) -> int | None:
+    """Return the seconds of a duration such as ``30d`` (m, h, d or w), or None."""
+    found = _DURATION.fullmatch(text)
+    return None if found is None else int(found[1]) * _SECONDS[found[2]]
+
+
+def parse_expiry(text: str, now: float) -> int | None:
+    """Return the Unix seconds of an end that a person wrote, or None if it does not parse.
+
+    It is a duration from ``now`` on, as ``parse_span`` reads it, a day, which means its beginning
+    in UTC, or a time as ``parse_time`` reads it.
+    """
+    span = parse_span(text)
+    if span is None:
+        return parse_time(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+    end = int(now) + span
+    return end if end <= _LAST else None
 
 
 def parse_ssh_target(text: str) -> SshTarget | None:

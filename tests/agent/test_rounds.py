@@ -16,6 +16,7 @@ from kgctl.errors import HostError
 from kgctl.mesh.agent_plan import Device
 from kgctl.mesh.endpoint import Endpoint
 from kgctl.mesh.key import PublicKey
+from kgctl.mesh.text import time_text
 from tests.agent.machine import INTERFACES, OWN, TIME, Machine, own_node, the_node
 from tests.host.test_host import Dns
 from tests.support.several import key, peer
@@ -332,6 +333,27 @@ def test_the_next_stale_heartbeat_is_known() -> None:
     assert machine.rounds.stale_at == float("inf")
     assert machine.plan.leads
     assert machine.link.state.peers == {}
+
+
+def test_a_peer_ends_at_its_time_though_heartbeats_stand_still() -> None:
+    clock = [TIME]
+    machine = Machine(clock=lambda: clock[0])
+    guest = peer("guest", "10.5.0.9/32")
+    guest["metadata"]["annotations"] = {"kgctl.dev/expires": time_text(int(TIME) + 90)}
+    objects = (own_node(), FRA, guest, peer("laptop", "10.5.0.1/32"))
+    assert machine.round(*objects)
+    assert machine.rounds.expires_at == int(TIME) + 90
+    assert (len(machine.link.state.peers), machine.rounds.figures.peers) == (3, 2)
+    assert "10.5.0.9/32" in destinations(machine)
+    clock[0] = int(TIME) + 89.9
+    assert machine.round(*objects)
+    assert len(machine.link.state.peers) == 3
+    clock[0] = int(TIME) + 90.0
+    assert machine.round(*objects, now=TIME)
+    assert PublicKey.parse(key("peer guest")) not in machine.link.state.peers
+    assert (len(machine.link.state.peers), machine.rounds.figures.peers) == (2, 1)
+    assert "10.5.0.9/32" not in destinations(machine)
+    assert machine.rounds.expires_at == float("inf")
 
 
 def test_a_detected_granularity_is_that_of_the_others() -> None:

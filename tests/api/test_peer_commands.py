@@ -250,3 +250,35 @@ def test_manifests_are_validated_offline(run: Run, tmp_path: Path) -> None:
     assert (broken.returncode, broken.stdout) == (1, "")
     assert 'peer.kilo.squat.ai/bad is invalid: publicKey "x" is not base64' in broken.stderr
     assert "files and the example cannot be changed" in run("peer", "rm", "x", "--example").stderr
+
+
+def test_who_has_expired_is_left_out_and_pruned(run: Run) -> None:
+    for name, end in (("guest", "2020-01-01"), ("laptop", "2999-01-01")):
+        assert run("peer", "add", name).returncode == 0
+        done = run("peer", "set", name, "--expires", end)
+        assert done.returncode == 0, done.stderr
+        assert "Kilo's own agents do not know this annotation" in done.stderr
+    found = json.loads(run("get", "peers", "-o", "json").stdout)["items"]
+    assert {one["name"]: (one["ready"], one["expires"]) for one in found} == {
+        "guest": (False, "2020-01-01T00:00:00Z"),
+        "laptop": (True, "2999-01-01T00:00:00Z"),
+    }
+    rehearsed = run("peer", "prune", "--dry-run")
+    assert rehearsed.stdout == 'peer.kilo.squat.ai "guest" deleted (dry run)\n'
+    done = run("peer", "prune")
+    assert (done.returncode, done.stdout) == (0, 'peer.kilo.squat.ai "guest" deleted\n')
+    assert done.stderr == "guest expired 2020-01-01T00:00:00Z\n"
+    assert run("get", "peers", "-o", "name").stdout == "peer.kilo.squat.ai/laptop\n"
+    assert run("peer", "prune").stderr == "no peer has expired\n"
+
+
+def test_a_machine_joins_by_its_line(run: Run, tmp_path: Path) -> None:
+    line = run("join-request", "laptop", "--lan", "192.168.9.0/24").stdout
+    refused = run("peer", "add", "--request", "-", given=line)
+    assert refused.returncode == 1
+    assert "--accept-lan" in refused.stderr
+    added = run("peer", "add", "--request", "-", "--accept-lan", given=line)
+    assert (added.returncode, added.stdout) == (0, "peer.kilo.squat.ai/laptop created\n")
+    peer = _spec(run, "laptop")
+    assert peer["publicKey"] == str(read_private_key(tmp_path / "laptop.key").public_key())
+    assert peer["allowedIPs"] == ["10.5.0.1/32", "192.168.9.0/24"]

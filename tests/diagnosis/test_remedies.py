@@ -83,6 +83,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG411": {},
     "KG412": {"ADDRESS": PUBLIC},
     "KG416": {},
+    "KG417": {},
+    "KG418": {},
     "KG505": {"ADDRESS:PORT": f"{PUBLIC}:51820"},
     "KG601": {},
     "KG602": {},
@@ -183,6 +185,12 @@ def spelt_right(objects: Objects) -> None:
     spec["presharedKey"] = spec.pop("presharedkey")
 
 
+def known_end(objects: Objects) -> None:
+    of_name(objects, "laptop")["metadata"]["annotations"]["kgctl.dev/expires"] = (
+        "2027-01-31T12:00:00Z"
+    )
+
+
 def one_family(objects: Objects) -> None:
     for node in each_node(objects):
         node["spec"].pop("podCIDRs", None)
@@ -212,6 +220,7 @@ EDITS: Mapping[str, tuple[str, Callable[[Objects], None]]] = {
     "KG405": ("name the networks", allow("laptop", "10.99.1.0/24")),
     "KG406": ("an address of a host", allow("laptop", FREE)),
     "KG413": ("correct the manifest", spelt_right),
+    "KG419": ("correct or remove it", known_end),
     "KG501": ("see the findings on the nodes", heard_again),
     "KG503": ("kubectl apply -f", version_of_kilo),
     "KG504": ("to only one", allow("office", FREE)),
@@ -324,7 +333,7 @@ def test_the_flag_that_the_remedy_names_mends_the_case(tmp_path: Path, code: str
 # --- remedies that a command carries out ---
 
 _COMMAND = re.compile(
-    r"(?:kgctl (?:peer (?:set|rotate|rm)|node set|link)|kubectl (?:annotate|label)) .*?"
+    r"(?:kgctl (?:peer (?:set|rotate|rm|prune)|node set|link)|kubectl (?:annotate|label)) .*?"
     r"(?=$|; | && |, or |\)|: )"
 )
 

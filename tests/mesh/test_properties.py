@@ -169,7 +169,7 @@ def _outputs(objects: Objects, granularity: str) -> list[str]:
         str(node_configuration(topology, segment.leader, listen_port=51820))
         for segment in topology.segments
     ]
-    listings = (list_nodes(state, topology, NOW), list_peers(state), list_segments(topology))
+    listings = (list_nodes(state, topology, NOW), list_peers(state, NOW), list_segments(topology))
     tables = [to_columns(listing, wide=True) for listing in listings]
     data = [to_json({"items": listing.items}) for listing in listings]
     manifests = [to_yaml(peer_object("x", peer_as_peer(peer, []))) for peer in topology.peers]

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kgctl.host.record import Record
+from kgctl.mesh.text import time_text
 from tests.files.users import MALLORY, give
 from tests.network import agent, plan, probe, tunnel
 from tests.network.commands import environment
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 AMS = ("ams-1", "ams-2")
 POD = plan.AMS_1.ipv4.pod
+KEY = "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo="
 FAR_POD = plan.FRA_1.ipv4.pod
 
 
@@ -431,6 +433,27 @@ def test_another_peer_that_has_this_host_s_address_is_told(site: Site) -> None:
         told = connection.until(text, 2)
         assert "peer phone" in told["msg"]
     assert len(connection.said(text)) == 2
+
+
+def test_a_peer_ends_at_its_time_without_any_event(site: Site) -> None:
+    site.publish(*AMS)
+
+    def let_in(end: int) -> None:
+        guest = peer_object(replace(plan.PHONE, name="guest"), KEY)
+        guest["metadata"]["annotations"] = {"kgctl.dev/expires": time_text(end)}
+        site.server.apply([guest])
+
+    with site.joined("--resync-period", "10m"):
+        let_in(int(time.time()) + 86400)
+        within(AT_ONCE, lambda: KEY in tunnel.dump(site.laptop))
+        assert plan.PHONE.ipv4 in site.laptop.ip("route")
+        end = int(time.time()) + 3
+        let_in(end)
+        time.sleep(max(0.0, end - time.time()))
+        within(AT_ONCE, lambda: KEY not in tunnel.dump(site.laptop))
+        assert time.time() >= end
+        assert plan.PHONE.ipv4 not in site.laptop.ip("route")
+        assert "guest" in site.peers()
 
 
 def test_status_says_how_it_goes_and_why_not(site: Site) -> None:

@@ -203,7 +203,7 @@ def _listing(cluster: str) -> Listing:
 def test_a_list(form: ListFormat) -> None:
     for cluster, objects in CLUSTERS.items():
         state, topology = state_of(objects_of(objects)), Cluster(objects).topology()
-        for listing in (_listing(cluster), list_peers(state), list_segments(topology)):
+        for listing in (_listing(cluster), list_peers(state, float(NOW)), list_segments(topology)):
             both = form.write(together({"a": listing, HOSTILE[0]: listing}), False)
             assert not HARMFUL & set(both)
             if listing.items:

@@ -235,7 +235,7 @@ def test_a_valid_peer_may_not_be_ready() -> None:
     ):
         peer = _peer(**spec)
         assert isinstance(peer, Peer)
-        assert why_peer_not_ready(peer) == (reason,)
+        assert why_peer_not_ready(peer, 1000.0) == (reason,)
         assert not peer.is_ready
 
 

@@ -180,7 +180,7 @@ def assert_plans_harmless(topology: Topology) -> None:
 
 def assert_lists_harmless(state: State, topology: Topology | None) -> None:
     """Check that a table has a line per object, and that JSON and YAML have the same contents."""
-    listings = [list_nodes(state, topology, NOW), list_peers(state)]
+    listings = [list_nodes(state, topology, NOW), list_peers(state, NOW)]
     if topology is not None:
         listings.append(list_segments(topology))
     for listing in listings:

@@ -97,7 +97,7 @@ def _listing(
     from kgctl.render.lists.listing import list_nodes, list_peers, list_segments
 
     if kind in (Kind.PEERS, Kind.PEER):
-        return list_peers(reading.state)
+        return list_peers(reading.state, reading.clock)
     if kind in (Kind.SEGMENTS, Kind.SEGMENT):
         return list_segments(reading.topology())
     try:

@@ -31,7 +31,6 @@ class Format(StrEnum):
     NAME = "name"
 
 
-NewName = Annotated[str, typer.Argument(metavar="NAME")]
 KnownName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_peer)]
 KnownNames = Annotated[list[str], typer.Argument(metavar="NAME...", autocompletion=complete_peer)]
 AllowedIPs = Annotated[
@@ -135,6 +134,26 @@ Sudo = Annotated[
         show_default=False,
     ),
 ]
+Expires = Annotated[
+    str | None,
+    typer.Option(
+        "--expires",
+        metavar="TIME",
+        help="When the peer stops taking part: after 30d (m, h, d, w), or at 2027-01-31, or at "
+        "2027-01-31T12:00:00Z.",
+    ),
+]
+Request = Annotated[
+    str | None,
+    typer.Option(
+        "--request",
+        metavar="LINE",
+        help="A line that kgctl join-request printed on the machine, or - for stdin.",
+    ),
+]
+AcceptLan = Annotated[
+    bool, typer.Option("--accept-lan", help="Accept the networks that the --request names.")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept allowed IPs and a public key that are in use.")
 ]
@@ -160,7 +179,9 @@ def peer(shared: Shared) -> None:
 @with_shared
 def add(
     shared: Shared,
-    name: NewName,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Its name. Default: that of --request.")
+    ] = None,
     allowed_ips: AllowedIPs = None,
     pool: Pools = None,
     lan: Lan = None,
@@ -176,17 +197,28 @@ def add(
     platform: Platform = None,
     ssh: Ssh = None,
     sudo: Sudo = None,
+    expires: Expires = None,
+    request: Request = None,
+    accept_lan: AcceptLan = False,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
 ) -> None:
-    """Create the peer NAME, with a new key pair and a free address unless they are given."""
+    """Create the peer NAME, with a new key pair and a free address unless they are given.
+
+    With --request, the key pair is the one that kgctl join-request made on the machine.
+    """
     from kgctl.cli.commands.peer_add import NewPeer, add_peer
+    from kgctl.cli.commands.peer_request import named, read_request, requested
     from kgctl.cli.commands.peer_settings import SettingOptions
     from kgctl.cli.commands.peer_target import target_of
+    from kgctl.cli.core.arguments import UsageError
 
+    asked = None if request is None else read_request(request)
+    if asked is not None and name is None:
+        name = asked.name
     new = NewPeer(
-        name=name,
+        name=named(name),
         allowed_ips=allowed_ips,
         pools=pool,
         public_key=public_key,
@@ -198,8 +230,14 @@ def add(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
-        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
+        settings=SettingOptions(relay, location, platform, ssh, sudo, expires).annotations(
+            past=False
+        ),
     )
+    if asked is not None:
+        new = requested(new, asked, accept_lan=accept_lan)
+    elif accept_lan:
+        raise UsageError("--accept-lan is about the networks of a --request")
     add_peer(target_of(shared), new, dry_run.value, output and output.value)
 
 
@@ -280,6 +318,7 @@ def set_(
     platform: Platform = None,
     ssh: Ssh = None,
     sudo: Sudo = None,
+    expires: Expires = None,
     force: Force = False,
     dry_run: DryRunOption = DryRun.NONE,
     output: Output = None,
@@ -300,7 +339,7 @@ def set_(
         service_cidrs=service_cidr,
         force=force,
         lan=lan,
-        settings=SettingOptions(relay, location, platform, ssh, sudo).annotations(),
+        settings=SettingOptions(relay, location, platform, ssh, sudo, expires).annotations(),
     )
     set_peer(target_of(shared), name, changes, dry_run.value, output and output.value)
 
@@ -362,6 +401,25 @@ def rm(
         dry_run=dry_run.value,
         output=output,
     )
+
+
+@app.command("prune")
+@with_shared
+def prune(
+    shared: Shared,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only peers that expired so long ago: 7d (m, h, d, w)."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the peers without deleting them.")
+    ] = False,
+) -> None:
+    """Delete the peers that have expired; nodes of Kilo's own agents let them in until then."""
+    from kgctl.cli.commands.peer_prune import prune_now
+    from kgctl.cli.commands.peer_target import target_of
+
+    prune_now(target_of(shared), older_than, dry_run=dry_run)
 
 
 @app.command("rename")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.commands.agents import warn_of_address, warn_of_name
-from kgctl.cli.commands.peer_settings import NOTHING
+from kgctl.cli.commands.peer_settings import NOTHING, note_expiry
 from kgctl.cli.commands.peer_values import (
     DRY_RUNS,
     NewKeys,
@@ -47,6 +47,9 @@ _NOBODYS_KEYS = (
     "a dry run keeps no keys: do not apply the keys shown, nobody has them; give keys that you "
     "have with --public-key and --preshared-key-file"
 )
+
+
+_NODES = "the nodes"
 
 
 class PeerExistsError(KgctlError):
@@ -165,7 +168,7 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
     with keys.in_files():
         stored = _create(target, store, plan)
     show(stored, output, "created", target.kind)
-    _tell(plan, stored, "the nodes" if folder is None else "others")
+    _tell(plan, stored, _NODES if folder is None else "others")
     keys.tell()
     tell_next(target, plan.name, keys.private_key_file)
 
@@ -204,7 +207,7 @@ def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> N
     if dry_run == "server":
         peer = target.store().create(peer, dry_run=True)
     show(peer, output, f"created{DRY_RUNS[dry_run]}", target.kind)
-    _tell(plan, peer, "the nodes" if target.folder is None else "others")
+    _tell(plan, peer, _NODES if target.folder is None else "others")
 
 
 def _tell(plan: Plan, peer: Object, others: str) -> None:
@@ -215,6 +218,7 @@ def _tell(plan: Plan, peer: Object, others: str) -> None:
     elif plan.chosen:
         keepalive += f", since {others} can dial its endpoint"
     note(f"{plan.name} has {', '.join(peer['spec']['allowedIPs'])} and {keepalive}")
+    note_expiry(plan.settings, in_cluster=others == _NODES)
 
 
 def _default_keepalive(endpoint: Endpoint | None, network: Network | None) -> int:

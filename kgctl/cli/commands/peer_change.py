@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.cli.commands.agents import note_hidden_peer, warn_of_address, warn_of_name
 from kgctl.cli.commands.peer_add import tell_next
-from kgctl.cli.commands.peer_settings import NOTHING
+from kgctl.cli.commands.peer_settings import NOTHING, note_expiry
 from kgctl.cli.commands.peer_values import (
     DRY_RUNS,
     KEPT,
@@ -276,6 +276,7 @@ def set_peer(target: Target, name: str, changes: Changes, dry_run: str, output: 
             peer = store.replace(peer, dry_run=True)
     show(peer, output, f"configured{DRY_RUNS[dry_run]}", target.kind)
     edit.tell()
+    note_expiry(changes.settings, in_cluster=in_cluster)
     if dry_run == "none":
         edit.tell_when_heard()
         edit.note_hidden(target, peer)

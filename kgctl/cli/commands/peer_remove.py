@@ -49,18 +49,21 @@ def remove_peers(
         else:
             answer(f'{target.kind} "{printable(name)}" deleted{DRY_RUNS[dry_run]}\n')
         if found and dry_run == "none":
-            _note_key(target, name)
-        if invalid is not None and target.folder is None:
-            note(f"{printable(name)} was invalid: {_what_agents_do(invalid)}")
+            note_removed(target, name, invalid)
     if missing and not ignore_not_found:
         raise MissingPeersError(f"there is no peer named {', '.join(missing)}")
 
 
-def _note_key(target: Target, name: str) -> None:
-    """Print on stderr that the private key of a removed machine is still there."""
+def note_removed(target: Target, name: str, invalid: Mended | None) -> None:
+    """Print on stderr what remains of a deleted peer: its private key, and what agents know.
+
+    ``invalid`` are the facts of its repair, if it was invalid.
+    """
     path = target.key_file(name)
     if target.folder is not None and path.exists():
         note(f"its private key stays in {printable(str(path))}: remove it when nobody needs it")
+    if invalid is not None and target.folder is None:
+        note(f"{printable(name)} was invalid: {_what_agents_do(invalid)}")
 
 
 def _what_agents_do(invalid: Mended) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kgctl.cli.core.arguments import UsageError
-from kgctl.mesh.text import printable
+from kgctl.cli.core.output import note
+from kgctl.mesh.text import printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +25,12 @@ class SettingOptions(NamedTuple):
     platform: str | None = None
     ssh: str | None = None
     sudo: bool | None = None
+    expires: str | None = None
 
-    def annotations(self) -> dict[str, str | None]:
+    def annotations(self, *, past: bool = True) -> dict[str, str | None]:
         """Return the annotations to set; None for one to remove.
+
+        Without ``past``, the end of a peer must be later than now.
 
         Raises:
             UsageError: a value is invalid.
@@ -47,4 +52,43 @@ class SettingOptions(NamedTuple):
             if text and parse(text) is None:
                 raise UsageError(f'--{field} "{printable(text, 60)}" is not {expected}')
             found[name] = text or None
+        if self.expires is not None:
+            found[peer_settings.EXPIRES] = _end(self.expires, past=past)
         return found
+
+
+def _end(text: str, *, past: bool) -> str | None:
+    """Return ``--expires`` as the annotation; None if it is empty."""
+    from kgctl.state.peer_settings import parse_expiry
+
+    if not text:
+        return None
+    now = time.time()
+    end = parse_expiry(text, now)
+    if end is None:
+        raise UsageError(
+            f'--expires "{printable(text, 60)}" is not a duration such as 30d (m, h, d, w), a day '
+            "such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
+        )
+    if end <= now and not past:
+        raise UsageError(f"--expires {printable(text, 60)} is in the past: {time_text(end)}")
+    return time_text(end)
+
+
+_UNKNOWN_TO_KILO = (
+    "Kilo's own agents do not know this annotation: on nodes that they run on, the peer keeps its "
+    "access until it is deleted, so run kgctl peer prune regularly (kgctl explain KG418)"
+)
+
+
+def note_expiry(settings: Mapping[str, str | None], *, in_cluster: bool) -> None:
+    """Print on stderr when a peer with these new settings expires, and what that does not do."""
+    from kgctl.state.peer_settings import EXPIRES, parse_time
+
+    end = settings.get(EXPIRES)
+    if end is None:
+        return
+    over = (parse_time(end) or 0) <= time.time()
+    note(f"it {'has expired' if over else 'expires'}: {end}")
+    if in_cluster:
+        note(_UNKNOWN_TO_KILO)

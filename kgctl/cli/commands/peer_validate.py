@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def validate_peers(
     wrong = [(name, problems) for name, problems in map(peer_problems, objects.peers) if problems]
     for name, problems in wrong:
         note(f"{_called(name)} is invalid: {'; '.join(problems)}")
-    for name, doubt in (*_of_objects(objects.peers), *doubts(state_of(objects), service_cidrs)):
+    state, now = state_of(objects), time.time()
+    for name, doubt in (*_of_objects(objects.peers), *doubts(state, service_cidrs, now=now)):
         note(f"{_called(name)}, warning: {doubt}")
     count = len(objects.peers)
     if wrong:

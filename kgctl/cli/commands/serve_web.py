@@ -163,7 +163,7 @@ class _Collector:
 
         state, now = self._seen.examined.subject.state, self._seen.examined.now
         peers = len(state.peers) + len(state.invalid_peers)
-        ready_peers = sum(peer.is_ready for peer in state.peers)
+        ready_peers = len(state.ready_peers(now))
         yield Gauge("kilo_nodes", "Nodes of the cluster.", len(state.nodes))
         yield Gauge("kilo_nodes_ready", "Nodes that take part.", len(state.ready_nodes(now)))
         yield Gauge("kilo_peers", "Peers, valid or not.", peers)

@@ -15,7 +15,7 @@ from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.cli.core.clusters import linked_clusters, networks_of_clusters, read_several, said_of
 from kgctl.cli.core.hints import message
 from kgctl.cli.core.limits import Warned, warn_of_unknown
-from kgctl.cli.core.names import ready_peer
+from kgctl.cli.core.names import note_expired, ready_peer
 from kgctl.cli.core.output import answer_with_secret, holds_secret, note, warn_of_others
 from kgctl.cli.core.source import read
 from kgctl.files.atomic import sync_directory, write_private
@@ -89,6 +89,8 @@ class Outside(NamedTuple):
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
             for peer in peers:
                 file_stem(peer.name)  # write nothing if one of the names is invalid
+            if name is None:
+                note_expired(reading)
             _write_all(
                 directory,
                 (file for peer in peers for file in self.files(topology, peer).items()),

@@ -21,6 +21,10 @@ class UnknownNameError(KgctlError):
     """No ready node or peer has this name."""
 
 
+class ExpiredPeerError(UnknownNameError):
+    """The time of the peer is over, so it takes no part."""
+
+
 def ready_node(reading: Reading, name: str) -> Node:
     """Return the ready node with this name.
 
@@ -43,21 +47,41 @@ def ready_peer(reading: Reading, name: str) -> Peer:
     """Return the ready peer with this name.
 
     Raises:
+        ExpiredPeerError: its time is over.
         UnknownNameError: there is none; a line on stderr before it gives the reason or suggests a
             name.
     """
     peer = reading.state.peer(name)
     if peer is not None and peer.is_ready:
+        if peer.is_expired(reading.clock):
+            raise _expired(peer, reading.clock)
         return peer
     problems = {one.name: one.problems for one in reading.state.invalid_peers}
     if peer is not None:
-        problems[name] = why_peer_not_ready(peer)
+        problems[name] = why_peer_not_ready(peer, reading.clock)
     if name in problems:
         note(f'peer "{printable(name)}" takes no part in the network: {", ".join(problems[name])}')
     else:
         _suggest(name, (peer.name for peer in reading.state.peers))
     what = "peer" if reading.state.network is None else "machine"
     raise UnknownNameError(f'did not find any {what} named "{printable(name)}" {_where(reading)}')
+
+
+def _expired(peer: Peer, now: float) -> ExpiredPeerError:
+    name = printable(peer.name)
+    return ExpiredPeerError(
+        f'peer "{name}" takes no part in the network: {", ".join(why_peer_not_ready(peer, now))}; '
+        f"to let it in again: kgctl peer set {name} --expires 30d; to remove it: kgctl peer rm "
+        f"{name}"
+    )
+
+
+def note_expired(reading: Reading) -> None:
+    """Print on stderr which peers get no file, since their time is over."""
+    for peer in reading.state.peers:
+        if peer.is_ready and peer.is_expired(reading.clock):
+            reasons = ", ".join(why_peer_not_ready(peer, reading.clock))
+            note(f"{printable(peer.name)}: {reasons}, so it gets no file and is in no other one")
 
 
 def unknown_member(reading: Reading, name: str) -> UnknownNameError:
@@ -68,7 +92,7 @@ def unknown_member(reading: Reading, name: str) -> UnknownNameError:
     if node is not None:
         why = why_not_ready(node, reading.now)
     elif peer is not None:
-        why = why_peer_not_ready(peer)
+        why = why_peer_not_ready(peer, reading.clock)
     if why:
         note(f'"{printable(name)}" takes no part in the network: {", ".join(why)}')
     else:

@@ -106,6 +106,11 @@ class Reading(NamedTuple):
     from_files: bool = False
     present: float | None = None
 
+    @property
+    def clock(self) -> float:
+        """The time by which peers expire: unlike ``now``, it goes on while a server is away."""
+        return self.now if self.present is None else self.present
+
     def topology(self, hostname: str | None = None, *, as_reference: bool = False) -> Topology:
         """Build the network, as seen from the node ``hostname``.
 
@@ -128,7 +133,7 @@ class Reading(NamedTuple):
         """
         try:
             views = viewpoints_of(
-                self.state,
+                self.state.unexpired(self.clock),
                 now=self.now,
                 granularity=self.granularity,
                 acting_leaders=not as_reference,

@@ -205,6 +205,10 @@ _ALL_COMMANDS = (
         "init", "Make a folder a network: WireGuard between machines, without Kubernetes.",
         reads=False, verdict=False,
     ),
+    Command(
+        "join-request", "Make this machine's key, and print a line to have it added.",
+        reads=False, verdict=False, app="join_request:app",
+    ),
     Command("link", "Link several clusters into one network.", reads=False, verdict=False),
     Command(
         "unlink", "Remove the links between clusters.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.finding import ERROR, PEER, WARNING, Found, Rule
+from kgctl.diagnosis.finding import ERROR, INFO, PEER, WARNING, Found, Rule
 from kgctl.diagnosis.rules.agents import effect
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.cidr import single
 from kgctl.mesh.comparison import Cause
-from kgctl.mesh.readiness import why_peer_not_ready
-from kgctl.mesh.text import printable
+from kgctl.mesh.readiness import age, why_peer_not_ready
+from kgctl.mesh.text import printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def _not_ready(facts: Facts) -> Iterator[Found]:
             yield Found(
                 PEER,
                 peer.name,
-                f"not ready: {', '.join(why_peer_not_ready(peer))}",
+                f"not ready: {', '.join(why_peer_not_ready(peer, facts.now))}",
                 "no node lets it in",
                 f"kgctl peer set {quoted(peer.name)} --allowed-ips ADDRESS/32",
             )
@@ -233,6 +233,55 @@ def _unknown_field(facts: Facts) -> Iterator[Found]:
             )
 
 
+_SOON = 7 * 86400
+"""Seconds before its end at which a peer is reported."""
+
+
+def _expires_soon(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        end = peer.settings.expires
+        if end is not None and end - facts.now <= _SOON:
+            yield Found(
+                PEER,
+                peer.name,
+                f"it expires {time_text(end)}, in {age(end - facts.now)}",
+                "from then on it takes no part in the network",
+                f"if it is to stay: kgctl peer set {quoted(peer.name)} --expires 30d",
+            )
+
+
+def _expired(facts: Facts) -> Iterator[Found]:
+    in_cluster = facts.state.network is None
+    for peer in facts.state.peers:
+        if peer.is_expired(facts.now):
+            yield Found(
+                PEER,
+                peer.name,
+                f"it expired {time_text(peer.settings.expires or 0)}",
+                "kgctl leaves it out, but nodes that Kilo's own agents run on let it in until it "
+                "is deleted"
+                if in_cluster
+                else "new files leave it out, but machines with old files let it in until they "
+                "get new ones",
+                "kgctl peer prune; or, to let it in again, kgctl peer set "
+                f"{quoted(peer.name)} --expires 30d",
+            )
+
+
+def _bad_setting(facts: Facts) -> Iterator[Found]:
+    for peer in facts.state.peers:
+        for problem in peer.settings.problems:
+            yield Found(
+                PEER,
+                peer.name,
+                problem,
+                "kgctl takes it as absent, and does not do what it was set for",
+                f"correct or remove it: kubectl edit peers.kilo.squat.ai {quoted(peer.name)}"
+                if facts.state.network is None
+                else "edit the machine's manifest: correct or remove the annotation",
+            )
+
+
 RULES = (
     Rule("KG401", "peer-invalid", ERROR, "Kilo leaves an invalid peer out.", _invalid),
     Rule("KG402", "peer-without-allowed-ips", WARNING, "A peer has no allowed IP.", _not_ready),
@@ -252,4 +301,8 @@ RULES = (
          "A peer without an endpoint has no keepalive.", _no_keepalive),
     Rule("KG413", "unknown-peer-field", WARNING, "A Peer has an unknown field.",
          _unknown_field),
+    Rule("KG417", "peer-expires-soon", INFO, "A peer expires within seven days.", _expires_soon),
+    Rule("KG418", "peer-expired", WARNING, "The time of a peer is over.", _expired),
+    Rule("KG419", "peer-setting-unreadable", WARNING, "A setting of a peer does not parse.",
+         _bad_setting),
 )  # fmt: skip

@@ -114,7 +114,7 @@ def _nobody_dials(facts: Facts) -> Iterator[Found]:
 def endpoint_names(state: State, now: float) -> dict[str, None]:
     """Return the DNS names that agents resolve at ``now``, those of ready nodes and ready peers."""
     endpoints = [node.endpoint for node in state.ready_nodes(now)]
-    endpoints += [peer.annotated_endpoint for peer in state.peers if peer.is_ready]
+    endpoints += [peer.annotated_endpoint for peer in state.ready_peers(now)]
     return {
         endpoint.host: None
         for endpoint in endpoints

@@ -202,7 +202,7 @@ def picture_of(
         subnet=str(topology.subnet),
         granularity=topology.granularity,
         areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
-        peers=tuple(_outsiders(state, topology)),
+        peers=tuple(_outsiders(state, topology, now if present is None else present)),
         network=state.network and state.network.name,
     )
 
@@ -234,11 +234,11 @@ def _state(node: Node, now: float) -> str:
     return BROKEN if lacks or not node.last_seen else STALE
 
 
-def _outsiders(state: State, topology: Topology) -> Iterator[Outsider]:
+def _outsiders(state: State, topology: Topology, now: float) -> Iterator[Outsider]:
     taking_part = {peer.name: peer for peer in topology.peers}
     known: dict[str, Outsider] = {}
     for peer in state.peers:
-        known[peer.name] = _outsider(peer, taking_part.get(peer.name, peer))
+        known[peer.name] = _outsider(peer, taking_part.get(peer.name, peer), now)
     for invalid in state.invalid_peers:
         problems = tuple(f"invalid: {problem}" for problem in invalid.problems)
         known[invalid.name] = Outsider(
@@ -248,8 +248,8 @@ def _outsiders(state: State, topology: Topology) -> Iterator[Outsider]:
     return (known[name] for name in sorted(known, key=bytewise))
 
 
-def _outsider(peer: Peer, in_use: Peer) -> Outsider:
-    reasons = why_peer_not_ready(peer)
+def _outsider(peer: Peer, in_use: Peer, now: float) -> Outsider:
+    reasons = why_peer_not_ready(peer, now)
     return Outsider(
         name=peer.name,
         state=BROKEN if reasons else READY,

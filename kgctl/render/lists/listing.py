@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgctl.kilo import GROUP
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
-from kgctl.mesh.text import printable
+from kgctl.mesh.text import printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,9 +98,12 @@ def list_nodes(
     return Listing("nodes", "node", _NODE_COLUMNS, items)
 
 
-def list_peers(state: State) -> Listing:
-    """List every peer, valid or not, with the allowed IPs and endpoint of its object."""
-    valid = [_peer_item(peer) for peer in state.peers]
+def list_peers(state: State, now: float) -> Listing:
+    """List every peer, valid or not, with the allowed IPs and endpoint of its object.
+
+    A peer that has expired at ``now``, in Unix seconds, is not ready.
+    """
+    valid = [_peer_item(peer, now) for peer in state.peers]
     invalid = [_invalid_peer_item(peer) for peer in state.invalid_peers]
     items = sorted(valid + invalid, key=lambda item: str(item["name"]))
     return Listing("peers", f"peer.{GROUP}", _PEER_COLUMNS, tuple(items))
@@ -174,8 +177,8 @@ def _node_item(node: Node, segment: Segment | None, now: float, present: float) 
     }
 
 
-def _peer_item(peer: Peer) -> Item:
-    reasons = why_peer_not_ready(peer)
+def _peer_item(peer: Peer, now: float) -> Item:
+    reasons, expires = why_peer_not_ready(peer, now), peer.settings.expires
     return {
         "name": peer.name,
         "allowedIPs": [str(cidr) for cidr in peer.allowed_ips],
@@ -183,6 +186,7 @@ def _peer_item(peer: Peer) -> Item:
         "persistentKeepalive": peer.persistent_keepalive,
         "publicKey": _text(peer.public_key),
         "hasPresharedKey": peer.preshared_key is not None,
+        "expires": None if expires is None else time_text(expires),
         "valid": True,
         "ready": not reasons,
         "reasons": list(reasons),
@@ -250,6 +254,7 @@ _PEER_COLUMNS = (
     Column("KEEPALIVE", _keepalive, spare=1),
     Column("PRESHARED-KEY", "hasPresharedKey", wide=True),
     Column("PUBLIC-KEY", "publicKey", wide=True),
+    Column("EXPIRES", "expires", wide=True),
     Column("READY", _readiness),
 )
 _SEGMENT_COLUMNS = (
