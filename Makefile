@@ -15,8 +15,8 @@ FUZZ := $(BIN)/python -m tests.fuzz
 LOCK := pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	--python-version 3.11
 
-TEST_TOOLS := cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli nsenter ping ps resolvconf script setpriv strace \
-	sysctl systemd-analyze systemd-networkd systemd-sysusers tc unshare wg wg-quick wireguard-go zbarimg zsh
+TEST_TOOLS := busybox cc chromium curl dot fish git ip iperf3 iptables jq nft nmcli nsenter ping ps resolvconf script setpriv ssh \
+	sshd strace sysctl systemd-analyze systemd-networkd systemd-sysusers tc unshare wg wg-quick wireguard-go zbarimg zsh
 
 .PHONY: help
 help: ## list what can be made

@@ -36,6 +36,11 @@ class Network(NamedTuple):
     dns: tuple[Address, ...] = ()
     search_domains: tuple[str, ...] = ()
 
+    @property
+    def interface(self) -> str:
+        """The name of the interface on its machines: at most IFNAMSIZ of Linux, less the NUL."""
+        return self.name[:15]
+
 
 def direct_links(machines: Sequence[Machine]) -> Iterator[tuple[Machine, Machine]]:
     """Yield each two machines of a network without nodes of which one can call the other."""

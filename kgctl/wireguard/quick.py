@@ -99,7 +99,7 @@ class QuickSettings(NamedTuple):
     is the machine's current configuration, which decides between claims to the same network.
     ``reader`` (the program that reads the file), ``made_with`` (how it was made) and ``key_hint``
     (how to add a missing private key) are for comments. ``forwarding`` is that of
-    ``forwarding_of``.
+    ``forwarding_of``. ``key_on_machine``: the private key is put in on the machine.
     """
 
     private_key: PrivateKey | None = None
@@ -117,6 +117,7 @@ class QuickSettings(NamedTuple):
     made_with: str = ""
     key_hint: str = ""
     forwarding: Forwarding | None = None
+    key_on_machine: bool = False
 
 
 class Section:
@@ -414,7 +415,9 @@ def _keep_out(
 
 def _comments(peer: Peer, settings: QuickSettings) -> Iterator[str]:
     yield f"the peer {peer.name}, for: {settings.reader}"
-    if settings.private_key is None:
+    if settings.private_key is None and settings.key_on_machine:
+        yield "its private key was made on this machine, and is nowhere else"
+    elif settings.private_key is None:
         hint = f"{settings.key_hint}, or " if settings.key_hint else ""
         yield from wrap(
             "missing: the private key that belongs to the public key below; "

@@ -107,6 +107,10 @@ def show_drift(
     only_networks: OnlyNetworks = None,
     deny: Deny = None,
     accept: Accept = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Compare all machines of a network in a folder, over ssh."),
+    ] = False,
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
@@ -122,8 +126,18 @@ def show_drift(
     or NetworkManager. For a peer, give the options that its file was made with; a file that kgctl
     wrote contains them. Secrets are never printed.
 
+    With --all: compare each machine of a network in a folder that has an --ssh setting with the
+    file that deploy brings to it.
+
     Exit code 0: no difference. 1: a difference. 2: an error.
     """
+    if every:
+        from kgctl.cli.commands.drift_all import show_all_drift
+
+        if name is not None:
+            raise UsageError("--all compares all machines; it takes no name")
+        show_all_drift(shared, json=output is Format.JSON)
+        return
     if dump is None:
         from kgctl.cli.commands.drift_node import show_node_drift
 

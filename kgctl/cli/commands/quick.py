@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from kgctl.cli.core.limits import Warned
     from kgctl.mesh.cidr import Address
+    from kgctl.mesh.network import Network
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.topology import Topology
+    from kgctl.state.folder import Folder
     from kgctl.wireguard.conf import Configuration
 
 _TABLE = range(1, 2**32)
@@ -146,6 +148,22 @@ def quick_file(
         warned.warn(one for section in sections for one in section.refusals)
     settings = settings._replace(forwarding=forwarding_of(topology, peer))
     return whole_file(peer, sections, settings)
+
+
+def settings_in_folder(
+    settings: QuickSettings, network: Network, folder: Folder, peer: Peer
+) -> QuickSettings:
+    """Return the settings for a machine of a network in a folder: its defaults, and the key.
+
+    Raises:
+        KeyFileError: a file with a private key of the machine cannot be read.
+    """
+    if not settings.dns and network.dns:
+        settings = settings._replace(dns=(*network.dns, *network.search_domains))
+    if settings.private_key is None:
+        key = folder.private_key(peer.name, peer.public_key)
+        settings = settings._replace(private_key=key)
+    return settings
 
 
 def warn_of_foreign_key(peer: Peer, settings: QuickSettings, others: str = "the nodes") -> None:

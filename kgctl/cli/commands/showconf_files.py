@@ -10,7 +10,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.commands.quick import quick_file, warn_of_foreign_key
+from kgctl.cli.commands.quick import quick_file, settings_in_folder, warn_of_foreign_key
 from kgctl.cli.core.arguments import UsageError, split_values
 from kgctl.cli.core.clusters import linked_clusters, networks_of_clusters, read_several, said_of
 from kgctl.cli.core.hints import message
@@ -134,11 +134,7 @@ class Outside(NamedTuple):
         settings, network = self._read_by, topology.network
         if network is None or self.folder is None:
             return settings
-        if not settings.dns and network.dns:
-            settings = settings._replace(dns=(*network.dns, *network.search_domains))
-        if settings.private_key is None:
-            key = self.folder.private_key(peer.name, peer.public_key)
-            settings = settings._replace(private_key=key)
+        settings = settings_in_folder(settings, network, self.folder, peer)
         if settings.private_key is None:
             note(
                 f"{printable(peer.name)}: its private key is not in "
@@ -165,7 +161,7 @@ class Outside(NamedTuple):
         ending = self.picture.suffix[1:] if self.picture else ""
         interface = self.interface or DEFAULT_INTERFACE
         if not self.interface and topology is not None and topology.network is not None:
-            interface = topology.network.name[:_LONGEST]
+            interface = topology.network.interface
         return Machine(name, interface, f"{peer.name} {peer.public_key}", ending)
 
     def _check(self, interval: int) -> None:

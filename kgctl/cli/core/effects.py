@@ -130,6 +130,7 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
         for name in ("--live", "--service-cidr", "--accept", "--offline", SEVERAL)
     ),
     "drift": lambda: (
+        Effect("--all", beside=("--dump", "--interface")),
         Effect("--via", needs=("--service-cidr",), said=_VIA),
         *(
             Effect(name, needs=("--dump",))

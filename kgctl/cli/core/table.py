@@ -194,6 +194,10 @@ _ALL_COMMANDS = (
         ),
     ),
     Command(
+        "deploy", "Bring the files of a network in a folder to its machines, over ssh.",
+        reads=False, verdict=False, folder=True,
+    ),
+    Command(
         "node", "Set Kilo's annotations on nodes.",
         reads=False, verdict=False, group=True,
     ),

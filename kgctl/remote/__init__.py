@@ -1,0 +1,1 @@
+"""Other machines, over the system's ssh."""
