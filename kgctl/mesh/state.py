@@ -188,7 +188,7 @@ def _of_peers(state: State, network: Network) -> Topology:
     """Return the topology of a network without nodes; its subnet is the first pool."""
     ready = [peer for peer in state.peers if peer.is_ready]
     built = build_topology((), ready, granularity=FULL, subnet=network.pools[0])
-    return built._replace(network=network)
+    return built._replace(network=network, relaying=network.relaying)
 
 
 def unbuilt(state: State) -> Topology:

@@ -15,10 +15,9 @@ from kgctl.mesh.text import nearest, printable
 from kgctl.wireguard.conf import MTUS
 from kgctl.wireguard.keys import read_private_key
 from kgctl.wireguard.quick import (
+    PeerFiles,
     QuickSettings,
     UnknownPlaceError,
-    forwarding_of,
-    sections_of,
     whole_file,
 )
 
@@ -129,23 +128,29 @@ def _given(text: str | None) -> list[str] | None:
 
 
 def quick_file(
-    topology: Topology, peer: Peer, settings: QuickSettings, warned: Warned | None = None
+    topology: Topology,
+    peer: Peer,
+    settings: QuickSettings,
+    warned: Warned | None = None,
+    files: PeerFiles | None = None,
 ) -> Configuration:
     """Return the wg-quick file of a peer; ``warned`` reports refused claims.
+
+    ``files`` are those of the topology with these settings, if there is more than one.
 
     Raises:
         UsageError: the settings name an unknown node, location or peer.
     """
+    files = PeerFiles(topology, settings) if files is None else files
     try:
-        sections = sections_of(topology, peer, settings)
+        sections = files.sections(peer, settings)
     except UnknownPlaceError as error:
         found = nearest(error.name, error.known)
         hint = f'; did you mean "{printable(found)}"?' if found else ""
         raise UsageError(f"{message(error)}{hint}") from None
     if warned is not None:
         warned.warn(one for section in sections for one in section.refusals)
-    settings = settings._replace(forwarding=forwarding_of(topology, peer))
-    return whole_file(peer, sections, settings)
+    return whole_file(peer, sections, settings._replace(forwarding=files.forwarding(peer)))
 
 
 def warn_of_foreign_key(peer: Peer, settings: QuickSettings, others: str = "the nodes") -> None:
