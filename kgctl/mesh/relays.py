@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from kgctl.errors import InputError
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.dialability import Dialled, is_dialable, is_dialable_from_elsewhere, scope_of
 from kgctl.mesh.network import AUTO, MARKED, Relaying
 from kgctl.mesh.owners import Place
 from kgctl.mesh.policy import Policy
-from kgctl.mesh.text import bytewise
+from kgctl.mesh.text import bytewise, printable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,57 @@ class Relay(NamedTuple):
     place: Place
     name: str
     location: str
+
+
+class NoRelayError(InputError):
+    """Nothing can relay, or not what is named; ``alternatives`` are names of machines that can."""
+
+
+def relaying_through(topology: Topology, name: str, pools: Sequence[Cidr] = ()) -> Relaying:
+    """Return how the peers of a network with nodes are relayed through ``name``.
+
+    It is a node, whose leader relays, or a peer; ``node/NAME`` and ``peer/NAME`` distinguish the
+    two. ``AUTO`` are all leaders that others can call. Machines send ``pools`` to a relay whole.
+
+    Raises:
+        NoRelayError: there is no such machine, or nobody can call it; or the network has relays of
+            its own.
+    """
+    if topology.network is not None:
+        raise NoRelayError(
+            "relay is for a network with nodes; this one has relays of its own: mark the machine "
+            "itself as a relay",
+            field="relay",
+        )
+    if name == AUTO:
+        found = Relaying(AUTO, tuple(pools))
+        if not relays_of(topology._replace(relaying=found)):
+            raise NoRelayError(
+                "no leader can relay: none has an endpoint that can be called from elsewhere",
+                field="relay",
+            )
+        return found
+    kind, slash, rest = name.partition("/")
+    kinds, own = ((kind,), rest) if slash and kind in ("node", "peer") else (("node", "peer"), name)
+    segment = topology.segment_of(own) if "node" in kinds else None
+    peer = topology.peer(own) if "peer" in kinds else None
+    endpoint = segment.endpoint if segment is not None else peer and peer.endpoint
+    if segment is None and peer is None:
+        nodes = [node.name for one in topology.segments for node in one.nodes]
+        raise NoRelayError(
+            f'relay "{printable(name)}" is neither a node nor a peer of the network',
+            field="relay",
+            value=name,
+            alternatives=(*nodes, *(one.name for one in topology.peers), AUTO),
+        )
+    if not is_dialable(endpoint):
+        raise NoRelayError(
+            f'relay "{printable(name)}" has no endpoint that others can call',
+            field="relay",
+            value=name,
+        )
+    place = Place(own, is_peer=True) if segment is None else Place(segment.name)
+    return Relaying(MARKED, tuple(pools), place)
 
 
 def is_called(peer: Peer) -> bool:
@@ -79,7 +131,7 @@ def relays_of(topology: Topology) -> tuple[Relay, ...]:
         called = {
             Place(segment.name)
             for segment in topology.segments
-            if is_dialable_from_elsewhere(segment.endpoint)
+            if is_dialable_from_elsewhere(segment.leader.endpoint)
         }
         return tuple(sorted((one for one in named if one.place in called), key=_by_name))
     return tuple(
@@ -242,6 +294,8 @@ class Relays:
 
     def _pools_of(self, relay: Relay) -> tuple[Cidr, ...]:
         """Return the pools if the relay is granted all of them, else none."""
+        if not self._is_alone:  # a person asks for them
+            return self._pools
         if relay not in self._granted:
             claims = [Claim(pool, Use.PEER, relay.name) for pool in self._pools]
             granted = self._policy.judge(claims).granted

@@ -19,7 +19,7 @@ from kgctl.mesh.guards import Reason
 from kgctl.mesh.owners import NOTHING, Place, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
-from kgctl.mesh.relays import Relays
+from kgctl.mesh.relays import Relays, relaying_through
 from kgctl.mesh.routes import exclude
 from kgctl.mesh.sightings import with_best_endpoints
 from kgctl.mesh.text import printable
@@ -103,7 +103,8 @@ class QuickSettings(NamedTuple):
     is the machine's current configuration, which decides between claims to the same network.
     ``reader`` (the program that reads the file), ``made_with`` (how it was made) and ``key_hint``
     (how to add a missing private key) are for comments. ``forwarding`` is that of
-    ``PeerFiles.forwarding``.
+    ``PeerFiles.forwarding``. In a network with nodes, ``relay`` and ``relay_pools`` are those of
+    :func:`kgctl.mesh.relays.relaying_through`.
     """
 
     private_key: PrivateKey | None = None
@@ -121,6 +122,8 @@ class QuickSettings(NamedTuple):
     made_with: str = ""
     key_hint: str = ""
     forwarding: Forwarding | None = None
+    relay: str | None = None
+    relay_pools: tuple[Cidr, ...] = ()
 
 
 class Section:
@@ -152,6 +155,7 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
 
     Raises:
         UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
+        NoRelayError: the relay does not exist, or cannot be called.
         NoWayError: no segment is left to carry the services.
     """
     return PeerFiles(topology, settings).configuration(peer, settings)
@@ -165,10 +169,13 @@ def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list
 class PeerFiles:
     """The files of the peers of a topology; what they have in common is computed once.
 
-    Of ``settings``, all files have the same limits, the same ``present`` and the same ``only``.
+    Of ``settings``, all files have the same limits, ``present``, ``only`` and relays.
     """
 
     def __init__(self, topology: Topology, settings: QuickSettings) -> None:
+        if settings.relay is not None:
+            relaying = relaying_through(topology, settings.relay, settings.relay_pools)
+            topology = topology._replace(relaying=relaying)
         self._given = topology
         self._settings = settings
         self._within: list[tuple[str, Cidr]] | None = None

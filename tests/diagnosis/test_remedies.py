@@ -83,6 +83,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG411": {},
     "KG412": {"ADDRESS": PUBLIC},
     "KG416": {},
+    "KG417": {"ADDRESS": PUBLIC},
     "KG505": {"ADDRESS:PORT": f"{PUBLIC}:51820"},
     "KG601": {},
     "KG602": {},

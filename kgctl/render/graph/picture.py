@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.dialability import is_behind_nat
 from kgctl.mesh.network import direct_links
-from kgctl.mesh.relays import relays_of
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
+from kgctl.mesh.relays import relays_of
 from kgctl.mesh.text import bytewise
 
 if TYPE_CHECKING:
