@@ -66,8 +66,8 @@ BY_CODE = {rule.code: rule for rule in ALL_RULES}
 WITHOUT_NODES = frozenset(
     [
         *("KG109", "KG203", "KG215", "KG307", "KG309"),
-        *("KG401", "KG402", "KG403", "KG405", "KG406", "KG408", "KG409", "KG412", "KG413", "KG505"),
-        *("KG417", "KG418", "KG419"),
+        *("KG401", "KG402", "KG403", "KG405", "KG406", "KG408", "KG409", "KG412", "KG413", "KG414"),
+        *("KG417", "KG418", "KG419", "KG505"),
         *("KG701", "KG702", "KG703", "KG704", "KG705"),
     ]
 )

@@ -68,6 +68,11 @@ class Peer(NamedTuple):
         return self.replaced_endpoint if self.discovered else self.endpoint
 
     @property
+    def location(self) -> str:
+        """Where the machine is, or empty."""
+        return self.settings.location
+
+    @property
     def is_ready(self) -> bool:
         """Whether the peer takes part until it expires: it has a key and an allowed IP."""
         return bool(self.allowed_ips) and self.public_key is not None

@@ -203,7 +203,7 @@ def _of_peers(state: State, network: Network, now: float) -> Topology:
     """Return the topology of a network without nodes; its subnet is the first pool."""
     ready = state.ready_peers(now)
     built = build_topology((), ready, granularity=FULL, subnet=network.pools[0])
-    return built._replace(network=network)
+    return built._replace(network=network, relaying=network.relaying)
 
 
 def unbuilt(state: State, now: float) -> Topology:

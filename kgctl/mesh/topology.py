@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kgctl.mesh.endpoint import Endpoint
     from kgctl.mesh.key import PublicKey
     from kgctl.mesh.leader import Election
-    from kgctl.mesh.network import Network
+    from kgctl.mesh.network import Network, Relaying
     from kgctl.mesh.node import Node
     from kgctl.mesh.peer import Peer
 
@@ -55,6 +55,7 @@ class Topology(NamedTuple):
     """A network: its WireGuard ``subnet``, its segments and its ready peers, sorted.
 
     A ``network`` without nodes has no segments, and its ``granularity`` means nothing.
+    ``relaying`` is how its peers are to reach those that they cannot call (``mesh/relays.py``).
     """
 
     granularity: str
@@ -62,6 +63,7 @@ class Topology(NamedTuple):
     segments: tuple[Segment, ...]
     peers: tuple[Peer, ...]
     network: Network | None = None
+    relaying: Relaying | None = None
 
     def segment_of(self, node_name: str) -> Segment | None:
         """Return the segment of the node, or None."""

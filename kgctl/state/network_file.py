@@ -78,6 +78,13 @@ class NetworkFile(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
             description="A new machine gets a free address from each of these networks.",
         ),
     ]
+    relays: Annotated[
+        Literal["marked", "auto"],
+        Meta(
+            description="The machines that forward packets between two others that cannot call "
+            "each other: those with the annotation kgctl.dev/relay, or all that others can call."
+        ),
+    ] = "marked"
     defaults: Annotated[Defaults, Meta(description="Defaults for all machines.")] = Defaults()
 
 
@@ -123,6 +130,7 @@ class _Checked:
                 self._domain(("defaults", "searchDomains", at), text)
                 for at, text in enumerate(found.defaults.search_domains)
             ),
+            found.relays,
         )
 
     def _pool(self, path: ValuePath, text: str) -> Cidr:
@@ -161,6 +169,7 @@ def new_network_file(network: Network) -> str:
         keepalive=network.persistent_keepalive,
         dns=dns,
         domains=domains,
+        relays=network.relays,
     )
 
 
@@ -182,6 +191,9 @@ name: {name}
 # that a machine is in: these were chosen at random, which makes that unlikely.
 pools:
 {pools}\
+# The machines that forward between two others that cannot call each other: "marked" are those with
+# the annotation kgctl.dev/relay, "auto" are all that others can call.
+relays: {relays}
 defaults:
   # Seconds between the packets by which a machine without an endpoint keeps its router's way open.
   # It is written into the manifest of a new machine.

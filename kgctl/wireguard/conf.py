@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import InputError
+from kgctl.mesh.relays import as_configured
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class Interface(NamedTuple):
     ``addresses``, ``dns`` (servers and search domains), ``mtu`` and ``table`` are keys of wg-quick,
     which ``wg setconf`` rejects. ``comments`` are printed as single lines, and so is ``made_with``,
     which records how the file was made (``MADE_WITH``), for a later comparison. ``key_hint``
-    describes how to add a missing private key. ``forwarding`` is what the machine forwards between
-    the tunnel and networks behind it.
+    describes how to add a missing private key. ``forwarding`` is what the machine forwards.
     """
 
     addresses: tuple[Cidr, ...] = ()
@@ -127,7 +127,7 @@ def _interface(interface: Interface) -> Iterator[str]:
     if interface.forwarding is not None:
         from kgctl.wireguard.forwarding import hooks
 
-        yield f"# {interface.forwarding.in_words}, with its own address there:"
+        yield f"# {interface.forwarding.in_words}:"
         yield from hooks(interface.forwarding)
 
 
@@ -161,7 +161,12 @@ def node_configuration(topology: Topology, node: Node, *, listen_port: int) -> C
 
 
 def peer_configuration(topology: Topology, peer: Peer) -> Configuration:
-    """Return the interface configuration of ``peer``: all segments, all other peers."""
+    """Return the interface configuration of ``peer``: all segments, all other peers.
+
+    Peers behind a relay have no section: their networks are in that of the relay
+    (:mod:`kgctl.mesh.relays`).
+    """
+    topology = as_configured(topology, peer)
     keepalive = peer.persistent_keepalive
     segments = [
         _segment_section(segment, keepalive, peer.preshared_key) for segment in topology.segments

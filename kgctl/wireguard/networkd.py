@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kgctl.wireguard.conf import Interface, PeerSection
+    from kgctl.wireguard.forwarding import Forwarding
     from kgctl.wireguard.parse import IniSection, Line
 
 _PEER_KEYS = ("PublicKey", "PresharedKey", "Endpoint", "PersistentKeepalive")
@@ -82,14 +83,32 @@ def _network(interface: Interface, name: str, everything: bool) -> Iterator[str]
     if domains:
         yield f"Domains={' '.join(domains)}"
     if interface.forwarding is not None:
-        versions = interface.forwarding.versions
-        yield f"# {interface.forwarding.in_words}, with its own address there:"
-        yield f"IPMasquerade={'both' if len(versions) > 1 else f'ipv{versions[0]}'}"
+        yield f"# {interface.forwarding.in_words}:"
+        yield from _forwarding(interface.forwarding)
     if everything and interface.table in (None, "auto"):
         yield from ("", "[RoutingPolicyRule]", "Family=both", "Table=main")
         yield from ("SuppressPrefixLength=0", "Priority=9")
         yield from ("", "[RoutingPolicyRule]", "Family=both", f"FirewallMark={_MARK}")
         yield from ("InvertRule=true", f"Table={_MARK}", "Priority=10")
+
+
+def _forwarding(forwarding: Forwarding) -> Iterator[str]:
+    """Yield the settings of the interface; ``IPForward=`` sets forwarding for all of them.
+
+    Since version 256, ``IPv4Forwarding=`` and ``IPv6Forwarding=`` set it for this one; older ones
+    pass over these, with a warning, and newer ones over the first.
+    """
+    routed, relayed = forwarding.routed, forwarding.relayed
+    if routed:
+        yield f"IPMasquerade={_both(routed)}"
+    if relayed:
+        value = {"both": "yes"}.get(_both(relayed), _both(relayed))
+        yield f"IPForward={value}"
+        yield from (f"IPv{version}Forwarding=yes" for version in relayed)
+
+
+def _both(versions: Sequence[int]) -> str:
+    return "both" if len(versions) > 1 else f"ipv{versions[0]}"
 
 
 def read_networkd(sections: Sequence[IniSection], label: str) -> Configuration:

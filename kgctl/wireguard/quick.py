@@ -7,17 +7,19 @@ cuts the tunnel off. This module corrects both, and adds a comment to the file.
 
 from __future__ import annotations
 
+from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.errors import KgctlError
 from kgctl.mesh.cidr import Cidr, parse_cidr
 from kgctl.mesh.dialability import is_dialable, is_dialable_from_elsewhere
-from kgctl.mesh.granted import limited
+from kgctl.mesh.granted_beside import GrantedBeside
 from kgctl.mesh.guards import Reason
-from kgctl.mesh.owners import NOTHING, Present
+from kgctl.mesh.owners import NOTHING, Place, Present
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Limits, summaries
+from kgctl.mesh.relays import Relays, relaying_through
 from kgctl.mesh.routes import exclude
 from kgctl.mesh.sightings import with_best_endpoints
 from kgctl.mesh.text import printable
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
     from kgctl.mesh.granted import Limited
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Refusal
+    from kgctl.mesh.relays import Sent
     from kgctl.mesh.topology import Segment, Topology
     from kgctl.wireguard.forwarding import Forwarding
     from kgctl.wireguard.keys import PrivateKey
 
+_RELAYS = "relay: forwards to machines that cannot be called"
 _COMMENT = 80
 """Width of comments in characters."""
 
@@ -99,7 +103,9 @@ class QuickSettings(NamedTuple):
     is the machine's current configuration, which decides between claims to the same network.
     ``reader`` (the program that reads the file), ``made_with`` (how it was made) and ``key_hint``
     (how to add a missing private key) are for comments. ``forwarding`` is that of
-    ``forwarding_of``. ``key_on_machine``: the private key is put in on the machine.
+    ``PeerFiles.forwarding``. ``key_on_machine``: the private key is put in on the machine. In a
+    network with nodes, ``relay`` and ``relay_pools`` are those of
+    :func:`kgctl.mesh.relays.relaying_through`.
     """
 
     private_key: PrivateKey | None = None
@@ -118,6 +124,8 @@ class QuickSettings(NamedTuple):
     key_hint: str = ""
     forwarding: Forwarding | None = None
     key_on_machine: bool = False
+    relay: str | None = None
+    relay_pools: tuple[Cidr, ...] = ()
 
 
 class Section:
@@ -131,6 +139,8 @@ class Section:
 
     def refuse(self, refusals: Sequence[Refusal]) -> None:
         """Record refused claims of its owner, and add a comment for them."""
+        if not refusals:
+            return
         self.refusals += refusals
         self.comments += (f"refused: {one}" for one in summaries(refusals))
 
@@ -147,31 +157,122 @@ def quick_configuration(topology: Topology, peer: Peer, settings: QuickSettings)
 
     Raises:
         UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
+        NoRelayError: the relay does not exist, or cannot be called.
         NoWayError: no segment is left to carry the services.
     """
-    settings = settings._replace(forwarding=forwarding_of(topology, peer))
-    return whole_file(peer, sections_of(topology, peer, settings), settings)
+    return PeerFiles(topology, settings).configuration(peer, settings)
 
 
 def sections_of(topology: Topology, peer: Peer, settings: QuickSettings) -> list[Section]:
-    """Return the sections of the file of ``peer``, which may still claim one network twice.
+    """Return the sections of the file of ``peer``, as ``PeerFiles.sections``."""
+    return PeerFiles(topology, settings).sections(peer, settings)
 
-    They contain the networks that the policy of claims grants (:mod:`kgctl.mesh.policy`), and those
-    that ``settings`` route through them. A machine's own endpoint, if others can dial it, comes
-    before endpoints that nodes report.
 
-    Raises:
-        UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
-        LeftOutError: another machine owns the public key of one of them.
-        NobodyLeftError: all others have the public key of the machine itself.
-        NoWayError: no segment is left to carry the services.
+class PeerFiles:
+    """The files of the peers of a topology; what they have in common is computed once.
+
+    Of ``settings``, all files have the same limits, ``present``, ``only`` and relays.
     """
-    topology = with_best_endpoints(topology)
-    found = limited(topology, settings.limits, beside=peer.name, present=settings.present)
-    _refuse_left_out(topology, found, settings)
-    sections = _sections(found, peer)
-    _send_through(found.topology, sections, settings)
-    return _limited(found.topology, peer, sections, settings)
+
+    def __init__(self, topology: Topology, settings: QuickSettings) -> None:
+        if settings.relay is not None:
+            relaying = relaying_through(topology, settings.relay, settings.relay_pools)
+            topology = topology._replace(relaying=relaying)
+        self._given = topology
+        self._settings = settings
+        self._within: list[tuple[str, Cidr]] | None = None
+
+    @cached_property
+    def _topology(self) -> Topology:
+        return with_best_endpoints(self._given)
+
+    @cached_property
+    def _granted(self) -> GrantedBeside:
+        return GrantedBeside(self._topology, self._settings.limits, self._settings.present)
+
+    @cached_property
+    def _all(self) -> Relays:
+        """What is sent to relays, if the policy grants the same to each peer."""
+        return self._relays(self._granted.all.topology, self._settings)
+
+    @cached_property
+    def _ungranted(self) -> Relays:
+        return Relays(self._given)
+
+    def plain(self, peer: Peer) -> Configuration:
+        """Return the configuration of ``peer`` by Kilo's rules, without a policy."""
+        return peer_configuration(self._ungranted.seen_by(self._given, peer), peer)
+
+    def configuration(self, peer: Peer, settings: QuickSettings) -> Configuration:
+        """Return the file of ``peer``.
+
+        Raises:
+            KgctlError: as for ``sections``.
+            MtuError: the MTU is too small for an address of the peer.
+        """
+        sections = self.sections(peer, settings)
+        return whole_file(peer, sections, settings._replace(forwarding=self.forwarding(peer)))
+
+    def sections(self, peer: Peer, settings: QuickSettings) -> list[Section]:
+        """Return the sections of the file of ``peer``, which may still claim one network twice.
+
+        They contain the networks that the policy of claims grants (:mod:`kgctl.mesh.policy`), those
+        that ``settings`` route through them, and those that go to a relay
+        (:mod:`kgctl.mesh.relays`). A machine's own endpoint, if others can dial it, comes before
+        endpoints that nodes report.
+
+        Raises:
+            UnknownPlaceError: a node, location or peer in ``settings`` does not exist.
+            LeftOutError: another machine owns the public key of one of them.
+            NobodyLeftError: all others have the public key of the machine itself.
+            NoWayError: no segment is left to carry the services.
+        """
+        found = self._granted.beside(peer)
+        _refuse_left_out(self._topology, found, settings)
+        relays = self._all
+        if not self._granted.is_apart(peer):
+            relays = self._relays(found.topology, settings)
+        sent = relays.sent(peer, settings.only or None)
+        seen = relays.seen_by(found.topology, peer, sent)
+        sections = _sections(found._replace(topology=seen), peer)
+        _refuse_to_relays(found, relays, peer, seen, sections)
+        for number, place in enumerate(_places(seen, peer)):
+            if place in sent:
+                sections[number].comments.append(_RELAYS)
+        _send_through(seen, sections, settings)
+        return _limited(found.topology, seen, peer, sections, settings, sent)
+
+    def forwarding(self, peer: Peer) -> Forwarding | None:
+        """Return what a peer forwards: between the networks behind it and the others, or as relay.
+
+        Those are the pools, and the networks behind others. None is for a peer that does neither.
+        """
+        from kgctl.wireguard.forwarding import Forwarding
+
+        network = self._topology.network
+        behind = () if network is None else _networks_behind(peer)
+        relays = self._ungranted.carries(Place(peer.name, is_peer=True))
+        if not (behind or relays):
+            return None
+        pools = () if network is None else network.pools
+        sources = (*pools, *self._networks_outside(pools, peer)) if behind else ()
+        versions = {cidr.version for cidr in (pools or peer.allowed_ips)} if relays else ()
+        found = Forwarding(behind, sources, tuple(sorted(versions)))
+        return found if found.versions else None
+
+    def _networks_outside(self, pools: Sequence[Cidr], peer: Peer) -> dict[Cidr, None]:
+        """Return the networks of the other peers that lie in none of the pools."""
+        if self._within is None:
+            self._within = [
+                (one.name, cidr.masked())
+                for one in self._topology.peers
+                for cidr in one.allowed_ips
+                if cidr.prefix and not any(pool.contains(cidr.masked().address) for pool in pools)
+            ]
+        return dict.fromkeys(cidr for name, cidr in self._within if name != peer.name)
+
+    def _relays(self, topology: Topology, settings: QuickSettings) -> Relays:
+        return Relays(topology, settings.limits, pools=not settings.only)
 
 
 def _refuse_left_out(topology: Topology, found: Limited, settings: QuickSettings) -> None:
@@ -221,29 +322,6 @@ def whole_file(peer: Peer, sections: Sequence[Section], settings: QuickSettings)
         forwarding=settings.forwarding,
     )
     return Configuration(interface=interface, peers=tuple(section.done() for section in sections))
-
-
-def forwarding_of(topology: Topology, peer: Peer) -> Forwarding | None:
-    """Return what a peer of a network without nodes forwards; None if nothing is behind it.
-
-    That is between the networks behind it, and the pools and the networks behind others.
-    """
-    from kgctl.wireguard.forwarding import Forwarding
-
-    behind = _networks_behind(peer)
-    if topology.network is None or not behind:
-        return None
-    pools = topology.network.pools
-    others = [
-        cidr.masked() for other in topology.peers if other != peer for cidr in other.allowed_ips
-    ]
-    within = [
-        cidr
-        for cidr in dict.fromkeys(others)
-        if cidr.prefix and not any(pool.contains(cidr.address) for pool in pools)
-    ]
-    found = Forwarding(behind, (*pools, *within))
-    return found if found.versions else None
 
 
 def _networks_behind(peer: Peer) -> tuple[Cidr, ...]:
@@ -328,10 +406,39 @@ def _segment_number(topology: Topology, field: str, name: str) -> int:
     raise UnknownPlaceError(field, name, nodes)
 
 
+def _places(topology: Topology, peer: Peer) -> list[Place]:
+    """Return the places of ``_sections``."""
+    others = (other.name for other in topology.peers if other.name != peer.name)
+    segments = (Place(segment.name) for segment in topology.segments)
+    return [*segments, *(Place(name, is_peer=True) for name in others)]
+
+
+def _refuse_to_relays(
+    found: Limited, relays: Relays, peer: Peer, seen: Topology, sections: Sequence[Section]
+) -> None:
+    """Record what is refused to peers without a section with the relay that leads to them."""
+    if not found.by_peer:
+        return
+    places = _places(seen, peer)
+    for other in found.topology.peers:
+        if other.name in found.by_peer and Place(other.name, is_peer=True) not in places:
+            relay = relays.between(peer, other)
+            if relay is not None:
+                sections[places.index(relay.place)].refuse(found.by_peer[other.name])
+
+
 def _limited(
-    topology: Topology, peer: Peer, sections: list[Section], settings: QuickSettings
+    topology: Topology,
+    seen: Topology,
+    peer: Peer,
+    sections: list[Section],
+    settings: QuickSettings,
+    sent: Sent,
 ) -> list[Section]:
-    """Return the sections of ``only``, and those of ``via`` and ``gateway``."""
+    """Return the sections of ``only``, and those of ``via`` and ``gateway``.
+
+    A relay that ``only`` does not name has what is ``sent`` to it.
+    """
     if not settings.only:
         return sections
     others = [other.name for other in topology.peers if other.name != peer.name]
@@ -339,12 +446,18 @@ def _limited(
     for name in settings.only:
         if name not in known:
             raise UnknownPlaceError("only", name, known)
-    wanted = [_is_named(segment, settings.only) for segment in topology.segments]
-    wanted += [name in settings.only for name in others]
+    wanted = [_is_named(segment, settings.only) for segment in seen.segments]
+    wanted += [other.name in settings.only for other in seen.peers if other.name != peer.name]
     for field, node in (("via", settings.via), ("gateway", settings.gateway)):
         if node is not None:
             wanted[_segment_number(topology, field, node)] = True
-    return [section for section, keep in zip(sections, wanted, strict=True) if keep]
+    kept = []
+    for section, keep, place in zip(sections, wanted, _places(seen, peer), strict=True):
+        if not keep and place in sent:
+            section.networks = [cidr.masked() for cidr in sent[place]]
+        if keep or place in sent:
+            kept.append(section)
+    return kept
 
 
 def _names(segment: Segment) -> list[str]:
@@ -357,15 +470,16 @@ def _is_named(segment: Segment, names: Sequence[str]) -> bool:
 
 def claim_once(peer: Peer, sections: Iterable[Section]) -> None:
     """Assign each network to the first section that claims it, or to the peer itself."""
-    claimed = {cidr.masked(): "the machine itself" for cidr in peer.allowed_ips}
+    claimed = {cidr.number: "the machine itself" for cidr in peer.allowed_ips}
     for section in sections:
         kept: list[Cidr] = []
         for network in section.networks:
-            if network not in claimed:
+            owner = claimed.get(network.number)
+            if owner is None:
+                claimed[network.number] = section.comments[0]
                 kept.append(network)
-            elif claimed[network] != section.comments[0]:
-                section.comments.append(f"without {network}: {claimed[network]} has it")
-            claimed.setdefault(network, section.comments[0])
+            elif owner != section.comments[0]:
+                section.comments.append(f"without {network}: {owner} has it")
         section.networks = kept
 
 

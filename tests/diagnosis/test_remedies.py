@@ -83,6 +83,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "KG411": {},
     "KG412": {"ADDRESS": PUBLIC},
     "KG416": {},
+    "KG414": {"ADDRESS": PUBLIC},
     "KG417": {},
     "KG418": {},
     "KG505": {"ADDRESS:PORT": f"{PUBLIC}:51820"},

@@ -47,6 +47,14 @@ def path(
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
+    relay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|auto",
+            help="The relay that the files of peers were made with (kgctl showconf peer --relay).",
+            autocompletion=complete_member,
+        ),
+    ] = None,
 ) -> None:
     """Show how a packet travels from FROM to TO and the answer back, or where it stops.
 
@@ -63,6 +71,8 @@ def path(
 
     reading = read(shared)
     topology = reading.topology(hostname="")  # the walk takes each machine's own view
+    if relay is not None:
+        topology = _relayed(topology, relay)
     source = _as_start(_end(reading, topology, start))
     found = find_path(topology, source, _end(reading, topology, target))
 
@@ -72,6 +82,16 @@ def path(
         return to_dot(topology, edges)
 
     _show(found, output, draw_in)
+
+
+def _relayed(topology: Topology, name: str) -> Topology:
+    from kgctl.cli.commands.quick import unknown_place
+    from kgctl.mesh.relays import NoRelayError, relaying_through
+
+    try:
+        return topology._replace(relaying=relaying_through(topology, name))
+    except NoRelayError as error:
+        raise unknown_place(error) from None
 
 
 def _show(found: Path, output: Format | None, draw: Callable[[Iterable[str]], str]) -> NoReturn:

@@ -11,14 +11,14 @@ from kgctl.cli.core.limits import LimitOptions
 from kgctl.cli.core.output import note
 from kgctl.mesh.cidr import parse_address
 from kgctl.mesh.endpoint import PORTS, is_dns_name
+from kgctl.mesh.relays import NoRelayError
 from kgctl.mesh.text import nearest, printable
 from kgctl.wireguard.conf import MTUS
 from kgctl.wireguard.keys import read_private_key
 from kgctl.wireguard.quick import (
+    PeerFiles,
     QuickSettings,
     UnknownPlaceError,
-    forwarding_of,
-    sections_of,
     whole_file,
 )
 
@@ -51,6 +51,8 @@ class QuickOptions(NamedTuple):
     gateway: str | None = None
     only: list[str] | None = None
     limits: LimitOptions = LimitOptions()
+    relay: str | None = None
+    relay_pool: list[str] | None = None
 
     def over_settings(self) -> QuickOptions:
         """Merge the limits over those of the settings file in the working directory, if any.
@@ -82,6 +84,8 @@ class QuickOptions(NamedTuple):
             only=tuple(split_values(self.only)),
             limits=self.limits.limits(),
             made_with=self.shown(),
+            relay=self.relay,
+            relay_pools=tuple(one.masked() for one in cidrs("--relay-pool", self.relay_pool)),
             key_hint="have it filled in with --private-key FILE",
         )
 
@@ -105,7 +109,7 @@ class QuickOptions(NamedTuple):
 
 
 _LIMITS = tuple(f"--{name.replace('_', '-')}" for name in LimitOptions._fields)
-_SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port")
+_SHAPING = ("service_cidr", "via", "gateway", "only", "listen_port", "relay", "relay_pool")
 
 
 def recorded(text: str) -> QuickOptions:
@@ -123,6 +127,8 @@ def recorded(text: str) -> QuickOptions:
         only=_given(given.get("--only")),
         limits=LimitOptions(*(_given(given.get(name)) for name in _LIMITS)),
         listen_port=int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
+        relay=given.get("--relay"),
+        relay_pool=_given(given.get("--relay-pool")),
     )
 
 
@@ -131,23 +137,34 @@ def _given(text: str | None) -> list[str] | None:
 
 
 def quick_file(
-    topology: Topology, peer: Peer, settings: QuickSettings, warned: Warned | None = None
+    topology: Topology,
+    peer: Peer,
+    settings: QuickSettings,
+    warned: Warned | None = None,
+    files: PeerFiles | None = None,
 ) -> Configuration:
     """Return the wg-quick file of a peer; ``warned`` reports refused claims.
 
+    ``files`` are those of the topology with these settings, if there is more than one.
+
     Raises:
-        UsageError: the settings name an unknown node, location or peer.
+        UsageError: the settings name an unknown node, location or peer, or a relay that is none.
     """
     try:
-        sections = sections_of(topology, peer, settings)
-    except UnknownPlaceError as error:
-        found = nearest(error.name, error.known)
-        hint = f'; did you mean "{printable(found)}"?' if found else ""
-        raise UsageError(f"{message(error)}{hint}") from None
+        files = PeerFiles(topology, settings) if files is None else files
+        sections = files.sections(peer, settings)
+    except (UnknownPlaceError, NoRelayError) as error:
+        raise unknown_place(error) from None
     if warned is not None:
         warned.warn(one for section in sections for one in section.refusals)
-    settings = settings._replace(forwarding=forwarding_of(topology, peer))
-    return whole_file(peer, sections, settings)
+    return whole_file(peer, sections, settings._replace(forwarding=files.forwarding(peer)))
+
+
+def unknown_place(error: UnknownPlaceError | NoRelayError) -> UsageError:
+    """Return the error for a name in the options, with the name that it is most like."""
+    found = nearest(str(error.value), error.alternatives) if error.value else None
+    hint = f'; did you mean "{printable(found)}"?' if found else ""
+    return UsageError(f"{message(error)}{hint}")
 
 
 def settings_in_folder(

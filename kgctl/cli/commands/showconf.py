@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgctl.cli.core.arguments import UsageError, cidrs
-from kgctl.cli.core.choices import complete_node, complete_peer, format_named, format_option
+from kgctl.cli.core.choices import (
+    complete_member,
+    complete_node,
+    complete_peer,
+    format_named,
+    format_option,
+)
 from kgctl.cli.core.limits import Accept, Deny, LimitOptions, OnlyNetworks, Warned
 from kgctl.cli.core.output import answer_with_secret, note, print_configuration
 from kgctl.cli.core.plain import joining, leading, print_node, print_peer
@@ -245,6 +251,23 @@ def peer(
     only_networks: OnlyNetworks = None,
     deny: Deny = None,
     accept: Accept = None,
+    relay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|auto",
+            help="wg-quick: reach peers that cannot be called through this node or peer, which "
+            "forwards. auto: the leader in the location of one of the two, else the first by name.",
+            autocompletion=complete_member,
+        ),
+    ] = None,
+    relay_pool: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...",
+            help="wg-quick: send this whole network to the relay, so that the file stays as it is "
+            "when a peer in it is added. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Print the configuration with which the peer NAME joins the network.
 
@@ -257,7 +280,7 @@ def peer(
     machine = next((one for one in MACHINE_FORMATS if one.name == output), None)
     options = QuickOptions(
         private_key, dns, search_domain, mtu, listen_port, table, service_cidr, via, gateway, only,
-        LimitOptions(only_networks, deny, accept),
+        LimitOptions(only_networks, deny, accept), relay, relay_pool,
     )  # fmt: skip
     if shared.several:
         from kgctl.cli.commands.showconf_files import DEFAULT_INTERFACE, show_joined

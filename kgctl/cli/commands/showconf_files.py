@@ -22,6 +22,7 @@ from kgctl.files.atomic import sync_directory, write_private
 from kgctl.mesh.endpoint import is_dns_name
 from kgctl.mesh.text import printable
 from kgctl.wireguard.formats import WIREGUARD, Machine
+from kgctl.wireguard.quick import PeerFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,9 +92,10 @@ class Outside(NamedTuple):
                 file_stem(peer.name)  # write nothing if one of the names is invalid
             if name is None:
                 note_expired(reading)
+            common = PeerFiles(topology, self._read_by)
             _write_all(
                 directory,
-                (file for peer in peers for file in self.files(topology, peer).items()),
+                (file for peer in peers for file in self.files(topology, peer, common).items()),
             )
         elif name is not None:
             peer = self._peer(reading, topology, name)
@@ -122,12 +124,12 @@ class Outside(NamedTuple):
     def _network(self, reading: Reading) -> Topology:
         return reading.topology(as_reference=self.format is WIREGUARD)
 
-    def _configuration(self, topology: Topology, peer: Peer) -> Configuration:
+    def _configuration(
+        self, topology: Topology, peer: Peer, files: PeerFiles | None = None
+    ) -> Configuration:
         if self.format is WIREGUARD:
-            from kgctl.wireguard.conf import peer_configuration
-
-            return peer_configuration(topology, peer)
-        return quick_file(topology, peer, self._settings_of(topology, peer), self.warned)
+            return (files or PeerFiles(topology, self._read_by)).plain(peer)
+        return quick_file(topology, peer, self._settings_of(topology, peer), self.warned, files)
 
     def _settings_of(self, topology: Topology, peer: Peer) -> QuickSettings:
         """Return the settings for one peer: in a folder's network, with its key and defaults."""
@@ -143,9 +145,14 @@ class Outside(NamedTuple):
             )
         return settings
 
-    def files(self, topology: Topology, peer: Peer) -> dict[str, bytes]:
-        """Return the files of one peer, by name: ``PEER.conf`` and the like."""
-        return self.files_of(topology, peer, self._configuration(topology, peer))
+    def files(
+        self, topology: Topology, peer: Peer, files: PeerFiles | None = None
+    ) -> dict[str, bytes]:
+        """Return the files of one peer, by name: ``PEER.conf`` and the like.
+
+        ``files`` are those of the topology, if there is more than one peer.
+        """
+        return self.files_of(topology, peer, self._configuration(topology, peer, files))
 
     def files_of(
         self, topology: Topology | None, peer: Peer, configuration: Configuration

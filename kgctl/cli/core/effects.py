@@ -92,6 +92,9 @@ def _showconf_peer() -> Rules:
         Effect("--only-networks", outside),
         Effect("--deny", outside),
         Effect("--accept", outside),
+        Effect("--relay", outside, beside=(SEVERAL,)),
+        Effect("--relay-pool", outside, beside=(SEVERAL,)),
+        Effect("--relay-pool", needs=("--relay",)),
     )  # fmt: skip
 
 
@@ -125,6 +128,7 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
         Effect("--hops", needs=("--focus",),
                said="--hops counts from the node or peer that --focus names; give both"),
     ),
+    "path": lambda: (Effect("--relay", beside=(SEVERAL,)),),
     "check": lambda: tuple(
         Effect(name, beside=("--node-agent",))
         for name in ("--live", "--service-cidr", "--accept", "--offline", SEVERAL)

@@ -18,6 +18,7 @@ OPTIONS = MappingProxyType(
         "mirror": "--mirror",
         "list size": "--max-list-size",
         "only": "--only",
+        "relay": "--relay",
         "request timeout": "--request-timeout",
         "via": "--via",
     }

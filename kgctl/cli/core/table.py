@@ -160,7 +160,7 @@ _ALL_COMMANDS = (
             "--output", "-o", "--allowed-ips", "--directory", "-d", "--output-file", "-O",
             "--watch", "--interval", "--interface", "--private-key", "--dns", "--search-domain",
             "--mtu", "--listen-port", "--table", "--service-cidr", "--via", "--gateway", "--only",
-            "--only-networks", "--deny", "--accept",
+            "--only-networks", "--deny", "--accept", "--relay", "--relay-pool",
         ),
         switches=("--as-peer",),
     ),
@@ -179,7 +179,7 @@ _ALL_COMMANDS = (
     Command("explain", "Print the page of a rule of check.", reads=False, verdict=False),
     Command(
         "path", "Show how a packet travels from one machine to another, or where it stops.",
-        reads=True, verdict=True, folder=True, valued=("--output", "-o"),
+        reads=True, verdict=True, folder=True, valued=("--relay", "--output", "-o"),
     ),
     Command(
         "diff", "Show the effects of a change to the network before you make it.",

@@ -1,16 +1,29 @@
-"""KG309, KG320, KG412, KG505: endpoints and leaders that depend on dialling and DNS names.
+"""KG309, KG320, KG412, KG414, KG505: endpoints and leaders that depend on dialling and DNS names.
 
 Rules do not resolve names: the results are in their input.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from kgctl.diagnosis.finding import CLUSTER, ERROR, INFO, LOCATION, NETWORK, NODE, PEER, Found, Rule
+from kgctl.diagnosis.finding import (
+    CLUSTER,
+    ERROR,
+    INFO,
+    LOCATION,
+    NETWORK,
+    NODE,
+    PEER,
+    WARNING,
+    Found,
+    Rule,
+)
 from kgctl.diagnosis.rules.nodes import quoted
 from kgctl.mesh.dialability import Scope, is_dialable, is_dialable_from_elsewhere, scope_of
 from kgctl.mesh.leader import disputes
+from kgctl.mesh.relays import relays_of
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
@@ -26,14 +39,18 @@ _SHOWN = 5
 
 
 def _never_meet(facts: Facts) -> Iterator[Found]:
-    """Yield peers that cannot meet: no endpoint, and no discovered one for at least one of two."""
-    hidden = [peer for peer in facts.ready_peers if not _is_called(peer)]
+    """Yield peers that cannot meet: no endpoint, and no discovered one for at least one of two.
+
+    In a network without nodes, its relays are known; for a cluster, files of machines name them.
+    """
+    if facts.topology is not None and relays_of(facts.topology):
+        return
+    hidden = _without_neighbours([peer for peer in facts.ready_peers if not _is_called(peer)])
     seen = [peer for peer in hidden if _is_seen(facts, peer)]
     if len(hidden) < 2 or len(seen) == len(hidden):
         return
     names = {peer.name for peer in seen}
     unseen = [peer for peer in hidden if peer.name not in names]
-    first = unseen[0]
     alone = facts.state.network is not None
     others = "the machines that can be called" if alone else "nodes"
     between = "nothing" if alone else "no node"
@@ -42,10 +59,42 @@ def _never_meet(facts: Facts) -> Iterator[Found]:
         "",
         f"{_named(unseen)} cannot call {_whom(unseen, seen)}: none of them has an endpoint that "
         "can be dialled from elsewhere",
-        f"they reach {others}, but not each other: a file for a peer has a tunnel to each other "
-        f"peer, and {between} forwards packets between the two",
-        "if they must reach each other, give one an endpoint that can be dialled (a forwarded "
-        f"port): kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820",
+        f"they reach {others}, but not each other: neither can call the other, and {between} "
+        "forwards packets between the two",
+        _remedy(facts, unseen[0]),
+    )
+
+
+def _without_neighbours(hidden: list[Peer]) -> list[Peer]:
+    """Return the peers that cannot meet all others in their own location, at private endpoints."""
+    private = [peer for peer in hidden if is_dialable(peer.annotated_endpoint)]
+    everybody, called = (Counter(peer.location for peer in some) for some in (hidden, private))
+    named = {peer.name for peer in private}
+
+    def met(peer: Peer) -> int:
+        if not peer.location:
+            return 1
+        return everybody[peer.location] if peer.name in named else called[peer.location] + 1
+
+    return [peer for peer in hidden if met(peer) < len(hidden)]
+
+
+def _remedy(facts: Facts, first: Peer) -> str:
+    """Return how ``first`` and the others can meet: by a relay, or by an endpoint."""
+    endpoint = (
+        "give one an endpoint that can be dialled (a forwarded port): "
+        f"kgctl peer set {quoted(first.name)} --endpoint ADDRESS:51820"
+    )
+    start = "if they must reach each other, "
+    if facts.state.network is None:
+        file = f"kgctl showconf peer {quoted(first.name)} --relay auto -o wg-quick"
+        return f"{start}{endpoint}; or make the file of each so that a node relays: {file}"
+    relay = next((peer for peer in facts.ready_peers if _is_called(peer)), None)
+    if relay is None:
+        return f"{start}{endpoint} --relay"
+    return (
+        f"{start}let one that they can call relay: kgctl peer set {quoted(relay.name)} --relay; "
+        f"or {endpoint}"
     )
 
 
@@ -111,6 +160,21 @@ def _nobody_dials(facts: Facts) -> Iterator[Found]:
             )
 
 
+def _relays_for_nobody(facts: Facts) -> Iterator[Found]:
+    for peer in facts.ready_peers:
+        if not peer.settings.relay or _is_called(peer):
+            continue
+        endpoint = peer.annotated_endpoint
+        yield Found(
+            PEER,
+            peer.name,
+            "it is marked as a relay, and has "
+            + ("no endpoint" if endpoint is None else called(endpoint)),
+            "machines elsewhere cannot call it, so it relays for none of them",
+            f"kgctl peer set {quoted(peer.name)} --endpoint ADDRESS:51820, or --no-relay",
+        )
+
+
 def endpoint_names(state: State, now: float) -> dict[str, None]:
     """Return the DNS names that agents resolve at ``now``, those of ready nodes and ready peers."""
     endpoints = [node.endpoint for node in state.ready_nodes(now)]
@@ -174,6 +238,8 @@ def _undecided(facts: Facts) -> Iterator[Found]:
 
 RULES = (
     Rule("KG412", "peers-never-meet", INFO, "Peers have no tunnel between them.", _never_meet),
+    Rule("KG414", "relay-nobody-can-call", WARNING, "A relay has no endpoint that others can call.",
+         _relays_for_nobody),
     Rule("KG309", "endpoint-nobody-can-dial", ERROR,
          "An endpoint is an address that no other machine can dial.", _nobody_dials),
     Rule("KG505", "name-does-not-resolve", ERROR, "The name of an endpoint does not resolve.",

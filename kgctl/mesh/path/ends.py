@@ -12,6 +12,7 @@ from kgctl.mesh.cidr import Cidr, holding, parse_address, single
 from kgctl.mesh.claims import Use
 from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.readiness import why_not_ready
+from kgctl.mesh.relays import as_configured
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -144,8 +145,10 @@ def machines_beyond(topology: Topology, machine: Machine) -> Iterator[tuple[Mach
     """Yield the WireGuard peers of a leader or peer with their allowed IPs, in Kilo's order.
 
     As in WireGuard, a later peer replaces an earlier one with the same key, and a peer with the
-    machine's own key is left out.
+    machine's own key is left out. Peers that are reached through a relay are left out, too.
     """
+    if machine.peer is not None:
+        topology = as_configured(topology, machine.peer)
     found: dict[PublicKey, tuple[Machine, list[Cidr]]] = {}
     for other, allowed_ips in _sections(topology, machine):
         assert other.key is not None

@@ -257,6 +257,7 @@ def _reach(topology: Topology | None, caller: Machine, called: Machine) -> Reach
     if topology is not None and address is not None and _loops(topology, caller, address):
         return Reason.ROUTING_LOOP
     if not is_dialable_from_elsewhere(endpoint):
+        near = near or _are_near_peers(caller, called)
         return Reach.OPEN if near else Reason.PRIVATE_ENDPOINT
     if address is None or not is_behind_nat(called.annotated_endpoint, endpoint):
         return Reach.OPEN
@@ -273,6 +274,14 @@ def _at_one_place(one: Machine, other: Machine) -> bool:
     if one.node is None or other.node is None or one.node.location != other.node.location:
         return False
     return _is_on_one(one.node) and _is_on_one(other.node)
+
+
+def _are_near_peers(one: Machine, other: Machine) -> bool:
+    """Return whether two machines are peers of one location, by their annotations."""
+    peer, neighbour = one.peer, other.peer
+    if peer is None or neighbour is None or one.node is not None or other.node is not None:
+        return False
+    return bool(peer.location) and peer.location == neighbour.location
 
 
 def _is_on_one(node: Node) -> bool:

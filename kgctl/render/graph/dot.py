@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import address_text
 from kgctl.mesh.network import direct_links
+from kgctl.mesh.relays import relays_of
 from kgctl.mesh.text import printable
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def _edges(topology: Topology, prefix: str) -> Iterator[str]:
     for position, leader in enumerate(leaders):
         for other in leaders[position + 1 :]:
             yield f"\t{leader} -> {other} [dir=both]\n"
-    for first, second in direct_links(topology.peers) if topology.network is not None else ():
+    machines = topology.peers if topology.network is not None else ()
+    for first, second in direct_links(machines, relayed=bool(relays_of(topology))):
         ends = identifier(prefix + first.name), identifier(prefix + second.name)
         yield f"\t{ends[0]} -> {ends[1]} [dir=both]\n"
     peers = [identifier(prefix + peer.name) for peer in topology.peers]

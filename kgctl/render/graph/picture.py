@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kgctl.mesh.dialability import is_behind_nat
 from kgctl.mesh.network import direct_links
 from kgctl.mesh.readiness import age, why_not_ready, why_peer_not_ready
+from kgctl.mesh.relays import relays_of
 from kgctl.mesh.text import bytewise
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Outsider(NamedTuple):
     endpoint: Endpoint | None
     allowed_ips: tuple[Cidr, ...]
     persistent_keepalive: int
+    location: str = ""
 
     @property
     def end(self) -> End:
@@ -113,7 +115,7 @@ class Picture(NamedTuple):
     """Everything to draw. ``reach`` is None, or the distance of each end from the focus in links.
 
     A focused picture only has links with an end closer than ``hops`` links. ``network`` is the name
-    of a network without nodes.
+    of a network without nodes; ``relayed`` if others forward between its machines.
     """
 
     subnet: str
@@ -124,6 +126,7 @@ class Picture(NamedTuple):
     reach: Mapping[End, int] | None = None
     hops: int = 0
     network: str | None = None
+    relayed: bool = False
 
     @property
     def nodes(self) -> Iterator[Member]:
@@ -180,7 +183,8 @@ class Picture(NamedTuple):
     def _direct(self) -> Iterator[Link]:
         if self.network is None:
             return
-        for one, other in direct_links([peer for peer in self.peers if peer.state == READY]):
+        ready = [peer for peer in self.peers if peer.state == READY]
+        for one, other in direct_links(ready, relayed=self.relayed):
             keepalive = max(one.persistent_keepalive, other.persistent_keepalive)
             yield Link(DIRECT, one.end, other.end, False, keepalive)
 
@@ -204,6 +208,7 @@ def picture_of(
         areas=tuple(sorted(areas, key=lambda area: bytewise(area.location))),
         peers=tuple(_outsiders(state, topology, now if present is None else present)),
         network=state.network and state.network.name,
+        relayed=bool(relays_of(topology)),
     )
 
 
@@ -258,6 +263,7 @@ def _outsider(peer: Peer, in_use: Peer, now: float) -> Outsider:
         endpoint=in_use.endpoint,
         allowed_ips=in_use.allowed_ips,
         persistent_keepalive=peer.persistent_keepalive,
+        location=peer.location,
     )
 
 
