@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.path.ends import Machine, leader_of
 from kgctl.mesh.path.route import dial
+from kgctl.mesh.relay_changes import NO_CHANGES, machines_with_new_files, relay_changes
+from kgctl.mesh.relays import relays_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from kgctl.mesh.relay_changes import RelayChanges
     from kgctl.mesh.topology import Segment, Topology
 
 _MOST_PAIRS = 100_000
@@ -45,7 +48,8 @@ class Link(NamedTuple):
 class Difference(NamedTuple):
     """All differences. ``configured_anew`` are the leaders and peers that need new files.
 
-    ``links_compared`` is False if too much differs to compare the links.
+    ``links_compared`` is False if too much differs to compare the links. ``relays`` is what becomes
+    of the peers that reach each other through a relay.
     """
 
     changes: tuple[Change, ...]
@@ -53,6 +57,7 @@ class Difference(NamedTuple):
     gained: tuple[Link, ...]
     configured_anew: tuple[str, ...]
     links_compared: bool = True
+    relays: RelayChanges = NO_CHANGES
 
     def __bool__(self) -> bool:
         return bool(self.changes)
@@ -63,7 +68,12 @@ def difference(before: Topology | None, after: Topology | None) -> Difference:
     old, new = _facts(before), _facts(after)
     changes = tuple(_changes(old, new, _secrets_changed(before, after)))
     lost, gained, compared = _links(before, after)
-    return Difference(changes, lost, gained, tuple(_configured_anew(changes, after)), compared)
+    relays = relay_changes(before, after)
+    if after is not None and after.network is not None:
+        anew = tuple(f"peer {name}" for name in machines_with_new_files(before, after))
+    else:
+        anew = tuple(_configured_anew(changes, after))
+    return Difference(changes, lost, gained, anew, compared, relays)
 
 
 def _facts(topology: Topology | None) -> Facts:
@@ -89,6 +99,13 @@ def _facts(topology: Topology | None) -> Facts:
             "keepalive": str(peer.persistent_keepalive),
             PRESHARED_KEY: "none" if peer.preshared_key is None else "one",
         }
+    if topology.network is not None:
+        facts[NETWORK, ""]["relays"] = topology.network.relays
+        relays = {relay.name for relay in relays_of(topology)}
+        for peer in topology.peers:
+            own = facts[PEER, peer.name]
+            own["location"] = peer.location or "none"
+            own["relay"] = "yes" if peer.name in relays else "none"
     return facts
 
 
@@ -119,8 +136,9 @@ def _changes(old: Facts, new: Facts, secrets: set[str]) -> Iterator[Change]:
             yield Change(kind, name, "", _summary(before), _summary(after))
             continue
         for field, value in after.items():
-            if before[field] != value:
-                yield Change(kind, name, field, before[field], value)
+            was = before.get(field, "none")
+            if was != value:
+                yield Change(kind, name, field, was, value)
             elif field == PRESHARED_KEY and name in secrets:
                 yield Change(kind, name, field, "one", "another")
 
@@ -198,7 +216,8 @@ def _calling(machine: Machine) -> tuple[object, ...]:
     node, segment = machine.node, machine.segment
     placed = None if node is None else (node.location, node.internal_ip, node.discovered_endpoints)
     called = segment.endpoint if segment is not None else machine.peer and machine.peer.endpoint
-    return machine.key, machine.keepalive, machine.annotated_endpoint, called, placed
+    place = machine.peer.location if machine.peer is not None else ""
+    return machine.key, machine.keepalive, machine.annotated_endpoint, called, placed, place
 
 
 def _connects(ends: Mapping[str, Machine], pair: Link) -> bool:

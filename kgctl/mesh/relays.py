@@ -15,6 +15,8 @@ file stays as it is when a machine is added. The narrower networks of other tunn
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from kgctl.errors import InputError
@@ -191,7 +193,7 @@ class Relays:
             if not self._is_hidden(peer):
                 self._called.append(peer)
                 continue
-            self._groups[self._home(peer)].append(peer)
+            self._groups[self.home(peer)].append(peer)
             if peer.settings.location:
                 self._neighbours[peer.settings.location].append(peer)
                 if peer.name in self._private:
@@ -206,21 +208,32 @@ class Relays:
         """Return the relay of two peers; None if one can call the other, or nothing relays."""
         if not (self._relays and self._is_hidden(one) and self._is_hidden(other)):
             return None
-        return None if are_near(one, other) else self._shared(self._home(one), self._home(other))
+        return None if are_near(one, other) else self.shared(one, other)
+
+    def shared(self, one: Peer, other: Peer) -> Relay:
+        """Return the relay of two peers that cannot call each other; there must be one."""
+        return self._shared(self.home(one), self.home(other))
+
+    def home(self, peer: Peer) -> Relay | None:
+        """Return the relay in the location of a peer, or None."""
+        return self._homes.get(peer.settings.location)
 
     def carries(self, place: Place) -> bool:
         """Return whether a machine forwards for others.
 
         One with the mark, and one that is named, does before anything is sent to it.
         """
+        return place in self._carriers
+
+    @cached_property
+    def _carriers(self) -> frozenset[Place]:
         if self._relaying.mode == MARKED or self._relaying.only is not None:
-            return place in self._places
-        sizes = {home: len(peers) for home, peers in self._groups.items()}
-        return any(
-            self._shared(one, other).place == place
-            for one, count in sizes.items()
-            for other in sizes
-            if one != other or count > 1
+            return frozenset(self._places)
+        homes = list(self._groups) if self._relays else []
+        return frozenset(
+            self._shared(one, other).place
+            for one, other in combinations_with_replacement(homes, 2)
+            if one != other or len(self._groups[one]) > 1
         )
 
     def seen_by(self, topology: Topology, peer: Peer, sent: Sent | None = None) -> Topology:
@@ -249,7 +262,7 @@ class Relays:
         if not (self._relays and self._is_hidden(peer)):
             return {}
         near = {peer.name, *(one.name for one in self._near(peer))}
-        home = self._home(peer)
+        home = self.home(peer)
         usual = home or self._relays[0]
         found: dict[Place, tuple[Cidr, ...]] = {}
         for relay, carried in self._sent_from(home).items():
@@ -305,10 +318,6 @@ class Relays:
 
     def _is_hidden(self, peer: Peer) -> bool:
         return not is_called(peer) and Place(peer.name, is_peer=True) not in self._places
-
-    def _home(self, peer: Peer) -> Relay | None:
-        """Return the relay in the location of a peer, or None."""
-        return self._homes.get(peer.settings.location)
 
     def _shared(self, one: Relay | None, other: Relay | None) -> Relay:
         """Return the relay of two machines, with the relays in their locations."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kgctl.mesh.text import printable, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kgctl.mesh.difference import Change, Difference, Link
+    from kgctl.mesh.relay_changes import RelayChanges
 
 
 _SHOWN = 12
@@ -38,6 +39,17 @@ def difference_to_object(found: Difference) -> dict[str, Any]:
         if found.links_compared
         else None,
         "configuredAnew": list(found.configured_anew),
+        **({"relays": _relays_object(found.relays)} if found.relays else {}),
+    }
+
+
+def _relays_object(found: RelayChanges) -> dict[str, Any]:
+    return {
+        "cutOff": list(found.cut_off),
+        "joined": list(found.joined),
+        "moved": [
+            {"from": one.before, "to": one.after, "peers": list(one.names)} for one in found.moved
+        ],
     }
 
 
@@ -53,6 +65,8 @@ def difference_to_markdown(found: Difference) -> str:
     for title, links in (("Links lost", found.lost), ("Links gained", found.gained)):
         if links:
             lines += ["", f"{title}: " + ", ".join(f"{_code(a)} and {_code(b)}" for a, b in links)]
+    for words, names in _of_relays(found.relays, _code):
+        lines += ["", f"{words}: " + ", ".join(map(_code, names))]
     lines += ["", *_aftermath(found)]
     return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n"
 
@@ -71,7 +85,21 @@ def _lines(found: Difference) -> Iterator[str]:
     for sign, word, links in (("-", "lost", found.lost), ("+", "gained", found.gained)):
         for one, others in _by_end(links):
             yield f"{sign} link {word}: {one} and {some(others, _SHOWN)}"
+    for words, names in _of_relays(found.relays, printable):
+        yield f"{words}: {some([printable(name) for name in names], _SHOWN)}"
     yield from _aftermath(found)
+
+
+def _of_relays(
+    found: RelayChanges, shown: Callable[[str], str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what becomes of peers that use a relay, and their names; ``shown`` prints a name."""
+    if found.cut_off:
+        yield "- no relay left, so these do not reach each other", found.cut_off
+    if found.joined:
+        yield "+ by a relay, these reach each other", found.joined
+    for one in found.moved:
+        yield f"  relay {shown(one.before)} -> {shown(one.after)}, for", one.names
 
 
 def _title(change: Change) -> str:
