@@ -277,7 +277,9 @@ def test_processes_at_the_same_time_never_take_one_address(net: Path) -> None:
 # --- files ---
 
 
-def test_each_file_lists_all_others_and_has_the_defaults(net: Path, here: Path) -> None:
+def test_each_file_lists_whom_it_has_a_tunnel_to_and_has_the_defaults(
+    net: Path, here: Path
+) -> None:
     text = (net / "network.yaml").read_text()
     text = text.replace("  # dns: [10.0.0.53]", "  dns: [10.73.5.1]")
     (net / "network.yaml").write_text(text.replace("  # searchDomains", "  searchDomains"))
@@ -291,9 +293,10 @@ def test_each_file_lists_all_others_and_has_the_defaults(net: Path, here: Path) 
         "Address = 10.73.5.2/32, fd73::2/128", f"PrivateKey = {key.strip()}",
         "DNS = 10.73.5.1, home.arpa", "Endpoint = 192.0.2.1:51820", "PersistentKeepalive = 25",
         "AllowedIPs = 10.73.5.1/32, fd73::1/128, 192.168.7.0/24",
-        "AllowedIPs = 10.73.5.3/32, fd73::3/128",
     ):  # fmt: skip
         assert f"{line}\n" in laptop
+    assert laptop.count("[Peer]") == 1  # neither the laptop nor the phone can call the other
+    assert (here / "out" / "hub.conf").read_text().count("[Peer]") == 2
     assert "PrivateKey" not in (here / "out" / "phone.conf").read_text().replace(
         "PrivateKey = ...", ""
     )
