@@ -198,7 +198,8 @@ def _preshared_key(text: str) -> PresharedKey | Literal[False] | None:
     return False if decode_key(text) == NO_KEY else PresharedKey.parse(text)
 
 
-def _keepalive(text: str) -> int | None:
+def parse_keepalive(text: str) -> int | None:
+    """Parse a keepalive in seconds; ``off`` is 0."""
     return 0 if text.lower() == "off" else _number(text, KEEPALIVES[-1])
 
 
@@ -225,8 +226,14 @@ _PEER = {
     "presharedkey": _Field("preshared_key", _preshared_key),
     "allowedips": _Field("allowed_ips", _network, repeatable=True),
     "endpoint": _Field("endpoint", _endpoint),
-    "persistentkeepalive": _Field("persistent_keepalive", _keepalive),
+    "persistentkeepalive": _Field("persistent_keepalive", parse_keepalive),
 }
+
+INTERFACE_KEYS = frozenset(_INTERFACE)
+"""The keys that ``interface_section`` takes, in lower case."""
+
+PEER_KEYS = frozenset(_PEER)
+"""The keys that ``peer_section`` takes, in lower case."""
 
 
 class IniSection(NamedTuple):

@@ -205,6 +205,10 @@ _ALL_COMMANDS = (
         "init", "Make a folder a network: WireGuard between machines, without Kubernetes.",
         reads=False, verdict=False,
     ),
+    Command(
+        "import", "Make a network in a folder from files of other programs.",
+        reads=False, verdict=False, app="import_network:app", folder=True,
+    ),
     Command("link", "Link several clusters into one network.", reads=False, verdict=False),
     Command(
         "unlink", "Remove the links between clusters.",
