@@ -244,7 +244,7 @@ class _Merging:
                 self._notes.append(
                     f"{draft.place}: no name is given there: it becomes {draft.name}"
                 )
-            elif draft.name != said:
+            elif draft.name != said.lower():
                 self._notes.append(
                     f'{draft.place}: the name "{printable(said, 60)}" becomes {draft.name}'
                 )
@@ -448,7 +448,12 @@ class _Merging:
                     f"{draft.name}: not imported: its DNS servers; those of the network are for "
                     "all machines"
                 )
-        return servers, tuple(one for one in agreed if isinstance(one, str)) if servers else ()
+        if not servers:
+            return (), ()
+        self._notes.append(
+            f"all machines get the DNS servers {some(list(map(str, agreed)), _SHOWN)}"
+        )
+        return servers, tuple(one for one in agreed if isinstance(one, str))
 
     def _machine(self, draft: _Draft) -> Machine:
         keepalive = 0

@@ -160,7 +160,7 @@ _ALL_COMMANDS = (
             "--output", "-o", "--allowed-ips", "--directory", "-d", "--output-file", "-O",
             "--watch", "--interval", "--interface", "--private-key", "--dns", "--search-domain",
             "--mtu", "--listen-port", "--table", "--service-cidr", "--via", "--gateway", "--only",
-            "--only-networks", "--deny", "--accept",
+            "--only-networks", "--deny", "--accept", "--since",
         ),
         switches=("--as-peer",),
     ),
