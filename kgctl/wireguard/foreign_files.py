@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.mesh.endpoint import Endpoint, parse_host
 from kgctl.mesh.text import printable, some
-from kgctl.wireguard.machine_names import disabled_names, headings
+from kgctl.wireguard.machine_names import disabled_names, headings, safe_name
 from kgctl.wireguard.machinefiles import AMNEZIA_KEYS, MachineFileError, kind_of
 from kgctl.wireguard.parse import (
     PEER_KEYS,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from kgctl.wireguard.parse import IniSection
 
 _SHOWN = 8  # keys and lines that a loss names; the rest is counted
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,38}")
 _MESHCONF_PORT = 51820  # that of ``wg-meshconf init``
 
 
@@ -126,12 +128,17 @@ class _Losses:
         """Yield a line for each reason."""
         for why, lines in self._found.items():
             numbers = list(dict.fromkeys(str(line.number) for line in lines))
-            keys = list(dict.fromkeys(printable(line.key, 40) for line in lines))
+            keys = list(dict.fromkeys(_shown_key(line.key) for line in lines))
             noun = "line" if len(numbers) == 1 else "lines"
             yield (
                 f"{self._label}, {noun} {some(numbers, _SHOWN)}: not imported: "
                 f"{some(keys, _SHOWN)}: {why}"
             )
+
+
+def _shown_key(key: str) -> str:
+    """Return a key for a message, unless it may be a part of a secret."""
+    return key if _KEY.fullmatch(key) else "a key"
 
 
 _COMMAND = "commands of other programs are not taken over; kgctl writes those for forwarding itself"
@@ -370,7 +377,7 @@ def _row(cells: Mapping[str, str], place: str) -> OwnMachine:
         raise ConfigurationError(f"{place}: its {key} is not valid")
     if keepalive and parse_keepalive(keepalive) is None:
         raise ConfigurationError(f"{place}: its PersistentKeepalive is not valid")
-    return _own(found, place, cells.get("Name", ""))._replace(
+    return _own(found, place, safe_name(cells.get("Name", "")))._replace(
         endpoint=endpoint,
         behind=tuple(one for one in behind if one is not None),
         keepalive=parse_keepalive(keepalive) or 0,

@@ -73,7 +73,8 @@ def headings(text: str) -> list[Heading]:
         if _HEADING.fullmatch(heading.strip()):
             if valued and "" in above:
                 end = above.index("")
-                within, above = within + above[:end], above[end:]
+                within += filter(_named, above[:end])
+                above = above[end:]
             _name_last(found, within)
             found.append(Heading(number, _name(above, plain=bool(above) and above[-1] != "")))
             above, within, valued = [], [f"#{comment}"] if comment else [], False
@@ -90,7 +91,7 @@ def headings(text: str) -> list[Heading]:
         else:
             within += filter(_named, above if valued else ())
             valued, above = True, []
-    _name_last(found, within + above if valued else within)
+    _name_last(found, [*within, *filter(_named, above)])
     return found
 
 
@@ -121,8 +122,12 @@ def _named(comment: str) -> str:
 
 def _matched(pattern: re.Pattern[str], comment: str) -> str:
     found = pattern.fullmatch(comment)
-    name = found["name"].strip() if found else ""
-    return "" if _SECRET.search(name) else name
+    return safe_name(found["name"].strip()) if found else ""
+
+
+def safe_name(text: str) -> str:
+    """Return a name, or an empty text if it holds what may be a key."""
+    return "" if _SECRET.search(text) else text
 
 
 def disabled_names(text: str) -> Iterator[str]:
@@ -132,7 +137,7 @@ def disabled_names(text: str) -> Iterator[str]:
         line = raw.strip()[:_MOST]
         rest = line.removeprefix(_DISABLED).lstrip()
         begun = _BEGIN.fullmatch(rest)
-        name = begun["name"] if begun else name
+        name = safe_name(begun["name"]) if begun else name
         if name and line.startswith(_DISABLED):
             yield name
             name = ""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _SECRETS = frozenset(("privatekey", "presharedkey"))
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9+/]{40}")
+"""A part of a base64 key, which may be a secret in a wrong place."""
 _SPACE = " \t\r\v\f"
 """The white space of wg within a line; other Unicode space does not count."""
 _NO_SPACE = dict.fromkeys(map(ord, _SPACE))
@@ -170,7 +172,8 @@ def _values(field: _Field, text: str) -> list[str]:
 def _value(field: _Field, text: str, key: str, where: str) -> Any:
     value = field.parse(text)
     if value is None:
-        shown = "its value" if key.lower() in _SECRETS else f'"{printable(text, 60)}"'
+        hidden = key.lower() in _SECRETS or _LIKE_A_KEY.search(text) is not None
+        shown = "its value" if hidden else f'"{printable(text, 60)}"'
         raise ConfigurationError(f"{where}: {shown} is not a valid {printable(key, 40)}")
     return value
 
