@@ -256,7 +256,9 @@ def _read_networkd(text: str, label: str, beside: tuple[str, str] | None) -> For
         found += more
     network = [one for one in found if one.name == "Network"]
     dns = _dns(line.value for one in network for key in _DNS for line in one.values(key))
-    return _of_parts(text, [one for _, one in parts], label, dns, losses)
+    numbers = [one.number for one in found if one.name == "WireGuardPeer"]
+    file = _of_parts(text, [one for _, one in parts], label, numbers)
+    return _with_dns(file, dns, losses)
 
 
 def _read_nmconnection(text: str, label: str) -> ForeignFile:
@@ -268,7 +270,9 @@ def _read_nmconnection(text: str, label: str) -> ForeignFile:
         line.value for one in ip for key in ("dns", "dns-search") for line in one.values(key)
     )
     losses = _ini_losses(found, _KEYFILE, label)
-    return _of_parts(text, [read_nmconnection(found, label)], label, dns, losses)
+    numbers = [one.number for one in found if one.name.startswith("wireguard-peer.")]
+    file = _of_parts(text, [read_nmconnection(found, label)], label, numbers)
+    return _with_dns(file, dns, losses)
 
 
 _DNS = ("DNS", "Domains")
@@ -282,37 +286,30 @@ def _dns(values: Iterable[str]) -> tuple[Address | str, ...]:
 
 
 def _of_parts(
-    text: str,
-    parts: Sequence[Configuration],
-    label: str,
-    dns: tuple[Address | str, ...],
-    losses: list[str],
+    text: str, parts: Sequence[Configuration], label: str, numbers: Sequence[int]
 ) -> ForeignFile:
-    """Return a machine whose settings are in one file or two."""
+    """Return a machine whose settings are in one file or two.
+
+    ``numbers`` are the lines of its peers' sections, which are in the first file.
+    """
     names = {one.number: one.name for one in headings(text)}
-    first = parts[0].interface
+    first, peers = parts[0].interface, parts[0].peers
     assert first is not None  # these readers always return one
     addresses = [cidr for one in parts if one.interface for cidr in one.interface.addresses]
-    peers = parts[0].peers
-    places = _peer_places(text, label)
     own = _own(first, label, "")._replace(
         addresses=tuple(dict.fromkeys(addresses)),
-        dns=dns,
         keepalive=max((peer.persistent_keepalive for peer in peers), default=0),
     )
     others = tuple(
         _other(peer, f"{label}, line {number}", names.get(number, ""))
-        for number, peer in zip(places, peers, strict=True)
+        for number, peer in zip(numbers, peers, strict=True)
     )
-    return ForeignFile(label, (own,), others, losses=tuple(losses))
+    return ForeignFile(label, (own,), others)
 
 
-def _peer_places(text: str, label: str) -> list[int]:
-    return [
-        one.number
-        for one in ini_sections(text, label)
-        if one.name == "WireGuardPeer" or one.name.startswith("wireguard-peer.")
-    ]
+def _with_dns(file: ForeignFile, dns: tuple[Address | str, ...], losses: list[str]) -> ForeignFile:
+    (own,) = file.own
+    return file._replace(own=(own._replace(dns=dns),), losses=tuple(losses))
 
 
 def _ini_losses(found: Sequence[IniSection], known: Mapping[str, _Keys], label: str) -> list[str]:
