@@ -209,6 +209,17 @@ def remove_own(path: Path) -> None:
             os.unlink(place.name, dir_fd=place.directory)
 
 
+def remove_empty(path: Path) -> None:
+    """Remove an empty directory of this user, if it exists.
+
+    Raises:
+        OSError: it cannot be removed, for example because it is not empty.
+    """
+    with place_of(path, follow=False) as place:
+        if place.found is not None and place.found.st_uid == me():
+            os.rmdir(place.name, dir_fd=place.directory)
+
+
 def replace_unfollowed(path: Path, content: bytes) -> None:
     """Replace a regular file of this user by one of the same mode, and never what a link leads to.
 

@@ -89,9 +89,15 @@ def _search(directory: Path) -> Iterator[Path]:
 _SECONDS = 30  # for one git command
 
 
-def commit_of(revision: str) -> str | None:
-    """Return the commit of a revision in the surrounding repository, or None."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+def commit_of(revision: str, directory: Path | None = None) -> str | None:
+    """Return the commit of a revision in the repository around a directory, or None.
+
+    By default, that is the current directory.
+    """
+    wanted = f"{revision}^{{commit}}"
+    found = _git(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", wanted, directory=directory
+    )
     return None if found is None else found.decode().strip()
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from kgctl.wireguard.conf import Configuration
 
-_AMNEZIA = frozenset(
+AMNEZIA_KEYS = frozenset(
     [
         *("jc", "jmin", "jmax", "itime", "advancedsecurity"),
         *(f"{letter}{number}" for letter in "shij" for number in range(1, 6)),
@@ -98,13 +98,24 @@ def read_machine_file(text: str, label: str) -> MachineFile:
         MachineFileError: the kind is unknown or unsupported; the message has the kind.
         KgctlError: the kind is supported, but a line is wrong.
     """
+    kind = kind_of(text, label)
+    assert kind.read is not None  # the kind is supported
+    made_with = _MADE_WITH.search(text)
+    return MachineFile(kind, kind.read(text, label), made_with[1].strip() if made_with else "")
+
+
+def kind_of(text: str, label: str) -> FileKind:
+    """Detect the kind of a text; errors call it ``label``.
+
+    Raises:
+        MachineFileError: the kind is unknown or unsupported; the message has the kind.
+    """
     kind = next((kind for kind in KINDS if kind.fits(text)), None)
     if kind is None:
         raise MachineFileError(f"{label} is not a WireGuard configuration: {_TAKEN}")
     if kind.read is None:
         raise MachineFileError(f"{label} is {kind.noun}: {kind.instead}")
-    made_with = _MADE_WITH.search(text)
-    return MachineFile(kind, kind.read(text, label), made_with[1].strip() if made_with else "")
+    return kind
 
 
 def parse_devices(text: str, label: str) -> list[Device]:
@@ -145,12 +156,12 @@ def _read_configuration(text: str, label: str) -> list[Device]:
 def _is_amnezia(text: str) -> bool:
     lines = (line.partition("#")[0].partition("=") for line in text.split("\n"))
     return _is_configuration(text) and any(
-        equals and key.strip().lower() in _AMNEZIA for key, equals, _ in lines
+        equals and key.strip().lower() in AMNEZIA_KEYS for key, equals, _ in lines
     )
 
 
 def _read_amnezia(text: str, label: str) -> list[Device]:
-    passing_over = QUICK_KEYS | {"fwmark"} | _AMNEZIA
+    passing_over = QUICK_KEYS | {"fwmark"} | AMNEZIA_KEYS
     device = _device(parse_configuration(text, label, passing_over=passing_over))
     values = {
         line.key.lower(): line.value

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _SECRETS = frozenset(("privatekey", "presharedkey"))
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9+/]{40}")
+"""A part of a base64 key, which may be a secret in a wrong place."""
 _SPACE = " \t\r\v\f"
 """The white space of wg within a line; other Unicode space does not count."""
 _NO_SPACE = dict.fromkeys(map(ord, _SPACE))
@@ -170,7 +172,8 @@ def _values(field: _Field, text: str) -> list[str]:
 def _value(field: _Field, text: str, key: str, where: str) -> Any:
     value = field.parse(text)
     if value is None:
-        shown = "its value" if key.lower() in _SECRETS else f'"{printable(text, 60)}"'
+        hidden = key.lower() in _SECRETS or _LIKE_A_KEY.search(text) is not None
+        shown = "its value" if hidden else f'"{printable(text, 60)}"'
         raise ConfigurationError(f"{where}: {shown} is not a valid {printable(key, 40)}")
     return value
 
@@ -198,7 +201,8 @@ def _preshared_key(text: str) -> PresharedKey | Literal[False] | None:
     return False if decode_key(text) == NO_KEY else PresharedKey.parse(text)
 
 
-def _keepalive(text: str) -> int | None:
+def parse_keepalive(text: str) -> int | None:
+    """Parse a keepalive in seconds; ``off`` is 0."""
     return 0 if text.lower() == "off" else _number(text, KEEPALIVES[-1])
 
 
@@ -225,8 +229,14 @@ _PEER = {
     "presharedkey": _Field("preshared_key", _preshared_key),
     "allowedips": _Field("allowed_ips", _network, repeatable=True),
     "endpoint": _Field("endpoint", _endpoint),
-    "persistentkeepalive": _Field("persistent_keepalive", _keepalive),
+    "persistentkeepalive": _Field("persistent_keepalive", parse_keepalive),
 }
+
+INTERFACE_KEYS = frozenset(_INTERFACE)
+"""The keys that ``interface_section`` takes, in lower case."""
+
+PEER_KEYS = frozenset(_PEER)
+"""The keys that ``peer_section`` takes, in lower case."""
 
 
 class IniSection(NamedTuple):

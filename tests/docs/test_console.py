@@ -22,6 +22,7 @@ PAGES = (
     "docs/folder.md",
     "docs/get.md",
     "docs/graph.md",
+    "docs/import.md",
     "docs/keys.md",
     "docs/node.md",
     "docs/path.md",

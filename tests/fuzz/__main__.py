@@ -20,11 +20,13 @@ KEPT = Path(".fuzz")
 """What the fuzzers found worth keeping: inputs that reach something new, and those that fail."""
 
 SHARES = {
-    "objects": 0.4,
-    "manifests": 0.3,
-    "configurations": 0.15,
+    "objects": 0.35,
+    "manifests": 0.25,
+    "configurations": 0.1,
     "dumps": 0.1,
     "meshes": 0.05,
+    "imports": 0.1,
+    "networks": 0.05,
 }
 FIXED_RUNS = {
     "objects": 900,
@@ -32,6 +34,8 @@ FIXED_RUNS = {
     "configurations": 40000,
     "dumps": 10000,
     "meshes": 3000,
+    "imports": 4000,
+    "networks": 3000,
 }
 """Inputs that ``--fixed`` tries: about a minute in all."""
 

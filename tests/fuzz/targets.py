@@ -6,16 +6,22 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
+from kgctl.edit.import_files import manifest
+from kgctl.edit.network_import import Wishes, merged
 from kgctl.errors import KgctlError, ManifestError
 from kgctl.link.mesh_file import parse_mesh
 from kgctl.state.manifests import Manifests, read_documents
 from kgctl.state.marked_yaml import PlacedError
+from kgctl.state.network_file import new_network_file, parse_network
 from kgctl.state.objects import state_of
+from kgctl.state.peer_validation import peer_problems
 from kgctl.wireguard.conf import Configuration, PeerSection
 from kgctl.wireguard.drift import drift
+from kgctl.wireguard.foreign_files import read_foreign
 from kgctl.wireguard.machinefiles import decoded, parse_devices
 from kgctl.wireguard.parse import ConfigurationError, parse_configuration
 from tests.fuzz.language import bytes_of, cluster_of
+from tests.support.foreign import ANA, EVERY_FILE, PSK, SECRET
 from tests.support.harmless import assert_all_harmless, assert_shown
 from tests.support.recorded import CLUSTERS, load
 from tests.wireguard.test_machinefiles import KEYFILE, NETDEV, QUICK, SHOW
@@ -83,6 +89,42 @@ def meshes(data: bytes, scratch: Path) -> None:
     assert len(mesh.clusters) > 1
 
 
+_CUT = b"\n--- next file ---\n"
+"""Separates the files that one input stands for."""
+
+
+def imports(data: bytes, scratch: Path) -> None:
+    """Take bytes for files to import; what is read becomes valid Peers, and no secret is shown."""
+    texts = [decoded(part) for part in data.split(_CUT)]
+    try:
+        files = [read_foreign(text, f"file{number}") for number, text in enumerate(texts)]
+        found = merged(files, Wishes({"": "192.0.2.1:51820"}, ANA))
+    except KgctlError as error:
+        _assert_one_line(str(error))
+        _assert_no_secret(str(error))
+        return
+    assert len({machine.name for machine in found.machines}) == len(found.machines)
+    for machine in found.machines:
+        assert peer_problems(manifest(machine)) == (machine.name, ())
+    for line in (*found.notes, *found.losses):
+        _assert_one_line(line)
+        _assert_no_secret(line)
+
+
+def _assert_no_secret(message: str) -> None:
+    assert not any(secret[:40] in message for secret in (SECRET, PSK))
+
+
+def networks(data: bytes, scratch: Path) -> None:
+    """Take bytes for a ``network.yaml``; what is read is written, and reads the same."""
+    try:
+        found = parse_network("network.yaml", data)
+    except PlacedError as error:
+        _assert_one_line(str(error).removeprefix("network.yaml:"))
+        return
+    assert parse_network("network.yaml", new_network_file(found).encode()) == found
+
+
 def _assert_one_line(message: str) -> None:
     assert_shown(message)
     assert "\n" not in message
@@ -95,6 +137,8 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "configurations": configurations,
     "dumps": dumps,
     "meshes": meshes,
+    "imports": imports,
+    "networks": networks,
 }
 
 DICTIONARY = [
@@ -104,6 +148,9 @@ DICTIONARY = [
     "&a ", "*a", "<<: ", "!!bool ", "!!int ", "---\n", "? ", "0x", "10.0.0.1/32", "::ffff:1.2.3.4",
     "fe80::1%eth0", ":51820", "AllowedIPs = ", "Endpoint = ", "PersistentKeepalive = ", "off",
     "PublicKey = ", "PresharedKey = ", "PrivateKey = ", "ListenPort = ", "Address = ", "DNS = ",
+    "### begin ", "### Client ", "# Name: ", "# friendly_name = ", "#[disabled] ", "SaveConfig",
+    "[WireGuardPeer]", "[wireguard-peer.", "address1=", "kgctl.dev/v1alpha1", "kind: Network",
+    "pools:", "defaults:", "searchDomains:",
     "\\ud800", '{"dnsOrIP":{"dns":"a"},"port":1}', "A" * 43 + "=",
 ]  # fmt: skip
 """Words that mean something to what is fuzzed: it need not find them by chance."""
@@ -126,6 +173,11 @@ def seeds(target: str) -> list[bytes]:
             found += [text.encode() for text in (NETDEV, KEYFILE, SHOW, QUICK)]
         elif target == "meshes":
             found.append(_MESH)
+        elif target == "imports":
+            found += [text.encode() for text in EVERY_FILE]
+            found.append(_CUT.join(text.encode() for text in EVERY_FILE[:3]))
+        elif target == "networks":
+            found.append(_NETWORK)
         else:
             found += [case["stdout"].encode() for case in cases if "[Peer]" in case["stdout"]][:5]
     return [seed for seed in found if len(seed) < 8000]
@@ -139,6 +191,18 @@ clusters:
 topology: {hubs: [eu]}
 allow: [overlap]
 presharedKeys: {default: generate, pairs: [{clusters: [eu, us], secret: {name: x}}]}
+"""
+
+
+_NETWORK = b"""# a network
+apiVersion: kgctl.dev/v1alpha1
+kind: Network
+name: home
+pools: [10.73.5.0/24, "fd73:5::/64"]
+defaults:
+  persistentKeepalive: 25
+  dns: [10.73.5.1]
+  searchDomains: [home.arpa]
 """
 
 

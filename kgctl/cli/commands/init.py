@@ -85,13 +85,13 @@ def init(
     check_new(folder)
     given = tuple(one.masked() for one in cidrs("--pool", pool))
     found = Network(
-        _name(name, folder),
+        network_name(name, folder),
         given or pools_for(folder),
         within("--persistent-keepalive", persistent_keepalive, KEEPALIVES[1:]),
         servers(dns),
         tuple(domains(search_domain)),
     )
-    _check(found)
+    check_network(found)
     make_network(folder, found)
     answer(f"network/{found.name} created\n")
     note(f"new machines get addresses from {' and '.join(map(str, found.pools))}")
@@ -100,7 +100,12 @@ def init(
     note(f"next: {printable(shlex.join(command), 1000)}")
 
 
-def _name(given: str | None, folder: Path) -> str:
+def network_name(given: str | None, folder: Path) -> str:
+    """Return the ``given`` name of a network, else one from the name of its folder.
+
+    Raises:
+        UsageError: the given one is invalid.
+    """
     from kgctl.state.network_file import FORMS, NAME
 
     name = given
@@ -112,7 +117,7 @@ def _name(given: str | None, folder: Path) -> str:
     return name
 
 
-def _check(network: Network) -> None:
+def check_network(network: Network) -> None:
     """Check what options say as ``network.yaml`` is checked.
 
     Raises:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import note
-from kgctl.mesh.text import printable, time_text
+from kgctl.mesh.text import listed, nearest, printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kgctl.wireguard.formats import MachineFormat
 
 NOTHING: Final[Mapping[str, str | None]] = MappingProxyType({})
 """No settings to change."""
@@ -51,6 +53,8 @@ class SettingOptions(NamedTuple):
             field, parse, expected = peer_settings.PARSERS[name]
             if text and parse(text) is None:
                 raise UsageError(f'--{field} "{printable(text, 60)}" is not {expected}')
+            if text and name == peer_settings.PLATFORM:
+                platform_format(text, "--platform")
             found[name] = text or None
         if self.expires is not None:
             found[peer_settings.EXPIRES] = _end(self.expires, past=past)
@@ -92,3 +96,22 @@ def note_expiry(settings: Mapping[str, str | None], *, in_cluster: bool) -> None
     note(f"it {'has expired' if over else 'expires'}: {end}")
     if in_cluster:
         note(_UNKNOWN_TO_KILO)
+
+
+def platform_format(text: str, what: str) -> MachineFormat:
+    """Return the format of whole files for a machine's platform; errors call it ``what``.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    from kgctl.wireguard.formats import WHOLE_FILES
+
+    names = [one.name for one in WHOLE_FILES]
+    if text in names:
+        return WHOLE_FILES[names.index(text)]
+    close = nearest(text, names)
+    hint = f'; did you mean "{close}"?' if close else ""
+    raise UsageError(
+        f'{what} "{printable(text, 60)}" is not the format of a machine\'s file: give '
+        f"{listed(names, 'or')}{hint}"
+    )

@@ -78,26 +78,46 @@ def _checked_domains(values: list[str] | None) -> list[str] | None:
 @app.callback(invoke_without_command=True)
 @with_shared
 def showconf(
-    shared: Shared, ctx: typer.Context, every: All = False, directory: Directory = None
+    shared: Shared,
+    ctx: typer.Context,
+    every: All = False,
+    directory: Directory = None,
+    output: Annotated[
+        str | None,
+        format_option(
+            WHOLE_FILES,
+            "With --all: the format of all files. Default: that of each machine's platform, else "
+            "wg-quick.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV|DIR",
+            help="With --all: write and name only the machines of a network in a folder whose "
+            "file changed since this git revision, or differs from that of this folder.",
+        ),
+    ] = None,
 ) -> None:
     """Print the WireGuard configuration of a node or a peer.
 
-    With --all alone, write the file for wg-quick of every peer.
+    With --all alone, write a complete file for every peer, in the format of its platform.
     """
     if ctx.invoked_subcommand is not None:
-        if every or directory is not None:
+        if every or directory is not None or output is not None or since is not None:
             raise UsageError(
-                f"give --all and --directory after {ctx.invoked_subcommand}, or without it"
+                f"give --all, --directory, --output and --since after {ctx.invoked_subcommand}, or "
+                "without it"
             )
         return
-    if not every or directory is None:
+    if not every or (directory is None and since is None):
         raise UsageError("give peer NAME, node NAME, or --all with --directory DIR; see --help")
     from kgctl.cli.commands.quick import QuickOptions
     from kgctl.cli.commands.showconf_files import Outside
 
     settings = QuickOptions().over_settings().settings()
-    quick = next(one for one in MACHINE_FORMATS if one.name == "wg-quick")
-    outside = Outside(quick, settings, "", None, Warned(), _folder(shared))
+    chosen = format_named(WHOLE_FILES, output or "wg-quick")
+    outside = Outside(chosen, settings, "", None, Warned(), _folder(shared), output is None, since)
     outside.run(shared, None, directory, None, 1)
 
 

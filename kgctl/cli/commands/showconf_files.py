@@ -58,7 +58,9 @@ class Outside(NamedTuple):
     """The format for a machine outside the cluster, and the settings of its file.
 
     ``interface`` is empty for the default. ``folder`` is the one with the network, if it is not
-    that of a cluster: it has defaults for the settings, and private keys.
+    that of a cluster: it has defaults for the settings, and private keys. With ``by_platform``, a
+    machine's platform goes before ``format``. ``since`` is a revision or a folder: only files that
+    differ from those then are written, and named.
     """
 
     format: MachineFormat
@@ -67,6 +69,8 @@ class Outside(NamedTuple):
     picture: Path | None
     warned: Warned
     folder: Folder | None = None
+    by_platform: bool = False
+    since: str | None = None
 
     def run(
         self,
@@ -86,21 +90,61 @@ class Outside(NamedTuple):
         reading = read(shared)
         topology = self._network(reading)
         warn_of_unknown(self.settings.limits, _names(topology))
-        if directory is not None:
+        if self.since is not None:
+            from kgctl.cli.commands.showconf_since import write_changed
+
+            write_changed(self, shared, topology, directory)
+        elif directory is not None:
             peers = topology.peers if name is None else (self._peer(reading, topology, name),)
-            for peer in peers:
-                file_stem(peer.name)  # write nothing if one of the names is invalid
             if name is None:
                 note_expired(reading)
-            common = PeerFiles(topology, self._read_by)
-            _write_all(
-                directory,
-                (file for peer in peers for file in self.files(topology, peer, common).items()),
-            )
+            self.write(topology, peers, directory)
         elif name is not None:
             peer = self._peer(reading, topology, name)
             warn_of_foreign_key(peer, self.settings, _others(topology))
             self._print(topology, peer, self._configuration(topology, peer))
+
+    def write(self, topology: Topology, peers: Sequence[Peer], directory: Path) -> None:
+        """Write the files of these peers; nothing if one has a wrong name or platform."""
+        for peer in peers:
+            file_stem(peer.name)
+        chosen = [(peer, self.of(peer)) for peer in peers]
+        chosen = [(peer, own) for peer, own in chosen if own.is_of_use(peer)]
+        common = self.common(topology)
+        _write_all(
+            directory,
+            (file for peer, own in chosen for file in own.files(topology, peer, common).items()),
+        )
+
+    def common(self, topology: Topology) -> PeerFiles:
+        """Return what the files of all machines have in common, whatever their formats."""
+        return PeerFiles(topology, self._read_by)
+
+    def of(self, peer: Peer) -> Outside:
+        """Return this with the format of the peer's platform, if that counts.
+
+        Raises:
+            UsageError: no format has the name of the platform; the message names the peer.
+        """
+        if not self.by_platform or not peer.settings.platform:
+            return self
+        from kgctl.cli.commands.peer_settings import platform_format
+
+        found = platform_format(peer.settings.platform, f"{printable(peer.name)}: its platform")
+        return self._replace(format=found)
+
+    def is_of_use(self, peer: Peer) -> bool:
+        """Return whether the peer's platform can use its file; report on stderr if it cannot."""
+        if not (self.by_platform and self.format.needs_key and self.folder is not None):
+            return True
+        if self.folder.private_key(peer.name, peer.public_key) is not None:
+            return True
+        note(
+            f"{printable(peer.name)}: its private key is not in "
+            f"{printable(str(self.folder.keys))}, and phones refuse a code without it: none is "
+            "written"
+        )
+        return False
 
     def run_joined(
         self, name: str, directory: Path | None, join: Callable[[QuickSettings], JoinedFile]
@@ -166,10 +210,14 @@ class Outside(NamedTuple):
 
     def _machine(self, topology: Topology | None, name: str, peer: Peer) -> Machine:
         ending = self.picture.suffix[1:] if self.picture else ""
-        interface = self.interface or DEFAULT_INTERFACE
+        identity = f"{peer.name} {peer.public_key}"
+        return Machine(name, self.interface_of(topology), identity, ending)
+
+    def interface_of(self, topology: Topology | None) -> str:
+        """Return the name of the interface in files."""
         if not self.interface and topology is not None and topology.network is not None:
-            interface = topology.network.interface
-        return Machine(name, interface, f"{peer.name} {peer.public_key}", ending)
+            return topology.network.interface
+        return self.interface or DEFAULT_INTERFACE
 
     def _check(self, interval: int) -> None:
         usable = _INTERFACE.fullmatch(self.interface) and self.interface.strip(".")

@@ -160,7 +160,7 @@ _ALL_COMMANDS = (
             "--output", "-o", "--allowed-ips", "--directory", "-d", "--output-file", "-O",
             "--watch", "--interval", "--interface", "--private-key", "--dns", "--search-domain",
             "--mtu", "--listen-port", "--table", "--service-cidr", "--via", "--gateway", "--only",
-            "--only-networks", "--deny", "--accept", "--relay", "--relay-pool",
+            "--only-networks", "--deny", "--accept", "--relay", "--relay-pool", "--since",
         ),
         switches=("--as-peer",),
     ),
@@ -212,6 +212,10 @@ _ALL_COMMANDS = (
     Command(
         "join-request", "Make this machine's key, and print a line to have it added.",
         reads=False, verdict=False, app="join_request:app",
+    ),
+    Command(
+        "import", "Make a network in a folder from files of other programs.",
+        reads=False, verdict=False, app="import_network:app", folder=True,
     ),
     Command("link", "Link several clusters into one network.", reads=False, verdict=False),
     Command(
