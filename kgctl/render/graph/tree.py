@@ -66,7 +66,7 @@ def _bridge(bridge: Bridge) -> Branch:
     (first, one), (second, other) = bridge.source, bridge.target
     name = f"{_shown(first)}/{_shown(one.name)} - {_shown(second)}/{_shown(other.name)}"
     if bridge.missing:
-        return Branch(name, f"one-sided: {bridge.missing}", BROKEN)
+        return Branch(name, f"one-sided: {printable(bridge.missing, 500)}", BROKEN)
     said = ["behind NAT"] if bridge.behind_nat else []
     if bridge.by_hand:
         said.append(f"made by hand in {' and '.join(map(_shown, bridge.by_hand))}")
