@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from kgctl.mesh.cidr import single
 from kgctl.mesh.granted import Limited, dialled_at, limited
+from kgctl.mesh.guards import Reason
 from kgctl.mesh.owners import NOTHING, claims_of_holder
-from kgctl.mesh.peer import is_own_address
+from kgctl.mesh.peer import Peer, is_own_address
 
 if TYPE_CHECKING:
     from kgctl.mesh.owners import Present
-    from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits
     from kgctl.mesh.topology import Segment, Topology
 
@@ -34,11 +34,22 @@ class GrantedBeside:
         self.all = limited(topology, limits, present=present)
         """What is granted beside none of the peers."""
         self._places = {peer.name: at for at, peer in enumerate(self.all.topology.peers)}
+        granted = self.all.topology
+        self._parts = {
+            peer.name: frozenset(network.number for network in peer.allowed_ips)
+            for peer in granted.peers
+        }
         owners: list[Segment | Peer] = [*topology.segments, *topology.peers]
         self._claims = Counter(
             number
             for owner in owners
             for number in {claim.network.number for claim in claims_of_holder(owner)}
+            | (self._parts.get(owner.name, frozenset()) if isinstance(owner, Peer) else frozenset())
+        )
+        for segment in granted.segments:  # parts of claims
+            self._claims.update(one.number for one in segment.allowed_location_ips)
+        self._claims.update(  # and those that went to the owner of such a network
+            one.claim.network.number for one in self.all.refusals if one.reason is Reason.TAKEN
         )
         self._keys = Counter(segment.key for segment in topology.segments)
         self._keys.update(peer.public_key for peer in topology.peers if peer.public_key)
@@ -64,7 +75,7 @@ class GrantedBeside:
         return peer.name in self._places and self._is_apart(peer)
 
     def _is_apart(self, peer: Peer) -> bool:
-        own = {network.number for network in peer.allowed_ips}
+        own = {network.number for network in peer.allowed_ips} | self._parts[peer.name]
         near = own | {
             single(network.address).number
             for network in peer.allowed_ips

@@ -13,6 +13,7 @@ from kgctl.mesh.relays import Relays, is_called
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.relays import Relay, Sent
     from kgctl.mesh.topology import Topology
@@ -102,13 +103,14 @@ def machines_with_new_files(before: Topology | None, after: Topology) -> Iterato
         for name in old.keys() | new.keys()
         if name not in old or name not in new or _section(old[name]) != _section(new[name])
     }
+    outside = _outside_of_pools(before) ^ _outside_of_pools(after)
     everybody = _defaults(before) != _defaults(after)
     for peer in after.peers:
         known = old.get(peer.name)
         if everybody or known is None or _own(known) != _own(peer):
             yield peer.name
-        elif changed and any(not is_own_address(cidr) for cidr in peer.allowed_ips):
-            yield peer.name  # its firewall names the networks of all others
+        elif _has_networks(peer) and any(name != peer.name for name, _ in outside):
+            yield peer.name  # its firewall names them
         else:
             tunnels = _tunnels(becomes, after, peer)
             if tunnels != _tunnels(was, before, known) or not changed.isdisjoint(tunnels.names):
@@ -126,6 +128,21 @@ def _own(peer: Peer) -> tuple[object, ...]:
 def _defaults(topology: Topology) -> tuple[object, ...]:
     network = topology.network
     return () if network is None else (network.pools, network.dns, network.search_domains)
+
+
+def _has_networks(peer: Peer) -> bool:
+    return any(not is_own_address(cidr) for cidr in peer.allowed_ips)
+
+
+def _outside_of_pools(topology: Topology) -> frozenset[tuple[str, Cidr]]:
+    """Return the networks in none of the pools, with the names of their peers."""
+    pools = () if topology.network is None else topology.network.pools
+    return frozenset(
+        (peer.name, cidr.masked())
+        for peer in topology.peers
+        for cidr in peer.allowed_ips
+        if not any(pool.contains(cidr.masked().address) for pool in pools)
+    )
 
 
 class _Tunnels(NamedTuple):

@@ -20,17 +20,18 @@ from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from kgctl.errors import InputError
+from kgctl.mesh.cidr import Cidr
 from kgctl.mesh.claims import Claim, Use
 from kgctl.mesh.dialability import Dialled, is_dialable, is_dialable_from_elsewhere, scope_of
 from kgctl.mesh.network import AUTO, MARKED, Relaying
 from kgctl.mesh.owners import Place
+from kgctl.mesh.peer import is_own_address
 from kgctl.mesh.policy import Policy
 from kgctl.mesh.text import bytewise, printable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from kgctl.mesh.cidr import Cidr
     from kgctl.mesh.peer import Peer
     from kgctl.mesh.policy import Limits
     from kgctl.mesh.topology import Segment, Topology
@@ -177,7 +178,13 @@ class Relays:
     ) -> None:
         self._relays = relays_of(topology)
         self._relaying = topology.relaying or Relaying()
-        self._pools = self._relaying.pools if pools else ()
+        self._pools = self._usable_pools(topology) if pools else ()
+        self._nested = _Networks(
+            one
+            for peer in topology.peers
+            for one in peer.allowed_ips
+            if one.host_bits and not is_own_address(one)
+        )
         self._policy = Policy(limits)
         self._is_alone = topology.network is not None
         self._places = {relay.place: rank for rank, relay in enumerate(self._relays)}
@@ -299,11 +306,29 @@ class Relays:
                 relay = self._shared(home, other)
                 pools = self._pools_of(relay) if relay == usual else ()
                 for peer in peers:
-                    outside = tuple(_outside(peer.allowed_ips, pools))
+                    outside = tuple(self._unpooled(peer.allowed_ips, pools))
                     if outside:
                         found[relay].append(_Carried(peer.name, outside))
             self._known[home] = {relay: tuple(carried) for relay, carried in found.items()}
         return self._known[home]
+
+    def _usable_pools(self, topology: Topology) -> tuple[Cidr, ...]:
+        """Return the pools, or none if one is the network of a machine: it cannot go elsewhere."""
+        pools = self._relaying.pools
+        taken = {one.number for peer in topology.peers for one in peer.allowed_ips}
+        return () if any(pool.number in taken for pool in pools) else pools
+
+    def _unpooled(self, networks: Iterable[Cidr], pools: Sequence[Cidr]) -> Iterator[Cidr]:
+        """Yield the networks that the pools do not lead to the relay.
+
+        Those are the networks in no pool, and those in the network behind a machine, which is
+        narrower than the pool.
+        """
+        for network in networks:
+            if self._nested.hold(network) or not any(
+                pool.prefix <= network.prefix and pool.contains(network.address) for pool in pools
+            ):
+                yield network
 
     def _pools_of(self, relay: Relay) -> tuple[Cidr, ...]:
         """Return the pools if the relay is granted all of them, else none."""
@@ -347,13 +372,22 @@ def relayed_pairs(topology: Topology) -> Iterator[tuple[Peer, Peer, Relay]]:
                 yield one, other, relay
 
 
-def _outside(networks: Iterable[Cidr], pools: Sequence[Cidr]) -> Iterator[Cidr]:
-    """Yield the networks that no pool contains."""
-    for network in networks:
-        if not any(
-            pool.prefix <= network.prefix and pool.contains(network.address) for pool in pools
-        ):
-            yield network
+class _Networks:
+    """Networks, indexed by their numbers."""
+
+    def __init__(self, networks: Iterable[Cidr]) -> None:
+        found = list(networks)
+        self._numbers = {one.number for one in found}
+        self._prefixes = {(one.version, one.prefix) for one in found}
+
+    def hold(self, network: Cidr) -> bool:
+        """Return whether one of them contains ``network`` and is wider."""
+        version = network.version
+        return any(
+            Cidr(network.address, prefix).number in self._numbers
+            for of, prefix in self._prefixes
+            if of == version and prefix < network.prefix
+        )
 
 
 def _also_to(segment: Segment, networks: tuple[Cidr, ...]) -> Segment:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from kgctl.cli.commands.quick import recorded
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.line import Shared
 from kgctl.cli.core.surroundings import VARIABLE, surrounded
@@ -324,6 +325,63 @@ def test_a_machine_with_a_network_behind_it_forwards(net: Path) -> None:
     networkd = run("showconf", "peer", "hub", "-o", "networkd", "-f", "net")
     assert "IPMasquerade=ipv4\n" in networkd
     assert "Name=net\n" in networkd
+
+
+# --- relays ---
+
+
+def test_a_relay_is_marked_and_unmarked(net: Path) -> None:
+    assert kgctl("path", "laptop", "phone", "-f", "net").code == 1
+    assert "kgctl peer set hub --relay" in kgctl("check", "-f", "net").stdout
+    run("peer", "set", "hub", "--relay", "-f", "net")
+    assert "peer hub -> peer phone" in run("path", "laptop", "phone", "-f", "net")
+    assert "KG412" not in kgctl("check", "-f", "net").stdout
+    assert "IPForward=yes\nIPv4Forwarding=yes\nIPv6Forwarding=yes\n" in run(
+        "showconf", "peer", "hub", "-o", "networkd", "-f", "net"
+    )
+    plain = run("showconf", "peer", "laptop", "-f", "net")
+    assert (
+        "AllowedIPs = 10.73.5.1/32, fd73::1/128, 192.168.7.0/24, 10.73.5.0/24, fd73::/64\n" in plain
+    )
+    assert plain.count("[Peer]") == 1
+    lost = kgctl("diff", "--without", "peer/hub", "-f", "net").stdout
+    assert "- no relay left, so these do not reach each other: laptop, phone\n" in lost
+    run("peer", "set", "hub", "--no-relay", "-f", "net")
+    assert kgctl("path", "laptop", "phone", "-f", "net").code == 1
+
+
+def test_all_that_can_be_called_relay(net: Path) -> None:
+    text = (net / "network.yaml").read_text()
+    (net / "network.yaml").write_text(text.replace("relays: marked", "relays: auto"))
+    assert run("path", "laptop", "phone", "-f", "net")
+    assert "-i %i -o %i" in run("showconf", "peer", "hub", "-o", "wg-quick", "-f", "net")
+    (net / "network.yaml").write_text(text.replace("relays: marked", "relays: all"))
+    done = kgctl("get", "peers", "-f", "net")
+    assert done.code != 0
+    assert "network.yaml:" in done.stderr
+
+
+def test_a_relay_that_nobody_can_call_is_reported(net: Path) -> None:
+    run("peer", "set", "laptop", "--relay", "-f", "net")
+    assert "KG414" in kgctl("check", "-f", "net").stdout
+    assert kgctl("path", "laptop", "phone", "-f", "net").code == 1
+
+
+def test_the_option_for_a_relay_is_for_clusters(net: Path) -> None:
+    done = kgctl("showconf", "peer", "laptop", "-o", "wg-quick", "--relay", "auto", "-f", "net")
+    assert done.code != 0
+    assert "relays of its own" in done.stderr
+    assert not done.stdout
+
+
+def test_a_relay_of_a_cluster_is_recorded_in_the_file() -> None:
+    made = ("showconf", "peer", "laptop", "-o", "wg-quick", "--relay", "aws-1")
+    text = run("--example", *made, "--relay-pool", "10.5.0.0/24")
+    assert "# made with: --relay aws-1 --relay-pool 10.5.0.0/24\n" in text
+    options = recorded("--relay aws-1 --relay-pool 10.5.0.0/24").settings()
+    assert (options.relay, options.relay_pools) == ("aws-1", (parse_cidr("10.5.0.0/24"),))
+    done = kgctl("--example", *made, "--relay-pool", "10.5.0.0/24", "--relay", "aws-9")
+    assert 'did you mean "aws-' in done.stderr
 
 
 # --- words ---

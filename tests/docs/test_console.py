@@ -27,6 +27,7 @@ PAGES = (
     "docs/node.md",
     "docs/path.md",
     "docs/peer.md",
+    "docs/relays.md",
     "docs/showconf.md",
     "docs/wg-quick.md",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,14 @@ import pytest
 
 from tests.network import pages, plan, probe, tunnel, wiring
 from tests.network.commands import describe, run
-from tests.network.layout import LAN
+from tests.network.layout import LAN, UPLINK
 from tests.support.qr import scanned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.network.live import LiveNetwork
+    from tests.network.namespace import Namespace
 
 PRINTER = "192.168.50.20"
 
@@ -93,17 +95,38 @@ def test_a_phone_joins_with_nothing_but_what_its_camera_saw(led: LiveNetwork) ->
         tunnel.leave(phone)
 
 
+@contextmanager
+def with_ipv4(led: LiveNetwork, name: str) -> Iterator[None]:
+    """A while in which a machine that has IPv6 alone reaches the IPv4 Internet, too."""
+    machine, internet = led[name], led.cluster.internet
+    wiring.assign(machine, UPLINK, "198.18.50.50/24")
+    wiring.assign(internet, name, "198.18.50.1/24")
+    wiring.default_routes(machine, "198.18.50.1")
+    try:
+        yield
+    finally:
+        machine.ip("address", "delete", "198.18.50.50/24", "dev", UPLINK)
+        internet.ip("address", "delete", "198.18.50.1/24", "dev", name)
+
+
 def test_a_vpn_for_a_small_office(led: LiveNetwork) -> None:
     office = led["server"]
-    wiring.bridge(office, LAN, "192.168.50.1/24", f"{PRINTER}/24")
-    try:
-        follow(led, "small-office.md", {"office": "server"})
+    with with_ipv4(led, "phone"), _printer(office):
+        follow(led, "small-office.md", {"office": "server", "bob": "phone"})
+        tunnel.remove(led["phone"], "bob")
         assert probe.reaches(led["laptop"], PRINTER), "Alice stays when Bob leaves"
         networks = [one.allowed_ips for one in tunnel.dump(office, "office").values()]
         assert (IPv4Network("10.5.0.2/32"),) in networks
         assert (IPv4Network("10.5.0.3/32"),) not in networks, "Bob is out"
         files = sorted(led.directory.glob("files/*.conf"))
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+@contextmanager
+def _printer(office: Namespace) -> Iterator[None]:
+    wiring.bridge(office, LAN, "192.168.50.1/24", f"{PRINTER}/24")
+    try:
+        yield
     finally:
         office.ip("link", "delete", LAN)
 

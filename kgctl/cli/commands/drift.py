@@ -111,6 +111,16 @@ def show_drift(
         bool,
         typer.Option("--all", help="Compare all machines of a network in a folder, over ssh."),
     ] = False,
+    relay: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|auto", help="For a peer: the relay that its file names."),
+    ] = None,
+    relay_pool: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR,...", help="For a peer: a network that it sends to the relay. Repeatable."
+        ),
+    ] = None,
     output: Annotated[
         Format | None, typer.Option("--output", "-o", help="The output format. Default: text.")
     ] = None,
@@ -151,7 +161,7 @@ def show_drift(
 
     given = QuickOptions(
         service_cidr=service_cidr, via=via, gateway=gateway, only=only, listen_port=listen_port,
-        limits=LimitOptions(only_networks, deny, accept),
+        limits=LimitOptions(only_networks, deny, accept), relay=relay, relay_pool=relay_pool,
     )  # fmt: skip
     given.settings()  # report wrong options before anything is read
     file = read_machine_file(_text(dump), "standard input" if dump == "-" else printable(dump))

@@ -139,8 +139,9 @@ EFFECTS: dict[str, Callable[[], Rules]] = {
         *(
             Effect(name, needs=("--dump",))
             for name in ("--service-cidr", "--via", "--gateway", "--only", "--listen-port",
-                         "--only-networks", "--deny", "--accept")
+                         "--only-networks", "--deny", "--accept", "--relay", "--relay-pool")
         ),
+        Effect("--relay-pool", needs=("--relay",)),
     ),
     "peer add": lambda: (
         Effect("--private-key-file", beside=("--public-key",), said=(

@@ -190,7 +190,8 @@ _ALL_COMMANDS = (
         reads=True, verdict=True, folder=True,
         valued=(
             "--dump", "--interface", "-i", "--service-cidr", "--via", "--gateway", "--only",
-            "--listen-port", "--only-networks", "--deny", "--accept", "--output", "-o",
+            "--listen-port", "--only-networks", "--deny", "--accept", "--relay", "--relay-pool",
+            "--output", "-o",
         ),
     ),
     Command(

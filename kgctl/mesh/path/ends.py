@@ -147,8 +147,6 @@ def machines_beyond(topology: Topology, machine: Machine) -> Iterator[tuple[Mach
     As in WireGuard, a later peer replaces an earlier one with the same key, and a peer with the
     machine's own key is left out. Peers that are reached through a relay are left out, too.
     """
-    if machine.peer is not None:
-        topology = as_configured(topology, machine.peer)
     found: dict[PublicKey, tuple[Machine, list[Cidr]]] = {}
     for other, allowed_ips in _sections(topology, machine):
         assert other.key is not None
@@ -160,12 +158,14 @@ def machines_beyond(topology: Topology, machine: Machine) -> Iterator[tuple[Mach
 
 
 def _sections(topology: Topology, machine: Machine) -> Iterator[tuple[Machine, list[Cidr]]]:
-    for segment in topology.segments:
+    seen = topology if machine.peer is None else as_configured(topology, machine.peer)
+    for segment, shown in zip(topology.segments, seen.segments, strict=True):
         if machine.segment is None or segment.name != machine.segment.name:
-            yield leader_of(segment), [*segment.allowed_ips, *segment.allowed_location_ips]
-    for peer in topology.peers:
+            yield leader_of(segment), [*shown.allowed_ips, *shown.allowed_location_ips]
+    peers = {} if seen is topology else {peer.name: peer for peer in topology.peers}
+    for peer in seen.peers:
         if machine.peer is None or peer.name != machine.peer.name:
-            yield Machine(peer=peer), list(peer.allowed_ips)
+            yield Machine(peer=peers.get(peer.name, peer)), list(peer.allowed_ips)
 
 
 def tunnel_to(topology: Topology, machine: Machine, address: Address) -> Entry | None:

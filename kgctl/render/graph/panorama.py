@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kgctl.mesh.text import printable
 from kgctl.render.graph.picture import BROKEN, READY, picture_of
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ def _without_links(picture: Picture, links: Mapping[str, ClusterLink]) -> Iterat
         if link is None or peer.state != READY:
             yield peer
         elif link.segment is None:
-            why = f"stale link to {link.source}: {link.why}"
+            why = f"stale link to {printable(link.source)}: {link.why}"
             yield peer._replace(state=BROKEN, reasons=(why,))
