@@ -156,3 +156,4 @@ def test_what_cannot_be_compared_is_said(net: Path) -> None:
     assert "there is no network in this folder" in fails(*since, "out", "-f", "net")
     assert "is for a network in a folder" in fails(*since, "HEAD", "--example")
     assert "or --all with --directory DIR" in fails("showconf", "--since", "HEAD", "-f", "net")
+    assert "--since is for --all without peer" in fails("showconf", "--since", "x", "peer", "hub")

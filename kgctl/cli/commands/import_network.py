@@ -224,6 +224,8 @@ def _report(folder: Path, found: Import, keys: list[Path], new: str, dry_run: bo
         files = f"{len(keys)} private keys are" if len(keys) > 1 else "1 private key is"
         note(f"{files} in {printable(str(keys[0].parent))}; the files read still have them too")
     answer("".join(f"{line}\n" for line in lines))
+    if not found.machines:
+        note("the files have no machine that the network lacks")
     if found.machines and not dry_run:
         command = shlex.join(["kgctl", "showconf", "--all", "-d", "out", "-f", str(folder)])
         note(f"next: {printable(command, 1000)}, and give each machine its new file")

@@ -104,10 +104,12 @@ def showconf(
     With --all alone, write a complete file for every peer, in the format of its platform.
     """
     if ctx.invoked_subcommand is not None:
-        if every or directory is not None or output is not None or since is not None:
+        if since is not None:
+            raise UsageError(f"--since is for --all without {ctx.invoked_subcommand}")
+        if every or directory is not None or output is not None:
             raise UsageError(
-                f"give --all, --directory, --output and --since after {ctx.invoked_subcommand}, or "
-                "without it"
+                f"give --all, --directory and --output after {ctx.invoked_subcommand}, or without "
+                "it"
             )
         return
     if not every or (directory is None and since is None):
