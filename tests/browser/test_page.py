@@ -82,6 +82,29 @@ def test_a_click_tells_all_of_a_node(page: Page, example: Path) -> None:
     assert "gcp-1, ready" in page.locator("#news").inner_text()
 
 
+def test_a_network_of_machines_alone_is_told_in_its_own_words(page: Page, tmp_path: Path) -> None:
+    folder = str(tmp_path / "home")
+    for command in (
+        ("init", folder, "--pool", "10.73.5.0/24"),
+        ("peer", "add", "office", "-f", folder, "--endpoint", "192.0.2.7:51820", "--relay"),
+        ("peer", "add", "laptop", "-f", folder),
+        ("peer", "add", "phone", "-f", folder),
+    ):
+        assert kgctl_(*command).code == 0
+    path = tmp_path / "kilo.html"
+    path.write_text(kgctl_("graph", "-o", "html", "-f", folder).stdout)
+    opened(page, path)
+    everything = """() => document.body.innerText + [...document.querySelectorAll("[aria-label]")]
+      .map((one) => one.getAttribute("aria-label")).join(" ")"""
+    nothing_selected = page.evaluate(everything)
+    page.locator("#search").fill("lap")
+    page.locator("#list button").first.click()
+    assert page.locator("#panel h2").first.inner_text() == "laptop"
+    for text in (nothing_selected, page.evaluate(everything)):
+        assert "machine" in text
+        assert re.findall(r"(?i)\b(?:kilo|nodes?|segments?|leaders?|clusters?)\b", text) == []
+
+
 def test_a_search_finds_by_address_and_by_name(page: Page, example: Path) -> None:
     opened(page, example)
     page.locator("#search").fill("HOME-")

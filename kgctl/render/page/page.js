@@ -51,7 +51,16 @@
     if (data.away) summarise();
   }
 
+  // A network without nodes has machines only: elements with data-alone have words for it.
+  function wordAlone() {
+    for (const one of document.querySelectorAll("[data-alone]")) {
+      if (one.hasAttribute("aria-label")) one.setAttribute("aria-label", one.dataset.alone);
+      else one.textContent = one.dataset.alone;
+    }
+  }
+
   function summarise() {
+    if (data.links) wordAlone();
     const all = [...things.values()], nodes = all.filter((one) => one.kind === "node");
     const ready = nodes.filter((one) => one.state === "ready").length;
     const away = data.away ? `last heard ${age(performance.now() / 1000 - data.heardAt)} ago: ` : "";
@@ -340,7 +349,8 @@
     else if (area) $("panel").replaceChildren(...aboutArea(area));
     else if (selected === "findings") showFindings();
     else $("panel").replaceChildren(make("h2", { textContent: "Details" }),
-      make("p", { textContent: "Select a node, a peer or a location in the picture or in the list." }));
+      make("p", { textContent: data.links ? "Select a machine in the picture or in the list." :
+        "Select a node, a peer or a location in the picture or in the list." }));
   }
 
   function showFindings() {
