@@ -387,10 +387,21 @@ def test_a_relay_of_a_cluster_is_recorded_in_the_file() -> None:
 # --- words ---
 
 
+@pytest.mark.parametrize("kind", ["nodes", "segments"])
+def test_a_network_has_machines_alone(net: Path, kind: str) -> None:
+    done = kgctl("get", kind, "-f", "net")
+    said = f"the network net has machines and no {kind}; list them with: kgctl get peers\n"
+    assert (done.code, done.stdout, done.stderr) == (0, "", said)
+    assert fails("get", kind, "hub", "-f", "net") == said
+    assert yaml.safe_load(run("get", kind, "-o", "json", "-f", "net")) == {"items": []}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("get", "peers"),
+        ("get", "peers", "nobody"),
+        ("path", "laptop", "192.0.2.99"),
         *(("graph", "-o", one) for one in ("dot", "tree", "mermaid")),
         ("graph", "--style", "rich"),
         ("graph", "--focus", "laptop"),

@@ -70,9 +70,22 @@ def get(
         return
     from kgctl.cli.core.source import read
 
-    listing = _listing(read(shared), kind)
+    reading = read(shared)
+    listing = _listing(reading, kind)
+    network = reading.state.network
+    if network is not None and kind not in (Kind.PEERS, Kind.PEER):
+        why = (
+            f"the network {printable(network.name)} has machines and no {listing.plural}; "
+            "list them with: kgctl get peers"
+        )
+        if names:
+            raise UnknownNameError(why)
+        if chosen.table is not None:
+            note(why)
+            return
     if names:
-        listing = listing._replace(items=tuple(_chosen(listing, names)))
+        kind_named = listing.kind if network is None else "machine"
+        listing = listing._replace(items=tuple(_chosen(listing._replace(kind=kind_named), names)))
     _show(listing, chosen, single=len(names or ()) == 1)
 
 

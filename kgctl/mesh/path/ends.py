@@ -263,7 +263,9 @@ def _place(topology: Topology, address: Address) -> End:
     """Return the end of an address: that of the longest prefix which contains it."""
     holders = sorted(_holders(topology, address), key=lambda holder: -holder[0].prefix)
     if not holders:
-        return End((address,), None, "in no network of the cluster")
+        alone = topology.network is not None
+        what = "outside the network" if alone else "in no network of the cluster"
+        return End((address,), None, what)
     ends = [
         End((address,), machine, what, nearby=use is Use.LOCATION_IPS, use=use)
         for network, machine, what, use in holders

@@ -189,7 +189,7 @@ def next_hop(
         return Hop(at, route.to, route.network)
     entry = tunnel_to(topology, at, destination)
     if route.way is Way.OUTSIDE:
-        return _outside(at, destination, is_endpoint=entry is not None)
+        return _outside(topology, at, destination, is_endpoint=entry is not None)
     if entry is None:
         why = f"{destination} is in nobody's allowed IPs, so WireGuard drops the packet"
         return Failure(at, Reason.NO_ALLOWED_IP, why)
@@ -198,11 +198,15 @@ def next_hop(
     return _through(topology, hop, source, up) if crossed is None else crossed
 
 
-def _outside(at: Machine, destination: Address, *, is_endpoint: bool) -> Failure:
+def _outside(
+    topology: Topology, at: Machine, destination: Address, *, is_endpoint: bool
+) -> Failure:
     if is_endpoint:
         why = f"{destination} is the endpoint of a tunnel, so it is never routed into one"
         return Failure(at, Reason.OUTSIDE, f"{why}: it leaves the network there")
     why = f"{printable(at.name)} has no Kilo route to {destination}"
+    if topology.network is not None:
+        why = f"{printable(at.name)} sends {destination} into no tunnel"
     return Failure(at, Reason.NO_ROUTE, f"{why}: it leaves the network there")
 
 
