@@ -44,12 +44,12 @@ dev: .venv/.dev ## set up .venv with kgctl (editable) and the tools to work on i
 
 .PHONY: test
 test: lint tools apiserver mermaid sarif browserfiles .venv/.fuzz ## everything that CI checks: lint and all tests
-ifdef ARGS
 	$(PYTEST) $(ARGS)
-else
-	.ci/beside "make kernel" $(MAKE) --no-print-directory kernel -- $(PYTEST)
-endif
 	$(FUZZ) --fixed
+
+.PHONY: whole
+whole: ## make test with make kernel beside it, on what the tests leave of the processors
+	.ci/beside "make kernel" $(MAKE) --no-print-directory kernel -- $(MAKE) --no-print-directory test
 
 .PHONY: lint
 lint: .venv/.dev ## format, style, docstrings, types, import rules
