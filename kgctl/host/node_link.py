@@ -38,6 +38,7 @@ class NodeLink:
         self._create = create
         self._links = Links()
         self._link: NetLink | None = None
+        self._made_index: int | None = None  # of the last link that was made here
         self._device: KernelDevice | UserspaceDevice | None = None
         self._steady: SteadyDevice | None = None
 
@@ -50,6 +51,9 @@ class NodeLink:
     def open(self) -> bool:
         """Find the link, or make it; return whether it is another one than at the last call.
 
+        One that was made here and whose program cannot be asked is made again: a wireguard-go that
+        ends late, after its link was deleted, removes the control socket of its successor.
+
         Raises:
             HostError: there is none, and none may be made; or it is of another kind.
         """
@@ -58,10 +62,14 @@ class NodeLink:
             link = self._made()
         same = self._link is not None and self._link.index == link.index
         self._link = link
-        if same and self._device is not None:
+        if same and self._device is not None and self._can_be_asked():
             return False
         self._close_device()
         device = open_device(link, own=True)
+        if device is None and link.index == self._made_index:
+            self._links.delete(link)
+            self._link = link = self._made()
+            device = open_device(link, own=True)
         if device is None:
             raise HostError(
                 f"{self.name} is not a WireGuard interface: name another one, or remove it",
@@ -70,6 +78,10 @@ class NodeLink:
             )
         self._device, self._steady = device, SteadyDevice(device)
         return True
+
+    def _can_be_asked(self) -> bool:
+        device = self._device
+        return not isinstance(device, userspace.UserspaceDevice) or device.listens()
 
     def dress(self, address: Cidr | None, *, mtu: int) -> bool:
         """Set the MTU, in bytes, and the only address; return whether anything changed.
@@ -146,6 +158,7 @@ class NodeLink:
         link = self._links.find(self.name)
         if link is None:
             raise InterfaceGoneError(f"the interface {self.name} disappeared during its set-up")
+        self._made_index = link.index
         return link
 
 

@@ -120,6 +120,9 @@ def test_what_others_change_is_mended(network: AgentLab) -> None:
     ams.ip("link", "delete", KILO)
     within(lambda: KILO in ams.run("wg", "show", "interfaces").stdout, "it was not made again")
     whole(network)
+    ams.run("rm", "-f", f"/run/wireguard/{KILO}.sock")  # as a wireguard-go does that ends late
+    within(lambda: KILO in ams.run("wg", "show", "interfaces").stdout, "it cannot be asked")
+    whole(network)
 
 
 @pytest.mark.parametrize("left_by", ["kgctl", "another program"])
