@@ -38,7 +38,7 @@ class NodeLink:
         self._create = create
         self._links = Links()
         self._link: NetLink | None = None
-        self._made_index: int | None = None  # of the last link that was made here
+        self._program: userspace.Process | None = None  # the userspace WireGuard started last
         self._device: KernelDevice | UserspaceDevice | None = None
         self._steady: SteadyDevice | None = None
 
@@ -51,9 +51,6 @@ class NodeLink:
     def open(self) -> bool:
         """Find the link, or make it; return whether it is another one than at the last call.
 
-        One that was made here and whose program cannot be asked is made again: a wireguard-go that
-        ends late, after its link was deleted, removes the control socket of its successor.
-
         Raises:
             HostError: there is none, and none may be made; or it is of another kind.
         """
@@ -62,14 +59,10 @@ class NodeLink:
             link = self._made()
         same = self._link is not None and self._link.index == link.index
         self._link = link
-        if same and self._device is not None and self._can_be_asked():
+        if same and self._device is not None:
             return False
         self._close_device()
         device = open_device(link, own=True)
-        if device is None and link.index == self._made_index:
-            self._links.delete(link)
-            self._link = link = self._made()
-            device = open_device(link, own=True)
         if device is None:
             raise HostError(
                 f"{self.name} is not a WireGuard interface: name another one, or remove it",
@@ -78,10 +71,6 @@ class NodeLink:
             )
         self._device, self._steady = device, SteadyDevice(device)
         return True
-
-    def _can_be_asked(self) -> bool:
-        device = self._device
-        return not isinstance(device, userspace.UserspaceDevice) or device.listens()
 
     def dress(self, address: Cidr | None, *, mtu: int) -> bool:
         """Set the MTU, in bytes, and the only address; return whether anything changed.
@@ -153,13 +142,21 @@ class NodeLink:
                 f"there is no interface {self.name}, and none is to be created: start what makes "
                 "it first"
             )
+        self._end_program()
         if not self._links.create(self.name):
             userspace.start(self.name)
+            self._program = userspace.UserspaceDevice(self.name).process()
         link = self._links.find(self.name)
         if link is None:
             raise InterfaceGoneError(f"the interface {self.name} disappeared during its set-up")
-        self._made_index = link.index
         return link
+
+    def _end_program(self) -> None:
+        """End the program of a link that is gone: while it hangs, no other one can start."""
+        if self._program is not None:
+            userspace.end(self._program)
+            userspace.UserspaceDevice(self.name).forget()
+            self._program = None
 
 
 class InspectedLink(NodeLink):

@@ -120,8 +120,12 @@ def test_what_others_change_is_mended(network: AgentLab) -> None:
     ams.ip("link", "delete", KILO)
     within(lambda: KILO in ams.run("wg", "show", "interfaces").stdout, "it was not made again")
     whole(network)
-    ams.run("rm", "-f", f"/run/wireguard/{KILO}.sock")  # as a wireguard-go does that ends late
-    within(lambda: KILO in ams.run("wg", "show", "interfaces").stdout, "it cannot be asked")
+    find = (
+        f"from kgctl.host.userspace import UserspaceDevice as U; print(U({KILO!r}).process().pid)"
+    )
+    os.kill(int(ams.run(sys.executable, "-c", find).stdout), signal.SIGSTOP)  # its program hangs
+    ams.ip("link", "delete", KILO)
+    within(lambda: ams.run("ip", "link", "show", KILO, check=False).stdout, "the program hung")
     whole(network)
 
 
