@@ -14,6 +14,7 @@ from kgctl.files.atomic import (
     make_own_directory,
     remove_empty,
     remove_own,
+    unused,
 )
 from kgctl.kube.codec.structured import to_yaml
 from kgctl.mesh.text import printable
@@ -111,7 +112,7 @@ def _write(folder: Path, found: Import, made: list[Path], *, keys: bool) -> list
         make_own_directory(directory)
     for machine in secret:
         assert machine.private_key is not None
-        path = _unused(folder / KEYS / f"{machine.name}.key")
+        path = unused(folder / KEYS / f"{machine.name}.key")
         write_key(path, machine.private_key)
         made.append(path)
         written.append(path)
@@ -123,12 +124,3 @@ def _write(folder: Path, found: Import, made: list[Path], *, keys: bool) -> list
             raise ClusterError(f"cannot write {printable(str(path))}: {error.strerror}") from None
         made.append(path)
     return written
-
-
-def _unused(first: Path) -> Path:
-    """Return the first of NAME.key, NAME-2.key and so on that does not exist."""
-    path, number = first, 1
-    while path.is_symlink() or path.exists():
-        number += 1
-        path = first.with_name(f"{first.stem}-{number}{first.suffix}")
-    return path

@@ -97,7 +97,7 @@ def with_settings(peer: Object, settings: Mapping[str, str | None]) -> Object:
     """Return the Peer with these annotations set; those that are None are removed."""
     if not settings:
         return peer
-    merged = {**_annotations(peer), **settings}
+    merged = {**annotations_of(peer), **settings}
     annotations = {key: text for key, text in merged.items() if text is not None}
     metadata = {key: one for key, one in peer["metadata"].items() if key != "annotations"}
     if annotations:
@@ -152,7 +152,7 @@ def replace(store: PeerStore, present: Object, wanted: Object) -> Object:
     stored = sure(partial(store.replace, first), store, first)
     second = _marked({**stored, "spec": spec_of(wanted)}, None)
     result = sure(partial(store.replace, second), store, second)
-    if MARK in _annotations(result):  # the answer was lost, and so was the write
+    if MARK in annotations_of(result):  # the answer was lost, and so was the write
         raise ConflictError("the second write of the peer was lost", 409)
     return result
 
@@ -201,7 +201,8 @@ def _emptied(store: PeerStore, present: Object, found: Mended) -> Mended:
     return found
 
 
-def _annotations(peer: Object) -> Object:
+def annotations_of(peer: Object) -> Object:
+    """Return the annotations of a Peer; none where it has no mapping of them."""
     found = peer["metadata"].get("annotations")
     return found if isinstance(found, dict) else {}
 

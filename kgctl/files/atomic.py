@@ -442,3 +442,12 @@ def _rename(place: Place, name: str) -> None:
         raise refusal(
             f"it belongs to another user ({owner(place.found)}); remove it, or name another file"
         ) from None
+
+
+def unused(first: Path) -> Path:
+    """Return the first of ``NAME.key``, ``NAME-2.key`` and so on that does not exist."""
+    path, number = first, 1
+    while path.is_symlink() or path.exists():
+        number += 1
+        path = first.with_name(f"{first.stem}-{number}{first.suffix}")
+    return path

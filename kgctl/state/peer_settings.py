@@ -6,7 +6,6 @@ An annotation that does not parse counts as absent; ``PeerSettings.problems`` sa
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from kgctl.mesh.cidr import parse_address
@@ -25,11 +24,12 @@ PLATFORM: Final = f"{PREFIX}platform"
 SSH: Final = f"{PREFIX}ssh"
 SUDO: Final = f"{PREFIX}sudo"
 
-_WORD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+# texts: every command that reads peers imports this, and few peers have settings
+_WORD = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+_USER = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _LAST = 253402300799  # the last second of the year 9999
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+_ALIAS = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}"
 
 
 def parse_switch(text: str) -> bool | None:
@@ -39,25 +39,27 @@ def parse_switch(text: str) -> bool | None:
 
 def parse_word(text: str) -> str | None:
     """Return a location or a platform, if ``text`` may be one: a DNS-like word in lower case."""
-    return text if _WORD.fullmatch(text) else None
+    return text if re.fullmatch(_WORD, text) else None
 
 
 def parse_time(text: str) -> int | None:
     """Return a UTC time such as ``2027-01-31T12:00:00Z`` (RFC 3339) in Unix seconds, or None."""
+    from datetime import UTC, datetime
+
     try:
         return int(datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp())
     except ValueError:
         return None
 
 
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_DURATION = r"([1-9][0-9]{0,5})([mhdw])"
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
 def parse_span(text: str) -> int | None:
     """Return the seconds of a duration such as ``30d`` (m, h, d or w), or None."""
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     return None if found is None else int(found[1]) * _SECONDS[found[2]]
 
 
@@ -69,7 +71,7 @@ def parse_expiry(text: str, now: float) -> int | None:
     """
     span = parse_span(text)
     if span is None:
-        return parse_time(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+        return parse_time(f"{text}T00:00:00Z" if re.fullmatch(_DATE, text) else text)
     end = int(now) + span
     return end if end <= _LAST else None
 
@@ -81,7 +83,7 @@ def parse_ssh_target(text: str) -> SshTarget | None:
     ssh_config(5). Nothing may look like an option of ssh.
     """
     user, _, rest = text.rpartition("@")
-    if ("@" in text and not _USER.fullmatch(user)) or not rest:
+    if ("@" in text and not re.fullmatch(_USER, user)) or not rest:
         return None
     host, port = rest, None
     bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?", rest)
@@ -93,7 +95,7 @@ def parse_ssh_target(text: str) -> SshTarget | None:
             return None
     if port is not None and not (port.isascii() and port.isdecimal() and int(port) in PORTS):
         return None
-    if parse_address(host) is None and not is_dns_name(host) and not _ALIAS.fullmatch(host):
+    if parse_address(host) is None and not is_dns_name(host) and not re.fullmatch(_ALIAS, host):
         return None
     return SshTarget(host, user, None if port is None else int(port))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import fails, run
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -49,11 +50,6 @@ def network(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def run(*arguments: str) -> None:
-    done = kgctl(*arguments)
-    assert done.code == 0, done.stderr
-
-
 def outside(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run kgctl with the stand-in for ssh on the PATH."""
     return subprocess.run(
@@ -65,13 +61,6 @@ def outside(*arguments: str) -> subprocess.CompletedProcess[str]:
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(Path.cwd()), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-def fails(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code != 0
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
-    return done.stderr
 
 
 @pytest.mark.parametrize(

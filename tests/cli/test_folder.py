@@ -20,6 +20,7 @@ from kgctl.cli.core.surroundings import VARIABLE, surrounded
 from kgctl.cli.core.table import COMMANDS
 from kgctl.mesh.cidr import parse_cidr
 from kgctl.wireguard.keys import PrivateKey, read_private_key
+from tests.support.commands import fails, run
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -55,19 +56,6 @@ def net(here: Path) -> Path:
     key = PrivateKey.generate().public_key()
     run("peer", "add", "phone", "--public-key", str(key), "-f", "net")
     return folder
-
-
-def run(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code == 0, done.stderr
-    return done.stdout
-
-
-def fails(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code != 0
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
-    return done.stderr
 
 
 def spec(path: Path) -> dict[str, object]:

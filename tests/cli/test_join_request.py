@@ -16,6 +16,7 @@ import yaml
 
 from kgctl.mesh.join_request import parse_join_request
 from kgctl.wireguard.keys import read_private_key
+from tests.support.commands import fails
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -34,13 +35,6 @@ def line(*arguments: str) -> str:
     assert done.code == 0, done.stderr
     assert done.stdout.count("\n") == 1
     return done.stdout.strip()
-
-
-def fails(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code != 0
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
-    return done.stderr
 
 
 def given(content: bytes, *arguments: str) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from kgctl.cli.commands.peer_prune import ClockError, prune_peers
 from kgctl.cli.commands.peer_target import Target
 from kgctl.mesh.text import time_text
 from kgctl.state.peer_settings import parse_time
+from tests.support.commands import fails, run
 from tests.support.living import LivingTransport
 from tests.support.recorded import kgctl
 from tests.support.several import node, peer
@@ -37,19 +38,6 @@ KEY = "YQtgqg6ZVq8UAS8stvGCwy1RONkBeWJLQbpsAPD8Uvo="
 def here(tmp_path: Path) -> Iterator[Path]:
     with contextlib.chdir(tmp_path):
         yield tmp_path
-
-
-def run(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code == 0, done.stderr
-    return done.stdout
-
-
-def fails(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code != 0
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
-    return done.stderr
 
 
 # --- in a folder ---

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import run
 from tests.support.recorded import kgctl
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ def net(tmp_path: Path) -> Iterator[Path]:
             run("peer", "add", name, "--endpoint", f"192.0.2.{number}:51820", "-f", "net")
         (tmp_path / "out").mkdir()
         yield tmp_path / "net"
-
-
-def run(*arguments: str) -> str:
-    done = kgctl(*arguments)
-    assert done.code == 0, done.stderr
-    return done.stdout
 
 
 def fails(*arguments: str) -> str:

@@ -14,6 +14,8 @@ from kgctl.cli.core.source import folder_of, read
 from kgctl.mesh.text import printable
 from kgctl.remote.deployment import Wanted
 from kgctl.remote.machine import Machine
+from kgctl.state.peer_settings import SSH
+from kgctl.wireguard.quick import PeerFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,11 +83,11 @@ def fleet_of(
         )
     folder = Folder(path)
     settings = QuickOptions().over_settings().settings()._replace(key_on_machine=True)
-    warned = Warned()
+    warned, files = Warned(), PeerFiles(topology, settings)
     members = []
     for peer in reached:
         own = settings_in_folder(settings, network, folder, peer)
-        configuration = quick_file(topology, peer, own, warned)
+        configuration = quick_file(topology, peer, own, warned, files)
         assert peer.public_key is not None  # it is ready
         wanted = Wanted(configuration, peer.public_key, _own_keys(folder, peer.name), enable)
         members.append(Member(peer.name, _machine(network, peer, ssh), wanted))
@@ -96,7 +98,9 @@ def fleet_of(
 def _obstacle(peer: Peer) -> str | None:
     """Return why a machine is left out, or None."""
     if peer.settings.ssh is None:
-        problem = next((one for one in peer.settings.problems if "/ssh " in one), None)
+        problem = next(
+            (one for one in peer.settings.problems if one.startswith(f"annotation {SSH} ")), None
+        )
         return problem or "no --ssh setting"
     if peer.settings.platform not in ("", _WG_QUICK):
         return f"its platform is {peer.settings.platform}, not {_WG_QUICK}"

@@ -21,12 +21,12 @@ from kgctl.cli.commands.peer_values import (
     refuse_both,
     refuse_preshared,
     show,
-    unused,
 )
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import note
 from kgctl.edit.peer_writes import with_settings
 from kgctl.errors import AlreadyExistsError, KgctlError
+from kgctl.files.atomic import unused
 from kgctl.mesh.peer import NAT_KEEPALIVE
 from kgctl.mesh.text import printable
 
@@ -47,9 +47,6 @@ _NOBODYS_KEYS = (
     "a dry run keeps no keys: do not apply the keys shown, nobody has them; give keys that you "
     "have with --public-key and --preshared-key-file"
 )
-
-
-_NODES = "the nodes"
 
 
 class PeerExistsError(KgctlError):
@@ -168,7 +165,7 @@ def add_peer(target: Target, new: NewPeer, dry_run: str, output: str | None) -> 
     with keys.in_files():
         stored = _create(target, store, plan)
     show(stored, output, "created", target.kind)
-    _tell(plan, stored, _NODES if folder is None else "others")
+    _tell(plan, stored, in_cluster=folder is None)
     keys.tell()
     tell_next(target, plan.name, keys.private_key_file)
 
@@ -207,18 +204,19 @@ def _rehearse(target: Target, plan: Plan, dry_run: str, output: str | None) -> N
     if dry_run == "server":
         peer = target.store().create(peer, dry_run=True)
     show(peer, output, f"created{DRY_RUNS[dry_run]}", target.kind)
-    _tell(plan, peer, _NODES if target.folder is None else "others")
+    _tell(plan, peer, in_cluster=target.folder is None)
 
 
-def _tell(plan: Plan, peer: Object, others: str) -> None:
-    """Print the addresses and the keepalive on stderr; ``others`` are those who dial the peer."""
+def _tell(plan: Plan, peer: Object, *, in_cluster: bool) -> None:
+    """Print the addresses and the keepalive on stderr."""
     keepalive = f"a keepalive of {plan.keepalive} s" if plan.keepalive else "no keepalive"
     if plan.chosen and plan.keepalive:
         keepalive += ", since it has no endpoint and may be behind NAT"
     elif plan.chosen:
+        others = "the nodes" if in_cluster else "others"
         keepalive += f", since {others} can dial its endpoint"
     note(f"{plan.name} has {', '.join(peer['spec']['allowedIPs'])} and {keepalive}")
-    note_expiry(plan.settings, in_cluster=others == _NODES)
+    note_expiry(plan.settings, in_cluster=in_cluster)
 
 
 def _default_keepalive(endpoint: Endpoint | None, network: Network | None) -> int:

@@ -24,12 +24,12 @@ from kgctl.cli.commands.peer_values import (
     refuse_both,
     refuse_preshared,
     show,
-    unused,
 )
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.limits import warn_of_claims
 from kgctl.cli.core.output import answer, note
-from kgctl.edit.peer_writes import mended, spec_of, with_settings
+from kgctl.edit.peer_writes import annotations_of, mended, spec_of, with_settings
+from kgctl.files.atomic import unused
 from kgctl.mesh.peer import NAT_KEEPALIVE, InvalidPeer, is_own_address
 from kgctl.mesh.text import printable
 
@@ -175,7 +175,7 @@ class Edit:
         from kgctl.state.peer_objects import peer_of
 
         self._before = spec_of(peer)
-        self._settings_before = dict(peer["metadata"].get("annotations") or {})
+        self._settings_before = annotations_of(peer)
         if self._behind is not None and "allowedIPs" not in self._given:
             own = [str(cidr) for cidr in peer_of(peer).allowed_ips if is_own_address(cidr)]
             self._given = {**self._given, "allowedIPs": [*own, *map(str, self._behind)]}
@@ -200,16 +200,9 @@ class Edit:
     def tell(self) -> None:
         """Print the old and the new value of each member on stderr."""
         for name, value in self._fields.items():
-            before = self._before.get(name)
-            if before == value:
-                note(f"{name}: {_shown(name, value)}, unchanged")
-            else:
-                note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
+            _note_change(name, self._before.get(name), value)
         for annotation, text in self._settings.items():
-            name, old = annotation.partition("/")[2], self._settings_before.get(annotation)
-            change = "unchanged" if old == text else f"-> {_shown(name, text)}"
-            separator = ", " if old == text else " "
-            note(f"{name}: {_shown(name, old)}{separator}{change}")
+            _note_change(annotation.partition("/")[2], self._settings_before.get(annotation), text)
 
     def note_hidden(self, target: Target, peer: Object) -> None:
         """Print on stderr which leaders may miss the change of the Peer to ``peer``."""
@@ -228,6 +221,13 @@ class Edit:
         note("it was invalid, so it was written twice: agents apply the second change at once")
         if self._mended.key is None:
             note(f"its old public key cannot be read: {KEPT}")
+
+
+def _note_change(name: str, before: object, value: object) -> None:
+    if before == value:
+        note(f"{name}: {_shown(name, value)}, unchanged")
+    else:
+        note(f"{name}: {_shown(name, before)} -> {_shown(name, value)}")
 
 
 def _shown(field: str, value: object) -> str:

@@ -225,15 +225,6 @@ def given_preshared_key(file: Path | None, make: bool) -> PresharedKey | None:
     return None if file is None or make else read_preshared_key(file)
 
 
-def unused(first: Path) -> Path:
-    """Return the first of ``NAME.key``, ``NAME-2.key`` and so on that does not exist."""
-    path, number = first, 1
-    while path.is_symlink() or path.exists():
-        number += 1
-        path = first.with_name(f"{first.stem}-{number}{first.suffix}")
-    return path
-
-
 def refuse_both(public_key: str | None, file: Path | None) -> None:
     """Refuse a file for a private key if the public key is given, so that none is made."""
     if public_key is not None and file is not None:

@@ -167,6 +167,13 @@ def unknown_place(error: UnknownPlaceError | NoRelayError) -> UsageError:
     return UsageError(f"{message(error)}{hint}")
 
 
+def with_defaults(settings: QuickSettings, network: Network) -> QuickSettings:
+    """Return the settings with the network's DNS, unless they have their own."""
+    if settings.dns or not network.dns:
+        return settings
+    return settings._replace(dns=(*network.dns, *network.search_domains))
+
+
 def settings_in_folder(
     settings: QuickSettings, network: Network, folder: Folder, peer: Peer
 ) -> QuickSettings:
@@ -175,8 +182,7 @@ def settings_in_folder(
     Raises:
         KeyFileError: a file with a private key of the machine cannot be read.
     """
-    if not settings.dns and network.dns:
-        settings = settings._replace(dns=(*network.dns, *network.search_domains))
+    settings = with_defaults(settings, network)
     if settings.private_key is None:
         key = folder.private_key(peer.name, peer.public_key)
         settings = settings._replace(private_key=key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kgctl.cli.commands.quick import quick_file
+from kgctl.cli.commands.quick import quick_file, with_defaults
 from kgctl.cli.core.arguments import UsageError
 from kgctl.cli.core.output import answer, note
 from kgctl.cli.core.source import reading_of
@@ -77,11 +77,9 @@ def _file_then(outside: Outside, topology: Topology, peer: Peer, common: PeerFil
 
 def _file(outside: Outside, topology: Topology, peer: Peer, common: PeerFiles) -> _File:
     own = outside.of(peer)
-    network = topology.network
-    dns = outside.settings.dns
-    if network is not None and not dns and network.dns:
-        dns = (*network.dns, *network.search_domains)
-    settings = outside.settings._replace(dns=dns, private_key=None)
+    settings = outside.settings._replace(private_key=None)
+    if topology.network is not None:
+        settings = with_defaults(settings, topology.network)
     interface = own.interface_of(topology) if own.format.interface else ""
     return _File(own.format.name, interface, quick_file(topology, peer, settings, None, common))
 

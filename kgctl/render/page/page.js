@@ -60,7 +60,6 @@
   }
 
   function summarise() {
-    if (data.links) wordAlone();
     const all = [...things.values()], nodes = all.filter((one) => one.kind === "node");
     const ready = nodes.filter((one) => one.state === "ready").length;
     const away = data.away ? `last heard ${age(performance.now() / 1000 - data.heardAt)} ago: ` : "";
@@ -74,6 +73,7 @@
 
   function take(fresh) {
     data = fresh;
+    if (data.links) wordAlone();
     if (data.ticks) heed(data);
     things = new Map();
     for (const area of data.areas) {
